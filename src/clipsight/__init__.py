@@ -1,0 +1,46 @@
+"""clipsight: semantic photo search with CLIP.
+
+    from clipsight import Library
+    library = Library.open()
+    library.index("~/Pictures")
+    for match in library.search("two dogs on a beach", top=5):
+        print(match.score, match.path)
+
+Public names are imported on first use, so that `import clipsight` costs milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from clipsight.errors import ClipsightError as ClipsightError
+    from clipsight.library import Library as Library
+    from clipsight.models.encoder import Encoder as Encoder
+    from clipsight.query import Query as Query
+    from clipsight.results import Match as Match
+    from clipsight.results import Matches as Matches
+
+_HOME_OF = {
+    "ClipsightError": "clipsight.errors",
+    "Encoder": "clipsight.models.encoder",
+    "Library": "clipsight.library",
+    "Match": "clipsight.results",
+    "Matches": "clipsight.results",
+    "Query": "clipsight.query",
+}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'clipsight' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,239 @@
+"""How results look: tables for people, `--json`, `--csv`, `--paths` and `-0` for programs.
+
+Results go to stdout, progress and notes to stderr, progress only if that is a terminal.
+Called by `cli` only.
+"""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from clipsight.results import Match, Matches
+
+if TYPE_CHECKING:
+    from clipsight.indexing.pipeline import Progress as IndexProgress
+    from clipsight.library import Status
+    from clipsight.models.zoo import ModelStatus
+
+
+class Format(Enum):
+    """What a search prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PATHS = "paths"
+    PATHS_0 = "paths-0"
+
+
+def note(line: str) -> None:
+    """Print a line that a person should see, beside the results."""
+    print(f"clipsight: {line}", file=sys.stderr)
+
+
+def print_matches(matches: Matches, form: Format) -> None:
+    """Print the answer to a query in the form that was asked for."""
+    match form:
+        case Format.JSON:
+            print(json.dumps(matches.to_dict(), indent=2))
+        case Format.CSV:
+            _write_bytes(_csv(matches))
+        case Format.PATHS:
+            _write_bytes("".join(f"{match.path}\n" for match in matches))
+        case Format.PATHS_0:
+            _write_bytes("".join(f"{match.path}\0" for match in matches))
+        case Format.TABLE:
+            _print_table(matches)
+
+
+def _print_table(matches: Matches) -> None:
+    if not matches:
+        note("no photo matches")
+        return
+    table = _table("score", "photo", "size", "taken", right=("score", "size"))
+    for match in matches:
+        table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
+    _stdout().print(table)
+
+
+def _path(match: Match) -> Text:
+    # A terminal can't show bytes that are no text; escapes keep each name on its line.
+    shown = os.fsencode(match.path).decode("utf-8", "backslashreplace")
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    return Text(shown, style="" if match.reachable else "dim", overflow="fold")
+
+
+def _pixels(match: Match) -> str:
+    return f"{match.width} x {match.height}" if match.width else ""
+
+
+def _taken(match: Match) -> str:
+    if match.taken is None:
+        return ""
+    return match.taken[:16].replace("T", " ") + ("" if match.taken_source == "exif" else " *")
+
+
+def _csv(matches: Matches) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["path", "score", "id", "width", "height", "taken"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(matches.to_dicts())
+    return out.getvalue()
+
+
+def _write_bytes(text: str) -> None:
+    """Write text whose paths need not be UTF-8 as the bytes that they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def print_status(status: "Status") -> None:
+    """Print what a library holds, and every file that failed with its reason."""
+    out = _stdout()
+    counts = status.counts
+    rows: list[tuple[str, str]] = [
+        ("library", str(status.path)),
+        ("model", status.model or "none yet"),
+        ("photos", f"{counts.present + counts.unreachable:,}"),
+    ]
+    if status.next_model:
+        rows.append(("switching to", f"{status.next_model}: {status.to_embed:,} photos to embed"))
+    if counts.unreachable:
+        rows.append(("unreachable", f"{counts.unreachable:,} (kept; they come back with their folder)"))
+    if counts.missing:
+        rows.append(("gone", f"{counts.missing:,} (not shown; dropped after 30 days)"))
+    rows += [("failed", f"{len(status.failures):,}"), ("on disk", _bytes(status.bytes))]
+    summary = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        summary.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    out.print(summary)
+    if status.folders:
+        table = _table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
+        for root, here in status.folders:
+            table.add_row(
+                Text(_printable(root.path), overflow="fold"),
+                f"{here.present + here.unreachable:,}",
+                f"{here.unreachable:,}" if here.unreachable else "",
+                (root.indexed or "not finished").replace("T", " "),
+            )
+        out.print(table)
+    if status.failures:
+        table = _table("failed", "reason", "date")
+        for failure in status.failures:
+            table.add_row(
+                Text(_printable(failure.path), overflow="fold"),
+                Text(failure.reason, overflow="fold"),
+                failure.date[:16].replace("T", " "),
+            )
+        out.print(table)
+
+
+def status_to_dict(status: "Status") -> dict[str, Any]:
+    """The status as `--json` prints it."""
+    return {
+        "library": str(status.path),
+        "model": status.model,
+        "next_model": status.next_model,
+        "to_embed": status.to_embed,
+        "photos": status.counts.present + status.counts.unreachable,
+        "unreachable": status.counts.unreachable,
+        "missing": status.counts.missing,
+        "bytes": status.bytes,
+        "folders": [
+            {
+                "path": os.fsdecode(root.path),
+                "photos": here.present + here.unreachable,
+                "unreachable": here.unreachable,
+                "reachable": root.reachable,
+                "indexed": root.indexed,
+            }
+            for root, here in status.folders
+        ],
+        "failures": [
+            {"path": os.fsdecode(failure.path), "reason": failure.reason, "date": failure.date}
+            for failure in status.failures
+        ],
+    }
+
+
+def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
+    """Print the models that are here and that can be had."""
+    raise SystemExit(f"{models} {in_use}")
+
+
+def _printable(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _stdout() -> Console:
+    # Wide where stdout is a file or pipe: a table cut to 80 columns would lose path names.
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
+
+
+class IndexBar:
+    """A progress bar for indexing, as `indexing.indexer.Observer`; silent where stderr is no terminal."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("looking for photos", total=None)
+        self.kept = 0
+        """Photos committed so far, to be told when the run is interrupted."""
+
+    def scanned(self, files: int) -> None:
+        """Show how many files the walk has seen."""
+        self._bar.update(self._task, description=f"looking for photos: {files:,} files", total=None)
+
+    def progressed(self, progress: "IndexProgress") -> None:
+        """Show how many files are settled."""
+        self.kept = progress.embedded + progress.known_content
+        self._bar.update(self._task, description="indexing", completed=progress.done, total=progress.total)
+
+
+@contextmanager
+def index_bar() -> Iterator[IndexBar]:
+    """A progress bar on stderr, gone when it is done."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield IndexBar(bar)

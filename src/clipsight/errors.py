@@ -1,0 +1,25 @@
+"""The errors a user can meet: one line each, saying what, where and what to do next.
+
+The command line prints the message and leaves with exit code 2; nothing else in the
+package catches these to hide them.
+"""
+
+
+class ClipsightError(Exception):
+    """Base of every error that is the user's to mend; its text is one complete line."""
+
+
+class ModelError(ClipsightError):
+    """A model that is missing, incomplete, unknown or can't be had."""
+
+
+class PhotoError(ClipsightError):
+    """A file that can't be read as a photo; the text is the reason, without the path."""
+
+
+class QueryError(ClipsightError):
+    """A query that can't be understood."""
+
+
+class LibraryError(ClipsightError):
+    """A library, folder or file of vectors that can't be used as asked."""

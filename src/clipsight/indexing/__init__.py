@@ -1,0 +1,1 @@
+"""Photos in: walk folders, decode files, and bring what is new into the catalog."""

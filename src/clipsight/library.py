@@ -1,0 +1,403 @@
+"""Library: one collection of indexed photos, and everything that can be asked of it."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clipsight import paths
+from clipsight.errors import LibraryError, ModelError, PhotoError, QueryError
+from clipsight.query import Kind, Part, Query, Vectors, combine
+from clipsight.results import Match, Matches
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Counts, Failure, Ids, Model, Root, State
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from clipsight.indexing.indexer import IndexReport, Observer
+    from clipsight.models.encoder import Encoder
+    from clipsight.models.folder import ModelFolder
+    from clipsight.store.exchange import ImportReport
+    from clipsight.store.ranking import Ranked
+    from clipsight.store.vectors import VectorIndex
+
+BALANCE_SAMPLE = 10_000
+"""Photos of the library over which the parts of a mixed query are standardised (all, up to this)."""
+
+Sort = Literal["score", "date", "path"]
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a library holds. Paths are as the system gives them."""
+
+    path: Path
+    model: str | None
+    next_model: str | None
+    to_embed: int
+    """Photos that still lack a vector of `next_model`, while a switch is under way."""
+    counts: Counts
+    folders: tuple[tuple[Root, Counts], ...]
+    failures: tuple[Failure, ...]
+    bytes: int
+    """Size of the library's own files on disk."""
+
+
+@dataclass
+class Library:
+    """A collection of indexed photos; make one with `Library.open`.
+
+    Not for use from several threads at once; several processes may open the same library.
+    """
+
+    path: Path
+    device: str = "cpu"
+    threads: int | None = None
+    note: Callable[[str], None] = lambda line: None
+    """Called with lines that a person should see, such as which model was chosen and why."""
+    _wanted: str = field(default="auto", repr=False)
+    _catalog: Catalog = field(init=False, repr=False)
+    _index: "VectorIndex | None" = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        path: PathLike | None = None,
+        model: str = "auto",
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> "Library":
+        """Open the library in the folder `path` (default: the user's own), made if there is none.
+
+        `model` is any name that `clipsight models` explains. "auto" is the library's own model,
+        or, for a new library, the recommended one if it can be had within seconds, else the
+        builtin one. Another model than the library's begins a switch: `index` then embeds the
+        photos again, and the old vectors serve until that is complete.
+
+        `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the number of CPU
+        threads (default: all cores). Raises `LibraryError` or `ModelError`.
+        """
+        folder = Path(path).expanduser() if path else paths.default_library()
+        library = cls(folder, device, threads, note, model)
+        library._catalog = Catalog(folder)
+        if model != "auto":
+            library._adopt(model)  # a wrong name is told at once
+        return library
+
+    def close(self) -> None:
+        """Close the library's files."""
+        self._catalog.close()
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def model(self) -> str:
+        """The name of the model that answers."""
+        return self._model.name
+
+    def __len__(self) -> int:
+        counts = self._catalog.counts()
+        return counts.present + counts.unreachable
+
+    # -- indexing -----------------------------------------------------------------
+
+    def index(
+        self,
+        *folders: PathLike,
+        exclude: Sequence[str] | None = None,
+        hidden: bool | None = None,
+        gps: bool | None = None,
+        max_pixels: int | None = None,
+        exact: bool | None = None,
+        retry: bool = False,
+        observer: "Observer | None" = None,
+    ) -> "list[IndexReport]":
+        """Bring `folders` (default: all that were indexed before) up to date.
+
+        Options are those of `IndexOptions`; None keeps what the folder was indexed with before.
+        `retry` tries files again that failed. Interrupted, everything embedded so far is kept
+        and the next call goes on. Raises `LibraryError` for a folder that can't be read and of
+        which the library knows nothing; a known one is reported as unreachable.
+        """
+        from clipsight.indexing.indexer import IndexOptions, Silent, index_root, root_of
+
+        roots = [_absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
+        if not roots:
+            raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
+        if self._model != self._catalog.current_model():
+            self._catalog.begin_switch(self._model)
+        reports = []
+        for folder in roots:
+            above = root_of(folder, self._catalog)
+            options = IndexOptions.from_json(
+                above.options if above else IndexOptions().to_json(),
+                exclude=exclude,
+                hidden=hidden,
+                gps=gps,
+                max_pixels=max_pixels,
+                exact=exact,
+            )
+            reports.append(
+                index_root(
+                    folder,
+                    self._catalog,
+                    self._model,
+                    lambda: self.encoder,
+                    options,
+                    retry=retry,
+                    observer=observer or Silent(),
+                )
+            )
+        self._finish_switch()
+        self._index = None
+        self._vectors.drop_dead()
+        return reports
+
+    # -- searching ----------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | Query,
+        top: int = 10,
+        *,
+        add: Sequence[str] = (),
+        subtract: Sequence[str] = (),
+        folders: Sequence[PathLike] = (),
+        min_score: float | None = None,
+        offset: int = 0,
+        sort: Sort = "score",
+        balance: bool = True,
+    ) -> Matches:
+        """The `top` photos that match best, exactly, ties by path; see `Query.parse` for the grammar.
+
+        `folders` restricts the search to photos in and below them. `offset` skips so many of the
+        best, `min_score` cuts by cosine, and `sort` orders what is left. `balance` (queries of
+        words and pictures together) standardises each part over the library's own scores. Query
+        pictures that are in the library are left out. Raises `QueryError` or `LibraryError`.
+        """
+        from clipsight.store.ranking import rank
+
+        if top < 1 or offset < 0:
+            raise QueryError(f"top must be at least 1 and offset at least 0 (got {top} and {offset})")
+        if sort not in ("score", "date", "path"):
+            raise QueryError(f"can't sort by {sort!r}: choose score, date or path")
+        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        allowed = self._allowed(folders)
+        notes = self._notes_on(parsed)
+        sample = (
+            self._catalog.sample_vectors(self._model, BALANCE_SAMPLE) if balance and parsed.is_mixed else None
+        )
+        ranked = rank(
+            self._catalog,
+            self._vectors,
+            combine(parsed, self._embed(parsed), sample),
+            offset + top,
+            allowed=allowed,
+            left_out=self._ids_of_pictures(parsed),
+        )
+        matches = [_match(each) for each in ranked[offset:] if min_score is None or each.score >= min_score]
+        return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), tuple(notes))
+
+    # -- everything else -------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Folders, counts, failures with reasons, model, and size on disk."""
+        upcoming = self._catalog.next_model()
+        current = self._catalog.current_model()
+        return Status(
+            path=self.path,
+            model=current.name if current else None,
+            next_model=upcoming.name if upcoming else None,
+            to_embed=self._catalog.lacking_vectors(upcoming) if upcoming else 0,
+            counts=self._catalog.counts(),
+            folders=tuple((root, self._catalog.counts(root.path)) for root in self._catalog.roots()),
+            failures=tuple(self._catalog.failures()),
+            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        )
+
+    def forget(self, folder: PathLike) -> int:
+        """Drop everything the library knows of `folder`; how many photos that were. Files are not touched."""
+        path = _absolute(folder)
+        if not self._catalog.knows(path):
+            raise LibraryError(f"the library knows nothing of {os.fsdecode(path)}: see clipsight status")
+        forgotten = self._catalog.forget(path)
+        self._index = None
+        return forgotten
+
+    def export(self, file: PathLike) -> int:
+        """Write `paths` and `vectors` (float16[n, dim]) to a .npz or .parquet file; how many."""
+        from clipsight.store.exchange import export_vectors
+
+        return export_vectors(self._catalog, self._model, Path(file).expanduser())
+
+    def import_(self, file: PathLike) -> "ImportReport":
+        """Add vectors computed elsewhere: .npz, .parquet, or a folder written by clip-retrieval.
+
+        They must be of this library's model; the file's own label is checked where it has one.
+        """
+        from clipsight.store.exchange import import_vectors
+
+        report = import_vectors(self._catalog, self._model, Path(file).expanduser())
+        self._index = None
+        return report
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The model that turns words and photos into vectors; loaded on first use."""
+        from clipsight.models.encoder import Encoder
+
+        return Encoder(self._folder, device=self.device, threads=self.threads)
+
+    # -- internals ---------------------------------------------------------------------
+
+    @cached_property
+    def _model(self) -> Model:
+        """The model to use, entered in the catalog; a new library's first one is fixed here."""
+        from clipsight.models import zoo
+
+        current = self._catalog.current_model()
+        if self._wanted != "auto":
+            return self._adopt(self._wanted)
+        if current is not None:
+            return current
+        name, _ = zoo.choose_auto(note=self.note)
+        return self._adopt(name)
+
+    def _adopt(self, name: str) -> Model:
+        """Enter the model in the catalog, as the current one if it is the library's first."""
+        from clipsight.models import zoo
+        from clipsight.models.folder import ModelFolder
+
+        path = zoo.locate(name)
+        folder = ModelFolder.read(path)
+        source = str(path.resolve()) if Path(name).expanduser().is_dir() else name
+        model = self._catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
+        if self._catalog.current_model() is None:
+            self._catalog.set_current_model(model)
+        return model
+
+    @cached_property
+    def _folder(self) -> "ModelFolder":
+        """The folder of the library's own model, which must still be what the vectors were made with."""
+        from clipsight.models import zoo
+        from clipsight.models.folder import ModelFolder
+
+        folder = ModelFolder.read(zoo.locate(self._model.source))
+        if folder.fingerprint() != self._model.fingerprint:
+            raise ModelError(
+                f"the model {self._model.source} has changed since photos were indexed with it: "
+                f"put the old files back, or embed the photos anew with: clipsight index --model {self._model.source}"
+            )
+        return folder
+
+    def _finish_switch(self) -> None:
+        """Drop the old model's vectors once every photo has one of the new model."""
+        if self._model == self._catalog.current_model():
+            return
+        lacking = self._catalog.lacking_vectors(self._model)
+        if lacking:
+            self.note(
+                f"{lacking:,} photos still have vectors of the old model only, which answers until they are "
+                f"embedded: clipsight index --model {self._model.source}"
+            )
+        else:
+            self._catalog.set_current_model(self._model)
+
+    @property
+    def _vectors(self) -> "VectorIndex":
+        from clipsight.store.vectors import VectorIndex
+
+        if self._index is None:
+            self._index = VectorIndex(self.path / "vectors", self._catalog, self._model)
+        return self._index
+
+    def _allowed(self, folders: Sequence[PathLike]) -> Ids | None:
+        absolute = [_absolute(folder) for folder in folders]
+        for folder in absolute:
+            if not self._catalog.knows(folder):
+                name = os.fsdecode(folder)
+                missing = "" if os.path.isdir(folder) else "no such folder, and "
+                raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
+        return self._catalog.vector_ids_under(absolute, self._model) if absolute else None
+
+    def _embed(self, query: Query) -> Vectors:
+        """The unit vectors of the query's parts: float32[parts, dim]."""
+        import numpy as np
+
+        texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+        pictures = [self._open(part) for part in query.parts if part.kind is not Kind.TEXT]
+        text_vectors = iter(self.encoder.encode_texts(texts) if texts else ())
+        picture_vectors = iter(self.encoder.encode_images(pictures) if pictures else ())
+        rows = [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
+        return np.stack(rows)
+
+    def _open(self, part: Part) -> "Image":
+        """The picture that a part of a query names, as indexing would read it."""
+        from clipsight.indexing.decode import decode
+        from clipsight.indexing.fetch import fetch_picture
+
+        is_address = part.kind is Kind.ADDRESS
+        source = fetch_picture(part.value) if is_address else Path(part.value).expanduser()
+        try:
+            return decode(source, mtime_ns=0, min_side=max(self.encoder.input_size)).image
+        except PhotoError as error:
+            raise QueryError(f"can't use the picture {part.value}: {error}") from error
+
+    def _ids_of_pictures(self, query: Query) -> set[int]:
+        """Ids of the query's own pictures, as far as the library has them."""
+        paths = [Path(part.value).expanduser() for part in query.parts if part.kind is Kind.PICTURE]
+        found = {
+            self._catalog.photo_id_at(os.fsencode(form(path)))
+            for path in paths
+            for form in (os.path.abspath, os.path.realpath)
+        }
+        return {photo_id for photo_id in found if photo_id is not None}
+
+    def _notes_on(self, query: Query) -> list[str]:
+        texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+        cut = self.encoder.truncated(texts) if texts else ()
+        return [
+            f"text cut to the model's {self._folder.context_length} tokens: {text[:60]}..."
+            for text, was_cut in zip(texts, cut, strict=True)
+            if was_cut
+        ]
+
+
+def _absolute(folder: PathLike) -> bytes:
+    """The folder as the catalog names it: absolute, links and `..` kept apart from content."""
+    return os.fsencode(os.path.abspath(Path(folder).expanduser()))
+
+
+def _match(ranked: "Ranked") -> Match:
+    hit, description = ranked.hit, ranked.hit.description
+    return Match(
+        path=Path(os.fsdecode(hit.path)),
+        score=ranked.score,
+        id=hit.photo_id,
+        width=description.width,
+        height=description.height,
+        taken=description.taken,
+        taken_source=description.taken_source,
+        size=hit.size,
+        reachable=hit.state is State.PRESENT,
+    )
+
+
+def _sorted(matches: list[Match], sort: Sort) -> list[Match]:
+    match sort:
+        case "date":
+            return sorted(matches, key=lambda match: (match.taken or "", match.path), reverse=True)
+        case "path":
+            return sorted(matches, key=lambda match: match.path)
+        case _:
+            return matches

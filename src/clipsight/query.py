@@ -1,0 +1,165 @@
+"""The query grammar, and how a query becomes one vector.
+
+    two dogs on a beach             words
+    ./pool.jpg                      a picture: a path that exists, or an http(s) address
+    flower + 2:bee - cartoon        parts, added and subtracted, each with an optional weight
+
+A joint query is the weighted sum of its parts' unit vectors (the method of
+https://github.com/haofanwang/natural-language-joint-query-search), normalised, so that
+scores stay cosines.
+"""
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.errors import QueryError
+from clipsight.indexing.scan import has_photo_suffix
+
+Vectors = npt.NDArray[np.float32]
+
+_OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
+_WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Kind(Enum):
+    """What a part of a query is."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One summand: its text, path or address, and its weight (negative where subtracted)."""
+
+    kind: Kind
+    value: str
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        size = abs(self.weight)
+        return self.value if size == 1 else f"{size:g}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One or more parts, in the order they were written."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
+        """Read `text` by the grammar; each of `add` and `subtract` is one part more.
+
+        `+` and `-` join parts where white space stands on both sides. Raises `QueryError` for an
+        empty query or part, a weight that is not a finite number, a picture that does not exist.
+        """
+        parts = [_part(piece, sign) for sign, piece in _pieces(text)]
+        parts += [_part(piece, 1.0) for piece in add]
+        parts += [_part(piece, -1.0) for piece in subtract]
+        if not parts:
+            raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
+        return cls(tuple(parts))
+
+    def __str__(self) -> str:
+        first, *rest = self.parts
+        text = f"- {first}" if first.weight < 0 else str(first)
+        return text + "".join(f" {'-' if part.weight < 0 else '+'} {part}" for part in rest)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether words and pictures meet, whose scores live on different scales."""
+        return len({part.kind is Kind.TEXT for part in self.parts}) == 2
+
+
+def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None) -> Vectors:
+    """One unit vector, float32[dim], for a query whose parts have the unit `vectors` float32[parts, dim].
+
+    With `sample`, float[n, dim] of the library's own embeddings, each part's scores are brought
+    to unit standard deviation over it before they are added ("balance"). Standardised scores are
+    `(x . part - mean) / deviation`; the means are the same for every photo x, so the ranking is
+    that of one vector, the sum of `weight / deviation * part`. Without it, the plain weighted sum.
+    Raises `QueryError` where the parts cancel out.
+    """
+    weights = np.array([part.weight for part in query.parts], dtype=np.float64)
+    if sample is not None and len(sample) > 1:
+        deviations = (sample.astype(np.float64) @ vectors.T.astype(np.float64)).std(axis=0)
+        if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
+            weights /= deviations
+    total = weights @ vectors.astype(np.float64)
+    length = float(np.linalg.norm(total))
+    if length <= 1e-9 * float(np.abs(weights).sum()) or length == 0:
+        raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
+    return (total / length).astype(np.float32)
+
+
+def _pieces(text: str) -> list[tuple[float, str]]:
+    """The summands of a query with their signs, still as text."""
+    if not text.strip():
+        return []
+    if _is_file(text.strip()):  # a file name may hold " - "
+        return [(1.0, text)]
+    first, *rest = _OPERATOR.split(text)
+    pieces = [(1.0, first)] if first.strip() or not rest else []
+    return pieces + [
+        (1.0 if sign == "+" else -1.0, piece) for sign, piece in zip(rest[::2], rest[1::2], strict=True)
+    ]
+
+
+def _part(piece: str, sign: float) -> Part:
+    """Read one summand: an optional weight, then words, a path or an address."""
+    value, weight = piece.strip(), 1.0
+    prefix = _WEIGHT.fullmatch(value)
+    if prefix and not _ADDRESS.match(value) and not _is_file(value):
+        text, space, rest = prefix.groups()
+        number = _number(text)
+        if number is not None:
+            weight, value = number, rest
+        elif not space:  # "two:bee" is a mistaken weight, "Title: bees" is words
+            raise QueryError(
+                f"weight {text!r} in {value!r} is not a number: write 2:{rest or 'bee'}; "
+                f"to search for words with a colon, write 1:{value}"
+            )
+    if not value:
+        raise QueryError(
+            f"part {piece.strip()!r} of the query is empty: write words or a picture, like 2:bee"
+        )
+    return Part(_kind(value), value, sign * weight)
+
+
+def _number(text: str) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _kind(value: str) -> Kind:
+    if _ADDRESS.match(value):
+        return Kind.ADDRESS
+    if _is_file(value):
+        return Kind.PICTURE
+    looks_like_path = value.startswith(("./", "../", "/", "~/"))
+    if looks_like_path or (has_photo_suffix(os.fsencode(value)) and " " not in value):
+        raise QueryError(f"no such picture: {value}")
+    return Kind.TEXT
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
+        return False

@@ -1,0 +1,520 @@
+"""The catalog: which photos there are, their vectors, and what could not be read.
+
+The only source of truth; the FAISS index is derived from it. Every SQL statement about
+photos is here. Paths are bytes split into folder and name; a folder has no trailing slash.
+"""
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.store.database import Database
+from clipsight.store.records import (
+    Counts,
+    Description,
+    Failure,
+    FileStat,
+    Hit,
+    Ids,
+    Known,
+    Model,
+    Root,
+    State,
+    Vectors,
+)
+
+CATALOG_NAME = "catalog.sqlite3"
+MISSING_DAYS = 30
+
+_CHUNK = 16384  # vectors read at a time: 16 MB at 512 dimensions
+_DESCRIPTION = "width, height, format, taken, taken_source, camera, orientation, latitude, longitude"
+
+
+class Catalog:
+    """The catalog in the folder `library`, made there if there is none; errors as `Database`."""
+
+    def __init__(self, library: Path) -> None:
+        self._db = Database(library / CATALOG_NAME)
+        self.uuid = self._setting("uuid") or self._new_uuid()
+
+    def close(self) -> None:
+        """Close the database connection."""
+        self._db.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Writes inside are committed together or not at all."""
+        return self._db.transaction()
+
+    # -- models ---------------------------------------------------------------
+
+    def add_model(self, fingerprint: str, name: str, source: str, dim: int) -> Model:
+        """The model with this fingerprint, added if it is new."""
+        with self.transaction():
+            self._db.run(
+                "INSERT INTO models (fingerprint, name, source, dim) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, source = excluded.source",
+                (fingerprint, name, source, dim),
+            )
+        model = self._model("WHERE fingerprint = ?", fingerprint)
+        assert model is not None
+        return model
+
+    def current_model(self) -> Model | None:
+        """The model that the library searches with; None before the first one is set."""
+        return self._model("WHERE id = ?", self._setting("current_model"))
+
+    def next_model(self) -> Model | None:
+        """The model that the library is being switched to, if a switch is under way."""
+        return self._model("WHERE id = ?", self._setting("next_model"))
+
+    def begin_switch(self, model: Model) -> None:
+        """Note that photos are being embedded with `model`, to replace the current one."""
+        self._set("next_model", str(model.id))
+
+    def set_current_model(self, model: Model) -> None:
+        """Search with `model` from now on; other models and their vectors are dropped."""
+        with self.transaction():
+            self._set("current_model", str(model.id))
+            self._db.run("DELETE FROM meta WHERE key = 'next_model'")
+            self._db.run("DELETE FROM models WHERE id != ?", (model.id,))
+
+    def _model(self, condition: str, argument: object) -> Model | None:
+        row = self._db.row(f"SELECT id, fingerprint, name, source, dim FROM models {condition}", (argument,))
+        return Model(*row) if row else None
+
+    # -- roots ----------------------------------------------------------------
+
+    def roots(self) -> list[Root]:
+        """The folders that the user asked to index, by path."""
+        rows = self._db.rows("SELECT path, options, reachable, indexed FROM roots ORDER BY path")
+        return [Root(path, options, bool(reachable), indexed) for path, options, reachable, indexed in rows]
+
+    def set_root(self, path: bytes, options: str, *, reachable: bool, indexed: str | None) -> None:
+        """Add or update a root; roots below it are absorbed; `indexed` None keeps the date there is."""
+        below = path.rstrip(b"/")
+        self._db.run("DELETE FROM roots WHERE path >= ? AND path < ?", (below + b"/", below + b"0"))
+        self._db.run(
+            "INSERT INTO roots (path, options, reachable, indexed) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (path) DO UPDATE SET options = excluded.options, reachable = excluded.reachable, "
+            "indexed = coalesce(excluded.indexed, indexed)",
+            (path, options, reachable, indexed),
+        )
+
+    # -- what is known of a folder ----------------------------------------------
+
+    def known(self, folder: bytes, model: Model) -> dict[bytes, Known]:
+        """The photos directly in `folder`, by name."""
+        rows = self._db.rows(
+            "SELECT p.name, p.id, p.size, p.mtime_ns, p.device, p.state, v.id IS NOT NULL "
+            "FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE p.folder = ?",
+            (model.id, folder),
+        )
+        return {
+            name: Known(id_, size, mtime_ns, device % 2**64, State(state), bool(embedded))
+            for name, id_, size, mtime_ns, device, state, embedded in rows
+        }
+
+    def known_failures(self, folder: bytes) -> dict[bytes, tuple[int, int]]:
+        """Size and mtime (ns) of the files directly in `folder` that failed, by name."""
+        rows = self._db.rows("SELECT name, size, mtime_ns FROM failures WHERE folder = ?", (folder,))
+        return {name: (size, mtime_ns) for name, size, mtime_ns in rows}
+
+    def folders_under(self, root: bytes) -> list[bytes]:
+        """`root` and the folders below it that hold photos or failures, in order."""
+        where, arguments = _under(root)
+        rows = self._db.rows(
+            f"SELECT DISTINCT folder FROM photos WHERE {where} "
+            f"UNION SELECT DISTINCT folder FROM failures WHERE {where} ORDER BY 1",
+            (*arguments, *arguments),
+        )
+        return [folder for (folder,) in rows]
+
+    def knows(self, folder: bytes) -> bool:
+        """Whether `folder` was indexed, lies in one that was, or holds photos of the library."""
+        roots = [root.path.rstrip(b"/") for root in self.roots()]
+        if any(folder == root or folder.startswith(root + b"/") for root in roots):
+            return True
+        where, arguments = _under(folder)
+        return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
+
+    def find_content(self, content_hash: bytes, model: Model) -> tuple[int, bytes] | None:
+        """Id and path of a photo with this content that has a vector of `model`."""
+        row = self._db.row(
+            "SELECT p.id, p.folder, p.name FROM photos p JOIN vectors v ON v.photo_id = p.id "
+            "WHERE p.hash = ? AND v.model_id = ? LIMIT 1",
+            (content_hash, model.id),
+        )
+        return (row[0], os.path.join(row[1], row[2])) if row else None
+
+    # -- files waiting to be read ---------------------------------------------
+
+    def clear_queue(self) -> None:
+        """Start an empty queue of files; it lives in SQLite's temporary file, of this process alone."""
+        self._db.run("DROP TABLE IF EXISTS temp.queue")
+        self._db.run(
+            "CREATE TEMP TABLE queue (id INTEGER PRIMARY KEY, folder BLOB, name BLOB, size INTEGER, "
+            "mtime_ns INTEGER, device INTEGER)"
+        )
+
+    def queue(self, files: Iterable[FileStat]) -> None:
+        """Append files to the queue."""
+        self._db.run_many(
+            "INSERT INTO temp.queue (folder, name, size, mtime_ns, device) VALUES (?, ?, ?, ?, ?)",
+            [(file.folder, file.name, file.size, file.mtime_ns, _signed(file.device)) for file in files],
+        )
+
+    def take_queued(self, count: int) -> list[FileStat]:
+        """Take up to `count` files from the head of the queue."""
+        with self.transaction():
+            rows = self._db.rows(
+                "SELECT id, folder, name, size, mtime_ns, device FROM temp.queue ORDER BY id LIMIT ?",
+                (count,),
+            )
+            if rows:
+                self._db.run("DELETE FROM temp.queue WHERE id <= ?", (rows[-1][0],))
+        return [
+            FileStat(folder, name, size, mtime_ns, device % 2**64)
+            for _, folder, name, size, mtime_ns, device in rows
+        ]
+
+    # -- writing photos ---------------------------------------------------------
+
+    def put_photo(
+        self,
+        file: FileStat,
+        content_hash: bytes | None,
+        description: Description,
+        state: State = State.PRESENT,
+    ) -> int:
+        """Add or replace the photo at this path and return its id; vectors of other content are dropped."""
+        columns = f"size, mtime_ns, device, hash, {_DESCRIPTION}, state, state_since"
+        old = self._db.row(
+            "SELECT id, hash FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name)
+        )
+        values = (
+            file.size,
+            file.mtime_ns,
+            _signed(file.device),
+            content_hash,
+            *_description_values(description),
+            state,
+            None if state is State.PRESENT else _now(),
+        )
+        self._db.run("DELETE FROM failures WHERE folder = ? AND name = ?", (file.folder, file.name))
+        if old is None:
+            cursor = self._db.run(
+                f"INSERT INTO photos (folder, name, {columns}) VALUES ({', '.join('?' * (len(values) + 2))})",
+                (file.folder, file.name, *values),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+        photo_id, old_hash = old
+        if old_hash != content_hash:
+            self._db.run("DELETE FROM vectors WHERE photo_id = ?", (photo_id,))
+        self._db.run(
+            f"UPDATE photos SET ({columns}) = ({', '.join('?' * len(values))}) WHERE id = ?",
+            (*values, photo_id),
+        )
+        return int(photo_id)
+
+    def put_vector(self, photo_id: int, model: Model, vector: npt.NDArray[np.floating[Any]]) -> None:
+        """Store the photo's unit vector, float[dim], as float16."""
+        blob = np.ascontiguousarray(vector, dtype="<f2").tobytes()
+        self._db.run("DELETE FROM vectors WHERE photo_id = ? AND model_id = ?", (photo_id, model.id))
+        self._db.run(
+            "INSERT INTO vectors (photo_id, model_id, vector) VALUES (?, ?, ?)", (photo_id, model.id, blob)
+        )
+
+    def add_imported(
+        self, file: FileStat, state: State, model: Model, vector: npt.NDArray[np.floating[Any]]
+    ) -> bool:
+        """Add a vector computed elsewhere; False, and nothing is done, if the photo has one already."""
+        known = self._db.row(
+            "SELECT p.id, v.id FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
+            "WHERE p.folder = ? AND p.name = ?",
+            (model.id, file.folder, file.name),
+        )
+        if known is not None and known[1] is not None:
+            return False
+        photo_id = known[0] if known else self.put_photo(file, None, Description(), state)
+        self.put_vector(photo_id, model, vector)
+        return True
+
+    def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes) -> None:
+        """Add a photo whose content is already known: metadata and vectors come from `source_id`."""
+        photo_id = self.put_photo(file, content_hash, self._description(source_id))
+        self._db.run(
+            "INSERT OR IGNORE INTO vectors (photo_id, model_id, vector) "
+            "SELECT ?, model_id, vector FROM vectors WHERE photo_id = ? AND photo_id != ?",
+            (photo_id, source_id, photo_id),
+        )
+
+    def move_photo(self, photo_id: int, file: FileStat) -> None:
+        """The photo is now at this path: its id, metadata and vectors stay."""
+        self._db.run(
+            "DELETE FROM photos WHERE folder = ? AND name = ? AND id != ?", (file.folder, file.name, photo_id)
+        )
+        self._db.run("DELETE FROM failures WHERE folder = ? AND name = ?", (file.folder, file.name))
+        self._db.run(
+            "UPDATE photos SET folder = ?, name = ? WHERE id = ?", (file.folder, file.name, photo_id)
+        )
+        self.touch(photo_id, file)
+
+    def touch(self, photo_id: int, file: FileStat) -> None:
+        """The photo's content is as it was: take over what the file system says, mark it present."""
+        self._db.run(
+            "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, state = 0, state_since = NULL "
+            "WHERE id = ?",
+            (file.size, file.mtime_ns, _signed(file.device), photo_id),
+        )
+
+    def mark(self, photo_ids: Iterable[int], state: State) -> None:
+        """Set the photos' state, dated now where it changes."""
+        self._db.run_many(
+            "UPDATE photos SET state = ?1, state_since = ?2 WHERE id = ?3 AND state != ?1",
+            [(state, None if state is State.PRESENT else _now(), photo_id) for photo_id in photo_ids],
+        )
+
+    def mark_under(self, folder: bytes, state: State) -> int:
+        """Set the state of the photos in and below `folder` that are not missing; how many changed."""
+        where, arguments = _under(folder)
+        since = None if state is State.PRESENT else _now()
+        cursor = self._db.run(
+            f"UPDATE photos SET state = ?, state_since = ? WHERE {where} AND state NOT IN (?, ?)",
+            (state, since, *arguments, state, State.MISSING),
+        )
+        return cursor.rowcount
+
+    def put_failure(self, file: FileStat, reason: str) -> None:
+        """Record why the file is no photo; one that it was before is dropped. Tried again when it changes."""
+        self._db.run("DELETE FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name))
+        self._record_failure(file, file.size, file.mtime_ns, reason)
+
+    def put_unreadable(self, file: FileStat, reason: str) -> None:
+        """Record why the file could not be read at all; it is tried again at each run."""
+        self._record_failure(file, -1, -1, reason)
+
+    def _record_failure(self, file: FileStat, size: int, mtime_ns: int, reason: str) -> None:
+        self._db.run(
+            "INSERT OR REPLACE INTO failures (folder, name, size, mtime_ns, reason, date) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (file.folder, file.name, size, mtime_ns, reason, _now()),
+        )
+
+    def drop_failures(self, folder: bytes, names: Iterable[bytes]) -> None:
+        """Forget failures of files that are gone."""
+        self._db.run_many(
+            "DELETE FROM failures WHERE folder = ? AND name = ?", [(folder, name) for name in names]
+        )
+
+    def purge_missing(self) -> None:
+        """Drop photos that have been missing for more than `MISSING_DAYS`."""
+        self._db.run(
+            "DELETE FROM photos WHERE state = ? "
+            "AND julianday('now', 'localtime') - julianday(state_since) > ?",
+            (State.MISSING, MISSING_DAYS),
+        )
+
+    def forget(self, folder: bytes) -> int:
+        """Drop everything known of `folder` and below it; how many photos that were."""
+        where, arguments = _under(folder)
+        roots, _ = _under(folder, "path")
+        with self.transaction():
+            photos = self._db.run(f"DELETE FROM photos WHERE {where}", arguments).rowcount
+            self._db.run(f"DELETE FROM failures WHERE {where}", arguments)
+            self._db.run(f"DELETE FROM roots WHERE {roots}", arguments)
+        return photos
+
+    # -- reading for search and export --------------------------------------------
+
+    def hits(self, vector_ids: Sequence[int]) -> list[Hit]:
+        """The photos behind these vector ids that may be shown; ids that no longer exist are left out."""
+        found = []
+        for start in range(0, len(vector_ids), 5000):
+            part = [int(id_) for id_ in vector_ids[start : start + 5000]]
+            rows = self._db.rows(
+                f"SELECT v.id, p.id, p.folder, p.name, p.size, p.state, v.vector, {_DESCRIPTION} "
+                "FROM vectors v JOIN photos p ON p.id = v.photo_id "
+                f"WHERE v.id IN ({', '.join('?' * len(part))}) AND p.state != ?",
+                (*part, State.MISSING),
+            )
+            found += [_hit(row) for row in rows]
+        return found
+
+    def each_hit(self, model: Model) -> Iterator[Hit]:
+        """All photos that may be shown, with their vectors of `model`, in the order of vector ids."""
+        last = 0
+        while True:
+            rows = self._db.rows(
+                f"SELECT v.id, p.id, p.folder, p.name, p.size, p.state, v.vector, {_DESCRIPTION} "
+                "FROM vectors v JOIN photos p ON p.id = v.photo_id "
+                "WHERE v.id > ? AND v.model_id = ? AND p.state != ? ORDER BY v.id LIMIT 1000",
+                (last, model.id, State.MISSING),
+            )
+            if not rows:
+                return
+            yield from (_hit(row) for row in rows)
+            last = rows[-1][0]
+
+    def vectors_after(self, vector_id: int, model: Model) -> Iterator[tuple[Ids, Vectors]]:
+        """Chunks of (ids int64[n], vectors float16[n, dim]) with ids above `vector_id`, ascending."""
+        while True:
+            found = self._db.rows(
+                "SELECT id, vector FROM vectors WHERE id > ? AND model_id = ? ORDER BY id LIMIT ?",
+                (vector_id, model.id, _CHUNK),
+            )
+            if not found:
+                return
+            ids = np.fromiter((id_ for id_, _ in found), dtype=np.int64, count=len(found))
+            blob = b"".join(vector for _, vector in found)
+            yield ids, np.frombuffer(blob, dtype="<f2").reshape(len(found), model.dim)
+            vector_id = int(ids[-1])
+
+    def count_vectors(self, model: Model) -> int:
+        """How many vectors of `model` there are."""
+        return int(self._db.value("SELECT count(*) FROM vectors WHERE model_id = ?", (model.id,)))
+
+    def last_vector_id(self, model: Model) -> int:
+        """The highest vector id of `model`; 0 where there is none."""
+        return int(self._db.value("SELECT coalesce(max(id), 0) FROM vectors WHERE model_id = ?", (model.id,)))
+
+    def sample_vectors(self, model: Model, count: int) -> Vectors:
+        """All vectors of `model`, or `count` of them spread evenly over the ids: float16[n, dim]."""
+        last = self.last_vector_id(model)
+        if self.count_vectors(model) <= count:
+            condition, arguments = "", [model.id]
+        else:
+            wanted = np.unique(np.linspace(1, last, count).astype(np.int64))
+            condition, arguments = f"AND id IN ({', '.join('?' * len(wanted))})", [model.id, *wanted.tolist()]
+        rows = self._db.rows(
+            f"SELECT vector FROM vectors WHERE model_id = ? {condition} ORDER BY id", arguments
+        )
+        blob = b"".join(vector for (vector,) in rows)
+        return np.frombuffer(blob, dtype="<f2").reshape(len(rows), model.dim)
+
+    def vector_ids_under(self, folders: Sequence[bytes], model: Model) -> Ids | None:
+        """Ids (int64[n], ascending) of the vectors of photos in `folders`; None where that is all photos."""
+        if not self._any_outside(folders):
+            return None
+        ids: set[int] = set()
+        for folder in folders:
+            where, arguments = _under(folder, "p.folder")
+            rows = self._db.rows(
+                "SELECT v.id FROM photos p JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
+                f"WHERE {where}",
+                (model.id, *arguments),
+            )
+            ids.update(id_ for (id_,) in rows)
+        return np.array(sorted(ids), dtype=np.int64)
+
+    def photo_id_at(self, path: bytes) -> int | None:
+        """The id of the photo at this absolute path, if the library has it."""
+        folder, name = os.path.split(path)
+        found = self._db.value("SELECT id FROM photos WHERE folder = ? AND name = ?", (folder, name))
+        return None if found is None else int(found)
+
+    # -- status -------------------------------------------------------------------
+
+    def counts(self, folder: bytes | None = None) -> Counts:
+        """How many photos there are by state, in all or in and below `folder`."""
+        where, arguments = ("1", []) if folder is None else _under(folder)
+        found = dict(
+            self._db.rows(f"SELECT state, count(*) FROM photos WHERE {where} GROUP BY state", arguments)
+        )
+        return Counts(*(found.get(int(state), 0) for state in State))
+
+    def lacking_vectors(self, model: Model) -> int:
+        """How many photos, unreachable ones included, have no vector of `model` yet."""
+        return int(
+            self._db.value(
+                "SELECT count(*) FROM photos p WHERE state != ? AND NOT EXISTS "
+                "(SELECT 1 FROM vectors v WHERE v.photo_id = p.id AND v.model_id = ?)",
+                (State.MISSING, model.id),
+            )
+        )
+
+    def failures(self) -> list[Failure]:
+        """Every file that could not be read, by path."""
+        rows = self._db.rows("SELECT folder, name, reason, date FROM failures ORDER BY folder, name")
+        return [Failure(os.path.join(folder, name), reason, date) for folder, name, reason, date in rows]
+
+    # -- internals ------------------------------------------------------------------
+
+    def _any_outside(self, folders: Sequence[bytes]) -> bool:
+        """Whether any photo lies outside all `folders`: a few probes of the path index, not a scan."""
+        inside = sorted(interval for folder in folders for interval in _intervals(folder))
+        low = b""
+        for start, end in inside:
+            if start > low and self._any_between(low, start):
+                return True
+            low = max(low, end)
+        return self._any_between(low, None)
+
+    def _any_between(self, low: bytes, high: bytes | None) -> bool:
+        bound, arguments = ("", [low]) if high is None else ("AND folder < ?", [low, high])
+        sql = f"SELECT EXISTS (SELECT 1 FROM photos WHERE folder >= ? {bound})"
+        return bool(self._db.value(sql, arguments))
+
+    def _description(self, photo_id: int) -> Description:
+        row = self._db.row(f"SELECT {_DESCRIPTION} FROM photos WHERE id = ?", (photo_id,))
+        return Description(*row) if row else Description()
+
+    def _setting(self, key: str) -> str | None:
+        value = self._db.value("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if value is None else str(value)
+
+    def _set(self, key: str, value: str) -> None:
+        self._db.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+    def _new_uuid(self) -> str:
+        self._db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('uuid', ?)", (uuid.uuid4().hex,))
+        made = self._setting("uuid")  # another process's, if it was first
+        assert made is not None
+        return made
+
+
+def _intervals(folder: bytes) -> list[tuple[bytes, bytes]]:
+    """Half-open ranges of folder names that are `folder` or below it, in bytes order."""
+    base = folder.rstrip(b"/")
+    below = (base + b"/", base + b"0")  # "0" follows "/"
+    return [below] if not base else [(base, base + b"\0"), below]
+
+
+def _under(folder: bytes, column: str = "folder") -> tuple[str, list[bytes]]:
+    """SQL condition, with arguments, for `column` to be `folder` or a folder below it."""
+    intervals = _intervals(folder)
+    condition = " OR ".join(f"({column} >= ? AND {column} < ?)" for _ in intervals)
+    return f"({condition})", [bound for interval in intervals for bound in interval]
+
+
+def _hit(row: tuple[Any, ...]) -> Hit:
+    vector_id, photo_id, folder, name, size, state, vector, *description = row
+    return Hit(
+        vector_id,
+        photo_id,
+        os.path.join(folder, name),
+        size,
+        State(state),
+        Description(*description),
+        np.frombuffer(vector, dtype="<f2"),
+    )
+
+
+def _description_values(description: Description) -> tuple[Any, ...]:
+    return tuple(getattr(description, column) for column in _DESCRIPTION.split(", "))
+
+
+def _signed(device: int) -> int:
+    """A device number as SQLite can hold it: 64 bits with a sign."""
+    return device - 2**64 if device >= 2**63 else device
+
+
+def _now() -> str:
+    return datetime.now().isoformat(timespec="seconds")

@@ -1,0 +1,167 @@
+"""One SQLite file: opened safely, migrated, with its errors turned into the user's language.
+
+Called by `store.catalog` only, which holds every SQL statement about photos.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from clipsight.errors import LibraryError
+from clipsight.store.schema import MIGRATIONS
+
+BUSY_TIMEOUT_SECONDS = 60.0
+"""How long one process waits for another one's commit, which takes milliseconds."""
+
+_DAMAGED = ("malformed", "not a database", "file is encrypted", "corrupt")
+
+
+class Database:
+    """A connection to the SQLite file at `path`, created and migrated as needed.
+
+    One connection serves all threads of the process, one statement at a time. WAL mode with
+    `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file
+    always opens. Raises `LibraryError` for a file that is damaged (it is moved aside, never
+    deleted), that a newer clipsight wrote, or that can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA cache_size = -32768")
+            self._migrate()
+
+    def close(self) -> None:
+        """Close the connection; the file is complete without it."""
+        self._connection.close()
+
+    def run(self, sql: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute one statement that returns no rows."""
+        with self._explained():
+            return self._connection.execute(sql, arguments)
+
+    def run_many(self, sql: str, rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> None:
+        """Execute one statement for each row of arguments."""
+        with self._explained():
+            self._connection.executemany(sql, rows)
+
+    def rows(self, sql: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._explained():
+            return self._connection.execute(sql, arguments).fetchall()
+
+    def row(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        with self._explained():
+            found: tuple[Any, ...] | None = self._connection.execute(sql, arguments).fetchone()
+            return found
+
+    def value(self, sql: str, arguments: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.row(sql, arguments)
+        return None if row is None else row[0]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; waits for other writers. Nested use joins the outer transaction."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._roll_back()
+                raise
+            try:
+                self.run("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> LibraryError:
+        text = str(error)
+        if isinstance(error, sqlite3.DatabaseError) and any(word in text for word in _DAMAGED):
+            return LibraryError(
+                f"the catalog {self.path} is damaged ({text}); it was moved to {self._move_aside().name} "
+                "in the same folder, nothing was deleted: restore a copy of it, or run the command again "
+                "to index anew"
+            )
+        if "full" in text or getattr(error, "errno", None) == 28:
+            return LibraryError(
+                f"the disk is full: {self.path} could not be written; everything committed before is kept: "
+                "free some space and run the command again"
+            )
+        if "locked" in text:
+            return LibraryError(
+                f"another process has kept {self.path} locked: try again when it has finished"
+            )
+        return LibraryError(
+            f"can't use the library at {self.path.parent} ({text}): choose a folder that can be written "
+            "with --library or CLIPSIGHT_HOME"
+        )
+
+    def _move_aside(self) -> Path:
+        """Rename the damaged file and its journals, so that a new one can take its place."""
+        if hasattr(self, "_connection"):
+            self._connection.close()
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        target = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
+        for suffix in ("-wal", "-shm", ""):
+            source = self.path.with_name(self.path.name + suffix)
+            if source.exists():
+                source.rename(target.with_name(target.name + suffix))
+        return target
+
+    def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        with self.transaction():
+            version = self._version()  # again: another process may have migrated meanwhile
+            if version > len(MIGRATIONS):
+                raise LibraryError(
+                    f"{self.path} was written by a newer clipsight (schema {version}, this one knows "
+                    f"{len(MIGRATIONS)}): upgrade clipsight, or use another --library"
+                )
+            for script in MIGRATIONS[version:]:
+                for statement in _statements(script):
+                    self.run(statement)
+            self.run(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _version(self) -> int:
+        return int(self.value("PRAGMA user_version"))
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; `executescript` would commit the open transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,79 @@
+"""The catalog's tables, as numbered migrations that are applied in order and never edited.
+
+`PRAGMA user_version` holds the number of migrations a file has had. To change the
+schema, append a script to `MIGRATIONS`; `tests/store/test_schema.py` keeps a file of
+every released version and opens it.
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    # 1: photos, vectors, failures, roots and models.
+    """
+    CREATE TABLE meta (
+        key   TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    -- A model whose vectors the library holds or is about to hold.
+    CREATE TABLE models (
+        id          INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL UNIQUE,
+        name        TEXT NOT NULL,
+        source      TEXT NOT NULL,      -- what to give to --model to have it again
+        dim         INTEGER NOT NULL
+    );
+
+    -- A folder that the user asked to index, with the options it was asked with.
+    CREATE TABLE roots (
+        path      BLOB PRIMARY KEY,
+        options   TEXT NOT NULL,        -- JSON of indexing.pipeline.ScanOptions
+        reachable INTEGER NOT NULL,
+        indexed   TEXT                  -- when last walked to its end, ISO 8601
+    ) WITHOUT ROWID;
+
+    -- A file. Paths are bytes, as the system gives them: names need not be UTF-8.
+    CREATE TABLE photos (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        folder       BLOB NOT NULL,
+        name         BLOB NOT NULL,
+        size         INTEGER NOT NULL,
+        mtime_ns     INTEGER NOT NULL,
+        device       INTEGER NOT NULL,
+        hash         BLOB,              -- XXH3-128 of the content; null where only a vector was imported
+        width        INTEGER,
+        height       INTEGER,
+        format       TEXT,
+        taken        TEXT,
+        taken_source TEXT,
+        camera       TEXT,
+        orientation  INTEGER,
+        latitude     REAL,
+        longitude    REAL,
+        state        INTEGER NOT NULL DEFAULT 0,    -- store.catalog.State
+        state_since  TEXT,
+        UNIQUE (folder, name)
+    );
+    CREATE INDEX photos_by_hash ON photos (hash) WHERE hash IS NOT NULL;
+    CREATE INDEX photos_away ON photos (state) WHERE state != 0;
+
+    -- Rows are never changed in place and ids never used twice, so that an id kept
+    -- outside (in the FAISS index) can grow stale but can't come to mean another vector.
+    CREATE TABLE vectors (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+        model_id INTEGER NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+        vector   BLOB NOT NULL,         -- float16[dim], little-endian, unit length
+        UNIQUE (photo_id, model_id)
+    );
+
+    -- A file that could not be read as a photo, with what it was then and why.
+    CREATE TABLE failures (
+        folder   BLOB NOT NULL,
+        name     BLOB NOT NULL,
+        size     INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        reason   TEXT NOT NULL,
+        date     TEXT NOT NULL,
+        PRIMARY KEY (folder, name)
+    ) WITHOUT ROWID;
+    """,
+)

@@ -1,0 +1,184 @@
+"""The search index: a FAISS file derived from the catalog, memory-mapped, disposable.
+
+One file a model holds the float16 vectors with ids up to some id; younger vectors (the
+tail) are read from the catalog at each opening, until they are numerous enough to be
+worth a new file. Vector rows are immutable and their ids are never
+used again, so a file can only lack vectors or hold dead ones, never wrong ones, and
+`store.ranking` scores every candidate again with the catalog's own vector.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Ids, Model
+
+SMALL = 50_000
+"""Up to this many vectors a new file costs less than a second: the tail is never left."""
+
+TAIL_SHARE = 0.1
+"""Above `SMALL`, a new file is made when the tail or the dead exceed this share of it."""
+
+_FORMAT = 1
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What a FAISS file was made from, and the file itself as it was when written."""
+
+    format: int
+    library: str
+    fingerprint: str
+    last_id: int
+    count: int
+    file_size: int
+    file_mtime_ns: int
+
+
+class VectorIndex:
+    """All vectors of `model` in the catalog, ready for inner-product search.
+
+    Opening makes a missing, stale or damaged file anew. If the file can't be written the
+    index is held in memory instead: the same results, a slower start.
+    """
+
+    def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
+        self._file = folder / f"{model.fingerprint[:16]}.faiss"
+        self._catalog = catalog
+        self._model = model
+        self._main, self._last_id = self._open_file()
+        self._tail = self._read_after(self._last_id)
+        if self._main is None or self._exceeds(int(self._tail.ntotal)):
+            self._rebuild()
+
+    def __len__(self) -> int:
+        """How many vectors can be found, dead ones included."""
+        return int(self._tail.ntotal) + (int(self._main.ntotal) if self._main is not None else 0)
+
+    def search(self, query: Floats, count: int, allowed: Ids | None = None) -> tuple[Ids, Floats]:
+        """The `count` best (ids int64[n], scores float32[n]), best first, n <= count.
+
+        `query` is float32[dim]; scores are inner products in float32. `allowed` restricts the
+        search to these ids.
+        """
+        parameters = None if allowed is None else _selector(allowed)
+        parts = [self._tail] if self._main is None else [self._main, self._tail]
+        ids, scores = [], []
+        for part in parts:
+            found_scores, found_ids = part.search(
+                query[None, :], min(count, max(1, part.ntotal)), params=parameters
+            )
+            ids.append(found_ids[0][found_ids[0] >= 0])
+            scores.append(found_scores[0][found_ids[0] >= 0])
+        all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
+        order = np.argsort(-all_scores, kind="stable")[:count]
+        return all_ids[order], all_scores[order]
+
+    def drop_dead(self) -> None:
+        """Make the file anew if it holds too many vectors that the catalog no longer has."""
+        if self._exceeds(len(self) - self._catalog.count_vectors(self._model)):
+            self._rebuild()
+
+    def _exceeds(self, extra: int) -> bool:
+        return extra > (0 if len(self) <= SMALL else TAIL_SHARE * len(self))
+
+    def _rebuild(self) -> None:
+        self._main = self._read_after(0)
+        self._last_id = self._catalog.last_vector_id(self._model) if self._main.ntotal else 0
+        self._tail = _empty(self._model.dim)
+        try:
+            self._write_file()
+        except OSError:
+            return  # read-only or full disk: the index in memory serves as well
+        self._main, self._last_id = self._open_file()
+
+    def _read_after(self, vector_id: int) -> Any:
+        index = _empty(self._model.dim)
+        for ids, vectors in self._catalog.vectors_after(vector_id, self._model):
+            index.add_with_ids(vectors.astype(np.float32), ids)
+        return index
+
+    def _write_file(self) -> None:
+        """Write file and stamp so that a crash leaves the old pair, the new pair, or a mismatch."""
+        import faiss
+
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            try:
+                faiss.write_index(self._main, name)
+            except RuntimeError as error:  # FAISS reports I/O errors so
+                raise OSError(str(error)) from error
+            stat = temporary.stat()
+            stamp = _Stamp(
+                _FORMAT,
+                self._catalog.uuid,
+                self._model.fingerprint,
+                self._last_id,
+                int(self._main.ntotal),
+                stat.st_size,
+                stat.st_mtime_ns,
+            )
+            temporary.replace(self._file)
+            written = self._stamp_file.with_suffix(".json.tmp")
+            written.write_text(json.dumps(asdict(stamp)))
+            written.replace(self._stamp_file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _open_file(self) -> tuple[Any, int]:
+        """The memory-mapped index and its last id; (None, 0) if the file can't be trusted."""
+        import faiss
+
+        try:
+            stamp = _Stamp(**json.loads(self._stamp_file.read_text()))
+            stat = self._file.stat()
+            expected = _Stamp(
+                _FORMAT,
+                self._catalog.uuid,
+                self._model.fingerprint,
+                stamp.last_id,
+                stamp.count,
+                stat.st_size,
+                stat.st_mtime_ns,
+            )
+            if stamp != expected:
+                return None, 0
+            index = faiss.read_index(str(self._file), faiss.IO_FLAG_MMAP_IFC)
+        except (OSError, ValueError, TypeError, RuntimeError):
+            return None, 0
+        if index.d != self._model.dim or index.ntotal != stamp.count:
+            return None, 0
+        return index, stamp.last_id
+
+    @property
+    def _stamp_file(self) -> Path:
+        return self._file.with_suffix(".json")
+
+
+def _empty(dim: int) -> Any:
+    """An empty flat float16 inner-product index whose labels are vector ids."""
+    import faiss
+
+    flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return faiss.IndexIDMap(flat)
+
+
+def _selector(allowed: Ids) -> Any:
+    """FAISS search parameters that admit only these ids (a bitmap: one bit an id)."""
+    import faiss
+
+    bits = np.zeros((int(allowed.max(initial=0)) >> 3) + 1, dtype=np.uint8)
+    np.bitwise_or.at(bits, allowed >> 3, np.left_shift(1, allowed & 7).astype(np.uint8))
+    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
