@@ -104,7 +104,7 @@ def search(
             balance=balance,
         )
     console.print_matches(matches, form)
-    for line in matches.notes:
+    for line in (*matches.notes, _answered_by(matches.model)):
         console.note(line)
     if grid is not None:
         from clipsight.sheet import write_sheet
@@ -287,6 +287,17 @@ def _index(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, *
             note(f"can't read {problem}; its photos are kept")
         if report.failed:
             note("some files could not be read; the reasons: clipsight status")
+
+
+def _answered_by(model: str) -> str:
+    from clipsight.models.zoo import RECOMMENDED
+
+    if model != "builtin":
+        return f"answered by {model}"
+    return (
+        "answered by builtin, the small model that comes with clipsight; "
+        f"for a stronger one: clipsight index --model {RECOMMENDED}"
+    )
 
 
 def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format":

@@ -87,7 +87,7 @@ class Library:
         library = cls(folder, device, threads, note, model)
         library._catalog = Catalog(folder)
         if model != "auto":
-            library._adopt(model)  # a wrong name is told at once
+            _ = library._model  # a wrong name is told at once
         return library
 
     def close(self) -> None:
@@ -296,7 +296,8 @@ class Library:
         if folder.fingerprint() != self._model.fingerprint:
             raise ModelError(
                 f"the model {self._model.source} has changed since photos were indexed with it: "
-                f"put the old files back, or embed the photos anew with: clipsight index --model {self._model.source}"
+                "put the old files back, or embed the photos anew with: "
+                f"clipsight index --model {self._model.source}"
             )
         return folder
 

@@ -21,8 +21,8 @@ class Changes:
     queued: int = 0
     unchanged: int = 0
     failed_before: int = 0
-    missing: int = 0
-    unreachable: int = 0
+    missing: list[int] = field(default_factory=list)
+    """Ids of photos whose file is gone; some may turn up under another name when the queue is read."""
     errors: list[str] = field(default_factory=list)
     """Directories that could not be read, with the reason."""
     root_error: str | None = None
@@ -112,7 +112,7 @@ class _Walk:
             self.changes.root_error = reason
         self.changes.errors.append(reason)
         self.unreadable.append(directory.path.rstrip(b"/"))
-        self.changes.unreachable += self.catalog.mark_under(directory.path, State.UNREACHABLE)
+        self.catalog.mark_under(directory.path, State.UNREACHABLE)
 
     def settle_absent(self) -> None:
         """Decide about photos that the walk did not meet: gone, or only out of reach."""
@@ -129,16 +129,12 @@ class _Walk:
                 devices[folder] = _device_of_nearest(folder)
             away = photo.device != devices[folder] and (photo.device, devices[folder]) not in self.renumbered
             (unreachable if away else missing).append(photo)
-        self.changes.missing += self._mark(missing, State.MISSING)
-        self.changes.unreachable += self._mark(unreachable, State.UNREACHABLE)
+        self.changes.missing = [photo.id for photo in missing if photo.state is not State.MISSING]
+        self.catalog.mark(self.changes.missing, State.MISSING)
+        self.catalog.mark([photo.id for photo in unreachable], State.UNREACHABLE)
 
     def _is_below_unreadable(self, folder: bytes) -> bool:
         return any(folder == bad or folder.startswith(bad + b"/") for bad in self.unreadable)
-
-    def _mark(self, photos: list[Known], state: State) -> int:
-        changed = [photo.id for photo in photos if photo.state is not state]
-        self.catalog.mark(changed, state)
-        return len(changed)
 
 
 def _stat(file: Candidate) -> FileStat:

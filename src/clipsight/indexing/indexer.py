@@ -12,7 +12,7 @@ from clipsight.indexing.changes import find_changes
 from clipsight.indexing.decode import DEFAULT_MAX_PIXELS
 from clipsight.indexing.pipeline import Pipeline, Progress, ReadOptions
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Model, Root
+from clipsight.store.records import Model, Root, State
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -143,7 +143,7 @@ def index_root(
         unchanged=changes.unchanged,
         failed=progress.failed,
         failed_before=changes.failed_before,
-        missing=changes.missing,
+        missing=catalog.count_in_state(changes.missing, State.MISSING),
         unreachable=catalog.counts(root).unreachable,
         seconds=time.monotonic() - started,
         problems=tuple(changes.errors),

@@ -170,7 +170,7 @@ class Pipeline:
             elif outcome is not None:
                 results.append(outcome)
         if decoded:
-            vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded])
+            vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
             results += [
                 _Embedded(photo.file, photo.content_hash, photo.info, vector)
                 for photo, vector in zip(decoded, vectors, strict=True)

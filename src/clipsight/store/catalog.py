@@ -430,6 +430,18 @@ class Catalog:
         )
         return Counts(*(found.get(int(state), 0) for state in State))
 
+    def count_in_state(self, photo_ids: Sequence[int], state: State) -> int:
+        """How many of these photos are in `state`."""
+        return sum(
+            int(
+                self._db.value(
+                    f"SELECT count(*) FROM photos WHERE state = ? AND id IN ({', '.join('?' * len(part))})",
+                    (state, *part),
+                )
+            )
+            for part in (photo_ids[start : start + 5000] for start in range(0, len(photo_ids), 5000))
+        )
+
     def lacking_vectors(self, model: Model) -> int:
         """How many photos, unreachable ones included, have no vector of `model` yet."""
         return int(

@@ -1,0 +1,143 @@
+"""How far may a JPEG be shrunk while it is decoded? The measurement behind `decode.DCT_MARGIN`.
+
+    python benchmarks/dct_scale.py                     # the builtin model
+    python benchmarks/dct_scale.py --model FOLDER --photos ~/Pictures
+
+libjpeg can decode at 1/2, 1/4 or 1/8 in each direction, from fewer DCT coefficients and for less time.
+What is left is then resized to the model's input. The more the scaled photo still exceeds that input
+(the margin: its short side / the model's side), the closer the embedding is to that of the full decode.
+
+For each margin and scale, large JPEGs are made so that they have that margin when scaled; printed are
+the lowest and the median cosine to the embedding of the full-size decode, over three kinds of photo:
+`smooth` (photos enlarged), `grain` (the same with sensor noise) and `detail` (collages of photos at their
+own resolution, so sharp to the pixel). Then the time of one 12-megapixel decode and resize at each scale.
+"""
+
+import argparse
+import io
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from clipsight.indexing.decode import decode
+from clipsight.models.encoder import Encoder
+from clipsight.models.folder import ModelFolder
+
+SAMPLES = {
+    "skimage": "data",
+    "sklearn": "datasets/images",
+}
+SCALES = (2, 4, 8)
+MARGINS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+NOISE = 10  # standard deviation of the grain, of 255: a phone's photo at night
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", type=Path, help="a model folder (default: the builtin model)")
+    parser.add_argument("--photos", type=Path, help="a folder of photos (default: scikit-image's and -learn's)")
+    parser.add_argument("--limit", type=int, default=24, help="photos used (default 24)")
+    parser.add_argument("--margins", type=float, nargs="+", default=MARGINS)
+    arguments = parser.parse_args()
+
+    builtin = Path(find_spec("clipsight.models").submodule_search_locations[0]) / "builtin"  # type: ignore[union-attr, index]
+    encoder = Encoder(ModelFolder.read(arguments.model or builtin))
+    photos = load(arguments.photos, arguments.limit)
+    side = max(encoder.input_size)
+    print(f"{encoder.name}, input {side} pixels, {len(photos)} photos")
+
+    print(f"\n{'margin':>6} {'scale':>5} {'kind':>7} {'lowest':>8} {'median':>8}   cosine to the full-size decode")
+    for margin in arguments.margins:
+        for scale in SCALES:
+            for kind, files in kinds(photos, short=round(margin * scale * side)):
+                cosines = np.array([cosine(encoder, file, scale) for file in files])
+                print(f"{margin:6.2f} {f'1/{scale}':>5} {kind:>7} {cosines.min():8.5f} {np.median(cosines):8.5f}", flush=True)
+
+    file = jpeg(with_grain(enlarged(photos[0].crop((0, 0, 400, 300)), short=3000)))
+    print(f"\n{'scale':>5} {'decode':>8} {'resize':>8}   CPU ms, {len(file) / 1e6:.1f} MB JPEG of 12 megapixels")
+    for scale in (1, *SCALES):
+        image = scaled(file, scale)
+        print(
+            f"{f'1/{scale}':>5} {cpu_ms(lambda s=scale: scaled(file, s)):8.1f} "
+            f"{cpu_ms(lambda i=image: encoder.preprocess(i)):8.1f}"
+        )
+
+
+def load(folder: Path | None, limit: int) -> list[Image.Image]:
+    """Up to `limit` colour photos with a short side of at least 200 pixels, evenly drawn from a folder."""
+    folders = [folder] if folder else [Path(find_spec(name).origin).parent / sub for name, sub in SAMPLES.items()]  # type: ignore[union-attr, arg-type]
+    paths = [path for one in folders for path in sorted(one.rglob("*")) if path.suffix in (".jpg", ".png")]
+    photos = []
+    for path in paths:
+        with Image.open(path) as image:
+            if min(image.size) >= 200 and image.mode == "RGB":
+                photos.append(image.convert("RGB"))
+    step = max(1, len(photos) // limit)
+    return photos[::step][:limit]
+
+
+def kinds(photos: list[Image.Image], short: int) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Large JPEGs of each kind, made one at a time; short side `short` pixels."""
+    yield "smooth", (jpeg(enlarged(photo, short)) for photo in photos)
+    yield "grain", (jpeg(with_grain(enlarged(photo, short))) for photo in photos)
+    yield "detail", (jpeg(collage(photos, short, seed)) for seed in range(6))
+
+
+def enlarged(photo: Image.Image, short: int) -> Image.Image:
+    factor = short / min(photo.size)
+    return photo.resize((round(photo.width * factor), round(photo.height * factor)), Image.Resampling.LANCZOS)
+
+
+def with_grain(photo: Image.Image) -> Image.Image:
+    noise = np.random.default_rng(0).normal(0, NOISE, (photo.height, photo.width, 3))
+    return Image.fromarray((np.asarray(photo) + noise).clip(0, 255).astype(np.uint8))
+
+
+def collage(photos: list[Image.Image], short: int, seed: int) -> Image.Image:
+    """Photos side by side at their own resolution, 4:3."""
+    page = Image.new("RGB", (short * 4 // 3, short))
+    rng = np.random.default_rng(seed)
+    for top in range(0, page.height, 300):
+        left = 0
+        while left < page.width:
+            photo = photos[rng.integers(len(photos))]
+            page.paste(photo.crop((0, 0, photo.width, min(300, photo.height))), (left, top))
+            left += photo.width
+    return page
+
+
+def jpeg(photo: Image.Image) -> bytes:
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def scaled(file: bytes, scale: int) -> Image.Image:
+    """libjpeg's decode at exactly 1/scale, whatever our rule would choose."""
+    image = Image.open(io.BytesIO(file))
+    image.draft(None, (image.width // scale, image.height // scale))
+    image.load()
+    return image
+
+
+def cosine(encoder: Encoder, file: bytes, scale: int) -> float:
+    exact, fast = encoder.encode_images([decode(file, mtime_ns=0).image, scaled(file, scale)])
+    return float(exact @ fast)
+
+
+def cpu_ms(work: Callable[[], object]) -> float:
+    """The least CPU time of five calls, in milliseconds."""
+    times = []
+    for _ in range(5):
+        start = time.thread_time()
+        work()
+        times.append(time.thread_time() - start)
+    return min(times) * 1000
+
+
+if __name__ == "__main__":
+    main()

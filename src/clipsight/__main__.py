@@ -1,0 +1,5 @@
+"""`python -m clipsight`: the command line."""
+
+from clipsight.cli import main
+
+main()

@@ -1,0 +1,289 @@
+"""A file's bytes -> upright RGB pixels and what is known about the photo; or one reason why not."""
+
+import importlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from clipsight.errors import PhotoError
+from clipsight.indexing.metadata import (
+    BITS_PER_SAMPLE,
+    ORIENTATION,
+    date_of_file,
+    read_metadata,
+    valid_orientation,
+)
+
+DEFAULT_MAX_PIXELS = 250_000_000
+"""Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
+
+DCT_MARGIN = 1.5
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 only while its short side stays this many times `min_side`."""
+
+_MODULES = {
+    "JPEG": "PIL.JpegImagePlugin",
+    "PNG": "PIL.PngImagePlugin",
+    "WEBP": "PIL.WebPImagePlugin",
+    "GIF": "PIL.GifImagePlugin",
+    "BMP": "PIL.BmpImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+    "JPEG2000": "PIL.Jpeg2KImagePlugin",
+    "PPM": "PIL.PpmImagePlugin",
+    "AVIF": "PIL.AvifImagePlugin",
+    "HEIF": "pi_heif.HeifImagePlugin",
+}
+"""The readers a photo folder can reach, imported when the first file of the format is met.
+
+Pillow has some thirty more, a few of them hazardous (EPS runs Ghostscript): they are never tried.
+"""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
+)
+
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), ("AVIF",)),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), ("HEIF",)),
+    **dict.fromkeys((b"mif1", b"msf1"), ("AVIF", "HEIF")),
+}
+"""Major brand of an ISO base media file -> formats it may be; the last two brands don't say which."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoInfo:
+    """What the catalog keeps about a photo; width and height in pixels, upright, at full size."""
+
+    width: int
+    height: int
+    format: str
+    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF."""
+    taken: str
+    """ISO 8601 local time, to the second."""
+    taken_source: str
+    """`exif`, or `mtime` where EXIF has no believable date."""
+    camera: str | None
+    orientation: int
+    """EXIF orientation, 1 to 8, as stored; the pixels have been turned already."""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A photo's pixels (mode RGB, upright, perhaps smaller than the photo) and its description."""
+
+    image: Image.Image
+    info: PhotoInfo
+
+
+def decode(
+    source: bytes | Path,
+    *,
+    mtime_ns: int,
+    min_side: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    gps: bool = False,
+) -> Decoded:
+    """Decode a photo from its bytes or its path; safe to call from many threads.
+
+    With `min_side`, pixels that the model needs on the short side, a JPEG may come at a reduced DCT
+    scale; without, pixels are exact. `mtime_ns` dates a photo that EXIF does not; `gps` also reads the
+    place. Colour profiles are ignored, as the training of CLIP models ignored them.
+
+    Raises PhotoError, whose text is the reason, for whatever can be wrong with a file: it is no image,
+    is damaged, cut short, or has more than `max_pixels` pixels by its header, before any is decoded.
+    """
+    with _open(source) as file:
+        formats = _sniff(file)
+        try:
+            picture = _read_header(file, formats, max_pixels)
+            return _read_photo(picture, mtime_ns, min_side, gps)
+        except PhotoError:
+            raise
+        except Exception as error:  # Pillow, libtiff, libheif and zlib raise whatever they like
+            raise PhotoError(_reason(error, formats)) from error
+
+
+def open_picture(
+    source: bytes | Path, *, min_side: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
+    """The upright RGB pixels of a picture used in a query, decoded exactly as indexed photos are.
+
+    Raises PhotoError.
+    """
+    return decode(source, mtime_ns=0, min_side=min_side, max_pixels=max_pixels).image
+
+
+def _open(source: bytes | Path) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a FIFO would wait for ever
+            raise PhotoError("not a file")
+        return open(source, "rb")
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _sniff(file: IO[bytes]) -> tuple[str, ...]:
+    """The formats a file may have by its first bytes: one, or two that share a container."""
+    try:
+        head = file.read(32)
+    except OSError as error:
+        raise PhotoError(f"can't be read: {error.strerror or error}") from error
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        return _BRANDS[head[8:12]]
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ("WEBP",)
+    for signature, format_ in _SIGNATURES:
+        if head.startswith(signature):
+            return (format_,)
+    raise PhotoError(f"not an image: {_describe(head)}")
+
+
+def _describe(head: bytes) -> str:
+    if not head:
+        return "the file is empty"
+    if not head.strip(b"\0"):
+        return "the file holds zeros"
+    if all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head):
+        return "the file is text"
+    return f"unknown content, begins with {head[:8].hex(' ')}"
+
+
+def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> ImageFile.ImageFile:
+    for format_ in formats:
+        importlib.import_module(_MODULES[format_])
+    # Pillow's own limit is one setting for the whole process and fixed at 179 megapixels; ours is an
+    # argument. It is lifted, not saved and restored, because other threads decode at the same time.
+    Image.MAX_IMAGE_PIXELS = None
+    picture = Image.open(file, formats=formats)
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise PhotoError(
+            f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
+            f"the limit is {max_pixels / 1e6:.0f}"
+        )
+    return picture
+
+
+def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> Decoded:
+    format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
+    orientation = _applied_by_reader(picture)
+    full = picture.size
+    if min_side is not None and format_ == "JPEG":
+        short = ceil(DCT_MARGIN * min_side)
+        picture.draft(None, (short, short))
+    scaled = picture.size != full
+    picture.load()
+    metadata = read_metadata(picture, gps=gps)
+    image = to_rgb(picture)
+    if metadata.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[metadata.orientation])
+    if not scaled:
+        full = image.size
+    elif metadata.orientation >= 5:
+        full = full[::-1]
+    info = PhotoInfo(
+        *full,
+        format=format_,
+        taken=metadata.taken or date_of_file(mtime_ns),
+        taken_source="exif" if metadata.taken else "mtime",
+        camera=metadata.camera,
+        orientation=orientation or metadata.orientation,
+        latitude=metadata.latitude,
+        longitude=metadata.longitude,
+    )
+    return Decoded(image, info)
+
+
+def _applied_by_reader(picture: ImageFile.ImageFile) -> int | None:
+    """The stored orientation of the formats whose reader turns the pixels itself and drops the tag."""
+    if picture.format == "TIFF":
+        return valid_orientation(cast("Any", picture).tag_v2.get(ORIENTATION))
+    if picture.format == "HEIF":
+        return valid_orientation(picture.info.get("original_orientation"))
+    return None
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any mode that Pillow reads as 8-bit RGB; transparency is laid on white."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        picture = _to_8_bits(picture)
+    if picture.mode != "P" and not picture.has_transparency_data:
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    page = Image.new("RGB", layer.size, "white")
+    page.paste(layer, mask=layer.getchannel("A"))
+    return page
+
+
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """Grey values of more than 8 bits as mode L, scaled, never clipped.
+
+    16-bit values have a known range. Floats from 0 to 1 are taken as they are; other floats and 32-bit
+    integers, which have no agreed white, are stretched from their least to their greatest value.
+    """
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16"):
+        bits = _tiff_bits(picture)
+        return Image.fromarray((values >> (bits - 8)).clip(0, 255).astype(np.uint8))
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if picture.format == "PPM" and picture.mode == "I":  # Pillow has scaled it to 16 bits
+        low, high = 0.0, 65535.0
+    elif picture.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
+    return Image.fromarray(
+        np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
+    )
+
+
+def _tiff_bits(picture: Image.Image) -> int:
+    """Bits a sample: 12-bit TIFFs come as 16-bit pictures whose values stay below 4096."""
+    bits = cast("Any", picture).tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if picture.format == "TIFF" else 16
+    return int(bits)
+
+
+def _reason(error: Exception, formats: tuple[str, ...]) -> str:
+    """One line that says what is wrong with the file."""
+    name = "/".join(formats)
+    if isinstance(error, MemoryError):
+        return f"{name} too large for this machine's memory"
+    if isinstance(error, UnidentifiedImageError):
+        return f"damaged {name}, or a kind of it that can't be read"
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    if "truncated" in text.lower():
+        return f"truncated {name}: the file ends before its picture does"
+    return f"damaged {name}: {text}"

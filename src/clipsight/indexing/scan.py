@@ -1,0 +1,207 @@
+"""Which photo files a folder holds: one lazy, safe walk that opens no file.
+
+Rules of the walk, for whoever documents or relies on it:
+
+- Directories come in sorted order, parents before children, each once (by device and inode).
+- Links to directories are followed after every real directory has been seen, so a cycle ends and a
+  directory within the folder keeps its real path. A photo that is itself a link is listed under the
+  link's name when it leads to a regular file; sockets, FIFOs and devices never are.
+- Hidden names (a leading dot) and excluded ones are left out. The folder that was asked for is not
+  subject to either.
+- What can't be read is reported in `Directory.error`, never raised: photos known there may still exist.
+"""
+
+import errno
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+PHOTO_SUFFIXES = frozenset(
+    b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
+    b"pnm ppm pgm pbm pfm avif avifs heic heics heif heifs hif".split()
+)
+"""Suffixes of files worth opening, lower case and without the dot."""
+
+DEFAULT_EXCLUDES = (
+    "@eaDir",  # Synology's thumbnails
+    "#recycle",
+    "#snapshot",
+    "@Recycle",  # QNAP's
+    "@Recently-Snapshot",
+    "$RECYCLE.BIN",  # Windows'
+    "$Recycle.Bin",
+    "System Volume Information",
+    "lost+found",
+    "__MACOSX",
+    "._*",  # macOS's halves of files, named like the photo they belong to
+    ".Trash*",
+    ".thumbnails",
+    ".git",
+    "node_modules",
+    "site-packages",
+)
+"""Names that are never walked into: bins, snapshots and thumbnails that devices make by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One photo file as the walk saw it; names are bytes, as the system gives them."""
+
+    folder: bytes
+    """Absolute path of its directory."""
+    name: bytes
+    size: int
+    mtime_ns: int
+    device: int
+    """`st_dev` of the file, so that a disk that went away is told from deleted photos."""
+
+    @property
+    def path(self) -> bytes:
+        return os.path.join(self.folder, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory of the walk and the photos directly in it, sorted by name."""
+
+    path: bytes
+    device: int
+    """`st_dev` of the directory; 0 where not even that could be read."""
+    files: tuple[Candidate, ...]
+    error: str | None = None
+    """Why it, or a part of it, couldn't be read: its photos must not be taken for deleted."""
+
+    @property
+    def complete(self) -> bool:
+        """False where something that is not listed, here or below, may still be there."""
+        return self.error is None
+
+
+def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> Iterator[Directory]:
+    """Yield every directory at and under `root`, lazily, in sorted order; nothing is raised for a bad one.
+
+    `exclude` adds shell patterns to `DEFAULT_EXCLUDES`. One without a slash is matched against the name
+    of a directory or file (`thumbs`, `*.gif`), one with a slash against the path relative to `root`
+    (`2019/*`, `*/thumbs`; `*` also crosses slashes). Case matters. A directory that matches is not
+    entered. `hidden` also enters and lists what begins with a dot.
+    """
+    root = os.path.abspath(root)
+    skipped = _skip_rule(root, exclude, hidden)
+    seen: set[tuple[int, int]] = set()
+    links: list[bytes] = []
+    yield from _walk_real(root, skipped, seen, links)
+    for link in links:  # grows while links lead to further links
+        yield from _walk_real(link, skipped, seen, links)
+
+
+def has_photo_suffix(name: bytes) -> bool:
+    """Whether a file of this name is worth opening as a photo."""
+    return name.rpartition(b".")[2].lower() in PHOTO_SUFFIXES and b"." in name
+
+
+def _walk_real(
+    top: bytes, skipped: Callable[[bytes, bytes], bool], seen: set[tuple[int, int]], links: list[bytes]
+) -> Iterator[Directory]:
+    """Walk `top` without following links to directories; those found are appended to `links`."""
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            if path == top or error.errno != errno.ENOENT:  # a sub-folder deleted meanwhile is just gone
+                yield Directory(path, 0, (), _reason(error))
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        directory, subfolders, linked = _list(path, status.st_dev, skipped)
+        pending.extend(reversed(subfolders))
+        links.extend(linked)
+        yield directory
+
+
+def _list(
+    path: bytes, device: int, skipped: Callable[[bytes, bytes], bool]
+) -> tuple[Directory, list[bytes], list[bytes]]:
+    """Read one directory: its photos, its real sub-directories and its links to directories."""
+    files: list[Candidate] = []
+    subfolders: list[bytes] = []
+    links: list[bytes] = []
+    entries, failure = _entries(path)
+    for entry in entries:
+        name = entry.name
+        if skipped(path, name):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(entry.path)
+            elif entry.is_symlink() and _may_lead_to_directory(entry):
+                links.append(entry.path)
+            elif has_photo_suffix(name) and entry.is_file():
+                status = entry.stat()
+                files.append(Candidate(path, name, status.st_size, status.st_mtime_ns, status.st_dev))
+        except FileNotFoundError:
+            continue  # deleted since the directory was read
+        except OSError as refusal:
+            failure = failure or refusal
+    error = None if failure is None else _reason(failure)
+    return Directory(path, device, tuple(files), error), subfolders, links
+
+
+def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:
+    """The directory's entries sorted by name, as far as they could be read, and what stopped the reading."""
+    entries: list[os.DirEntry[bytes]] = []
+    failure = None
+    try:
+        with os.scandir(path) as listing:
+            entries.extend(listing)
+    except OSError as error:
+        failure = error
+    entries.sort(key=lambda entry: entry.name)
+    return entries, failure
+
+
+def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
+    """Whether a symbolic link has to be visited as a directory.
+
+    So has one that leads nowhere, unless it is named like a photo: it may lead to a disk that is not
+    mounted now, and visiting it yields the error that keeps its photos.
+    """
+    try:
+        return stat.S_ISDIR(link.stat().st_mode)
+    except OSError as error:
+        return error.errno != errno.ELOOP and not has_photo_suffix(link.name)
+
+
+def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[bytes, bytes], bool]:
+    """A function of a directory's path and a name in it that says whether to leave that name out."""
+    patterns = [*DEFAULT_EXCLUDES, *(pattern.rstrip("/") for pattern in exclude)]
+    excluded_name = _matcher([pattern for pattern in patterns if "/" not in pattern])
+    relative = [pattern for pattern in patterns if "/" in pattern]
+    excluded_path = _matcher([pattern.removeprefix("./").removeprefix("/") for pattern in relative])
+    strip = len(os.path.join(root, b""))
+
+    def skipped(folder: bytes, name: bytes) -> bool:
+        if name.startswith(b".") and not hidden:
+            return True
+        if excluded_name(os.fsdecode(name)):
+            return True
+        return bool(relative) and excluded_path(os.fsdecode(os.path.join(folder, name)[strip:]))
+
+    return skipped
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a name matches any of the shell patterns; plain names, the usual case, cost one look-up."""
+    plain = {pattern for pattern in patterns if not re.search(r"[*?[]", pattern)}
+    shell = [fnmatch.translate(pattern) for pattern in patterns if pattern not in plain]
+    match = re.compile("|".join(shell)).match if shell else None
+    return lambda name: name in plain or (match is not None and match(name) is not None)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,268 @@
+"""Photos and words to unit vectors: ONNX Runtime runs the two towers of a model folder."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsight.errors import ModelError
+from clipsight.models.folder import ModelFolder
+from clipsight.models.graph import ImageGraph, TextGraph, ports
+from clipsight.models.preprocess import normalise, resize_and_crop
+from clipsight.models.tokenizer import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, RunOptions
+    from PIL.Image import Image
+
+# More than this at once is run in turns, so that memory does not grow with the call.
+_IMAGES_AT_ONCE = 16
+_TEXTS_AT_ONCE = 64
+# One text gains nothing from more threads than this.
+_TEXT_THREADS = 4
+
+
+class Cancelled(Exception):
+    """A call was ended by `Encoder.cancel` or by its `stop`; nothing is wrong with the photos."""
+
+
+class Stop(Protocol):
+    """What tells a call to end, such as a `threading.Event`."""
+
+    def is_set(self) -> bool: ...
+
+
+class Encoder:
+    """Embeds photos and texts with the model of `folder`, on `device`.
+
+    `device` is one of `available_devices()`; `threads` is how many CPU threads may work in all (None: as
+    many as the cores this process may use). Each tower is loaded when it is first used.
+
+    On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, so that
+    `workers` calls at once keep every core busy without waiting for each other at every layer.
+    Raises ModelError if the device is not there; a part of the folder that does not fit raises it when
+    it is loaded.
+    """
+
+    def __init__(self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ModelError(f"threads is {threads}; it must be 1 or more")
+        if device != "cpu" and device not in available_devices():
+            offered = ", ".join(available_devices())
+            raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")
+        self.folder = folder
+        self.device = device
+        self._threads = threads or _usable_cores()
+        self._loading = Lock()
+        self._visual_tower: tuple[InferenceSession, ImageGraph] | None = None
+        self._textual_tower: tuple[InferenceSession, TextGraph] | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._running_lock = Lock()
+        self._running: list[RunOptions] = []
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return self.folder.embed_dim
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied with before a softmax."""
+        return self.folder.logit_scale
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of what the visual tower sees."""
+        return self.folder.preprocess.size
+
+    @property
+    def workers(self) -> int:
+        """How many calls of `encode_pixels` at once make full use of the device."""
+        return self._threads if self.device == "cpu" else 1
+
+    def preprocess(self, image: "Image") -> NDArray[np.uint8]:
+        """The pixels of one RGB photo that the model sees: uint8 [H, W, 3]."""
+        return resize_and_crop(image, self.folder.preprocess)
+
+    def encode_images(self, images: Sequence["Image"]) -> NDArray[np.float32]:
+        """Embed RGB photos: float32 [n, dim], unit length."""
+        return self.encode_pixels([self.preprocess(image) for image in images])
+
+    def encode_pixels(
+        self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, stop: Stop | None = None
+    ) -> NDArray[np.float32]:
+        """Embed what `preprocess` gave: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
+
+        Many threads may call it at once. Raises Cancelled after `cancel()` or once `stop` is set,
+        ModelError if the model gives a vector without direction.
+        """
+        vectors = np.empty((len(pixels), self.dim), np.float32)
+        if not len(pixels):
+            return vectors
+        session, graph = self._visual()
+        with self._cancellable() as options:
+            for turn in _turns(len(pixels), graph.batch or _IMAGES_AT_ONCE):
+                if stop is not None and stop.is_set():
+                    raise Cancelled
+                feed = graph.feed(self._image_input(graph, pixels[turn]))
+                vectors[turn] = _run(session, graph.output, feed, options)[: turn.stop - turn.start]
+        return self._unit(vectors, "photo")
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts: float32 [n, dim], unit length. What is beyond the context is cut: `truncated`."""
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        if not len(texts):
+            return vectors
+        session, graph = self._textual()
+        whole = graph.length is not None or self.folder.pad_to_context
+        with self._cancellable() as options:
+            for turn in _turns(len(texts), graph.batch or _TEXTS_AT_ONCE):
+                row = list(texts[turn])
+                row += [""] * ((graph.batch or len(row)) - len(row))
+                tokens = self._tokenize(row, pad_to_context=whole)
+                feed = graph.feed(tokens.ids, tokens.mask)
+                vectors[turn] = _run(session, graph.output, feed, options)[: turn.stop - turn.start]
+        return self._unit(vectors, "text")
+
+    def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
+        """Which texts are longer than the model's context, so that their end is not embedded."""
+        return self._tokenize(texts, pad_to_context=False).truncated
+
+    def cancel(self) -> None:
+        """End the calls that are running on other threads, within a layer's time: each raises Cancelled."""
+        with self._running_lock:
+            for options in self._running:
+                options.terminate = True
+
+    def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
+        with self._loading:
+            if self._visual_tower is None:
+                threads = 1 if self.device == "cpu" else self._threads
+                session = _load(self.folder, "visual", self.device, threads)
+                graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
+                self._visual_tower = session, graph
+            return self._visual_tower
+
+    def _textual(self) -> "tuple[InferenceSession, TextGraph]":
+        with self._loading:
+            if self._textual_tower is None:
+                session = _load(self.folder, "textual", self.device, min(self._threads, _TEXT_THREADS))
+                graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
+                self._textual_tower = session, graph
+            return self._textual_tower
+
+    def _tokenize(self, texts: Sequence[str], *, pad_to_context: bool) -> Tokens:
+        with self._loading:
+            if self._tokenizer is None:
+                self._tokenizer = Tokenizer(self.folder)
+        return self._tokenizer(texts, pad_to_context=pad_to_context)
+
+    def _image_input(
+        self, graph: ImageGraph, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
+    ) -> NDArray[Any]:
+        batch = np.zeros((graph.batch or len(pixels), *self.input_size, 3), np.uint8)
+        batch[: len(pixels)] = pixels
+        if not graph.normalises:
+            values = normalise(batch, self.folder.preprocess).astype(graph.image.dtype, copy=False)
+            return np.moveaxis(values, 1, -1) if graph.channels_last else values
+        return batch if graph.channels_last else np.moveaxis(batch, -1, 1)
+
+    @contextmanager
+    def _cancellable(self) -> "Iterator[RunOptions]":
+        """Options for all the runs of one call, where `cancel` finds them."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+        options.only_execute_path_to_fetches = True
+        with self._running_lock:
+            self._running.append(options)
+        try:
+            yield options
+        finally:
+            with self._running_lock:
+                self._running.remove(options)
+
+    def _unit(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
+        if bad.size:
+            which = ", ".join(str(index + 1) for index in bad[:5])
+            raise ModelError(
+                f"model {self.name} gave a zero or not-a-number vector for {what} {which} of {len(vectors)}"
+            )
+        vectors /= lengths
+        return vectors
+
+
+def available_devices() -> list[str]:
+    """What the installed onnxruntime can run on, "cpu" first: "cuda", "coreml", "openvino", ..."""
+    names = [provider.removesuffix("ExecutionProvider").lower() for provider in _providers()]
+    return ["cpu", *sorted(set(names) - {"cpu", "azure"})]  # azure sends the input to a server
+
+
+def _providers() -> list[str]:
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _turns(count: int, at_once: int) -> Iterator[slice]:
+    for start in range(0, count, at_once):
+        yield slice(start, min(start + at_once, count))
+
+
+def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "InferenceSession":
+    """The session of one tower. ModelError where onnxruntime can't read it or can't use the device."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A thread that spins while it waits takes a core away from the decoders.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    named = {provider.removesuffix("ExecutionProvider").lower(): provider for provider in _providers()}
+    wanted = list(dict.fromkeys((named[device], "CPUExecutionProvider")))
+    try:
+        session = onnxruntime.InferenceSession(folder.path / tower / "model.onnx", options, providers=wanted)
+    except Exception as error:  # onnxruntime's errors have no base class but Exception
+        raise ModelError(
+            f"model folder {folder.path}: {tower}/model.onnx can't be loaded; "
+            f"download or export the model again ({_first_line(error)})"
+        ) from error
+    if session.get_providers()[0] != wanted[0]:
+        raise ModelError(
+            f"device {device!r} can't be used: onnxruntime has {wanted[0]} but could not start it; "
+            "check its driver, or use --device cpu"
+        )
+    return session
+
+
+def _run(
+    session: "InferenceSession", output: str, feed: Mapping[str, NDArray[Any]], options: "RunOptions"
+) -> NDArray[Any]:
+    try:
+        vectors: NDArray[Any] = session.run([output], dict(feed), options)[0]
+    except Exception as error:  # as above
+        if options.terminate:
+            raise Cancelled from None
+        raise ModelError(f"onnxruntime could not run the model: {_first_line(error)}") from error
+    return vectors
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

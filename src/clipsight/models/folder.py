@@ -1,0 +1,261 @@
+"""A model is a folder: read it, check that it is whole, and fingerprint what decides its vectors.
+
+The layout (docs: DESIGN, "A model is a folder") is the one of the model repositories that immich
+publishes, so that every one of them works as it is.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from clipsight import paths
+from clipsight.errors import ModelError
+from clipsight.models.preprocess import PreprocessConfig
+
+_CONFIG = "config.json"
+_PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
+_TOWERS = ("visual", "textual")
+# Other runtimes' copies of a tower (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
+_FOREIGN = (".armnn", ".rknn")
+
+# The upper bound at which the paper clips the learned temperature, and where trained CLIP models end.
+_CLIP_LOGIT_SCALE = 100.0
+_CLIP_CONTEXT = 77
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A complete model folder, as its `config.json` describes it.
+
+    `logit_scale` multiplies cosines before a softmax (or, with `logit_bias` added, a sigmoid: SigLIP).
+    Where the folder has no trained values it is 100 (CLIP, arXiv:2103.00020, section 2.5) and the
+    bias is OpenCLIP's `init_logit_bias`; `logit_scale_assumed` is True then.
+    `pad_to_context` is True where the text tower attends to the padding too (OpenCLIP's
+    `no_causal_mask`: SigLIP, MobileCLIP), so that shorter input would change the vector.
+    """
+
+    path: Path
+    name: str
+    embed_dim: int
+    context_length: int
+    preprocess: PreprocessConfig
+    tokenizer_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    logit_scale: float = _CLIP_LOGIT_SCALE
+    logit_scale_assumed: bool = True
+    logit_bias: float | None = None
+    license: str | None = None
+    provenance: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    pad_to_context: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelFolder":
+        """Read and check the folder at `path`, without loading the model.
+
+        Raises ModelError that names the part that is missing or wrong.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise ModelError(f"no model folder at {path}; `clipsight models` lists what there is")
+        for part in (_CONFIG, *_PARTS):
+            _check_present(path, part)
+        config = _json_object(path, _CONFIG)
+        own = _section(path, config, "clipsight")
+        text = _section(path, config, "text_cfg")
+        scale = _number(path, own, "logit_scale")
+        if scale is not None and scale <= 0:
+            raise _wrong(path, f"{_CONFIG} has logit_scale {scale:g}; it must be above 0")
+        bias = _number(path, own, "logit_bias")
+        return cls(
+            path=path,
+            name=str(own.get("name") or path.resolve().name),
+            embed_dim=_count(path, config, "embed_dim", None),
+            context_length=_count(path, text, "context_length", _CLIP_CONTEXT),
+            preprocess=_preprocess(path),
+            tokenizer_kwargs=_section(path, text, "tokenizer_kwargs"),
+            logit_scale=_CLIP_LOGIT_SCALE if scale is None else scale,
+            logit_scale_assumed=scale is None,
+            logit_bias=_number(path, config, "init_logit_bias") if bias is None else bias,
+            license=_text(own, "license") or _text(own, "licence"),
+            provenance=_text(own, "provenance"),
+            figures=_section(path, own, "figures"),
+            pad_to_context=bool(text.get("no_causal_mask", False)),
+        )
+
+    def fingerprint(self) -> str:
+        """32 hex digits over the names and bytes of the files that decide a vector (XXH3, 128 bits).
+
+        Those are the direct files of `visual/` and `textual/`; the figures and the licence in
+        `config.json` may change without any vector changing. Each file is hashed once and remembered in
+        `fingerprints.json` in clipsight's home, for hashing 600 MB at every start takes too long.
+        """
+        import xxhash
+
+        known = _known_digests()
+        learned: dict[str, str] = {}
+        whole = xxhash.xxh3_128()
+        try:
+            for name in self._files():
+                digest = _digest(self.path, name, known, learned)
+                whole.update(f"{name}\0{digest}\n".encode())
+        except OSError as error:
+            raise _wrong(self.path, f"a part can't be read ({error.strerror})") from error
+        if learned:
+            _remember(known | learned)
+        return whole.hexdigest()
+
+    def _files(self) -> list[str]:
+        found: Iterator[str] = (
+            f"{tower}/{file.name}"
+            for tower in _TOWERS
+            for file in (self.path / tower).iterdir()
+            if file.is_file()
+        )
+        return [name for name in model_files(found) if name != _CONFIG]
+
+
+def model_files(names: Iterable[str]) -> list[str]:
+    """Which of a repository's relative file names (`/` between parts) make up a model folder, sorted.
+
+    `config.json` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
+    `.armnn`/`.rknn` files hold the same towers for other runtimes and are left out.
+    """
+    return sorted(name for name in names if _belongs(name))
+
+
+def _belongs(name: str) -> bool:
+    if name == _CONFIG:
+        return True
+    parts = PurePosixPath(name).parts
+    return (
+        len(parts) == 2
+        and parts[0] in _TOWERS
+        and not parts[1].startswith(".")
+        and not parts[1].endswith(_FOREIGN)
+    )
+
+
+def _wrong(path: Path, what: str) -> ModelError:
+    return ModelError(f"model folder {path}: {what}")
+
+
+def _check_present(path: Path, part: str) -> None:
+    file = path / part
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(48)
+    except FileNotFoundError:
+        raise _wrong(path, f"{part} is missing; download or export the model again") from None
+    except OSError as error:
+        raise _wrong(path, f"{part} can't be read ({error.strerror})") from error
+    if start.startswith(b"version https://git-lfs"):
+        raise _wrong(path, f"{part} is a Git LFS pointer, not the file; run `git lfs pull` there")
+    if not start:
+        raise _wrong(path, f"{part} is empty; download or export the model again")
+
+
+def _json_object(path: Path, part: str) -> dict[str, Any]:
+    try:
+        content = json.loads((path / part).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, f"{part} is not JSON ({error})") from error
+    except OSError as error:
+        raise _wrong(path, f"{part} can't be read ({error.strerror})") from error
+    if not isinstance(content, dict):
+        raise _wrong(path, f"{part} is not a JSON object")
+    return content
+
+
+def _preprocess(path: Path) -> PreprocessConfig:
+    try:
+        return PreprocessConfig.from_dict(_json_object(path, "visual/preprocess_cfg.json"))
+    except ModelError as error:
+        if str(path) in str(error):
+            raise
+        raise _wrong(path, str(error)) from error
+
+
+def _section(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = config.get(name)
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise _wrong(path, f"{_CONFIG} has {name} = {section!r}; it must be an object")
+    return section
+
+
+def _count(path: Path, config: Mapping[str, Any], name: str, default: int | None) -> int:
+    value = config.get(name, default)
+    if value is None and default is None:
+        raise _wrong(path, f"{_CONFIG} has no {name}")
+    value = default if value is None else value
+    if type(value) is not int or value < 1:
+        raise _wrong(path, f"{_CONFIG} has {name} = {value!r}; it must be a whole number above 0")
+    return value
+
+
+def _number(path: Path, config: Mapping[str, Any], name: str) -> float | None:
+    value = config.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _wrong(path, f"{_CONFIG} has {name} = {value!r}; it must be a number")
+    return float(value)
+
+
+def _text(config: Mapping[str, Any], name: str) -> str | None:
+    value = config.get(name)
+    return None if value is None else str(value)
+
+
+# What is known of files already hashed: {"visual/model.onnx 351528 1712...": digest}. A convenience only:
+# where it is damaged, or can't be written, the files are hashed again.
+
+_MOST_REMEMBERED = 512
+# A file changed this short a time ago may change again within the clock's tick and keep its key.
+_SETTLED_SECONDS = 2.0
+
+
+def _digest(path: Path, name: str, known: Mapping[str, str], learned: dict[str, str]) -> str:
+    import xxhash
+
+    file = path / name
+    stat = file.stat()
+    key = f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+    if key in known:
+        return known[key]
+    content = xxhash.xxh3_128()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            content.update(block)
+    digest = content.hexdigest()
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
+        learned[key] = digest
+    return digest
+
+
+def _known_digests() -> dict[str, str]:
+    try:
+        known = json.loads((paths.home() / "fingerprints.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
+        return {}
+    return known
+
+
+def _remember(known: Mapping[str, str]) -> None:
+    newest = dict(list(known.items())[-_MOST_REMEMBERED:])
+    target = paths.home() / "fingerprints.json"
+    written = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(json.dumps(newest, indent=0))
+        os.replace(written, target)
+    except OSError:
+        written.unlink(missing_ok=True)

@@ -1,0 +1,189 @@
+"""Photo to pixels to tensor, exactly as the model was trained: `visual/preprocess_cfg.json` says how.
+
+Two steps, so that what waits in a queue is small: `resize_and_crop` gives the uint8 pixels (a quarter of
+the bytes of the tensor), `normalise` the float32 tensor just before the model runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsight.errors import ModelError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# "random" asks OpenCLIP's training for a filter drawn at random; its inference then uses bicubic.
+_INTERPOLATIONS = ("bicubic", "bilinear", "random")
+_RESIZE_MODES = ("shortest", "squash", "longest")
+_MODES = ("RGB",)
+
+# Beyond this length of the resized photo, in crops, only the cropped part is resized: a 1 x 100,000 scan
+# would otherwise take gigabytes. Below it the whole photo is, which is exact to the last bit.
+_LONGEST_WHOLE_RESIZE = 16
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How a photo becomes the model's input; the fields of OpenCLIP's `PreprocessCfg`.
+
+    `size` is (height, width) in pixels; `mean` and `std` are per RGB channel, of values in 0..1.
+    """
+
+    size: tuple[int, int] = (224, 224)
+    mode: str = "RGB"
+    mean: tuple[float, float, float] = OPENAI_MEAN
+    std: tuple[float, float, float] = OPENAI_STD
+    interpolation: str = "bicubic"
+    resize_mode: str = "shortest"
+    fill_color: tuple[int, int, int] = (0, 0, 0)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "PreprocessConfig":
+        """Read the object of a `preprocess_cfg.json`; fields left out or null have OpenCLIP's defaults.
+
+        Raises ModelError that names the field and the values it may have.
+        """
+        given = {name: value for name, value in fields.items() if value is not None}
+        return cls(
+            size=_size(given.get("size", cls.size)),
+            mode=_one_of("mode", given.get("mode", cls.mode), _MODES),
+            mean=_channels("mean", given.get("mean", cls.mean)),
+            std=_channels("std", given.get("std", cls.std), above=0.0),
+            interpolation=_one_of(
+                "interpolation", given.get("interpolation", cls.interpolation), _INTERPOLATIONS
+            ),
+            resize_mode=_one_of("resize_mode", given.get("resize_mode", cls.resize_mode), _RESIZE_MODES),
+            fill_color=_colour(given.get("fill_color", cls.fill_color)),
+        )
+
+
+def resize_and_crop(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
+    """The part of a photo that the model sees, at the model's size: uint8 [H, W, 3].
+
+    `shortest` scales the short side to the target and crops the centre, rounding as transformers'
+    `CLIPImageProcessor` does (sizes and offsets down); `squash` ignores the aspect ratio; `longest`
+    scales the long side to the target and fills the rest with `fill_color` (OpenCLIP `transform.py`).
+    """
+    rgb = image if image.mode == config.mode else image.convert(config.mode)
+    if config.resize_mode == "squash":
+        return _pixels(_resize(rgb, config.size, config))
+    if config.resize_mode == "longest":
+        return _fit(rgb, config)
+    return _cover(rgb, config)
+
+
+def normalise(
+    pixels: NDArray[np.uint8], config: PreprocessConfig, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """(value / 255 - mean) / std, channels first: uint8 [..., H, W, 3] to float32 [..., 3, H, W].
+
+    Each channel has only 256 possible results, so they are computed once, in double precision, and
+    looked up. `out`, if given, is filled and returned.
+    """
+    *batch, height, width, channels = pixels.shape
+    if out is None:
+        out = np.empty((*batch, channels, height, width), np.float32)
+    for channel, values in enumerate(_lookup(config.mean, config.std)):
+        # mode="clip" never clips a uint8 among 256 values: it spares the copy that "raise" makes of `out`.
+        np.take(values, pixels[..., channel], out=out[..., channel, :, :], mode="clip")
+    return out
+
+
+@lru_cache(maxsize=8)
+def _lookup(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[NDArray[np.float32], ...]:
+    levels = np.arange(256) / 255.0
+    return tuple(((levels - m) / s).astype(np.float32) for m, s in zip(mean, std, strict=True))
+
+
+def _cover(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
+    """Resize so that the photo covers the target, keep the centre."""
+    height, width = config.size
+    if height == width:
+        new_width, new_height = _shortest_edge(image.width, image.height, height)
+    else:
+        ratio = min(image.height / height, image.width / width)
+        new_width, new_height = round(image.width / ratio), round(image.height / ratio)
+    left, top = (new_width - width) // 2, (new_height - height) // 2
+    if max(new_width, new_height) > _LONGEST_WHOLE_RESIZE * max(config.size):
+        across, down = image.width / new_width, image.height / new_height
+        box = (left * across, top * down, (left + width) * across, (top + height) * down)
+        return _pixels(_resize(image, config.size, config, box))
+    resized = _pixels(_resize(image, (new_height, new_width), config))
+    return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def _shortest_edge(width: int, height: int, target: int) -> tuple[int, int]:
+    if width <= height:
+        return target, int(target * height / width)
+    return int(target * width / height), target
+
+
+def _fit(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
+    """Resize so that the photo fits into the target, fill what is left."""
+    height, width = config.size
+    ratio = max(image.height / height, image.width / width)
+    # A very long photo would be less than half a pixel thin; OpenCLIP fails there.
+    new_height, new_width = max(1, round(image.height / ratio)), max(1, round(image.width / ratio))
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = config.fill_color
+    canvas[top : top + new_height, left : left + new_width] = _pixels(
+        _resize(image, (new_height, new_width), config)
+    )
+    return canvas
+
+
+def _resize(
+    image: "Image",
+    size: tuple[int, int],
+    config: PreprocessConfig,
+    box: tuple[float, float, float, float] | None = None,
+) -> "Image":
+    from PIL.Image import Resampling
+
+    bilinear = config.interpolation == "bilinear"
+    return image.resize(size[::-1], Resampling.BILINEAR if bilinear else Resampling.BICUBIC, box)
+
+
+def _pixels(image: "Image") -> NDArray[np.uint8]:
+    return np.asarray(image, np.uint8)
+
+
+def _one_of(field: str, value: Any, accepted: Sequence[str]) -> str:
+    if value not in accepted:
+        raise ModelError(f"preprocess field {field!r} is {value!r}; it may be {', '.join(accepted)}")
+    return str(value)
+
+
+def _size(value: Any) -> tuple[int, int]:
+    sides = list(value) if isinstance(value, list | tuple) else [value]
+    if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
+        raise ModelError(f"preprocess field 'size' is {value!r}; it may be pixels or [height, width]")
+    return sides[0], sides[-1]
+
+
+def _channels(field: str, value: Any, above: float | None = None) -> tuple[float, float, float]:
+    values = list(value) if isinstance(value, list | tuple) else [value] * 3
+    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) != len(values) or len(numbers) != 3 or not np.isfinite(numbers).all():
+        raise ModelError(f"preprocess field {field!r} is {value!r}; it may be a number or three of them")
+    if above is not None and min(numbers) <= above:
+        raise ModelError(f"preprocess field {field!r} is {value!r}; its values must be above {above:g}")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _colour(value: Any) -> tuple[int, int, int]:
+    values = list(value) if isinstance(value, list | tuple) else [value] * 3
+    if len(values) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in values):
+        raise ModelError(
+            f"preprocess field 'fill_color' is {value!r}; it may be 0 to 255 or three such numbers"
+        )
+    return values[0], values[1], values[2]

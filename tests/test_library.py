@@ -1,0 +1,350 @@
+"""Library: what a user of the Python API sees, with a tiny model and real photos."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from PIL import Image
+
+from clipsight import Library, Matches
+from clipsight.errors import LibraryError, ModelError, QueryError
+from clipsight.models.encoder import Encoder
+from clipsight.store.records import State
+
+
+def names(matches: Matches) -> list[str]:
+    return [match.path.name for match in matches]
+
+
+def count_encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that the image encoder is given from now on."""
+    batches: list[int] = []
+    original = Encoder.encode_pixels
+
+    def counted(self: Encoder, pixels: object, **options: object) -> object:
+        batches.append(len(pixels))  # type: ignore[arg-type]
+        return original(self, pixels, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Encoder, "encode_pixels", counted)
+    return batches
+
+
+def test_index_then_search_by_picture(library: Library, photos: Path) -> None:
+    (report,) = library.index(photos)
+    assert (report.embedded, report.failed) == (len(SAMPLES), 0)
+    assert len(library) == len(SAMPLES)
+    outside = photos.parent / "query.jpg"
+    shutil.copyfile(photos / "flower.jpg", outside)
+    matches = library.search(str(outside), top=3)
+    assert names(matches)[0] == "flower.jpg"
+    assert matches[0].score == pytest.approx(1.0, abs=2e-3)  # float16 vectors
+    assert (matches[0].width, matches[0].height) == (640, 427)
+
+
+def test_query_pictures_are_left_out(library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library.index(photos)
+    monkeypatch.chdir(photos)
+    assert "flower.jpg" not in names(library.search("./flower.jpg", top=20))
+    assert len(library.search("./flower.jpg", top=20)) == len(SAMPLES) - 1
+    link = photos.parent / "link.jpg"
+    link.symlink_to(photos / "cat.png")
+    assert "cat.png" not in names(library.search(f"{link} + flower", top=20))
+
+
+def test_scores_are_cosines_of_the_exported_vectors(library: Library, photos: Path, tmp_path: Path) -> None:
+    library.index(photos)
+    library.export(tmp_path / "vectors.npz")
+    with np.load(tmp_path / "vectors.npz") as arrays:
+        paths, vectors = arrays["paths"], arrays["vectors"].astype(np.float64)
+    query = library.encoder.encode_texts(["a red flower"])[0].astype(np.float64)
+    expected = dict(zip(paths.tolist(), vectors @ query, strict=True))
+    found = library.search("a red flower", top=20)
+    assert {str(match.path): pytest.approx(match.score, abs=1e-9) for match in found} == expected
+    assert [match.score for match in found] == sorted(expected.values(), reverse=True)
+
+
+def test_second_index_reads_nothing(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index(photos)
+    batches = count_encoded(monkeypatch)
+    (report,) = library.index(photos)
+    assert (report.unchanged, report.embedded, batches) == (len(SAMPLES), 0, [])
+
+
+def test_moved_and_copied_files_are_recognised(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index(photos)
+    ids = {match.path.name: match.id for match in library.search("cat", top=20)}
+    batches = count_encoded(monkeypatch)
+    (photos / "2024").mkdir()
+    (photos / "cat.png").rename(photos / "2024" / "kitten.png")
+    shutil.copyfile(photos / "coffee.png", photos / "another cup.png")
+    (report,) = library.index(photos)
+    assert (report.known_content, report.embedded, report.missing, batches) == (2, 0, 0, [])
+    found = {match.path.name: match for match in library.search("cat", top=20)}
+    assert "cat.png" not in found
+    assert found["kitten.png"].id == ids["cat.png"]
+    assert found["another cup.png"].score == found["coffee.png"].score
+
+
+def test_twins_in_one_run_are_embedded_once(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        shutil.copyfile(photos / "cat.png", photos / f"copy {number}.png")
+    batches = count_encoded(monkeypatch)
+    (report,) = library.index(photos)
+    assert (sum(batches), report.embedded, report.known_content) == (len(SAMPLES), len(SAMPLES), 20)
+    assert len(library) == len(SAMPLES) + 20
+
+
+def test_twins_of_a_broken_file_all_fail_with_the_reason(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.jpg").write_text("not a photo")
+    (report,) = library.index(folder)
+    assert report.failed == 5
+    assert len({failure.reason for failure in library.status().failures}) == 1
+
+
+def test_changed_file_is_embedded_again(library: Library, photos: Path) -> None:
+    library.index(photos)
+    before = {match.path.name: match.score for match in library.search("cat", top=20)}
+    shutil.copyfile(photos / "rocket.jpg", photos / "cat.png")
+    Image.new("RGB", (50, 40), "green").save(photos / "coffee.png")
+    library.index(photos)
+    after = {match.path.name: match.score for match in library.search("cat", top=20)}
+    assert after["cat.png"] == before["rocket.jpg"]
+    assert after["coffee.png"] != before["coffee.png"]
+    assert len(library) == len(SAMPLES)
+
+
+def test_touched_file_is_not_embedded_again(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index(photos)
+    batches = count_encoded(monkeypatch)
+    os.utime(photos / "cat.png")
+    (report,) = library.index(photos)
+    assert (report.known_content, batches) == (1, [])
+    (report,) = library.index(photos)
+    assert report.unchanged == len(SAMPLES)
+
+
+def test_deleted_file_disappears_and_may_come_back(library: Library, photos: Path, tmp_path: Path) -> None:
+    library.index(photos)
+    (photos / "cat.png").rename(tmp_path / "cat.png")
+    (report,) = library.index(photos)
+    assert report.missing == 1
+    assert "cat.png" not in names(library.search("cat", top=20))
+    assert library.status().counts.missing == 1
+    (tmp_path / "cat.png").rename(photos / "cat.png")
+    library.index(photos)
+    assert "cat.png" in names(library.search("cat", top=20))
+
+
+def test_missing_folder_never_empties_the_library(library: Library, photos: Path, tmp_path: Path) -> None:
+    library.index(photos)
+    photos.rename(tmp_path / "elsewhere")
+    (report,) = library.index(photos)
+    assert (report.missing, report.unreachable) == (0, len(SAMPLES))
+    found = library.search("cat", top=20, folders=[photos])
+    assert len(found) == len(SAMPLES)
+    assert not any(match.reachable for match in found)
+    (tmp_path / "elsewhere").rename(photos)
+    (report,) = library.index(photos)
+    assert (report.unchanged, report.unreachable) == (len(SAMPLES), 0)
+    assert all(match.reachable for match in library.search("cat", top=20))
+
+
+def test_missing_subfolder_is_a_deletion(library: Library, photos: Path) -> None:
+    shutil.copytree(photos, photos / "trip")
+    library.index(photos)
+    shutil.rmtree(photos / "trip")
+    (report,) = library.index(photos)
+    assert (report.missing, report.unreachable) == (len(SAMPLES), 0)
+
+
+def test_photos_on_another_device_are_kept_when_it_goes(library: Library, photos: Path) -> None:
+    """An unmounted disk leaves an empty folder of the disk below; simulated by the recorded device."""
+    (photos / "nas").mkdir()
+    shutil.copyfile(photos / "cat.png", photos / "nas" / "cat.png")
+    library.index(photos)
+    with library._catalog.transaction():
+        library._catalog._db.run(
+            "UPDATE photos SET device = device + 1 WHERE folder = ?", (os.fsencode(photos / "nas"),)
+        )
+    (photos / "nas" / "cat.png").unlink()
+    (report,) = library.index(photos)
+    assert (report.missing, report.unreachable) == (0, 1)
+    assert [m.reachable for m in library.search("cat", top=20, folders=[photos / "nas"])] == [False]
+
+
+def test_broken_files_are_told_and_not_tried_again(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "letter.jpg").write_text("Dear Sir or Madam")
+    (photos / "half.jpg").write_bytes((photos / "rocket.jpg").read_bytes()[:5000])
+    (photos / "empty.png").touch()
+    (report,) = library.index(photos)
+    assert (report.embedded, report.failed) == (len(SAMPLES), 3)
+    failures = library.status().failures
+    assert [Path(os.fsdecode(failure.path)).name for failure in failures] == [
+        "empty.png",
+        "half.jpg",
+        "letter.jpg",
+    ]
+    assert all(failure.reason and failure.date for failure in failures)
+    (report,) = library.index(photos)
+    assert (report.failed, report.failed_before) == (0, 3)
+    (report,) = library.index(photos, retry=True)
+    assert (report.failed, report.failed_before) == (3, 0)
+    shutil.copyfile(photos / "rocket.jpg", photos / "half.jpg")
+    (report,) = library.index(photos)
+    assert (report.known_content, report.failed_before) == (1, 2)
+    (photos / "empty.png").unlink()
+    library.index(photos)
+    assert [Path(os.fsdecode(failure.path)).name for failure in library.status().failures] == ["letter.jpg"]
+
+
+def test_good_file_that_breaks_is_dropped(library: Library, photos: Path) -> None:
+    library.index(photos)
+    (photos / "cat.png").write_bytes(b"overwritten")
+    library.index(photos)
+    assert "cat.png" not in names(library.search("cat", top=20))
+
+
+def test_names_that_are_not_utf8(library: Library, photos: Path) -> None:
+    strange = os.fsdecode(os.fsencode(photos) + b"/caf\xe9 \xff.png")
+    shutil.copyfile(photos / "cat.png", strange)
+    library.index(photos)
+    found = [match for match in library.search("cat", top=20) if os.fsencode(match.path).endswith(b"\xff.png")]
+    assert [os.fsdecode(os.fsencode(match.path)) for match in found] == [strange]
+
+
+def test_search_is_restricted_to_folders(library: Library, photos: Path) -> None:
+    for folder in ("a", "a b", "a0", "b"):
+        (photos / folder).mkdir()
+        Image.new("RGB", (40, 40), (len(folder) * 60, 20, ord(folder[-1]))).save(photos / folder / f"{folder}.png")
+    library.index(photos)
+    assert names(library.search("x", top=50, folders=[photos / "a"])) == ["a.png"]
+    both = library.search("x", top=50, folders=[photos / "a", photos / "a b"])
+    assert sorted(names(both)) == ["a b.png", "a.png"]
+    assert len(library.search("x", top=50, folders=[photos])) == len(library)
+    with pytest.raises(LibraryError, match="no such folder"):
+        library.search("x", folders=["/nowhere/else"])
+
+
+def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
+    library.index(photos)
+    everything = library.search("a photo", top=20)
+    assert names(library.search("a photo", top=3)) == names(everything)[:3]
+    assert names(library.search("a photo", top=3, offset=2)) == names(everything)[2:5]
+    cut = everything[3].score
+    assert names(library.search("a photo", top=20, min_score=cut)) == names(everything)[:4]
+    by_path = library.search("a photo", top=4, sort="path")
+    assert names(by_path) == sorted(names(everything)[:4])
+    with pytest.raises(QueryError):
+        library.search("a photo", top=0)
+
+
+def test_excluded_folders_stay_excluded(library: Library, photos: Path) -> None:
+    (photos / "thumbs").mkdir()
+    shutil.copyfile(photos / "cat.png", photos / "thumbs" / "cat.png")
+    library.index(photos, exclude=["thumbs"])
+    assert len(library) == len(SAMPLES)
+    library.index(photos)
+    library.index()
+    assert len(library) == len(SAMPLES)
+    library.index(photos, exclude=[])
+    assert len(library) == len(SAMPLES) + 1
+
+
+def test_forget(library: Library, photos: Path) -> None:
+    library.index(photos)
+    with pytest.raises(LibraryError, match="knows nothing"):
+        library.forget("/nowhere")
+    assert library.forget(photos) == len(SAMPLES)
+    assert len(library.search("cat")) == 0
+    assert (len(library), library.status().folders) == (0, ())
+    assert (photos / "cat.png").exists()
+
+
+def test_unknown_folder(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="nowhere"):
+        library.index(tmp_path / "nowhere")
+    assert library.status().folders == ()
+    (tmp_path / "empty").mkdir()
+    (report,) = library.index(tmp_path / "empty")
+    assert "no photos" in str(report)
+    with pytest.raises(LibraryError, match="no folder has been indexed"):
+        Library.open(tmp_path / "other").index()
+
+
+def test_folders_inside_each_other(library: Library, photos: Path) -> None:
+    (photos / "trip").mkdir()
+    (photos / "cat.png").rename(photos / "trip" / "cat.png")
+    library.index(photos / "trip")
+    library.index(photos)
+    library.index(photos / "trip")
+    assert [os.fsdecode(root.path) for root, _ in library.status().folders] == [str(photos)]
+    assert len(library) == len(SAMPLES)
+
+
+def test_switching_the_model(library: Library, photos: Path, tmp_path: Path) -> None:
+    from tiny_models import make_model_folder
+
+    library.index(photos)
+    old = names(library.search("cat", top=20))
+    other = make_model_folder(tmp_path / "other", seed=7, dim=48)
+    trip = tmp_path / "trip"
+    shutil.copytree(photos, trip)
+    library.index(trip)
+    with Library.open(library.path, model=str(other)) as switching:
+        switching.index(trip)  # recognises nothing: vectors of two models never mix
+        status = switching.status()
+        assert (status.next_model, status.to_embed) == ("other", len(SAMPLES))
+    with Library.open(library.path) as unswitched:
+        assert unswitched.model == "tiny"
+        assert names(unswitched.search("cat", top=20, folders=[photos])) == old
+    with Library.open(library.path, model=str(other)) as switching:
+        switching.index()
+        assert switching.status().next_model is None
+    with Library.open(library.path) as switched:
+        assert switched.model == "other"
+        assert len(switched.search("cat", top=50)) == 2 * len(SAMPLES)
+
+
+def test_changed_model_folder_is_refused(photos: Path, tmp_path: Path) -> None:
+    from tiny_models import make_model_folder
+
+    model = make_model_folder(tmp_path / "model")
+    with Library.open(tmp_path / "lib", model=str(model)) as library:
+        library.index(photos)
+    make_model_folder(model, seed=99)
+    with Library.open(tmp_path / "lib") as library, pytest.raises(ModelError, match="has changed"):
+        library.search("cat")
+
+
+def test_import_of_a_foreign_file(library: Library, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 32)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", paths=np.array([f"/far/away/{n}.jpg" for n in range(50)]), vectors=vectors)
+    report = library.import_(tmp_path / "v.npz")
+    assert (report.added, len(library)) == (50, 50)
+    found = library.search("anything", top=50)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    query = library.encoder.encode_texts(["anything"])[0]
+    best = np.argsort(-(unit @ query))[0]
+    assert found[0].path == Path(f"/far/away/{best}.jpg")
+    assert library.status().counts.unreachable == 50
+    assert {match.reachable for match in found} == {False}
+
+
+def test_catalog_states_are_what_the_schema_says() -> None:
+    assert [state.value for state in State] == [0, 1, 2]
