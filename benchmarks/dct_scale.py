@@ -15,50 +15,57 @@ own resolution, so sharp to the pixel). Then the time of one 12-megapixel decode
 
 import argparse
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from clipsight.indexing.decode import decode
+from clipsight.indexing.decode import decode, open_picture
+from clipsight.indexing.scan import has_photo_suffix
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
 SAMPLES = {
-    "skimage": "data",
-    "sklearn": "datasets/images",
-}
+    "skimage": "astronaut brick camera cell chelsea clock_motion coffee coins grass gravel hubble_deep_field ihc "
+    "moon motorcycle_left retina rocket",
+    "sklearn": "china flower",
+}  # the photographs among what they ship; drawings, such as a chessboard, are none
 SCALES = (2, 4, 8)
-MARGINS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+MARGINS = (1.0, 1.25, 1.5, 1.75, 2.0)
 NOISE = 10  # standard deviation of the grain, of 255: a phone's photo at night
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", type=Path, help="a model folder (default: the builtin model)")
-    parser.add_argument("--photos", type=Path, help="a folder of photos (default: scikit-image's and -learn's)")
+    parser.add_argument("--photos", type=Path, help="a folder of photos, else samples")
     parser.add_argument("--limit", type=int, default=24, help="photos used (default 24)")
     parser.add_argument("--margins", type=float, nargs="+", default=MARGINS)
+    parser.add_argument("--scales", type=int, nargs="+", default=SCALES)
     arguments = parser.parse_args()
 
-    builtin = Path(find_spec("clipsight.models").submodule_search_locations[0]) / "builtin"  # type: ignore[union-attr, index]
+    builtin = Path(str(files("clipsight.models") / "builtin"))
     encoder = Encoder(ModelFolder.read(arguments.model or builtin))
     photos = load(arguments.photos, arguments.limit)
     side = max(encoder.input_size)
     print(f"{encoder.name}, input {side} pixels, {len(photos)} photos")
 
-    print(f"\n{'margin':>6} {'scale':>5} {'kind':>7} {'lowest':>8} {'median':>8}   cosine to the full-size decode")
+    print("\nCosine to the embedding of the full-size decode")
+    print(f"{'margin':>6} {'scale':>5} {'kind':>7} {'lowest':>8} {'median':>8}")
     for margin in arguments.margins:
-        for scale in SCALES:
-            for kind, files in kinds(photos, short=round(margin * scale * side)):
-                cosines = np.array([cosine(encoder, file, scale) for file in files])
-                print(f"{margin:6.2f} {f'1/{scale}':>5} {kind:>7} {cosines.min():8.5f} {np.median(cosines):8.5f}", flush=True)
+        for scale in arguments.scales:
+            for kind, large in kinds(photos, short=round(margin * scale * side)):
+                cosines = np.array([cosine(encoder, file, scale) for file in large])
+                row = f"{margin:6.2f} {f'1/{scale}':>5} {kind:>7}"
+                print(f"{row} {cosines.min():8.5f} {np.median(cosines):8.5f}", flush=True)
 
     file = jpeg(with_grain(enlarged(photos[0].crop((0, 0, 400, 300)), short=3000)))
-    print(f"\n{'scale':>5} {'decode':>8} {'resize':>8}   CPU ms, {len(file) / 1e6:.1f} MB JPEG of 12 megapixels")
+    print(f"\nCPU ms of a 12-megapixel JPEG of {len(file) / 1e6:.1f} MB")
+    print(f"{'scale':>5} {'decode':>8} {'resize':>8}")
     for scale in (1, *SCALES):
         image = scaled(file, scale)
         print(
@@ -68,16 +75,20 @@ def main() -> None:
 
 
 def load(folder: Path | None, limit: int) -> list[Image.Image]:
-    """Up to `limit` colour photos with a short side of at least 200 pixels, evenly drawn from a folder."""
-    folders = [folder] if folder else [Path(find_spec(name).origin).parent / sub for name, sub in SAMPLES.items()]  # type: ignore[union-attr, arg-type]
-    paths = [path for one in folders for path in sorted(one.rglob("*")) if path.suffix in (".jpg", ".png")]
-    photos = []
-    for path in paths:
-        with Image.open(path) as image:
-            if min(image.size) >= 200 and image.mode == "RGB":
-                photos.append(image.convert("RGB"))
-    step = max(1, len(photos) // limit)
-    return photos[::step][:limit]
+    """Up to `limit` photos, evenly drawn from a folder, or the samples."""
+    if folder is None:
+        paths = [path for package, names in SAMPLES.items() for path in sample_paths(package, names.split())]
+    else:
+        paths = sorted(path for path in folder.rglob("*") if has_photo_suffix(os.fsencode(path.name)))
+    chosen = paths[:: max(1, len(paths) // limit)][:limit]
+    return [open_picture(path) for path in chosen]
+
+
+def sample_paths(package: str, names: list[str]) -> list[Path]:
+    """Files of these names in the `data` or `datasets/images` folder of an installed package."""
+    root = files(package)
+    folder = Path(str(root / "data" if package == "skimage" else root / "datasets" / "images"))
+    return sorted(path for path in folder.iterdir() if path.stem in names)
 
 
 def kinds(photos: list[Image.Image], short: int) -> Iterator[tuple[str, Iterator[bytes]]]:

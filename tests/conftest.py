@@ -43,7 +43,11 @@ SAMPLES = {
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder with the real sample photos."""
-    folder = tmp_path / "photos"
+    return copy_samples(tmp_path / "photos")
+
+
+def copy_samples(folder: Path) -> Path:
+    """Make `folder` and put the real sample photos there."""
     folder.mkdir()
     for name, source in SAMPLES.items():
         shutil.copyfile(source, folder / name)

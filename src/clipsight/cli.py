@@ -171,6 +171,24 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List the models that are here or can be had, with size, licence and published figures."""
+    import json
+    from dataclasses import asdict
+
+    from clipsight import console
+    from clipsight.models.zoo import list_models
+
+    with _open(library) as photos:
+        in_use = photos.status().model
+    found = list_models()
+    if as_json:
+        print(json.dumps([{**asdict(model), "in_use": model.name == in_use} for model in found], indent=2))
+    else:
+        console.print_models(found, in_use)
+
+
+@app.command()
 def forget(
     folder: Annotated[Path, typer.Argument(help="An indexed folder, or one below it.")],
     library: LibraryOption = None,

@@ -176,8 +176,43 @@ def status_to_dict(status: "Status") -> dict[str, Any]:
 
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
-    """Print the models that are here and that can be had."""
-    raise SystemExit(f"{models} {in_use}")
+    """Print the models that are here and that can be had; `in_use` is the library's own."""
+    table = _table(
+        "",
+        "model",
+        "here",
+        "size",
+        "dim",
+        "ImageNet",
+        "retrieval",
+        "licence",
+        right=("size", "dim", "ImageNet", "retrieval"),
+    )
+    for model in models:
+        marks = ("*" if model.name == in_use else "") + ("r" if model.recommended else "")
+        here = model.problem or ("yes" if model.on_disk else "partly" if model.partial_bytes else "")
+        table.add_row(
+            marks,
+            Text(model.name + (" (multilingual)" if model.multilingual else ""), overflow="fold"),
+            Text(here, overflow="fold"),
+            _bytes(model.size_bytes) if model.size_bytes else "",
+            str(model.embed_dim or ""),
+            _figure(model.imagenet_top1),
+            _figure(model.retrieval),
+            Text((model.license or "") + (", not for commercial use" if model.commercial is False else "")),
+        )
+    out = _stdout()
+    out.print(table)
+    out.print(
+        "*: this library's model; r: recommended. ImageNet: zero-shot top-1 in percent. Retrieval: mean of"
+    )
+    out.print(
+        "recall@1, @5 and @10 in percent, Crossmodal-3600, English. Sources: docs/models.md and --json."
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _printable(path: bytes) -> str:

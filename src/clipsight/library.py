@@ -134,6 +134,9 @@ class Library:
         roots = [_absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
         if not roots:
             raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
+        for folder in roots:
+            if os.path.isfile(folder):
+                raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
         if self._model != self._catalog.current_model():
             self._catalog.begin_switch(self._model)
         reports = []

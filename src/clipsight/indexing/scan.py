@@ -45,6 +45,9 @@ DEFAULT_EXCLUDES = (
 )
 """Names that are never walked into: bins, snapshots and thumbnails that devices make by themselves."""
 
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""A file deleted since its directory was read, or a link that leads to nothing: no file, and no error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -144,10 +147,9 @@ def _list(
             elif has_photo_suffix(name) and entry.is_file():
                 status = entry.stat()
                 files.append(Candidate(path, name, status.st_size, status.st_mtime_ns, status.st_dev))
-        except FileNotFoundError:
-            continue  # deleted since the directory was read
         except OSError as refusal:
-            failure = failure or refusal
+            if refusal.errno not in _NOWHERE:
+                failure = failure or refusal
     error = None if failure is None else _reason(failure)
     return Directory(path, device, tuple(files), error), subfolders, links
 

@@ -1,0 +1,1 @@
+"""Speed and memory, measured against what the hardware allows and against rclip; never timed tests."""

@@ -1,0 +1,252 @@
+"""Text on pictures in any script: found fonts where they are needed, visible escapes where there are none.
+
+Pillow ships one typeface, Aileron, reduced to ASCII and a few signs. What it lacks is looked for once in the
+usual font folders of Linux, macOS and Windows (no fontconfig, no dependency). A character that no
+installed font has is written as its escape, `\\u82b1`, never as an empty box.
+"""
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+ELLIPSIS = "…"
+
+_ASCII = frozenset(map(chr, range(0x20, 0x7F)))
+_JOINERS = "\u200c\u200d"
+"""Not printable by themselves, but Persian and Indic words are spelled with them."""
+
+_BLANK = " " + _JOINERS
+
+_PREFERRED = (
+    "notosans-regular",
+    "dejavusans",
+    "segoeui",
+    "helveticaneue",
+    "notosanscjk-regular",
+    "notosanscjksc-regular",
+    "sourcehansans-regular",
+    "pingfang",
+    "hiragino sans gb",
+    "ヒラギノ角ゴシック w3",
+    "applesdgothicneo",
+    "msyh",
+    "yugothm",
+    "malgun",
+    "wqy-microhei",
+    "wqy-zenhei",
+    "droidsansfallback",
+    "arial unicode",
+    "arial",
+    "freesans",
+)
+"""File names without suffix, in lower case: even, upright faces that read well at small sizes."""
+
+_STYLED = re.compile(r"bold|black|heavy|light|thin|italic|oblique|condensed|narrow|mono|serif|medium")
+_UNUSABLE = re.compile(r"lastresort|blank")
+
+
+def visible(text: str) -> str:
+    """Text on one line, composed: control characters and bytes that are no text become escapes.
+
+    Bytes of a file name that are not UTF-8 (lone surrogates in Python's strings) are shown as
+    `\\xe9`; spaces of other widths, which macOS puts into names of screenshots, as plain ones.
+    """
+    try:
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte: Windows' names may have them
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(map(_visible, unicodedata.normalize("NFC", text)))
+
+
+def _visible(char: str) -> str:
+    if unicodedata.category(char) == "Zs":
+        return " "
+    return char if char.isprintable() or char in _JOINERS else _escape(char)
+
+
+def font_folders() -> list[Path]:
+    """Where this system keeps fonts, the user's own first."""
+    home = Path.home()
+    if sys.platform == "darwin":
+        return [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA", str(home))
+        windows = os.environ.get("WINDIR", "C:\\Windows")
+        return [Path(local) / "Microsoft/Windows/Fonts", Path(windows) / "Fonts"]
+    user = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return [user / "fonts", home / ".fonts", *(Path(each) / "fonts" for each in shared.split(":"))]
+
+
+@dataclass(frozen=True)
+class Typeface:
+    """A scalable font: a file, or Pillow's own where `file` is None."""
+
+    file: Path | None = None
+
+    def at(self, size: int, *, shaped: bool = True) -> "FreeTypeFont":
+        """The font, `size` pixels an em; without `shaped`, one glyph a character. Raises OSError."""
+        from PIL import ImageFont
+
+        if self.file is None:
+            return cast("FreeTypeFont", ImageFont.load_default(size))
+        layout = None if shaped else ImageFont.Layout.BASIC
+        return ImageFont.truetype(str(self.file), size, layout_engine=layout)
+
+    def covered(self, chars: Iterable[str]) -> frozenset[str]:
+        """Those of `chars` that the font has a glyph for; none if it can't be used."""
+        try:
+            font = self.at(16, shaped=False)
+            missing = _pixels(font, "\U0010fffe")  # never a character: what the font draws for one it lacks
+            return frozenset(char for char in chars if _has(font, char, missing))
+        except (OSError, ValueError):  # bitmap fonts of another size, damaged files, no permission
+            return frozenset()
+
+
+class Letters:
+    """Measures and draws the given text, or parts of it, with the fonts that it needs.
+
+    Which characters can be drawn is settled here, once, so `text` is everything that will be written.
+    `folders` are searched for fonts (default: `font_folders()`) only if Pillow's own does not do.
+    Sizes are pixels an em, positions pixels.
+    """
+
+    def __init__(self, text: Iterable[str], *, folders: Sequence[Path] | None = None) -> None:
+        needed = _ASCII.union(ELLIPSIS, *(visible(each) for each in text))
+        drawable = frozenset(filter(_can_be_laid_out, needed))
+        own = Typeface()
+        self._coverage = {own: own.covered(drawable)}
+        missing = drawable - self._coverage[own]
+        for face in _installed(font_folders() if folders is None else folders) if missing else ():
+            covered = face.covered(drawable)
+            if covered & missing:
+                self._coverage[face] = covered
+                missing -= covered
+            if not missing:
+                break
+        self._covered = frozenset[str]().union(*self._coverage.values())
+        self._fonts: dict[tuple[Typeface, int], FreeTypeFont] = {}
+
+    def legible(self, text: str) -> str:
+        """The text as it will be drawn: `visible`, and escaped where no font has the character."""
+        return "".join(char if char in self._covered else _escape(char) for char in visible(text))
+
+    def width(self, text: str, size: int) -> float:
+        """Width of legible `text`."""
+        runs = ((self._font(face, size), run) for face, run in self._runs(text))
+        return sum(font.getlength(run, direction=_direction(font)) for font, run in runs)
+
+    def draw(
+        self, canvas: "ImageDraw", position: tuple[float, float], text: str, size: int, colour: str
+    ) -> None:
+        """Draw legible `text` from `position`, the left end of its base line."""
+        x, y = position
+        for face, run in self._runs(text):
+            font = self._font(face, size)
+            canvas.text((x, y), run, fill=colour, font=font, anchor="ls", direction=_direction(font))
+            x += font.getlength(run, direction=_direction(font))
+
+    def shorten(self, text: str, size: int, width: float) -> str:
+        """Legible `text` in at most `width`, its middle left out: a file name's ends tell most."""
+        if self.width(text, size) <= width:
+            return text
+        for kept in range(len(text) - 1, 0, -1):
+            tail = kept // 2
+            short = text[: kept - tail].rstrip() + ELLIPSIS + text[len(text) - tail :].lstrip()
+            if self.width(short, size) <= width:
+                return short
+        return ELLIPSIS
+
+    def wrap(self, text: str, size: int, width: float, lines: int) -> list[str]:
+        """Legible `text` on at most `lines` lines of at most `width`, the last one shortened."""
+        wrapped: list[str] = []
+        rest = text.strip()
+        while rest and len(wrapped) < lines - 1:
+            cut = self._fitting(rest, size, width)
+            wrapped.append(rest[:cut].rstrip())
+            rest = rest[cut:].lstrip()
+        return [*wrapped, self.shorten(rest, size, width)] if rest else wrapped
+
+    def _fitting(self, text: str, size: int, width: float) -> int:
+        """How many characters go on one line: whole words, or a part of a word longer than the line."""
+        if self.width(text, size) <= width:
+            return len(text)
+        end = next((n for n in range(len(text), 1, -1) if self.width(text[:n], size) <= width), 1)
+        space = text.rfind(" ", 0, end + 1)
+        return space if space > 0 else end
+
+    def _runs(self, text: str) -> Iterator[tuple[Typeface, str]]:
+        """The text in pieces of one font each; a word is not mixed where one font has all of it."""
+        faces = (
+            (self._face(word) or self._face(piece), piece)
+            for word in re.findall(r" +|[^ ]+ *", text)
+            for piece in ([word] if self._face(word) else word)
+        )
+        for face, pieces in groupby(faces, key=lambda each: each[0]):
+            yield face or Typeface(), "".join(piece for _, piece in pieces)
+
+    def _face(self, text: str) -> Typeface | None:
+        return next((face for face, covered in self._coverage.items() if covered.issuperset(text)), None)
+
+    def _font(self, face: Typeface, size: int) -> "FreeTypeFont":
+        if (face, size) not in self._fonts:
+            self._fonts[face, size] = face.at(size)
+        return self._fonts[face, size]
+
+
+def _installed(folders: Iterable[Path]) -> list[Typeface]:
+    """Every font file under `folders`: preferred ones, then plain ones, then the rest, by name."""
+    files = {
+        Path(folder, name)
+        for top in folders
+        for folder, _, names in os.walk(top)
+        for name in names
+        if name.lower().endswith((".ttf", ".otf", ".ttc", ".otc")) and not _UNUSABLE.search(name.lower())
+    }
+    return [Typeface(file) for file in sorted(files, key=_rank)]
+
+
+def _rank(file: Path) -> tuple[int, bool, str]:
+    stem = unicodedata.normalize("NFC", file.stem).lower()
+    preferred = _PREFERRED.index(stem) if stem in _PREFERRED else len(_PREFERRED)
+    return preferred, bool(_STYLED.search(stem)), str(file)
+
+
+def _pixels(font: "FreeTypeFont", char: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(char)
+    return mask.size, bytes(mask)
+
+
+def _has(font: "FreeTypeFont", char: str, missing: tuple[tuple[int, int], bytes]) -> bool:
+    drawn = _pixels(font, char)
+    return drawn != missing and (any(drawn[1]) or char in _BLANK)
+
+
+def _direction(font: "FreeTypeFont") -> str | None:
+    """The direction of the paragraph; right-to-left words in it turn by themselves, where anything can."""
+    from PIL.ImageFont import Layout
+
+    return "ltr" if font.layout_engine == Layout.RAQM else None
+
+
+def _can_be_laid_out(char: str) -> bool:
+    """Whether Pillow can place the character: right-to-left and stacked ones need its Raqm."""
+    from PIL import features
+
+    simple = unicodedata.bidirectional(char) not in ("R", "AL", "AN", "NSM")
+    return (simple and unicodedata.category(char) != "Mc") or features.check("raqm") is True
+
+
+def _escape(char: str) -> str:
+    """`\\n`, `\\xad`, `\\u82b1` or `\\U0001f600`."""
+    return char.encode("unicode_escape").decode()

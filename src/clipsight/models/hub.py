@@ -1,0 +1,221 @@
+"""What a Hugging Face hub says: which files make up a model, their bytes from any offset on, and why not.
+
+huggingface_hub's HTTP session, headers, token and errors are used, so that HF_ENDPOINT, HF_TOKEN,
+HF_HUB_OFFLINE, proxies and certificates mean here what they mean elsewhere.
+"""
+
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from clipsight import __version__
+from clipsight.errors import ModelError
+from clipsight.models.folder import model_files
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+
+# Seconds without a byte before the connection counts as lost.
+_TIMEOUT = 10.0
+_BLOCK = 1 << 20
+_ESSENTIAL = ("config.json", "visual/model.onnx", "textual/model.onnx")
+
+
+class HubError(ModelError):
+    """A model that can't be had from the hub; `reason` is the text without the advice after it."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason = reason
+
+
+class NotOnnxError(HubError):
+    """A repository that exists, but holds no model in the layout that clipsight reads."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository. `checksum` is the content's SHA-256 (LFS) or else git's SHA-1 of the blob."""
+
+    name: str
+    size: int
+    checksum: str
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file at `path` has this size and checksum; reads it whole."""
+        if path.stat().st_size != self.size:
+            return False
+        is_git = len(self.checksum) == 40
+        digest = hashlib.sha1(b"blob %d\0" % self.size) if is_git else hashlib.sha256()
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest() == self.checksum
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one model, in one commit of a repository of the hub at `endpoint`."""
+
+    endpoint: str
+    repo: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all the files."""
+        return sum(file.size for file in self.files)
+
+
+def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
+    """Ask the hub which files make up the model in `repo` ("owner/name").
+
+    Raises HubError: offline (`HF_HUB_OFFLINE`), no answer, no such repository, or (NotOnnxError) no model
+    in ONNX form in it.
+    """
+    endpoint = _endpoint(repo)
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint, library_name="clipsight", library_version=__version__)
+    try:
+        info = api.model_info(repo, files_metadata=True, timeout=timeout)
+    except network_errors() as error:
+        raise hub_error(error, repo, endpoint) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise HubError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
+    files = {file.rfilename: file for file in info.siblings or ()}
+    wanted = model_files(files)
+    if not set(_ESSENTIAL) <= set(wanted):
+        raise NotOnnxError(
+            f"{repo} is not in the ONNX form that clipsight reads (visual/model.onnx, textual/model.onnx)",
+            "`clipsight models` lists the models that are",
+        )
+    remote = []
+    for name in wanted:
+        size, lfs = files[name].size, files[name].lfs
+        checksum = lfs.sha256 if lfs else files[name].blob_id
+        if size is None or not checksum or info.sha is None:
+            raise HubError(f"{endpoint} gives no checksum for {name} of {repo}", "check HF_ENDPOINT")
+        remote.append(RemoteFile(name, size, checksum))
+    return Listing(endpoint, repo, str(info.sha), tuple(remote))
+
+
+def listing_within(repo: str, seconds: float) -> Listing:
+    """As `listing`, but raises HubError after `seconds` whatever hangs: a name look-up, a lost packet.
+
+    A timeout on the socket does not cover a hanging look-up of the host's name, so the question is asked
+    in a thread that is left behind when time is up.
+    """
+    endpoint = _endpoint(repo)
+    deadline = time.monotonic() + seconds
+    import huggingface_hub.hf_api  # noqa: F401  (here: a thread left behind would keep the import lock)
+
+    answers: queue.SimpleQueue[Listing | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(listing(repo, timeout=seconds))
+        except Exception as error:  # raised below, in the caller's thread
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True, name="clipsight-hub").start()
+    try:
+        answer = answers.get(timeout=max(0.5, deadline - time.monotonic()))
+    except queue.Empty:
+        raise _no_answer(endpoint, f"no answer in {seconds:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@contextmanager
+def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tuple[int, Iterable[bytes]]]:
+    """The bytes of `file`, block by block as they come, and the offset of the first: `start`, or 0.
+
+    0 is for a hub that sends the whole file though the rest was asked for. Raises `network_errors()`.
+    """
+    from huggingface_hub import hf_hub_url
+
+    utils = _utils()
+    url = hf_hub_url(listing.repo, file.name, revision=listing.commit, endpoint=listing.endpoint)
+    headers = utils.build_hf_headers(library_name="clipsight", library_version=__version__)
+    headers["Accept-Encoding"] = "identity"  # offsets and sizes count the file's own bytes
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    session = utils.get_session()  # of requests before huggingface_hub 1.0, of httpx from then on
+    is_httpx = hasattr(session, "stream")
+    if is_httpx:
+        opened = session.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True)
+    else:
+        opened = session.get(url, headers=headers, timeout=_TIMEOUT, stream=True)
+    with opened as response:
+        utils.hf_raise_for_status(response)
+        offset = start if response.status_code == 206 else 0
+        yield offset, response.iter_bytes() if is_httpx else response.iter_content(1 << 16)
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """What a request may raise; the errors of requests and of sockets are OSErrors, those of httpx not."""
+    library = import_module(type(_utils().get_session()).__module__.partition(".")[0])
+    return (library.HTTPError, OSError)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether trying again can help: not where the hub itself refuses."""
+    status = _status(error)
+    return status is None or status >= 500 or status in (408, 429)
+
+
+def hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
+    """What a failed request means to the user."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        advice = f"accept its terms at {endpoint}/{repo} and set HF_TOKEN to your access token"
+        return HubError(f"{repo} is open only to those who accept its terms", advice)
+    if isinstance(error, RepositoryNotFoundError):
+        advice = "check the name (`clipsight models` lists the known ones); a private one needs HF_TOKEN"
+        return HubError(f"there is no model {repo} at {endpoint}", advice)
+    status = _status(error)
+    if status is not None:
+        return _no_answer(endpoint, f"it answered with HTTP status {status}")
+    return _no_answer(endpoint, str(error).strip().partition("\n")[0][:120] or type(error).__name__)
+
+
+def _no_answer(endpoint: str, detail: str) -> HubError:
+    advice = "try again later (a download goes on where it stopped), or use `--model builtin`"
+    return HubError(f"the model hub at {endpoint} can't be used now ({detail})", advice)
+
+
+def _utils() -> Any:
+    # Untyped: what huggingface_hub.utils re-exports for type checkers differs between its versions.
+    return import_module("huggingface_hub.utils")
+
+
+def _status(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _endpoint(repo: str) -> str:
+    if _is_offline():
+        advice = "unset it to download, or use `--model builtin`"
+        raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
+    endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HubError(f"HF_ENDPOINT is {endpoint!r}, not a web address", f"unset it for {DEFAULT_ENDPOINT}")
+    return endpoint
+
+
+def _is_offline() -> bool:
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads it

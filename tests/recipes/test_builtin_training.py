@@ -1,0 +1,127 @@
+"""The loss against plain NumPy, and a run that stops half-way against one that does not. Needs PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from recipes.builtin import train as training  # noqa: E402
+from recipes.builtin.data import Photo  # noqa: E402
+from recipes.builtin.features import MAPS, View  # noqa: E402
+from recipes.builtin.loss import anchor_loss, clip_loss, forgetting_loss, same_label  # noqa: E402
+from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
+from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
+
+
+def _unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    vectors = rng.normal(size=shape)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _log_softmax(x: np.ndarray) -> np.ndarray:
+    return x - x.max(1, keepdims=True) - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True))
+
+
+def test_clip_loss_is_clips_when_every_photo_has_its_own_caption() -> None:
+    rng = np.random.default_rng(0)
+    images, texts = _unit(rng, 7, 16), _unit(rng, 7, 16)
+    logits = 20 * images @ texts.T
+    expected = -(np.diag(_log_softmax(logits)).mean() + np.diag(_log_softmax(logits.T)).mean()) / 2
+    got = clip_loss(torch.tensor(images), torch.tensor(texts), torch.tensor(20.0), torch.eye(7).double())
+    assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_clip_loss_shares_the_answer_between_photos_of_one_label() -> None:
+    same = same_label(torch.tensor([0, 0, 1]))
+    assert same.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    vectors = torch.tensor([[1.0, 0], [1, 0], [0, 1]])
+    # At a large scale the two twins share their probability, ln 2 each; the third costs nothing.
+    loss = clip_loss(vectors, vectors, torch.tensor(100.0), same)
+    assert loss.item() == pytest.approx(2 / 3 * np.log(2), rel=1e-5)
+
+
+def test_anchor_and_forgetting_are_zero_where_nothing_moved() -> None:
+    vectors = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    assert anchor_loss(vectors, vectors * 3).item() == pytest.approx(0, abs=1e-6)
+    logits = torch.randn(4, 8)
+    assert forgetting_loss(logits, logits.softmax(1)).item() == pytest.approx(0, abs=1e-6)
+    assert forgetting_loss(-logits, logits.softmax(1)).item() > 0.1
+
+
+def _material() -> training.Material:
+    rng = np.random.default_rng(0)
+    sources = ["flickr"] * 12 + ["coco"] * 2 + ["products"] * 3 + ["clothing", "scenes", "imagenet"] * 2
+    photos = [Photo(f"{i}.jpg", s, "train", (f"{i} one", f"{i} two"), str(i)) for i, s in enumerate(sources)]
+    pooled = rng.random((len(photos), FEATURES), dtype=np.float32)
+    maps = rng.normal(size=(len(photos), *MAPS)).astype(np.float16)
+    return training.Material(photos, [View(pooled, maps)], ["a sentence"])
+
+
+def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | None = None) -> list[float]:
+    """The averaged weights after a run; with `stop_after`, of a run that was interrupted and taken up again."""
+    lines: list[str] = []
+
+    def trainer() -> training.Trainer:
+        torch.manual_seed(0)
+        text = TextTower(TextShape(vocabulary=50, positions=16, layers=1))
+        model = Builtin(ImageTower(), text, torch.eye(1000, 384), settings.width, settings.hidden, 0.1)
+        return training.Trainer(model, _material(), settings, lines.append)
+
+    checkpoint = tmp_path / "training.pt"
+    first = trainer()
+    if stop_after is not None:
+        epoch, done = first._epoch, 0
+
+        def interrupted(number: int, total: int) -> float:
+            nonlocal done
+            if done == stop_after:
+                raise KeyboardInterrupt
+            done += 1
+            return epoch(number, total)
+
+        first._epoch = interrupted  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            first.run(checkpoint)
+        first = trainer()
+    first.run(checkpoint)
+    if stop_after is not None:
+        assert f"resuming after epoch {stop_after}" in lines
+    return [float(p.double().sum()) for p in first.trained]
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token ids without the tower package's tokenizer."""
+    monkeypatch.setattr(training, "tokenise", lambda texts: [[1, 5 + len(t) % 40, 2] for t in texts])
+    monkeypatch.setattr(training, "vocabulary_words", lambda: ["word", "other"])
+
+
+@pytest.mark.usefixtures("words")
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    settings = training.Settings(width=384, hidden=16, captioned=4, head_epochs=1, joint_epochs=1)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole = _train(tmp_path / "whole", settings)
+    broken = _train(tmp_path / "broken", settings, stop_after=1)
+    assert broken == pytest.approx(whole, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.usefixtures("words")
+def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
+    first = training.Settings(width=384, hidden=16, captioned=4, head_epochs=1, joint_epochs=0)
+    _train(tmp_path, first)
+    torch.manual_seed(0)
+    lines: list[str] = []
+    model = Builtin(
+        ImageTower(),
+        TextTower(TextShape(vocabulary=50, positions=16, layers=1)),
+        torch.eye(1000, 384),
+        32,
+        16,
+        0.1,
+    )
+    other = training.Settings(width=384, hidden=16, captioned=8, head_epochs=1, joint_epochs=0)
+    training.Trainer(model, _material(), other, lines.append).run(tmp_path / "training.pt")
+    assert any("other settings" in line for line in lines)
