@@ -4,13 +4,16 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import copy_samples
+from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -23,7 +26,9 @@ class Shell:
     model: Path
     home: Path
 
-    def run(self, *arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str | Path, code: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command, check its exit code, and that no traceback is ever printed."""
         done = subprocess.run(
             [sys.executable, "-m", "clipsight", *map(str, arguments)],
@@ -113,7 +118,9 @@ def test_parts_by_options_are_the_same_query(indexed: Shell) -> None:
 
 def test_status(shell: Shell) -> None:
     (shell.folder / "photos" / "letter.jpg").write_text("not a photo")
-    (shell.folder / "photos" / "half.jpg").write_bytes((shell.folder / "photos/rocket.jpg").read_bytes()[:9000])
+    (shell.folder / "photos" / "half.jpg").write_bytes(
+        (shell.folder / "photos/rocket.jpg").read_bytes()[:9000]
+    )
     shell.index()
     status = json.loads(shell.run("status", "--json").stdout)
     assert (status["photos"], len(status["failures"]), status["model"]) == (8, 2, "tiny")
@@ -178,6 +185,51 @@ def test_damaged_catalog_is_moved_aside(shell: Shell) -> None:
     (kept,) = (file for file in (shell.folder / "lib").iterdir() if ".damaged-" in file.name)
     assert kept.name in done.stderr and kept.read_bytes() == garbage
     shell.run("index", "photos", "--library", "lib", "--model", shell.model)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 600 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "none", folder], capture_output=True
+    ).returncode:
+        pytest.skip("mounting is not permitted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(shell: Shell, disk: Path) -> None:
+    shell.run("index", "photos", "--library", disk / "lib", "--model", shell.model)
+    (disk / "filler").write_bytes(bytes(disk_space(disk)))
+    copy_samples(shell.folder / "photos" / "more")
+    for number in range(300):
+        Image.new("RGB", (8, 8), (number % 256, number // 2, 77)).save(
+            shell.folder / "photos" / f"{number}.png"
+        )
+    done = shell.run("index", "photos", "--library", disk / "lib", code=2)
+    assert "disk is full" in done.stderr
+    (disk / "filler").unlink()
+    found = shell.run("search", "cat", "-n", "--library", disk / "lib", "-t", "400", "-f").stdout.splitlines()
+    assert len(found) >= 8, "what was committed before is gone"
+
+
+def disk_space(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def test_read_only_home(shell: Shell, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    done = shell.run("index", "photos", "--model", shell.model, code=2, CLIPSIGHT_HOME=str(disk / "home"))
+    assert str(disk / "home") in done.stderr and "CLIPSIGHT_HOME" in done.stderr
+
+
+def test_catalog_of_a_newer_version(shell: Shell) -> None:
+    shell.run("index", "photos", "--library", "lib", "--model", shell.model)
+    with sqlite3.connect(shell.folder / "lib" / "catalog.sqlite3") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    assert "newer clipsight" in shell.run("search", "cat", "--library", "lib", code=2).stderr
 
 
 def test_photo_folders_are_only_read(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -113,6 +113,30 @@ def choose_columns(count: int) -> int:
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal)))
 
 
+def thumbnails(matches: Iterable[Match], size: tuple[int, int]) -> "Iterator[Image | str]":
+    """Each photo as RGB pixels within `size` (width, height), or the reason why it can't be read, in order.
+
+    Photos keep their shape and are not enlarged. Only a few are decoded at a time.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda match: _thumbnail(match, size), matches)
+
+
+def _thumbnail(match: Match, size: tuple[int, int]) -> "Image | str":
+    from PIL.Image import Resampling
+
+    from clipsight.indexing.decode import DEFAULT_MAX_PIXELS, decode
+
+    # The library may have been told to take larger photos than usual; those it took are shown too.
+    limit = max(DEFAULT_MAX_PIXELS, (match.width or 0) * (match.height or 0))
+    try:
+        photo = decode(match.path, mtime_ns=0, min_side=min(size), max_pixels=limit).image
+    except PhotoError as error:
+        return str(error)
+    photo.thumbnail(size, Resampling.LANCZOS, reducing_gap=3.0)
+    return photo
+
+
 def _draw(matches: Matches, columns: int) -> "Image":
     """The finished sheet, mode RGB."""
     from PIL import Image, ImageDraw
@@ -131,7 +155,7 @@ def _draw(matches: Matches, columns: int) -> "Image":
     sheet = Image.new("RGB", (layout.width, layout.height), _PAGE)
     canvas = ImageDraw.Draw(sheet)
     _draw_head(canvas, letters, title, letters.legible(subtitle))
-    for match, tile, photo in zip(matches, layout.tiles, _thumbnails(matches), strict=True):
+    for match, tile, photo in zip(matches, layout.tiles, thumbnails(matches, TILE), strict=True):
         if isinstance(photo, str):
             _draw_missing(canvas, tile, photo)
         else:
@@ -179,27 +203,6 @@ def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
 def _fill(canvas: "ImageDraw", box: Box, colour: str) -> None:
     last = (box.left + box.width - 1, box.top + box.height - 1)  # Pillow's rectangles include it
     canvas.rectangle(((box.left, box.top), last), fill=colour)
-
-
-def _thumbnails(matches: Matches) -> "Iterator[Image | str]":
-    """Each photo no larger than a tile, or the reason why it can't be read, in order."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(_thumbnail, matches)
-
-
-def _thumbnail(match: Match) -> "Image | str":
-    from PIL.Image import Resampling
-
-    from clipsight.indexing.decode import DEFAULT_MAX_PIXELS, decode
-
-    # The library may have been told to take larger photos than usual; those it took are shown too.
-    limit = max(DEFAULT_MAX_PIXELS, (match.width or 0) * (match.height or 0))
-    try:
-        photo = decode(match.path, mtime_ns=0, min_side=min(TILE), max_pixels=limit).image
-    except PhotoError as error:
-        return str(error)
-    photo.thumbnail(TILE, Resampling.LANCZOS, reducing_gap=3.0)
-    return photo
 
 
 @contextmanager

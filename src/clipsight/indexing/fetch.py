@@ -11,8 +11,8 @@ TIMEOUT_SECONDS = 20.0
 
 def fetch_picture(address: str) -> bytes:
     """The bytes behind `address`; `QueryError` if it doesn't answer in time or sends too much."""
-    request = urllib.request.Request(address, headers={"User-Agent": "clipsight", "Accept": "image/*"})
     try:
+        request = urllib.request.Request(address, headers={"User-Agent": "clipsight", "Accept": "image/*"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             data: bytes = answer.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as error:

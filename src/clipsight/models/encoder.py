@@ -226,7 +226,11 @@ def _turns(count: int, at_once: int) -> Iterator[slice]:
 
 
 def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "InferenceSession":
-    """The session of one tower. ModelError where onnxruntime can't read it or can't use the device."""
+    """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
+
+    All graph optimisations stay on: they cost nothing that can be measured, for the time of loading is
+    that of reading the weights (`python -m benchmarks.vit_b32 --measure`).
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -234,6 +238,8 @@ def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "Infere
     options.inter_op_num_threads = 1
     # A thread that spins while it waits takes a core away from the decoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A pattern is kept for every shape ever run: batches and texts have many.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3
     named = {provider.removesuffix("ExecutionProvider").lower(): provider for provider in _providers()}
     wanted = list(dict.fromkeys((named[device], "CPUExecutionProvider")))

@@ -112,8 +112,7 @@ def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
     try:
         return install(hub.listing(found.repo), folder, progress=progress)
     except hub.NotOnnxError as error:
-        near = known.nearest(found.repo, aliases=False) or [RECOMMENDED]
-        raise ModelError(f"{error.reason}; the nearest that are: {', '.join(near)}") from error
+        raise _not_onnx(error.reason, found.repo) from error
 
 
 def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:
@@ -191,6 +190,11 @@ def _unknown(name: str) -> ModelError:
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     other = f"; for another repository of the hub, write hf-hub:{shown}" if _REPO.fullmatch(shown) else ""
     return ModelError(f"no model is called {shown!r}; {guess}`clipsight models` lists them all{other}")
+
+
+def _not_onnx(reason: str, name: str) -> ModelError:
+    near = known.nearest(name, aliases=False) or [RECOMMENDED]
+    return ModelError(f"{reason}; the nearest that are: {', '.join(near)}")
 
 
 def _fall_back(error: hub.HubError, note: Callable[[str], None]) -> Path:

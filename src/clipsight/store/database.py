@@ -3,6 +3,8 @@
 Called by `store.catalog` only, which holds every SQL statement about photos.
 """
 
+import errno
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -112,7 +114,7 @@ class Database:
                 "in the same folder, nothing was deleted: restore a copy of it, or run the command again "
                 "to index anew"
             )
-        if "full" in text or getattr(error, "errno", None) == 28:
+        if "full" in text or getattr(error, "errno", None) == errno.ENOSPC or self._is_disk_full():
             return LibraryError(
                 f"the disk is full: {self.path} could not be written; everything committed before is kept: "
                 "free some space and run the command again"
@@ -125,6 +127,13 @@ class Database:
             f"can't use the library at {self.path.parent} ({text}): choose a folder that can be written "
             "with --library or CLIPSIGHT_HOME"
         )
+
+    def _is_disk_full(self) -> bool:
+        """Whether there is no room; SQLite calls a full disk an I/O error where it grows its WAL index."""
+        try:
+            return shutil.disk_usage(self.path.parent).free < 64 << 10
+        except OSError:
+            return False
 
     def _move_aside(self) -> Path:
         """Rename the damaged file and its journals, so that a new one can take its place."""
