@@ -228,6 +228,31 @@ def import_command(
         note(f"added {report.added:,} vectors; {report.kept:,} photos keep the ones they had")
 
 
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the demo's own library and contact sheets.")
+    ] = Path("clipsight-demo"),
+    model: ModelOption = "builtin",
+) -> None:
+    """Search the sample photos of scikit-image and scikit-learn by words, picture, both, and minus."""
+    from clipsight.console import Format, note, print_matches
+    from clipsight.demo import run_demo
+    from clipsight.progress import index_bar
+    from clipsight.results import Matches
+
+    def show(matches: Matches) -> None:
+        print(f"\n{matches.query}", flush=True)
+        print_matches(matches, Format.TABLE)
+
+    with _open(out / "library", model) as photos, index_bar() as bar:
+        sheets = run_demo(photos, out, show, observer=bar)
+        print()
+        note(_answered_by(photos.model))
+    for sheet in sheets:
+        note(f"contact sheet: {sheet}")
+
+
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which Typer would turn into its own message."""
 
@@ -288,7 +313,8 @@ def _open(
 
 def _index(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
     """Index with a progress bar; print what was done (if `quiet`, only where there is something to say)."""
-    from clipsight.console import index_bar, note
+    from clipsight.console import note
+    from clipsight.progress import index_bar
 
     with index_bar() as bar:
         try:

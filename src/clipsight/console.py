@@ -1,7 +1,6 @@
 """How results look: tables for people, `--json`, `--csv`, `--paths` and `-0` for programs.
 
-Results go to stdout, progress and notes to stderr, progress only if that is a terminal.
-Called by `cli` only.
+Results go to stdout, notes to stderr. Called by `cli` only.
 """
 
 import csv
@@ -9,28 +8,17 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
-from clipsight.results import Match, Matches
+from clipsight.results import Match, Matches, Status
 
 if TYPE_CHECKING:
-    from clipsight.indexing.pipeline import Progress as IndexProgress
-    from clipsight.library import Status
     from clipsight.models.zoo import ModelStatus
 
 
@@ -106,7 +94,7 @@ def _write_bytes(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_status(status: "Status") -> None:
+def print_status(status: Status) -> None:
     """Print what a library holds, and every file that failed with its reason."""
     out = _stdout()
     counts = status.counts
@@ -147,7 +135,7 @@ def print_status(status: "Status") -> None:
         out.print(table)
 
 
-def status_to_dict(status: "Status") -> dict[str, Any]:
+def status_to_dict(status: Status) -> dict[str, Any]:
     """The status as `--json` prints it."""
     return {
         "library": str(status.path),
@@ -238,37 +226,3 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left")
     return table
-
-
-class IndexBar:
-    """A progress bar for indexing, as `indexing.indexer.Observer`; silent where stderr is no terminal."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("looking for photos", total=None)
-        self.kept = 0
-        """Photos committed so far, to be told when the run is interrupted."""
-
-    def scanned(self, files: int) -> None:
-        """Show how many files the walk has seen."""
-        self._bar.update(self._task, description=f"looking for photos: {files:,} files", total=None)
-
-    def progressed(self, progress: "IndexProgress") -> None:
-        """Show how many files are settled."""
-        self.kept = progress.embedded + progress.known_content
-        self._bar.update(self._task, description="indexing", completed=progress.done, total=progress.total)
-
-
-@contextmanager
-def index_bar() -> Iterator[IndexBar]:
-    """A progress bar on stderr, gone when it is done."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield IndexBar(bar)

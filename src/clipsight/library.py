@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsight import paths
-from clipsight.errors import LibraryError, ModelError, PhotoError, QueryError
-from clipsight.query import Kind, Part, Query, Vectors, combine
-from clipsight.results import Match, Matches
+from clipsight.errors import LibraryError, ModelError, QueryError
+from clipsight.query import Kind, Query, combine, embed, notes_on
+from clipsight.results import Match, Matches, Status
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Counts, Failure, Ids, Model, Root, State
+from clipsight.store.records import Ids, Model, State
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
@@ -29,22 +27,6 @@ BALANCE_SAMPLE = 10_000
 
 Sort = Literal["score", "date", "path"]
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a library holds. Paths are as the system gives them."""
-
-    path: Path
-    model: str | None
-    next_model: str | None
-    to_embed: int
-    """Photos that still lack a vector of `next_model`, while a switch is under way."""
-    counts: Counts
-    folders: tuple[tuple[Root, Counts], ...]
-    failures: tuple[Failure, ...]
-    bytes: int
-    """Size of the library's own files on disk."""
 
 
 @dataclass
@@ -196,20 +178,20 @@ class Library:
             raise QueryError(f"can't sort by {sort!r}: choose score, date or path")
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
         allowed = self._allowed(folders)
-        notes = self._notes_on(parsed)
+        vectors = embed(parsed, self.encoder)
         sample = (
             self._catalog.sample_vectors(self._model, BALANCE_SAMPLE) if balance and parsed.is_mixed else None
         )
         ranked = rank(
             self._catalog,
             self._vectors,
-            combine(parsed, self._embed(parsed), sample),
+            combine(parsed, vectors, sample),
             offset + top,
             allowed=allowed,
             left_out=self._ids_of_pictures(parsed),
         )
         matches = [_match(each) for each in ranked[offset:] if min_score is None or each.score >= min_score]
-        return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), tuple(notes))
+        return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), notes_on(parsed, self.encoder))
 
     # -- everything else -------------------------------------------------------------
 
@@ -334,29 +316,6 @@ class Library:
                 raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
         return self._catalog.vector_ids_under(absolute, self._model) if absolute else None
 
-    def _embed(self, query: Query) -> Vectors:
-        """The unit vectors of the query's parts: float32[parts, dim]."""
-        import numpy as np
-
-        texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
-        pictures = [self._open(part) for part in query.parts if part.kind is not Kind.TEXT]
-        text_vectors = iter(self.encoder.encode_texts(texts) if texts else ())
-        picture_vectors = iter(self.encoder.encode_images(pictures) if pictures else ())
-        rows = [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
-        return np.stack(rows)
-
-    def _open(self, part: Part) -> "Image":
-        """The picture that a part of a query names, as indexing would read it."""
-        from clipsight.indexing.decode import decode
-        from clipsight.indexing.fetch import fetch_picture
-
-        is_address = part.kind is Kind.ADDRESS
-        source = fetch_picture(part.value) if is_address else Path(part.value).expanduser()
-        try:
-            return decode(source, mtime_ns=0, min_side=max(self.encoder.input_size)).image
-        except PhotoError as error:
-            raise QueryError(f"can't use the picture {part.value}: {error}") from error
-
     def _ids_of_pictures(self, query: Query) -> set[int]:
         """Ids of the query's own pictures, as far as the library has them."""
         paths = [Path(part.value).expanduser() for part in query.parts if part.kind is Kind.PICTURE]
@@ -366,15 +325,6 @@ class Library:
             for form in (os.path.abspath, os.path.realpath)
         }
         return {photo_id for photo_id in found if photo_id is not None}
-
-    def _notes_on(self, query: Query) -> list[str]:
-        texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
-        cut = self.encoder.truncated(texts) if texts else ()
-        return [
-            f"text cut to the model's {self._folder.context_length} tokens: {text[:60]}..."
-            for text, was_cut in zip(texts, cut, strict=True)
-            if was_cut
-        ]
 
 
 def _absolute(folder: PathLike) -> bytes:

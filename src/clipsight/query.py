@@ -16,13 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.errors import QueryError
+from clipsight.errors import PhotoError, QueryError
 from clipsight.indexing.scan import has_photo_suffix
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from clipsight.models.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
 
@@ -102,6 +107,44 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
     if length <= 1e-9 * float(np.abs(weights).sum()) or length == 0:
         raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
     return (total / length).astype(np.float32)
+
+
+def embed(query: Query, encoder: "Encoder") -> Vectors:
+    """The unit vectors of the query's parts, in their order: float32[parts, dim].
+
+    Raises `QueryError` for a picture that can't be fetched or read.
+    """
+    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    pictures = [_open(part, encoder) for part in query.parts if part.kind is not Kind.TEXT]
+    text_vectors = iter(encoder.encode_texts(texts) if texts else ())
+    picture_vectors = iter(encoder.encode_images(pictures) if pictures else ())
+    return np.stack(
+        [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
+    )
+
+
+def notes_on(query: Query, encoder: "Encoder") -> tuple[str, ...]:
+    """A line for each text that is longer than the model's context and was cut."""
+    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    cut = encoder.truncated(texts) if texts else ()
+    return tuple(
+        f"text cut to the model's {encoder.folder.context_length} tokens: {text[:60]}..."
+        for text, was_cut in zip(texts, cut, strict=True)
+        if was_cut
+    )
+
+
+def _open(part: Part, encoder: "Encoder") -> "Image":
+    """The picture that a part names, read as indexing reads photos."""
+    from clipsight.indexing.decode import open_picture
+    from clipsight.indexing.fetch import fetch_picture
+
+    is_address = part.kind is Kind.ADDRESS
+    source = fetch_picture(part.value) if is_address else Path(part.value).expanduser()
+    try:
+        return open_picture(source, min_side=max(encoder.input_size))
+    except PhotoError as error:
+        raise QueryError(f"can't use the picture {part.value}: {error}") from error
 
 
 def _pieces(text: str) -> list[tuple[float, str]]:

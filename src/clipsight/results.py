@@ -1,9 +1,11 @@
-"""What a search answers: small frozen dataclasses that print, count and convert themselves."""
+"""What a library answers: small frozen dataclasses that print, count and convert themselves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
+
+from clipsight.store.records import Counts, Failure, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,19 @@ class Matches(Sequence[Match]):
     def to_dict(self) -> dict[str, Any]:
         """The whole answer as `--json` prints it."""
         return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a library holds. Paths are as the system gives them."""
+
+    path: Path
+    model: str | None
+    next_model: str | None
+    to_embed: int
+    """Photos that still lack a vector of `next_model`, while a switch is under way."""
+    counts: Counts
+    folders: tuple[tuple[Root, Counts], ...]
+    failures: tuple[Failure, ...]
+    bytes: int
+    """Size of the library's own files on disk."""

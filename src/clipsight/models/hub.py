@@ -209,7 +209,7 @@ def _endpoint(repo: str) -> str:
     if _is_offline():
         advice = "unset it to download, or use `--model builtin`"
         raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
-    endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
+    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise HubError(f"HF_ENDPOINT is {endpoint!r}, not a web address", f"unset it for {DEFAULT_ENDPOINT}")

@@ -1,0 +1,342 @@
+"""Installing a model from a hub that fails in every way a network, a disk and a user can."""
+
+import errno
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hub_server import Faults, HubServer, tiny_repository
+
+from clipsight.models import download
+from clipsight.models.download import install, partial_bytes
+from clipsight.models.folder import ModelFolder, model_files
+from clipsight.models.hub import HubError, listing
+
+REPO = "immich-app/tiny"
+SIZE = 200_000
+FILES = tiny_repository(weights=SIZE)
+WANTED = {name: FILES[name] for name in model_files(FILES)}
+VISUAL, TEXTUAL = "visual/model.onnx", "textual/model.onnx"
+
+INSTALL = f"""
+from pathlib import Path
+from clipsight import paths
+from clipsight.models.download import install
+from clipsight.models.hub import listing
+install(listing({REPO!r}), paths.models_folder() / "tiny")
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with HubServer({REPO: FILES}) as server:
+        server.connect(monkeypatch)
+        yield server
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    return home / "models" / "tiny"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def part_of(folder: Path, name: str) -> Path:
+    (part,) = (folder.parent / ".partial" / "tiny").glob(f"{name}.*.part")
+    return part
+
+
+def test_a_model_is_installed_whole_and_nothing_else(hub: HubServer, folder: Path) -> None:
+    assert install(listing(REPO), folder) == folder
+    assert content(folder) == WANTED
+    assert ModelFolder.read(folder).embed_dim == 8
+    assert partial_bytes(folder) == 0
+    assert {name: hub.sent(name) for name in FILES} == {
+        name: len(WANTED[name]) if name in WANTED else 0 for name in FILES
+    }
+
+
+def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path) -> None:
+    found = listing(REPO)
+    install(found, folder)
+    before = len(hub.requests)
+    install(found, folder)
+    assert len(hub.requests) == before
+
+
+@pytest.mark.parametrize("name", [VISUAL, "textual/tokenizer.json"])
+def test_after_a_cut_the_download_goes_on_from_the_same_byte(
+    hub: HubServer, folder: Path, name: str
+) -> None:
+    half = len(FILES[name]) // 2
+    hub.faults.cut_after[name] = [half]
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+    assert hub.ranges(name) == [None, f"bytes={half}-"]
+    assert hub.sent(name) == len(FILES[name])
+
+
+def test_a_line_that_is_cut_again_and_again_still_brings_the_model(hub: HubServer, folder: Path) -> None:
+    hub.faults.cut_after[VISUAL] = [SIZE // 20] * 15
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+    assert len(hub.ranges(VISUAL)) == 16
+    assert hub.sent(VISUAL) == SIZE
+
+
+def test_a_hub_that_is_gone_half_way_leaves_the_rest_for_later(hub: HubServer, folder: Path) -> None:
+    hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
+    found = listing(REPO)
+    with pytest.raises(HubError, match=r"can't be used now .*; try again later \(a download goes on"):
+        install(found, folder)
+    assert not folder.exists()
+    assert part_of(folder, VISUAL).stat().st_size == 150_000
+    hub.faults = Faults()
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+    assert hub.ranges(VISUAL) == [None, "bytes=150000-"]
+    assert hub.sent(VISUAL) == SIZE
+    assert hub.sent(TEXTUAL) == SIZE
+
+
+def test_a_stumbling_hub_is_asked_again(hub: HubServer, folder: Path) -> None:
+    hub.faults.file_status[VISUAL] = [503, 429, 500]
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_hub_that_refuses_is_not_asked_again(hub: HubServer, folder: Path, status: int) -> None:
+    hub.faults.file_status[VISUAL] = [status] * 9
+    with pytest.raises(HubError):
+        install(listing(REPO), folder)
+    assert len(hub.faults.file_status[VISUAL]) == 8
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_hub_that_sends_the_whole_file_again(hub: HubServer, folder: Path, ignored: bool) -> None:
+    hub.faults.cut_after[VISUAL] = [100_000]
+    hub.faults.ignore_range = ignored
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+    assert hub.sent(VISUAL) == (300_000 if ignored else 200_000)
+
+
+@pytest.mark.parametrize("name", [VISUAL, "config.json"])
+def test_a_damaged_file_is_removed_and_named(hub: HubServer, folder: Path, name: str) -> None:
+    hub.faults.damaged = {name}
+    with pytest.raises(HubError, match=f"{name} of {REPO} arrived damaged .* was removed; run"):
+        install(listing(REPO), folder)
+    assert not folder.exists()
+    assert not list((folder.parent / ".partial" / "tiny").glob(f"{name}*"))
+    hub.faults = Faults()
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+
+
+def test_damage_before_the_break_is_found_after_it(hub: HubServer, folder: Path) -> None:
+    hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
+    with pytest.raises(HubError):
+        install(listing(REPO), folder)
+    part = part_of(folder, VISUAL)
+    part.write_bytes(b"\0" + part.read_bytes()[1:])
+    hub.faults = Faults()
+    with pytest.raises(HubError, match="arrived damaged"):
+        install(listing(REPO), folder)
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+
+
+def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) -> None:
+    hub.faults.appended[VISUAL] = bytes(1_000_000)
+    with pytest.raises(HubError, match="arrived damaged"):
+        install(listing(REPO), folder)
+    assert not folder.exists()
+
+
+def test_a_complete_file_of_the_waiting_room_is_checked_again(hub: HubServer, folder: Path) -> None:
+    hub.faults.file_status[VISUAL] = [404]
+    with pytest.raises(HubError):
+        install(listing(REPO), folder)
+    waiting = folder.parent / ".partial" / "tiny" / TEXTUAL
+    assert waiting.read_bytes() == FILES[TEXTUAL]
+    waiting.write_bytes(bytes(SIZE))
+    install(listing(REPO), folder)
+    assert content(folder) == WANTED
+
+
+def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubServer, folder: Path) -> None:
+    hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
+    with pytest.raises(HubError):
+        install(listing(REPO), folder)
+    hub.faults = Faults()
+    hub.repos[REPO] = tiny_repository("newer", weights=SIZE) | {"visual/extra.json": b"{}"}
+    del hub.repos[REPO]["textual/tokenizer_config.json"]
+    install(listing(REPO), folder)
+    expected = {name: hub.repos[REPO][name] for name in model_files(hub.repos[REPO])}
+    assert content(folder) == expected
+    assert "visual/extra.json" in expected
+
+
+def test_a_repository_whose_model_is_not_whole_is_not_installed(hub: HubServer, folder: Path) -> None:
+    hub.repos[REPO] = {**FILES, "config.json": b"not JSON"}
+    with pytest.raises(HubError, match=rf"{REPO} can't be used \(model folder {REPO}: config\.json is not JSON"):
+        install(listing(REPO), folder)
+    assert not folder.exists()
+    assert partial_bytes(folder) == 0
+
+
+def test_too_little_room_is_said_before_anything_is_fetched(
+    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage(NamedTuple):
+        free: int
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free=300_000))
+    with pytest.raises(HubError, match=rf"tiny needs 0 MB and {folder.parent} has 0 MB free; make room"):
+        install(listing(REPO), folder)
+    assert hub.sent(TEXTUAL) == 0
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free=500_000))
+    install(listing(REPO), folder)
+
+
+def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder: Path) -> None:
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{INSTALL}"
+    failed = hub.run(limit, home)
+    _, errors = failed.communicate(timeout=60)
+    assert failed.returncode == 1
+    assert f"HubError: the disk of {folder.parent} is full, so tiny could not be completed; make room" in errors
+    assert not folder.exists()
+    assert part_of(folder, TEXTUAL).stat().st_size == 120_000
+    assert hub.run(INSTALL, home).wait(timeout=60) == 0
+    assert content(folder) == WANTED
+    assert hub.ranges(TEXTUAL)[-1] == "bytes=120000-"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_really_full(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("this machine does not allow mounts")
+    try:
+        folder = disk / "models" / "tiny"
+        with pytest.raises(HubError, match="tiny needs .* free; make room"):
+            install(listing(REPO), folder)
+        monkeypatch.setattr(download, "_check_room", lambda *_: None)  # as if another program had filled it since
+        with pytest.raises(HubError, match=f"the disk of {folder.parent} is full"):
+            install(listing(REPO), folder)
+        assert not folder.exists()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_every_word_for_a_full_disk(
+    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(HubError, match="is full, so tiny could not be completed"):
+        install(listing(REPO), folder)
+
+
+def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path) -> None:
+    folder.parent.write_text("a file where the folder should be")
+    with pytest.raises(HubError, match=rf"tiny can't be written to {folder.parent} \(.+\); set CLIPSIGHT_HOME"):
+        install(listing(REPO), folder)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_download_is_no_model_and_is_resumed(
+    hub: HubServer, home: Path, folder: Path, how: signal.Signals
+) -> None:
+    hub.faults.seconds_per_block = 0.1
+    process = hub.run(INSTALL, home)
+    wait_until(lambda: partial_bytes(folder) > 100_000)
+    process.send_signal(how)
+    stopped = time.monotonic()
+    process.communicate(timeout=30)
+    assert time.monotonic() - stopped < 2
+    assert process.returncode != 0
+    assert not folder.exists()
+    kept = part_of(folder, TEXTUAL).stat().st_size
+    assert kept >= 100_000 - len(FILES["config.json"])
+    hub.faults = Faults()
+    time.sleep(0.2)  # the server's last write to the dead process
+    before = hub.sent(TEXTUAL)
+    assert hub.run(INSTALL, home).wait(timeout=60) == 0
+    assert content(folder) == WANTED
+    assert hub.ranges(TEXTUAL)[-1] == f"bytes={kept}-"
+    assert hub.sent(TEXTUAL) - before == SIZE - kept
+
+
+def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path, folder: Path) -> None:
+    hub.faults.seconds_per_block = 0.02
+    processes = [hub.run(INSTALL, home) for _ in range(2)]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert content(folder) == WANTED
+    assert {name: hub.sent(name) for name in WANTED} == {name: len(data) for name, data in WANTED.items()}
+
+
+def test_when_the_first_of_two_is_killed_the_second_finishes(hub: HubServer, home: Path, folder: Path) -> None:
+    hub.faults.seconds_per_block = 0.05
+    first = hub.run(INSTALL, home)
+    wait_until(lambda: partial_bytes(folder) > 50_000)
+    second = hub.run(INSTALL, home)
+    time.sleep(0.5)
+    first.kill()
+    first.communicate()
+    assert second.wait(timeout=60) == 0
+    assert content(folder) == WANTED
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_progress_is_shown_on_a_terminal_if_wanted(
+    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    install(listing(REPO), folder, progress=wanted)
+    assert ("downloading tiny" in terminal.getvalue()) is wanted
+    assert ("400.1/400.1 kB" in terminal.getvalue()) is wanted
+
+
+def test_no_progress_in_a_pipe(
+    hub: HubServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(listing(REPO), folder)
+    assert capsys.readouterr() == ("", "")
