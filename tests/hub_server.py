@@ -198,7 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         siblings = [self._sibling(name, data) for name, data in self.hub.repos[repo].items()]
         about = {"id": repo, "modelId": repo, "sha": self.hub.commit(repo), "private": False}
-        self._send(200, json.dumps(about | {"siblings": siblings}).encode(), {"Content-Type": "application/json"})
+        self._send(
+            200, json.dumps(about | {"siblings": siblings}).encode(), {"Content-Type": "application/json"}
+        )
 
     def _sibling(self, name: str, data: bytes) -> dict[str, object]:
         if self.hub.faults.without_checksums:

@@ -4,6 +4,7 @@ scikit-image and scikit-learn (the extra `[demo]`) carry some twenty photos in t
 searched where they lie; nothing is copied and nothing downloaded.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -44,7 +45,7 @@ _INSTALL = 'pip install "clipsight[demo]"'
 def sample_photos() -> list[Path]:
     """The sample photos, by folder and name. Raises LibraryError where the extra [demo] is missing."""
     return [
-        Path(photo.path.decode())
+        Path(os.fsdecode(photo.path))
         for folder in _folders()
         for directory in walk(bytes(folder), exclude=NO_PHOTOS)
         for photo in directory.files
@@ -86,7 +87,7 @@ class _Asked:
 
 
 def _queries(photos: dict[str, Path]) -> list[_Asked]:
-    """One query of each kind; what is subtracted from is asked for first, so that the minus is seen to work."""
+    """One query of each kind; that with a minus is asked without it first, to show what it changes."""
     motorcycle, astronaut = _picture("motorcycle_left.png", photos), _picture("astronaut.png", photos)
     return [
         _asked("words", Part(Kind.TEXT, "a cat")),

@@ -288,6 +288,8 @@ class Library:
 
     def _finish_switch(self) -> None:
         """Drop the old model's vectors once every photo has one of the new model."""
+        from clipsight.store.vectors import drop_files_of_other_models
+
         if self._model == self._catalog.current_model():
             return
         lacking = self._catalog.lacking_vectors(self._model)
@@ -298,6 +300,7 @@ class Library:
             )
         else:
             self._catalog.set_current_model(self._model)
+            drop_files_of_other_models(self.path / "vectors", self._model)
 
     @property
     def _vectors(self) -> "VectorIndex":

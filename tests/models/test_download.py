@@ -80,9 +80,7 @@ def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path)
 
 
 @pytest.mark.parametrize("name", [VISUAL, "textual/tokenizer.json"])
-def test_after_a_cut_the_download_goes_on_from_the_same_byte(
-    hub: HubServer, folder: Path, name: str
-) -> None:
+def test_after_a_cut_the_download_goes_on_from_the_same_byte(hub: HubServer, folder: Path, name: str) -> None:
     half = len(FILES[name]) // 2
     hub.faults.cut_after[name] = [half]
     install(listing(REPO), folder)
@@ -196,7 +194,9 @@ def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubSe
 
 def test_a_repository_whose_model_is_not_whole_is_not_installed(hub: HubServer, folder: Path) -> None:
     hub.repos[REPO] = {**FILES, "config.json": b"not JSON"}
-    with pytest.raises(HubError, match=rf"{REPO} can't be used \(model folder {REPO}: config\.json is not JSON"):
+    with pytest.raises(
+        HubError, match=rf"{REPO} can't be used \(model folder {REPO}: config\.json is not JSON"
+    ):
         install(listing(REPO), folder)
     assert not folder.exists()
     assert partial_bytes(folder) == 0
@@ -221,7 +221,9 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder
     failed = hub.run(limit, home)
     _, errors = failed.communicate(timeout=60)
     assert failed.returncode == 1
-    assert f"HubError: the disk of {folder.parent} is full, so tiny could not be completed; make room" in errors
+    assert (
+        f"HubError: the disk of {folder.parent} is full, so tiny could not be completed; make room" in errors
+    )
     assert not folder.exists()
     assert part_of(folder, TEXTUAL).stat().st_size == 120_000
     assert hub.run(INSTALL, home).wait(timeout=60) == 0
@@ -229,19 +231,23 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder
     assert hub.ranges(TEXTUAL)[-1] == "bytes=120000-"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_disk_that_is_really_full(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk"
+)
+def test_a_disk_that_is_really_full(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("this machine does not allow mounts")
     try:
         folder = disk / "models" / "tiny"
-        with pytest.raises(HubError, match="tiny needs .* free; make room"):
+        with pytest.raises(HubError, match=r"tiny needs .* free; make room"):
             install(listing(REPO), folder)
-        monkeypatch.setattr(download, "_check_room", lambda *_: None)  # as if another program had filled it since
+        monkeypatch.setattr(
+            download, "_check_room", lambda *_: None
+        )  # as if another program had filled it since
         with pytest.raises(HubError, match=f"the disk of {folder.parent} is full"):
             install(listing(REPO), folder)
         assert not folder.exists()
@@ -263,7 +269,9 @@ def test_every_word_for_a_full_disk(
 
 def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path) -> None:
     folder.parent.write_text("a file where the folder should be")
-    with pytest.raises(HubError, match=rf"tiny can't be written to {folder.parent} \(.+\); set CLIPSIGHT_HOME"):
+    with pytest.raises(
+        HubError, match=rf"tiny can't be written to {folder.parent} \(.+\); set CLIPSIGHT_HOME"
+    ):
         install(listing(REPO), folder)
 
 
@@ -307,7 +315,9 @@ def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path,
     assert {name: hub.sent(name) for name in WANTED} == {name: len(data) for name, data in WANTED.items()}
 
 
-def test_when_the_first_of_two_is_killed_the_second_finishes(hub: HubServer, home: Path, folder: Path) -> None:
+def test_when_the_first_of_two_is_killed_the_second_finishes(
+    hub: HubServer, home: Path, folder: Path
+) -> None:
     hub.faults.seconds_per_block = 0.05
     first = hub.run(INSTALL, home)
     wait_until(lambda: partial_bytes(folder) > 50_000)
@@ -335,8 +345,6 @@ def test_progress_is_shown_on_a_terminal_if_wanted(
     assert ("400.1/400.1 kB" in terminal.getvalue()) is wanted
 
 
-def test_no_progress_in_a_pipe(
-    hub: HubServer, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_progress_in_a_pipe(hub: HubServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(listing(REPO), folder)
     assert capsys.readouterr() == ("", "")

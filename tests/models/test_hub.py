@@ -109,7 +109,7 @@ def test_a_repository_of_another_kind_is_not_onnx(hub: HubServer) -> None:
 
 def test_a_gated_repository(hub: HubServer) -> None:
     hub.faults.status, hub.faults.error_code = 403, "GatedRepo"
-    with pytest.raises(HubError, match="accept its terms at .*/immich-app/tiny and set HF_TOKEN"):
+    with pytest.raises(HubError, match=r"accept its terms at .*/immich-app/tiny and set HF_TOKEN"):
         listing(REPO)
 
 
@@ -134,14 +134,18 @@ def test_a_hub_without_checksums_is_not_trusted(hub: HubServer) -> None:
 
 def test_nothing_listens_there(hub: HubServer) -> None:
     hub.stop()
-    with pytest.raises(HubError, match=r"the model hub at http://127\.0\.0\.1:\d+ can't be used now \(") as told:
+    with pytest.raises(
+        HubError, match=r"the model hub at http://127\.0\.0\.1:\d+ can't be used now \("
+    ) as told:
         listing(REPO)
     assert "\n" not in str(told.value)
     assert told.value.reason in str(told.value)
 
 
 @pytest.mark.parametrize("endpoint", ["hub", "ftp://127.0.0.1", "http://"])
-def test_an_endpoint_that_is_no_address(monkeypatch: pytest.MonkeyPatch, hub: HubServer, endpoint: str) -> None:
+def test_an_endpoint_that_is_no_address(
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer, endpoint: str
+) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(HubError, match="not a web address"):
         listing(REPO)
@@ -162,7 +166,9 @@ def test_listing_within_hands_on_answers_and_errors(hub: HubServer) -> None:
         listing_within("immich-app/none", 2.0)
 
 
-def test_listing_within_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch, hub: HubServer) -> None:
+def test_listing_within_a_server_that_accepts_and_never_answers(
+    monkeypatch: pytest.MonkeyPatch, hub: HubServer
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert_given_up_within(1.0)

@@ -81,15 +81,10 @@ def test_a_very_long_photo_equals_transformers_within_one_level(width: int, heig
     assert levels(tensor(image, config) - transformers_tensor(image, 64)) < 1.001
 
 
-def test_a_one_pixel_strip_of_a_million_pixels_needs_no_memory_to_speak_of() -> None:
-    import tracemalloc
-
-    image = noise(1, 1_000_000)
-    tracemalloc.start()
-    pixels = resize_and_crop(image, PreprocessConfig())
+def test_a_strip_whose_whole_resize_would_take_150_gigabytes() -> None:
+    pixels = resize_and_crop(noise(1, 1_000_000), PreprocessConfig())
     assert pixels.shape == (224, 224, 3)
-    assert tracemalloc.get_traced_memory()[1] < 10_000_000
-    tracemalloc.stop()
+    assert pixels.std() > 1
 
 
 @pytest.mark.parametrize("size", [(32, 32), (20, 44)])

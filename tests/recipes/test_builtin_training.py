@@ -60,13 +60,13 @@ def _material() -> training.Material:
 
 
 def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | None = None) -> list[float]:
-    """The averaged weights after a run; with `stop_after`, of a run that was interrupted and taken up again."""
+    """Sums of the weights after a run; with `stop_after`, of one that was interrupted and taken up again."""
     lines: list[str] = []
 
     def trainer() -> training.Trainer:
         torch.manual_seed(0)
         text = TextTower(TextShape(vocabulary=50, positions=16, layers=1))
-        model = Builtin(ImageTower(), text, torch.eye(1000, 384), settings.width, settings.hidden, 0.1)
+        model = Builtin(ImageTower(), text, torch.eye(1000, 384), settings.hidden, 0.1)
         return training.Trainer(model, _material(), settings, lines.append)
 
     checkpoint = tmp_path / "training.pt"
@@ -88,7 +88,7 @@ def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | Non
     first.run(checkpoint)
     if stop_after is not None:
         assert f"resuming after epoch {stop_after}" in lines
-    return [float(p.double().sum()) for p in first.trained]
+    return [float(p.detach().double().sum()) for p in first.trained]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("words")
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    settings = training.Settings(width=384, hidden=16, captioned=4, head_epochs=1, joint_epochs=1)
+    settings = training.Settings(hidden=16, captioned=4, head_epochs=1, joint_epochs=1)
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
     whole = _train(tmp_path / "whole", settings)
@@ -110,7 +110,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path)
 
 @pytest.mark.usefixtures("words")
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
-    first = training.Settings(width=384, hidden=16, captioned=4, head_epochs=1, joint_epochs=0)
+    first = training.Settings(hidden=16, captioned=4, head_epochs=1, joint_epochs=0)
     _train(tmp_path, first)
     torch.manual_seed(0)
     lines: list[str] = []
@@ -122,6 +122,6 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
         16,
         0.1,
     )
-    other = training.Settings(width=384, hidden=16, captioned=8, head_epochs=1, joint_epochs=0)
+    other = training.Settings(hidden=16, captioned=8, head_epochs=1, joint_epochs=0)
     training.Trainer(model, _material(), other, lines.append).run(tmp_path / "training.pt")
     assert any("other settings" in line for line in lines)

@@ -5,7 +5,6 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -199,16 +198,17 @@ def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | Non
     format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
     orientation = _applied_by_reader(picture)
     full = picture.size
-    if min_side is not None and format_ == "JPEG":
-        short = ceil(DCT_MARGIN * min_side)
-        picture.draft(None, (short, short))
-    scaled = picture.size != full
+    scale = _dct_scale(full, min_side) if min_side and format_ == "JPEG" else 1
+    if scale > 1:
+        picture.draft(None, (full[0] // scale, full[1] // scale))
     picture.load()
     metadata = read_metadata(picture, gps=gps)
     image = to_rgb(picture)
+    if scale > 1:
+        image = _trim(image, (round(full[0] / scale), round(full[1] / scale)))
     if metadata.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[metadata.orientation])
-    if not scaled:
+    if scale == 1:  # a HEIC's size is sure only now
         full = image.size
     elif metadata.orientation >= 5:
         full = full[::-1]
@@ -223,6 +223,25 @@ def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | Non
         longitude=metadata.longitude,
     )
     return Decoded(image, info)
+
+
+def _dct_scale(size: tuple[int, int], min_side: int) -> int:
+    """The largest reduction, 8, 4, 2 or 1, that keeps the margin and cuts both sides almost evenly.
+
+    libjpeg rounds the reduced size up: 4001 pixels at 1/8 become 501, the last of them one eighth
+    picture. Resized as if it were whole, everything shifts by up to a pixel, and the embedding with it.
+    So that last pixel is trimmed (`_trim`) where little of it is picture, and a scale at which it is
+    neither mostly picture nor mostly padding is not used.
+    """
+    for scale in (8, 4, 2):
+        uneven = max(abs(side / scale - round(side / scale)) for side in size)
+        if min(size) >= DCT_MARGIN * min_side * scale and uneven <= 0.25:
+            return scale
+    return 1
+
+
+def _trim(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.crop((0, 0, *size))
 
 
 def _applied_by_reader(picture: ImageFile.ImageFile) -> int | None:

@@ -70,10 +70,8 @@ def _install(listing: Listing, folder: Path, progress: bool) -> None:
         ModelFolder.read(waiting)
     except ModelError as error:
         shutil.rmtree(waiting)
-        reason = str(error).replace(str(waiting), listing.repo)
-        raise HubError(
-            f"{listing.repo} is no model that clipsight can use ({reason})", "use another"
-        ) from error
+        problem = str(error).replace(str(waiting), listing.repo)
+        raise HubError(f"{listing.repo} can't be used ({problem})", "choose another model") from error
     waiting.rename(folder)
 
 

@@ -4,6 +4,7 @@ Two steps, so that what waits in a queue is small: `resize_and_crop` gives the u
 the bytes of the tensor), `normalise` the float32 tensor just before the model runs.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,8 +26,8 @@ _INTERPOLATIONS = ("bicubic", "bilinear", "random")
 _RESIZE_MODES = ("shortest", "squash", "longest")
 _MODES = ("RGB",)
 
-# Beyond this length of the resized photo, in crops, only the cropped part is resized: a 1 x 100,000 scan
-# would otherwise take gigabytes. Below it the whole photo is, which is exact to the last bit.
+# Beyond this length of the resized photo, in crops, only what the crop shows is resized: a strip of
+# 1 x 100,000 pixels would otherwise take gigabytes. Below it the whole photo is, exact to the last bit.
 _LONGEST_WHOLE_RESIZE = 16
 
 
@@ -113,9 +114,7 @@ def _cover(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
         new_width, new_height = round(image.width / ratio), round(image.height / ratio)
     left, top = (new_width - width) // 2, (new_height - height) // 2
     if max(new_width, new_height) > _LONGEST_WHOLE_RESIZE * max(config.size):
-        across, down = image.width / new_width, image.height / new_height
-        box = (left * across, top * down, (left + width) * across, (top + height) * down)
-        return _pixels(_resize(image, config.size, config, box))
+        return _pixels(_centre_of_strip(image, max(new_width, new_height), max(left, top), config))
     resized = _pixels(_resize(image, (new_height, new_width), config))
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
 
@@ -124,6 +123,32 @@ def _shortest_edge(width: int, height: int, target: int) -> tuple[int, int]:
     if width <= height:
         return target, int(target * height / width)
     return int(target * width / height), target
+
+
+def _centre_of_strip(image: "Image", new_length: int, start: int, config: PreprocessConfig) -> "Image":
+    """What `_cover` shows of a very long photo, resized without the rest of it.
+
+    Pillow resizes across, rounds to bytes, then down; so do the two steps here.
+    """
+    height, width = config.size
+    seen: tuple[float, float, float, float]
+    if image.width > image.height:
+        scale = image.width / new_length
+        first, last = _window(start * scale, (start + width) * scale, scale, image.width)
+        seen = (start * scale - first, 0, (start + width) * scale - first, image.height)
+        part = image.crop((first, 0, last, image.height))
+        return _resize(_resize(part, (image.height, width), config, seen), config.size, config)
+    scale = image.height / new_length
+    first, last = _window(start * scale, (start + height) * scale, scale, image.height)
+    seen = (0, start * scale - first, width, (start + height) * scale - first)
+    part = image.crop((0, first, image.width, last))
+    return _resize(_resize(part, (last - first, width), config), config.size, config, seen)
+
+
+def _window(start: float, end: float, scale: float, length: int) -> tuple[int, int]:
+    """The pixels of the photo that count between two places, with the reach of the bicubic filter."""
+    reach = 2 * max(scale, 1.0) + 1
+    return max(0, math.floor(start - reach)), min(length, math.ceil(end + reach))
 
 
 def _fit(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:

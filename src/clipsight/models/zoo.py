@@ -19,8 +19,8 @@ RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
 
 BUILTIN = "builtin"
 
-# `--model auto` is decided within 3 s; half a second is for all but the waiting.
-_DECISION_SECONDS = 2.5
+# `--model auto` is decided within 3 s; the last one is for all but the waiting, on a busy machine.
+_DECISION_SECONDS = 2.0
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
@@ -84,10 +84,7 @@ def parse_name(name: str) -> ModelName:
     if wanted and os.path.isdir(wanted):
         return _folder_name(wanted)
     if known.is_elsewhere(plain):
-        near = ", ".join(known.nearest(plain, aliases=False))
-        raise ModelError(
-            f"{plain} is not published in the ONNX form clipsight reads; the nearest that are: {near}"
-        )
+        raise _not_onnx(f"{plain} is not published in the ONNX form that clipsight reads", plain)
     if plain != wanted and _REPO.fullmatch(plain):
         return ModelName(plain.replace("/", "__"), repo=plain)
     raise _unknown(wanted)

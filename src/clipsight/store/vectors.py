@@ -56,7 +56,7 @@ class VectorIndex:
         self._catalog = catalog
         self._model = model
         self._main, self._last_id = self._open_file()
-        self._tail = self._read_after(self._last_id)
+        self._tail, _ = self._read_after(self._last_id)
         if self._main is None or self._exceeds(int(self._tail.ntotal)):
             self._rebuild()
 
@@ -92,20 +92,23 @@ class VectorIndex:
         return extra > (0 if len(self) <= SMALL else TAIL_SHARE * len(self))
 
     def _rebuild(self) -> None:
-        self._main = self._read_after(0)
-        self._last_id = self._catalog.last_vector_id(self._model) if self._main.ntotal else 0
+        self._main, self._last_id = self._read_after(0)
         self._tail = _empty(self._model.dim)
         try:
             self._write_file()
         except OSError:
             return  # read-only or full disk: the index in memory serves as well
-        self._main, self._last_id = self._open_file()
+        mapped, last_id = self._open_file()
+        if last_id == self._last_id:  # not if another process has written its own file meanwhile
+            self._main = mapped
 
-    def _read_after(self, vector_id: int) -> Any:
+    def _read_after(self, vector_id: int) -> tuple[Any, int]:
+        """An index in memory of the vectors with ids above `vector_id`, and the highest of them."""
         index = _empty(self._model.dim)
         for ids, vectors in self._catalog.vectors_after(vector_id, self._model):
             index.add_with_ids(vectors.astype(np.float32), ids)
-        return index
+            vector_id = int(ids[-1])
+        return index, vector_id
 
     def _write_file(self) -> None:
         """Write file and stamp so that a crash leaves the old pair, the new pair, or a mismatch."""
@@ -131,7 +134,7 @@ class VectorIndex:
                 stat.st_mtime_ns,
             )
             temporary.replace(self._file)
-            written = self._stamp_file.with_suffix(".json.tmp")
+            written = temporary.with_suffix(".json")
             written.write_text(json.dumps(asdict(stamp)))
             written.replace(self._stamp_file)
         finally:
@@ -165,6 +168,13 @@ class VectorIndex:
     @property
     def _stamp_file(self) -> Path:
         return self._file.with_suffix(".json")
+
+
+def drop_files_of_other_models(folder: Path, model: Model) -> None:
+    """Remove from `folder` the index files of models that the library no longer has."""
+    for file in folder.glob("*"):
+        if not file.name.startswith(model.fingerprint[:16]):
+            file.unlink(missing_ok=True)
 
 
 def _empty(dim: int) -> Any:

@@ -1,0 +1,160 @@
+"""The model that ships: a whole folder, small, quick to open, and it finds photos it was never shown."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipsight.models.encoder import Encoder
+from clipsight.models.folder import ModelFolder
+
+skimage = pytest.importorskip("skimage")
+sklearn = pytest.importorskip("sklearn")
+
+FOLDER = Path(__file__).parents[2] / "src" / "clipsight" / "models" / "builtin"
+_SKIMAGE = Path(skimage.__file__).parent / "data"
+_SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
+ALBUM = {
+    "astronaut": _SKIMAGE / "astronaut.png",
+    "brick": _SKIMAGE / "brick.png",
+    "camera": _SKIMAGE / "camera.png",
+    "cat": _SKIMAGE / "chelsea.png",
+    "coffee": _SKIMAGE / "coffee.png",
+    "coins": _SKIMAGE / "coins.png",
+    "galaxies": _SKIMAGE / "hubble_deep_field.jpg",
+    "grass": _SKIMAGE / "grass.png",
+    "moon": _SKIMAGE / "moon.png",
+    "motorcycle": _SKIMAGE / "motorcycle_left.png",
+    "page": _SKIMAGE / "page.png",
+    "retina": _SKIMAGE / "retina.jpg",
+    "rocket": _SKIMAGE / "rocket.jpg",
+    "temple": _SKLEARN / "china.jpg",
+    "flower": _SKLEARN / "flower.jpg",
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(ModelFolder.read(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def album(encoder: Encoder) -> np.ndarray:
+    """float32[photos, dim], in the order of ALBUM."""
+    images = []
+    for path in ALBUM.values():
+        with Image.open(path) as image:
+            images.append(image.convert("RGB"))
+    return encoder.encode_images(images)
+
+
+def _ranked(encoder: Encoder, album: np.ndarray, query: str) -> list[str]:
+    order = np.argsort(-(album @ encoder.encode_texts([query])[0]))
+    return [list(ALBUM)[i] for i in order]
+
+
+@pytest.mark.parametrize(
+    ("query", "photo"),
+    [
+        ("a cat", "cat"),
+        ("a kitten looking at the camera", "cat"),
+        ("a cup of coffee", "coffee"),
+        ("espresso on a wooden table", "coffee"),
+        ("a motorcycle", "motorcycle"),
+        ("a motorbike in a garage", "motorcycle"),
+        ("a rocket launch", "rocket"),
+        ("an astronaut in a space suit", "astronaut"),
+        ("a photo of a smiling woman", "astronaut"),
+        ("a man with a camera on a tripod", "camera"),
+        ("a temple in china", "temple"),
+        ("an old building with a roof", "temple"),
+        ("a flower", "flower"),
+        ("a red blossom in a garden", "flower"),
+        ("a page of text", "page"),
+        ("a brick wall", "brick"),
+        ("coins", "coins"),
+        ("the moon", "moon"),
+        ("green grass", "grass"),
+    ],
+)
+def test_query_finds_its_photo_first(encoder: Encoder, album: np.ndarray, query: str, photo: str) -> None:
+    assert _ranked(encoder, album, query)[0] == photo
+
+
+def test_zero_shot_probabilities_are_sure_and_right(encoder: Encoder, album: np.ndarray) -> None:
+    texts = encoder.encode_texts(
+        ["a photo of a cat", "a photo of a dog", "a photo of a horse", "a photo of a car"]
+    )
+    logits = encoder.logit_scale * texts @ album[list(ALBUM).index("cat")]
+    chances = np.exp(logits - logits.max())
+    chances /= chances.sum()
+    assert chances.argmax() == 0
+    assert chances[0] > 0.5
+
+
+def test_embeddings_are_unit_float32(encoder: Encoder, album: np.ndarray) -> None:
+    texts = encoder.encode_texts(["a dog", ""])
+    for vectors in (album, texts):
+        assert vectors.dtype == np.float32
+        assert vectors.shape[1] == encoder.dim
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(vectors)), abs=1e-5)
+
+
+def test_padding_changes_nothing(encoder: Encoder) -> None:
+    alone = encoder.encode_texts(["a dog"])[0]
+    beside = encoder.encode_texts(
+        ["a dog", "a very long caption of many things that pads the other one " * 2]
+    )[0]
+    assert beside == pytest.approx(alone, abs=1e-5)
+
+
+def test_batch_and_single_photo_agree(encoder: Encoder, album: np.ndarray) -> None:
+    with Image.open(ALBUM["cat"]) as image:
+        single = encoder.encode_images([image.convert("RGB")])[0]
+    assert single == pytest.approx(album[list(ALBUM).index("cat")], abs=1e-4)
+
+
+def test_a_query_of_seventy_seven_tokens_is_read_whole(encoder: Encoder) -> None:
+    assert encoder.folder.context_length >= 64
+    assert encoder.truncated(["dog " * 75, "dog " * 80]) == (False, True)
+
+
+def test_folder_is_small_and_described() -> None:
+    folder = ModelFolder.read(FOLDER)
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= 40_000_000
+    assert folder.name == "builtin"
+    assert 256 <= folder.embed_dim <= 768
+    assert not folder.logit_scale_assumed
+    assert folder.logit_bias is None
+    assert folder.license
+    assert folder.provenance
+
+
+def test_figures_meet_what_was_promised() -> None:
+    """The card's figures on photos that no step of the recipe saw; `recipes.builtin.evaluate` gives them."""
+    figures = json.loads((FOLDER / "config.json").read_text())["clipsight"]["figures"]["test"]
+    for name, floor in (("flickr_1000_photos", (26, 55, 67)), ("coco_100_photos", (50, 0, 94))):
+        for way in ("text_to_image", "image_to_text"):
+            assert all(got >= least for got, least in zip(figures[name][way], floor, strict=True)), (
+                name,
+                way,
+            )
+    assert figures["colour_first_of_ten"] >= 45
+    assert figures["clothing_zero_shot"] >= 55
+    assert figures["clothing_probe"]["16_shot"] >= 75
+    assert figures["clothing_probe"]["all"] >= 88
+    assert figures["calibration_error"] <= figures["calibration_error_before"]
+
+
+def test_graphs_take_what_the_design_says() -> None:
+    import onnxruntime
+
+    visual = onnxruntime.InferenceSession(FOLDER / "visual" / "model.onnx")
+    textual = onnxruntime.InferenceSession(FOLDER / "textual" / "model.onnx")
+    (image,), (text,) = visual.get_inputs(), textual.get_inputs()
+    assert (image.name, image.type, image.shape[1]) == ("image", "tensor(float)", 3)
+    assert isinstance(image.shape[0], str)
+    assert (text.name, text.type) == ("text", "tensor(int32)")
+    assert all(isinstance(size, str) for size in text.shape)
