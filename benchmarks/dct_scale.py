@@ -1,16 +1,17 @@
 """How far may a JPEG be shrunk while it is decoded? The measurement behind `decode.DCT_MARGIN`.
 
-    python benchmarks/dct_scale.py                     # the builtin model
-    python benchmarks/dct_scale.py --model FOLDER --photos ~/Pictures
+    python benchmarks/dct_scale.py                     # the builtin model, sample photos
+    python benchmarks/dct_scale.py --model FOLDER --photos ~/Pictures --limit 50
 
-libjpeg can decode at 1/2, 1/4 or 1/8 in each direction, from fewer DCT coefficients and for less time.
+libjpeg can decode at 1/2, 1/4 or 1/8 in each direction, from fewer DCT coefficients and in less time.
 What is left is then resized to the model's input. The more the scaled photo still exceeds that input
 (the margin: its short side / the model's side), the closer the embedding is to that of the full decode.
 
-For each margin and scale, large JPEGs are made so that they have that margin when scaled; printed are
-the lowest and the median cosine to the embedding of the full-size decode, over three kinds of photo:
-`smooth` (photos enlarged), `grain` (the same with sensor noise) and `detail` (collages of photos at their
-own resolution, so sharp to the pixel). Then the time of one 12-megapixel decode and resize at each scale.
+For each margin and scale, JPEGs are made that are just large enough to be decoded at that scale by the
+rule with that margin. Printed are the lowest and the median cosine to the embedding of the full-size
+decode, over three kinds of photo: `smooth` (photos enlarged), `grain` (the same with sensor noise) and
+`detail` (collages of photos at their own resolution, so sharp to the pixel). Then the CPU time of
+decoding and of resizing one 12-megapixel JPEG at each scale.
 """
 
 import argparse
@@ -18,20 +19,24 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
+from math import ceil
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 
+import clipsight.indexing.decode
 from clipsight.indexing.decode import decode, open_picture
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
 SAMPLES = {
-    "skimage": "astronaut brick camera cell chelsea clock_motion coffee coins grass gravel hubble_deep_field ihc "
-    "moon motorcycle_left retina rocket",
+    "skimage": "astronaut brick camera cell chelsea clock_motion coffee coins grass gravel "
+    "hubble_deep_field ihc moon motorcycle_left retina rocket",
     "sklearn": "china flower",
 }  # the photographs among what they ship; drawings, such as a chessboard, are none
 SCALES = (2, 4, 8)
@@ -58,8 +63,8 @@ def main() -> None:
     print(f"{'margin':>6} {'scale':>5} {'kind':>7} {'lowest':>8} {'median':>8}")
     for margin in arguments.margins:
         for scale in arguments.scales:
-            for kind, large in kinds(photos, short=round(margin * scale * side)):
-                cosines = np.array([cosine(encoder, file, scale) for file in large])
+            for kind, large in kinds(photos, short=ceil(margin * scale * side)):
+                cosines = np.array([cosine(encoder, file, margin) for file in large])
                 row = f"{margin:6.2f} {f'1/{scale}':>5} {kind:>7}"
                 print(f"{row} {cosines.min():8.5f} {np.median(cosines):8.5f}", flush=True)
 
@@ -92,15 +97,18 @@ def sample_paths(package: str, names: list[str]) -> list[Path]:
 
 
 def kinds(photos: list[Image.Image], short: int) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Large JPEGs of each kind, made one at a time; short side `short` pixels."""
-    yield "smooth", (jpeg(enlarged(photo, short)) for photo in photos)
-    yield "grain", (jpeg(with_grain(enlarged(photo, short))) for photo in photos)
-    yield "detail", (jpeg(collage(photos, short, seed)) for seed in range(6))
+    """Large JPEGs of each kind, made one at a time; short side `short` pixels and up to 7 more."""
+    uneven = [short + seed * 3 % 8 for seed in range(len(photos))]
+    large = [partial(enlarged, photo, side) for photo, side in zip(photos, uneven, strict=True)]
+    yield "smooth", (jpeg(make()) for make in large)
+    yield "grain", (jpeg(with_grain(make())) for make in large)
+    yield "detail", (jpeg(collage(photos, short + seed, seed)) for seed in range(8))
 
 
 def enlarged(photo: Image.Image, short: int) -> Image.Image:
     factor = short / min(photo.size)
-    return photo.resize((round(photo.width * factor), round(photo.height * factor)), Image.Resampling.LANCZOS)
+    size = (max(short, round(photo.width * factor)), max(short, round(photo.height * factor)))
+    return photo.resize(size, Image.Resampling.LANCZOS)
 
 
 def with_grain(photo: Image.Image) -> Image.Image:
@@ -128,16 +136,19 @@ def jpeg(photo: Image.Image) -> bytes:
 
 
 def scaled(file: bytes, scale: int) -> Image.Image:
-    """libjpeg's decode at exactly 1/scale, whatever our rule would choose."""
+    """libjpeg's decode at exactly 1/scale, whatever the rule would choose."""
     image = Image.open(io.BytesIO(file))
     image.draft(None, (image.width // scale, image.height // scale))
     image.load()
     return image
 
 
-def cosine(encoder: Encoder, file: bytes, scale: int) -> float:
-    exact, fast = encoder.encode_images([decode(file, mtime_ns=0).image, scaled(file, scale)])
-    return float(exact @ fast)
+def cosine(encoder: Encoder, file: bytes, margin: float) -> float:
+    """Between the embeddings of the full-size decode and of the one that the rule chooses."""
+    with patch.object(clipsight.indexing.decode, "DCT_MARGIN", margin):
+        fast = decode(file, mtime_ns=0, min_side=max(encoder.input_size)).image
+    vectors = encoder.encode_images([decode(file, mtime_ns=0).image, fast])
+    return float(vectors[0] @ vectors[1])
 
 
 def cpu_ms(work: Callable[[], object]) -> float:

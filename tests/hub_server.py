@@ -71,17 +71,16 @@ class Faults:
     seconds_per_block: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """A request as the server saw it; `sent` is how many bytes of a file it answered with."""
+    """A request as the server saw it; `sent` is how many bytes it has answered with so far."""
 
     method: str
     path: str
     file: str
     range: str | None
-    status: int
-    sent: int
     authorization: str | None
+    sent: int = 0
 
 
 class HubServer:
@@ -257,33 +256,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        sent = 0
-        try:
-            if self.command == "GET":
-                sent = self._send_body(body, file)
-        finally:
-            authorization = self.headers.get("Authorization")
-            asked = self.headers.get("Range")
-            self.hub.requests.append(
-                Request(self.command, self.path, file, asked, status, sent, authorization)
-            )
+        asked, authorization = self.headers.get("Range"), self.headers.get("Authorization")
+        request = Request(self.command, self.path, file, asked, authorization)
+        self.hub.requests.append(request)
+        if self.command == "GET":
+            self._send_body(body, request)
 
-    def _send_body(self, body: bytes, file: str) -> int:
+    def _send_body(self, body: bytes, request: Request) -> None:
         faults = self.hub.faults
-        cuts = faults.cut_after.get(file)
+        cuts = faults.cut_after.get(request.file)
         end = min(cuts.pop(0), len(body)) if cuts else len(body)
-        sent = 0
         try:
-            while sent < end:
-                block = body[sent : min(end, sent + _BLOCK)]
+            while request.sent < end:
+                block = body[request.sent : min(end, request.sent + _BLOCK)]
+                request.sent += len(block)
                 self.wfile.write(block)
-                sent += len(block)
-                time.sleep(faults.seconds_per_block if file else 0)
+                time.sleep(faults.seconds_per_block if request.file else 0)
         except (BrokenPipeError, ConnectionResetError):  # the client went away
             self.close_connection = True
         if end < len(body):
             self.close_connection = True
-        return sent
 
 
 def _is_large(name: str) -> bool:

@@ -57,7 +57,7 @@ def quadrants(size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def corners(image: Image.Image) -> str:
-    """The colours near the corners of an RGB image, row by row: `RGBY` where it is upright; `?` none of these."""
+    """The colours near the corners of an RGB image, row by row, `RGBY` if upright; `?` is another colour."""
     width, height = image.size
     points = ((x, y) for y in (height // 8, height - height // 8) for x in (width // 8, width - width // 8))
     return "".join(_letter(image.getpixel(point)) for point in points)
@@ -135,13 +135,7 @@ def bomb(format: str) -> bytes:
     if format == "PPM":
         return b"P6 20000 20000 255\n" + bytes(100)
     if format == "PNG":
-        header = b"IHDR" + struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
-        body = b"IDAT" + zlib.compress(bytes(100))
-        chunks = (
-            struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c))
-            for c in (header, body, b"IEND")
-        )
-        return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+        return png_of(20000, 20000, bits=8, colour_type=2, rows=bytes(100))
     file = bytearray(encode(format, Image.new("RGB", SIZE)))
     if format == "JPEG":
         struct.pack_into(">HH", file, file.index(b"\xff\xc0") + 5, 60000, 60000)
@@ -159,7 +153,49 @@ def bomb(format: str) -> bytes:
         struct.pack_into(">IIIIII", file, file.index(b"\xff\x51") + 6, 20000, 20000, 0, 0, 20000, 20000)
     elif format in ("AVIF", "HEIF"):
         struct.pack_into(">II", file, file.index(b"ispe") + 8, 16384, 16384)
+        if format == "HEIF":  # "clap" crops what "ispe" declares
+            struct.pack_into(">IIII", file, file.index(b"clap") + 4, 16384, 1, 16384, 1)
     return bytes(file)
+
+
+def png_of(width: int, height: int, *, bits: int, colour_type: int, rows: bytes) -> bytes:
+    """A PNG from its parts; each row of `rows` begins with its filter type, 0."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def tiff_of(width: int, height: int, *, bits: int, rows: bytes, photometric: int = 1) -> bytes:
+    """An uncompressed little-endian TIFF of one grey sample a pixel."""
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 0,
+        277: 1,
+        278: height,
+        279: len(rows),
+    }
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + rows
+
+
+def with_exif(format: str, block: bytes) -> bytes:
+    """A file that carries exactly these bytes as its EXIF block; Pillow would mend some of them."""
+    if format == "PNG":
+        file = encode("PNG")
+        return file[:33] + _png_chunk(b"eXIf", block[6:]) + file[33:]
+    if format == "JPEG":
+        file = encode("JPEG")
+        return file[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + file[2:]
+    return encode(format, exif=block)
 
 
 def with_tiff_tag(file: bytes, tag: int, value: int) -> bytes:

@@ -127,12 +127,15 @@ def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
 
 @RAQM
 def test_right_to_left_words_turn_and_their_suffix_stays_behind(tmp_path: Path) -> None:
-    file = write_font(tmp_path / "Hebrew.ttf", "שלום .jpg")
+    file = write_font(tmp_path / "Hebrew.ttf", "שלום.jpg")
+    size, advance = 50, 29  # the font's glyphs here are digits, all 580 / 1000 of the size wide
     letters = Letters(["שלום.jpg"], folders=[tmp_path])
-    plain = ImageFont.truetype(str(file), 16, layout_engine=ImageFont.Layout.BASIC)
-    expected = Image.new("L", (600, 40))
-    ImageDraw.Draw(expected).text((5, 30), "םולש.jpg", fill="white", font=plain, anchor="ls")
-    assert drawn(letters, "שלום.jpg") == expected.tobytes()
+    shown, expected = Image.new("L", (400, 80)), Image.new("L", (400, 80))
+    letters.draw(ImageDraw.Draw(shown), (5, 60), "שלום.jpg", size, "white")
+    font = ImageFont.truetype(str(file), size)
+    for place, char in enumerate("םולש.jpg"):  # as read from left to right
+        ImageDraw.Draw(expected).text((5 + place * advance, 60), char, fill="white", font=font, anchor="ls")
+    assert shown.tobytes() == expected.tobytes()
 
 
 def test_scripts_that_pillow_cant_lay_out_are_escaped(

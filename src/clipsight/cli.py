@@ -4,6 +4,7 @@ Heavy modules are imported inside the commands, so that `clipsight --help` start
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -113,8 +114,8 @@ def search(
     if preview:
         from clipsight.preview import print_previews
 
-        if not print_previews(matches, sys.stdout, width=os.get_terminal_size().columns):
-            console.note("no preview: this terminal is not known to show pictures or 24-bit colours")
+        if not print_previews(matches, sys.stdout, width=shutil.get_terminal_size().columns):
+            console.note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
     if open_photos:
         for match in matches:
             typer.launch(str(match.path))

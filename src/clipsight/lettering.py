@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -160,12 +161,8 @@ class Letters:
         """Legible `text` in at most `width`, its middle left out: a file name's ends tell most."""
         if self.width(text, size) <= width:
             return text
-        for kept in range(len(text) - 1, 0, -1):
-            tail = kept // 2
-            short = text[: kept - tail].rstrip() + ELLIPSIS + text[len(text) - tail :].lstrip()
-            if self.width(short, size) <= width:
-                return short
-        return ELLIPSIS
+        kept = bisect_right(range(1, len(text)), width, key=lambda n: self.width(_ends(text, n), size))
+        return _ends(text, kept)
 
     def wrap(self, text: str, size: int, width: float, lines: int) -> list[str]:
         """Legible `text` on at most `lines` lines of at most `width`, the last one shortened."""
@@ -181,7 +178,7 @@ class Letters:
         """How many characters go on one line: whole words, or a part of a word longer than the line."""
         if self.width(text, size) <= width:
             return len(text)
-        end = next((n for n in range(len(text), 1, -1) if self.width(text[:n], size) <= width), 1)
+        end = max(1, bisect_right(range(1, len(text)), width, key=lambda n: self.width(text[:n], size)))
         space = text.rfind(" ", 0, end + 1)
         return space if space > 0 else end
 
@@ -202,6 +199,12 @@ class Letters:
         if (face, size) not in self._fonts:
             self._fonts[face, size] = face.at(size)
         return self._fonts[face, size]
+
+
+def _ends(text: str, kept: int) -> str:
+    """The first and last characters of `text`, so many together, with an ellipsis between them."""
+    tail = kept // 2
+    return text[: kept - tail].rstrip() + ELLIPSIS + text[len(text) - tail :].lstrip()
 
 
 def _installed(folders: Iterable[Path]) -> list[Typeface]:

@@ -144,8 +144,9 @@ class Library:
                 )
             )
         self._finish_switch()
-        self._index = None
-        self._vectors.drop_dead()
+        if any(report.changed for report in reports):
+            self._index = None
+            self._vectors.drop_dead()
         return reports
 
     # -- searching ----------------------------------------------------------------

@@ -80,7 +80,7 @@ def print_previews(matches: Matches, stream: TextIO, *, width: int) -> bool:
     if protocol is None:
         return False
     cells, pixels_a_cell = _PICTURE if protocol in (Protocol.KITTY, Protocol.ITERM) else _BLOCKS
-    cells = max(1, min(cells, width))
+    cells = max(4, min(cells, width))  # a terminal that doesn't know its width says 0
     columns = max(1, (width + _GAP) // (cells + _GAP))
     for start in range(0, len(matches), columns):
         row = matches.matches[start : start + columns]

@@ -10,7 +10,6 @@ scores stay cosines.
 """
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +53,9 @@ class Part:
 
     def __str__(self) -> str:
         size = abs(self.weight)
-        return self.value if size == 1 else f"{size:g}:{self.value}"
+        if size == 1 and _weighted(self.value) is None:
+            return self.value
+        return f"{int(size) if size.is_integer() else size}:{self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,14 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
     Raises `QueryError` where the parts cancel out.
     """
     weights = np.array([part.weight for part in query.parts], dtype=np.float64)
+    weights /= np.abs(weights).max() or 1.0  # only ratios count, and sums stay finite
     if sample is not None and len(sample) > 1:
         deviations = (sample.astype(np.float64) @ vectors.T.astype(np.float64)).std(axis=0)
         if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
             weights /= deviations
     total = weights @ vectors.astype(np.float64)
     length = float(np.linalg.norm(total))
-    if length <= 1e-9 * float(np.abs(weights).sum()) or length == 0:
+    if length <= 1e-9 * float(np.abs(weights).sum()):
         raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
     return (total / length).astype(np.float32)
 
@@ -163,8 +165,8 @@ def _pieces(text: str) -> list[tuple[float, str]]:
 def _part(piece: str, sign: float) -> Part:
     """Read one summand: an optional weight, then words, a path or an address."""
     value, weight = piece.strip(), 1.0
-    prefix = _WEIGHT.fullmatch(value)
-    if prefix and not _ADDRESS.match(value) and not _is_file(value):
+    prefix = _weighted(value)
+    if prefix:
         text, space, rest = prefix.groups()
         number = _number(text)
         if number is not None:
@@ -179,6 +181,12 @@ def _part(piece: str, sign: float) -> Part:
             f"part {piece.strip()!r} of the query is empty: write words or a picture, like 2:bee"
         )
     return Part(_kind(value), value, sign * weight)
+
+
+def _weighted(value: str) -> re.Match[str] | None:
+    """What stands before and after a colon that may end a weight: not in addresses and names of files."""
+    prefix = _WEIGHT.fullmatch(value)
+    return None if prefix is None or _ADDRESS.match(value) or _is_file(value) else prefix
 
 
 def _number(text: str) -> float | None:
@@ -196,7 +204,7 @@ def _kind(value: str) -> Kind:
     if _is_file(value):
         return Kind.PICTURE
     looks_like_path = value.startswith(("./", "../", "/", "~/"))
-    if looks_like_path or (has_photo_suffix(os.fsencode(value)) and " " not in value):
+    if looks_like_path or (has_photo_suffix(value.encode(errors="replace")) and " " not in value):
         raise QueryError(f"no such picture: {value}")
     return Kind.TEXT
 

@@ -28,11 +28,11 @@ def folder(tmp_path: Path) -> Path:
     return make_model_folder(tmp_path / "tiny-model")
 
 
-def settle(folder: Path) -> None:
-    """Make the files look as if they had lain there for an hour: their digests may be remembered."""
-    hour_ago = time.time() - 3600
-    for file in folder.rglob("*"):
-        os.utime(file, (hour_ago, hour_ago))
+@pytest.fixture
+def a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what has not changed just now may be remembered."""
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
 
 
 def change_config(folder: Path, **fields: object) -> None:
@@ -86,7 +86,7 @@ def test_the_name_of_a_folder_reached_through_a_dot(folder: Path, monkeypatch: p
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model folder at .*nowhere"):
+    with pytest.raises(ModelError, match=r"no model folder at .*nowhere"):
         ModelFolder.read(tmp_path / "nowhere")
 
 
@@ -215,17 +215,12 @@ def test_names_count_and_what_is_left_out_does_not(folder: Path) -> None:
     assert model.fingerprint() != before
 
 
-def test_files_that_have_settled_are_hashed_once(
-    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle(folder)
-    # os.utime sets no change time, and a digest is remembered only of a file that did not change just now.
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 10)
+def test_files_that_have_settled_are_hashed_once(folder: Path, home: Path, a_minute_later: None) -> None:
     model = ModelFolder.read(folder)
     fingerprint = model.fingerprint()
     remembered = json.loads((home / "fingerprints.json").read_text())
     assert len(remembered) == 5
-    poisoned = {key: "0" * 32 for key in remembered}
+    poisoned = dict.fromkeys(remembered, "0" * 32)
     (home / "fingerprints.json").write_text(json.dumps(poisoned))
     assert model.fingerprint() != fingerprint
     assert list(home.iterdir()) == [home / "fingerprints.json"]
@@ -245,18 +240,19 @@ def test_a_change_within_the_tick_of_a_clock_is_seen(folder: Path, home: Path) -
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": 1}', "\x00"])
 def test_a_damaged_memory_is_not_used_and_mended(
-    folder: Path, home: Path, content: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, home: Path, content: str, a_minute_later: None
 ) -> None:
     model = ModelFolder.read(folder)
     expected = model.fingerprint()
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 10)
+    assert (home / "fingerprints.json").exists()
     (home / "fingerprints.json").write_text(content)
     assert model.fingerprint() == expected
     assert len(json.loads((home / "fingerprints.json").read_text())) == 5
 
 
-def test_a_memory_that_can_not_be_written(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 10)
+def test_a_memory_that_can_not_be_written(
+    folder: Path, home: Path, a_minute_later: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = ModelFolder.read(folder)
     expected = model.fingerprint()
     (home / "a file").write_text("")
@@ -264,8 +260,7 @@ def test_a_memory_that_can_not_be_written(folder: Path, home: Path, monkeypatch:
     assert model.fingerprint() == expected
 
 
-def test_the_memory_stays_small(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time", lambda now=time.time(): now + 10)
+def test_the_memory_stays_small(folder: Path, home: Path, a_minute_later: None) -> None:
     (home / "fingerprints.json").write_text(json.dumps({f"old {n}": "0" for n in range(2000)}))
     ModelFolder.read(folder).fingerprint()
     remembered = json.loads((home / "fingerprints.json").read_text())

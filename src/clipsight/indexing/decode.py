@@ -2,19 +2,25 @@
 
 import importlib
 import io
+import logging
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipsight.errors import PhotoError
+from clipsight.indexing.heif import check_item_types
 from clipsight.indexing.metadata import (
     BITS_PER_SAMPLE,
     ORIENTATION,
+    PHOTOMETRIC,
+    WHITE_IS_ZERO,
     date_of_file,
     read_metadata,
     valid_orientation,
@@ -74,6 +80,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+# Three settings of Pillow's that exist only for the whole process, made once, here. Its pixel limit is
+# fixed at 179 megapixels; ours is an argument, so its own is lifted. What it warns of while it reads (odd
+# tags, mostly) would land between the user's results; what matters of it is raised as PhotoError.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +195,9 @@ def _describe(head: bytes) -> str:
 def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> ImageFile.ImageFile:
     for format_ in formats:
         importlib.import_module(_MODULES[format_])
-    # Pillow's own limit is one setting for the whole process and fixed at 179 megapixels; ours is an
-    # argument. It is lifted, not saved and restored, because other threads decode at the same time.
-    Image.MAX_IMAGE_PIXELS = None
+    if "HEIF" in formats:
+        file.seek(0)
+        check_item_types(file.read())
     picture = Image.open(file, formats=formats)
     width, height = picture.size
     if width * height > max_pixels:
@@ -274,25 +288,25 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     integers, which have no agreed white, are stretched from their least to their greatest value.
     """
     values = np.asarray(picture)
+    tags = getattr(picture, "tag_v2", {})  # of a TIFF
     if picture.mode.startswith("I;16"):
-        bits = _tiff_bits(picture)
-        return Image.fromarray((values >> (bits - 8)).clip(0, 255).astype(np.uint8))
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        bits = tags.get(BITS_PER_SAMPLE, (16,))[0]  # 12-bit values come as they are, below 4096
+        grey = (values >> (bits - 8)).astype(np.uint8)
+    else:
+        low, high = _range(picture, values)
+        unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
+        grey = np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
+    # Pillow inverts 8-bit greys whose 0 is white, not deeper ones.
+    return Image.fromarray(255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey)
+
+
+def _range(picture: Image.Image, values: npt.NDArray[Any]) -> tuple[float, float]:
+    """The values of black and white in a picture of mode I or F."""
     if picture.format == "PPM" and picture.mode == "I":  # Pillow has scaled it to 16 bits
-        low, high = 0.0, 65535.0
-    elif picture.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
-    return Image.fromarray(
-        np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
-    )
-
-
-def _tiff_bits(picture: Image.Image) -> int:
-    """Bits a sample: 12-bit TIFFs come as 16-bit pictures whose values stay below 4096."""
-    bits = cast("Any", picture).tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if picture.format == "TIFF" else 16
-    return int(bits)
+        return 0.0, 65535.0
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (0.0, 1.0) if picture.mode == "F" and low >= 0 and high <= 1 else (low, high)
 
 
 def _reason(error: Exception, formats: tuple[str, ...]) -> str:

@@ -64,6 +64,11 @@ class IndexReport:
     problems: tuple[str, ...] = field(default=())
     """Folders that could not be read, with the reason."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether any vector was added or dropped."""
+        return bool(self.embedded or self.known_content or self.failed or self.missing)
+
     def __str__(self) -> str:
         counts = {
             "new": self.embedded,

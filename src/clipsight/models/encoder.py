@@ -1,7 +1,7 @@
 """Photos and words to unit vectors: ONNX Runtime runs the two towers of a model folder."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clipsight.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, ports
+from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
 from clipsight.models.preprocess import normalise, resize_and_crop
 from clipsight.models.tokenizer import Tokenizer, Tokens
 
@@ -112,8 +113,9 @@ class Encoder:
             for turn in _turns(len(pixels), graph.batch or _IMAGES_AT_ONCE):
                 if stop is not None and stop.is_set():
                     raise Cancelled
-                feed = graph.feed(self._image_input(graph, pixels[turn]))
-                vectors[turn] = _run(session, graph.output, feed, options)[: turn.stop - turn.start]
+                images = self._image_input(graph, pixels[turn])
+                rows = self._run(session, graph, graph.feed(images), options, len(images))
+                vectors[turn] = rows[: turn.stop - turn.start]
         return self._unit(vectors, "photo")
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -125,11 +127,11 @@ class Encoder:
         whole = graph.length is not None or self.folder.pad_to_context
         with self._cancellable() as options:
             for turn in _turns(len(texts), graph.batch or _TEXTS_AT_ONCE):
-                row = list(texts[turn])
-                row += [""] * ((graph.batch or len(row)) - len(row))
-                tokens = self._tokenize(row, pad_to_context=whole)
-                feed = graph.feed(tokens.ids, tokens.mask)
-                vectors[turn] = _run(session, graph.output, feed, options)[: turn.stop - turn.start]
+                batch = list(texts[turn])
+                batch += [""] * ((graph.batch or len(batch)) - len(batch))
+                tokens = self._tokenize(batch, pad_to_context=whole)
+                rows = self._run(session, graph, graph.feed(tokens.ids, tokens.mask), options, len(batch))
+                vectors[turn] = rows[: turn.stop - turn.start]
         return self._unit(vectors, "text")
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
@@ -147,7 +149,8 @@ class Encoder:
             if self._visual_tower is None:
                 threads = 1 if self.device == "cpu" else self._threads
                 session = _load(self.folder, "visual", self.device, threads)
-                graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
+                with _about(self.folder):
+                    graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
                 self._visual_tower = session, graph
             return self._visual_tower
 
@@ -155,7 +158,8 @@ class Encoder:
         with self._loading:
             if self._textual_tower is None:
                 session = _load(self.folder, "textual", self.device, min(self._threads, _TEXT_THREADS))
-                graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
+                with _about(self.folder):
+                    graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph
             return self._textual_tower
 
@@ -189,6 +193,26 @@ class Encoder:
         finally:
             with self._running_lock:
                 self._running.remove(options)
+
+    def _run(
+        self,
+        session: "InferenceSession",
+        graph: ImageGraph | TextGraph,
+        feed: dict[str, NDArray[Any]],
+        options: "RunOptions",
+        count: int,
+    ) -> NDArray[Any]:
+        """One run of a tower: float [count, dim], not yet of unit length."""
+        try:
+            vectors: NDArray[Any] = session.run([graph.output], feed, options)[0]
+        except Exception as error:  # onnxruntime's errors have no base class but Exception
+            if options.terminate:
+                raise Cancelled from None
+            raise ModelError(f"model {self.name} could not be run: {_first_line(error)}") from error
+        if vectors.shape != (count, self.dim):
+            shape = " x ".join(map(str, vectors.shape))
+            raise ModelError(f"model {self.name} gave {shape} numbers, not {count} x {self.dim}")
+        return vectors
 
     def _unit(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -229,7 +253,7 @@ def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "Infere
     """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
 
     All graph optimisations stay on: they cost nothing that can be measured, for the time of loading is
-    that of reading the weights (`python -m benchmarks.vit_b32 --measure`).
+    that of reading the weights (`python -m benchmarks.sessions`).
     """
     import onnxruntime
 
@@ -243,9 +267,11 @@ def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "Infere
     options.log_severity_level = 3
     named = {provider.removesuffix("ExecutionProvider").lower(): provider for provider in _providers()}
     wanted = list(dict.fromkeys((named[device], "CPUExecutionProvider")))
+    file = folder.path / tower / "model.onnx"
+    options.add_session_config_entry(FOLDER_OPTION, str(file.parent))
     try:
-        session = onnxruntime.InferenceSession(folder.path / tower / "model.onnx", options, providers=wanted)
-    except Exception as error:  # onnxruntime's errors have no base class but Exception
+        session = onnxruntime.InferenceSession(graph_without_weights(file) or file, options, providers=wanted)
+    except Exception as error:  # as above
         raise ModelError(
             f"model folder {folder.path}: {tower}/model.onnx can't be loaded; "
             f"download or export the model again ({_first_line(error)})"
@@ -258,16 +284,12 @@ def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "Infere
     return session
 
 
-def _run(
-    session: "InferenceSession", output: str, feed: Mapping[str, NDArray[Any]], options: "RunOptions"
-) -> NDArray[Any]:
+@contextmanager
+def _about(folder: ModelFolder) -> Iterator[None]:
     try:
-        vectors: NDArray[Any] = session.run([output], dict(feed), options)[0]
-    except Exception as error:  # as above
-        if options.terminate:
-            raise Cancelled from None
-        raise ModelError(f"onnxruntime could not run the model: {_first_line(error)}") from error
-    return vectors
+        yield
+    except ModelError as error:
+        raise ModelError(f"model folder {folder.path}: {error}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -88,10 +88,10 @@ def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
     api = HfApi(endpoint=endpoint, library_name="clipsight", library_version=__version__)
     try:
         info = api.model_info(repo, files_metadata=True, timeout=timeout)
+    except (ValueError, TypeError, KeyError) as error:  # first: the ValueErrors of requests are OSErrors too
+        raise HubError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
     except network_errors() as error:
         raise hub_error(error, repo, endpoint) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise HubError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
     files = {file.rfilename: file for file in info.siblings or ()}
     wanted = model_files(files)
     if not set(_ESSENTIAL) <= set(wanted):
@@ -152,7 +152,7 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
     if start:
         headers["Range"] = f"bytes={start}-"
     session = utils.get_session()  # of requests before huggingface_hub 1.0, of httpx from then on
-    is_httpx = hasattr(session, "stream")
+    is_httpx = callable(session.stream)
     if is_httpx:
         opened = session.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True)
     else:
@@ -160,7 +160,7 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
     with opened as response:
         utils.hf_raise_for_status(response)
         offset = start if response.status_code == 206 else 0
-        yield offset, response.iter_bytes() if is_httpx else response.iter_content(1 << 16)
+        yield offset, response.iter_bytes() if is_httpx else response.iter_content(1 << 14)
 
 
 def network_errors() -> tuple[type[Exception], ...]:

@@ -2,6 +2,8 @@
 
 The only source of truth; the FAISS index is derived from it. Every SQL statement about
 photos is here. Paths are bytes split into folder and name; a folder has no trailing slash.
+CROSS JOIN is SQLite's way to say in which order to visit tables; left to itself it may begin
+with all vectors of a model. No statement scans the table of vectors, which is gigabytes.
 """
 
 import os
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from clipsight.store.database import Database
 from clipsight.store.records import (
+    MISSING_DAYS,
     Counts,
     Description,
     Failure,
@@ -31,7 +34,6 @@ from clipsight.store.records import (
 )
 
 CATALOG_NAME = "catalog.sqlite3"
-MISSING_DAYS = 30
 
 _CHUNK = 16384  # vectors read at a time: 16 MB at 512 dimensions
 _DESCRIPTION = "width, height, format, taken, taken_source, camera, orientation, latitude, longitude"
@@ -51,6 +53,10 @@ class Catalog:
     def transaction(self) -> AbstractContextManager[None]:
         """Writes inside are committed together or not at all."""
         return self._db.transaction()
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Reads inside see the catalog as it is now, whatever other processes commit meanwhile."""
+        return self._db.snapshot()
 
     # -- models ---------------------------------------------------------------
 
@@ -99,7 +105,9 @@ class Catalog:
     def set_root(self, path: bytes, options: str, *, reachable: bool, indexed: str | None) -> None:
         """Add or update a root; roots below it are absorbed; `indexed` None keeps the date there is."""
         below = path.rstrip(b"/")
-        self._db.run("DELETE FROM roots WHERE path >= ? AND path < ?", (below + b"/", below + b"0"))
+        self._db.run(
+            "DELETE FROM roots WHERE path >= ? AND path < ? AND path != ?", (below + b"/", below + b"0", path)
+        )
         self._db.run(
             "INSERT INTO roots (path, options, reachable, indexed) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (path) DO UPDATE SET options = excluded.options, reachable = excluded.reachable, "
@@ -147,7 +155,7 @@ class Catalog:
     def find_content(self, content_hash: bytes, model: Model) -> tuple[int, bytes] | None:
         """Id and path of a photo with this content that has a vector of `model`."""
         row = self._db.row(
-            "SELECT p.id, p.folder, p.name FROM photos p JOIN vectors v ON v.photo_id = p.id "
+            "SELECT p.id, p.folder, p.name FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id "
             "WHERE p.hash = ? AND v.model_id = ? LIMIT 1",
             (content_hash, model.id),
         )
@@ -317,7 +325,7 @@ class Catalog:
     def purge_missing(self) -> None:
         """Drop photos that have been missing for more than `MISSING_DAYS`."""
         self._db.run(
-            "DELETE FROM photos WHERE state = ? "
+            "DELETE FROM photos WHERE state != 0 AND state = ? "  # the first term admits the partial index
             "AND julianday('now', 'localtime') - julianday(state_since) > ?",
             (State.MISSING, MISSING_DAYS),
         )
@@ -381,20 +389,26 @@ class Catalog:
         """How many vectors of `model` there are."""
         return int(self._db.value("SELECT count(*) FROM vectors WHERE model_id = ?", (model.id,)))
 
-    def last_vector_id(self, model: Model) -> int:
-        """The highest vector id of `model`; 0 where there is none."""
-        return int(self._db.value("SELECT coalesce(max(id), 0) FROM vectors WHERE model_id = ?", (model.id,)))
+    def last_vector_id(self) -> int:
+        """The highest vector id that was ever given out, of any model."""
+        return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'") or 0)
 
     def sample_vectors(self, model: Model, count: int) -> Vectors:
-        """All vectors of `model`, or `count` of them spread evenly over the ids: float16[n, dim]."""
-        last = self.last_vector_id(model)
-        if self.count_vectors(model) <= count:
-            condition, arguments = "", [model.id]
-        else:
-            wanted = np.unique(np.linspace(1, last, count).astype(np.int64))
-            condition, arguments = f"AND id IN ({', '.join('?' * len(wanted))})", [model.id, *wanted.tolist()]
+        """Up to `count` vectors of `model`, spread evenly over its ids: float16[n, dim].
+
+        All of them where their ids span no more than `count`. Steps along the ids, over gaps,
+        so that the cost does not grow with the library.
+        """
+        first, last = (
+            self._db.value(f"SELECT {end}(id) FROM vectors WHERE model_id = ?", (model.id,))
+            for end in ("min", "max")
+        )
+        stride = 1 if first is None else (last - first) // count + 1
         rows = self._db.rows(
-            f"SELECT vector FROM vectors WHERE model_id = ? {condition} ORDER BY id", arguments
+            "WITH RECURSIVE step (id) AS (SELECT ?1 UNION ALL "
+            "SELECT (SELECT min(id) FROM vectors WHERE model_id = ?2 AND id >= step.id + ?3) FROM step "
+            "WHERE step.id IS NOT NULL) SELECT vector FROM step JOIN vectors USING (id)",
+            (first, model.id, stride),
         )
         blob = b"".join(vector for (vector,) in rows)
         return np.frombuffer(blob, dtype="<f2").reshape(len(rows), model.dim)
@@ -403,16 +417,16 @@ class Catalog:
         """Ids (int64[n], ascending) of the vectors of photos in `folders`; None where that is all photos."""
         if not self._any_outside(folders):
             return None
-        ids: set[int] = set()
+        found = []
         for folder in folders:
             where, arguments = _under(folder, "p.folder")
             rows = self._db.rows(
-                "SELECT v.id FROM photos p JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
+                "SELECT v.id FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
                 f"WHERE {where}",
                 (model.id, *arguments),
             )
-            ids.update(id_ for (id_,) in rows)
-        return np.array(sorted(ids), dtype=np.int64)
+            found.append(np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows)))
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
     def photo_id_at(self, path: bytes) -> int | None:
         """The id of the photo at this absolute path, if the library has it."""
@@ -425,10 +439,17 @@ class Catalog:
     def counts(self, folder: bytes | None = None) -> Counts:
         """How many photos there are by state, in all or in and below `folder`."""
         where, arguments = ("1", []) if folder is None else _under(folder)
-        found = dict(
-            self._db.rows(f"SELECT state, count(*) FROM photos WHERE {where} GROUP BY state", arguments)
-        )
-        return Counts(*(found.get(int(state), 0) for state in State))
+        with self.snapshot():
+            photos = self._db.value(f"SELECT count(*) FROM photos WHERE {where}", arguments)
+            away = dict(
+                self._db.rows(
+                    f"SELECT state, count(*) FROM photos INDEXED BY photos_away WHERE state != 0 AND {where} "
+                    "GROUP BY state",  # both statements read an index only, not the photos
+                    arguments,
+                )
+            )
+        unreachable, missing = (away.get(int(state), 0) for state in (State.UNREACHABLE, State.MISSING))
+        return Counts(photos - unreachable - missing, unreachable, missing)
 
     def count_in_state(self, photo_ids: Sequence[int], state: State) -> int:
         """How many of these photos are in `state`."""

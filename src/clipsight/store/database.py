@@ -19,7 +19,11 @@ from clipsight.store.schema import MIGRATIONS
 BUSY_TIMEOUT_SECONDS = 60.0
 """How long one process waits for another one's commit, which takes milliseconds."""
 
-_DAMAGED = ("malformed", "not a database", "file is encrypted", "corrupt")
+_PAGE_SIZE = 8192
+"""Bytes; seven vectors of 512 dimensions fill a page, where SQLite's own 4096 would waste a quarter."""
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class Database:
@@ -28,17 +32,22 @@ class Database:
     One connection serves all threads of the process, one statement at a time. WAL mode with
     `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file
     always opens. Raises `LibraryError` for a file that is damaged (it is moved aside, never
-    deleted), that a newer clipsight wrote, or that can't be written.
+    deleted), that a newer clipsight wrote (it is not touched), or that can't be written; all
+    methods do.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._damage: LibraryError | None = None
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
+            self._identity = _identity(path)
+            self._version()  # refuses a newer file before anything is changed
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # of a new file only
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
@@ -79,52 +88,62 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """All or nothing; waits for other writers. Nested use joins the outer transaction."""
         with self._lock:
-            if self._connection.in_transaction:
+            if self._in_transaction():
                 yield
                 return
             self.run("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
-                self._roll_back()
-                raise
-            try:
                 self.run("COMMIT")
             except BaseException:
-                self._roll_back()
+                if self._damage is None and self._in_transaction():  # SQLite rolls back itself on a full disk
+                    self.run("ROLLBACK")
                 raise
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # a full disk makes SQLite roll back by itself
-            self._connection.execute("ROLLBACK")
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads inside see one state of the file, whatever other processes commit; nobody waits."""
+        with self._lock:
+            if self._in_transaction():
+                yield
+                return
+            self.run("BEGIN")
+            try:
+                yield
+            finally:
+                if self._damage is None:
+                    self.run("ROLLBACK")
+
+    def _in_transaction(self) -> bool:
+        with self._explained():
+            return self._connection.in_transaction
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 yield
-        except (sqlite3.Error, OSError) as error:
-            raise self._explain(error) from error
+            except (sqlite3.Error, OSError) as error:
+                raise self._explain(error) from error
 
-    def _explain(self, error: Exception) -> LibraryError:
-        text = str(error)
-        if isinstance(error, sqlite3.DatabaseError) and any(word in text for word in _DAMAGED):
-            return LibraryError(
-                f"the catalog {self.path} is damaged ({text}); it was moved to {self._move_aside().name} "
-                "in the same folder, nothing was deleted: restore a copy of it, or run the command again "
-                "to index anew"
-            )
-        if "full" in text or getattr(error, "errno", None) == errno.ENOSPC or self._is_disk_full():
+    def _explain(self, error: sqlite3.Error | OSError) -> LibraryError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # SQLite's code without its extended part
+        if code in _DAMAGED and self._damage is None:
+            self._damage = self._set_aside(error)
+        if self._damage is not None:  # whatever is tried after it fails for that reason
+            return self._damage
+        no_room = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
+        if no_room or self._is_disk_full():
             return LibraryError(
                 f"the disk is full: {self.path} could not be written; everything committed before is kept: "
                 "free some space and run the command again"
             )
-        if "locked" in text:
+        if code in _LOCKED:
             return LibraryError(
                 f"another process has kept {self.path} locked: try again when it has finished"
             )
         return LibraryError(
-            f"can't use the library at {self.path.parent} ({text}): choose a folder that can be written "
+            f"can't use the library at {self.path.parent} ({error}): choose a folder that can be written "
             "with --library or CLIPSIGHT_HOME"
         )
 
@@ -135,35 +154,54 @@ class Database:
         except OSError:
             return False
 
-    def _move_aside(self) -> Path:
+    def _set_aside(self, error: Exception) -> LibraryError:
         """Rename the damaged file and its journals, so that a new one can take its place."""
-        if hasattr(self, "_connection"):
-            self._connection.close()
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         target = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
-        for suffix in ("-wal", "-shm", ""):
-            source = self.path.with_name(self.path.name + suffix)
-            if source.exists():
-                source.rename(target.with_name(target.name + suffix))
-        return target
+        fate = f"it was moved to {target.name} in the same folder"
+        try:
+            if _identity(self.path) == self._identity:
+                for suffix in ("-wal", "-shm", ""):
+                    source = self.path.with_name(self.path.name + suffix)
+                    if source.exists():
+                        source.rename(target.with_name(target.name + suffix))
+            else:  # what lies there now is another process's new catalog
+                fate = f"another process has moved it to {self.path.name}.damaged-* in the same folder"
+        except OSError as problem:
+            fate = f"it could not be moved ({problem.strerror}): move it away yourself"
+        self._connection.close()  # after the renames: closing would write the journal into the file
+        return LibraryError(
+            f"the catalog {self.path} is damaged ({error}); {fate}, nothing was deleted: restore a copy of "
+            "it, or run the command again to index anew"
+        )
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
             return
         with self.transaction():
-            version = self._version()  # again: another process may have migrated meanwhile
-            if version > len(MIGRATIONS):
-                raise LibraryError(
-                    f"{self.path} was written by a newer clipsight (schema {version}, this one knows "
-                    f"{len(MIGRATIONS)}): upgrade clipsight, or use another --library"
-                )
-            for script in MIGRATIONS[version:]:
+            for script in MIGRATIONS[self._version() :]:  # again: another process may have migrated meanwhile
                 for statement in _statements(script):
                     self.run(statement)
             self.run(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     def _version(self) -> int:
-        return int(self.value("PRAGMA user_version"))
+        """How many migrations the file has had."""
+        version = int(self.value("PRAGMA user_version"))
+        if version > len(MIGRATIONS):
+            raise LibraryError(
+                f"{self.path} was written by a newer clipsight (schema {version}, this one knows "
+                f"{len(MIGRATIONS)}): upgrade clipsight, or use another --library"
+            )
+        return version
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at `path`: its device and inode numbers."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,14 +1,15 @@
 """Vectors in and out of files: `.npz`, `.parquet`, and clip-retrieval's output folder.
 
 Files hold two parallel arrays (columns), `paths` (text) and `vectors` (float16[n, dim]), and
-the model they are of. Both directions stream, so memory does not grow with the library.
+the model they are of. Both directions stream, so memory does not grow with the library, and
+vectors come back bit for bit.
 """
 
 import json
 import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,11 @@ from clipsight.store.records import FileStat, Model, State
 
 _ROWS = 8192
 
-Rows = Iterator[tuple[list[str], npt.NDArray[np.floating[Any]]]]
-"""Chunks of (paths, float[n, dim])."""
+_ROUNDING = 5e-4
+"""A unit vector rounded to float16 is off unit length by less; to scale it again would change its bits."""
+
+Rows = Iterator[tuple[Sequence[object], npt.NDArray[Any]]]
+"""Chunks of (paths, vectors [n, dim]), as far as the file's format says what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class ImportReport:
 def export_vectors(catalog: Catalog, model: Model, file: Path) -> int:
     """Write paths and vectors of all photos to `file` (.npz or .parquet), atomically; how many."""
     writer = _writer(file)
-    with _replacing(file) as temporary:
+    with _replacing(file) as temporary, catalog.snapshot():
         return writer(catalog, model, temporary)
 
 
@@ -49,58 +53,60 @@ def import_vectors(catalog: Catalog, model: Model, source: Path) -> ImportReport
     another model (where the file names one), vectors that are zero or not finite, a damaged file.
     Photos that the library has embedded itself keep their own vectors.
     """
-    if not source.exists():
+    if not os.path.exists(source):
         raise LibraryError(f"no such file: {source}")
     added = kept = 0
     with catalog.transaction():
         for paths, vectors in _reader(source)(source, model):
             unit = _unit(vectors, model, source)
             for path, vector in zip(paths, unit, strict=True):
-                if catalog.add_imported(_file_stat(path), _state(path), model, vector):
+                if catalog.add_imported(*_file(path, source), model, vector):
                     added += 1
                 else:
                     kept += 1
     return ImportReport(added, kept)
 
 
-def _unit(vectors: npt.NDArray[np.floating[Any]], model: Model, source: Path) -> npt.NDArray[np.float32]:
-    if vectors.ndim != 2 or vectors.shape[1] != model.dim:
+def _unit(vectors: npt.NDArray[Any], model: Model, source: Path) -> npt.NDArray[np.float32]:
+    if vectors.ndim != 2 or vectors.shape[1] != model.dim or vectors.dtype.kind not in "fiu":
         raise LibraryError(
-            f"{source}: vectors have shape {vectors.shape}, the library's model {model.name} has {model.dim} "
-            "dimensions: import them into a library of the model that made them (--library, --model)"
+            f"{source}: vectors are {vectors.dtype} {vectors.shape}, the library's model {model.name} has "
+            f"{model.dim} dimensions: import into a library of the model that made them (--library, --model)"
         )
-    wide = vectors.astype(np.float32)
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    wide = vectors.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise LibraryError(f"{source}: some vectors are zero or not finite; nothing was imported")
-    unit: npt.NDArray[np.float32] = wide / lengths
+    lengths[np.abs(lengths - 1) < _ROUNDING] = 1
+    unit: npt.NDArray[np.float32] = (wide / lengths).astype(np.float32)
     return unit
 
 
-def _file_stat(path: str) -> FileStat:
-    folder, name = os.path.split(os.fsencode(os.path.abspath(os.path.expanduser(path))))
+def _file(path: object, source: Path) -> tuple[FileStat, State]:
+    """The file that a path names, as the catalog has it; unreachable if it can't be found here."""
     try:
-        stat = os.stat(os.path.join(folder, name))
+        if not isinstance(path, str | bytes) or not path:
+            raise ValueError("not a text")
+        absolute = os.fsencode(os.path.abspath(os.path.expanduser(path)))
+        stat = os.stat(absolute)
+    except ValueError as error:  # a NUL byte, a lone surrogate
+        raise LibraryError(f"{source}: {path!r} is no path ({error}); nothing was imported") from error
     except OSError:
-        return FileStat(folder, name, 0, 0, 0)
-    return FileStat(folder, name, stat.st_size, stat.st_mtime_ns, stat.st_dev)
-
-
-def _state(path: str) -> State:
-    return State.PRESENT if os.path.exists(os.path.expanduser(path)) else State.UNREACHABLE
+        return FileStat(*os.path.split(absolute), 0, 0, 0), State.UNREACHABLE
+    return FileStat(*os.path.split(absolute), stat.st_size, stat.st_mtime_ns, stat.st_dev), State.PRESENT
 
 
 @contextmanager
 def _replacing(file: Path) -> Iterator[Path]:
     """A temporary path beside `file` that takes its place if all goes well."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".tmp")
-        os.close(handle)
         try:
-            yield Path(name)
-            Path(name).replace(file)
+            yield temporary
+            temporary.replace(file)
         finally:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise LibraryError(f"can't write {file}: {error.strerror or error}") from error
 
@@ -136,7 +142,7 @@ def _check_label(label: str | None, model: Model, source: Path) -> None:
         made_by = json.loads(label) if label else None
     except ValueError:
         made_by = None
-    if isinstance(made_by, dict) and made_by.get("fingerprint") != model.fingerprint:
+    if isinstance(made_by, dict) and made_by.get("fingerprint", model.fingerprint) != model.fingerprint:
         raise LibraryError(
             f"{source}: its vectors are of model {made_by.get('name')}, the library's are of {model.name}: "
             "vectors of two models can't be compared; use another --library"
@@ -165,9 +171,9 @@ def _write_npz(catalog: Catalog, model: Model, file: Path) -> int:
         count += len(paths)
         longest = max(longest, *map(len, paths))
     text = np.dtype(f"<U{longest}")
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         names = (np.array(paths, dtype=text) for paths, _ in _chunks(catalog, model))
-        _write_npy(archive, "paths", text, (count,), names)
+        _write_npy(archive, "paths", text, (count,), names, zipfile.ZIP_DEFLATED)  # mostly padding
         vectors = (vectors for _, vectors in _chunks(catalog, model))
         _write_npy(archive, "vectors", np.dtype("<f2"), (count, model.dim), vectors)
         label = np.array(_label(model))
@@ -181,8 +187,11 @@ def _write_npy(
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
     pieces: Iterable[npt.NDArray[Any]],
+    compression: int = zipfile.ZIP_STORED,
 ) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
+    member = zipfile.ZipInfo(f"{name}.npy")
+    member.compress_type = compression
+    with archive.open(member, "w", force_zip64=True) as out:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_2_0(out, header)
         for piece in pieces:
@@ -200,8 +209,10 @@ def _read_npz(source: Path, model: Model) -> Rows:
                     _check_label(str(np.lib.format.read_array(file, allow_pickle=False)), model, source)
             with archive.open("paths.npy") as names, archive.open("vectors.npy") as vectors:
                 for some, rows in zip(_read_npy(names), _read_npy(vectors), strict=True):
-                    yield [str(name) for name in some], rows
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+                    if len(some) != len(rows):
+                        raise ValueError("more paths than vectors, or fewer")
+                    yield some.tolist(), rows
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         raise LibraryError(
             f"{source}: not a whole .npz file with arrays paths and vectors ({error})"
         ) from error
@@ -214,8 +225,12 @@ def _read_npy(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
         np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     )
     shape, fortran_order, dtype = read_header(file)
-    if dtype.hasobject or fortran_order or not shape:
-        raise ValueError("an array is of objects, in Fortran order or without rows")
+    if dtype.hasobject:
+        raise ValueError("an array is of pickled Python objects, which can run code")
+    if fortran_order and len(shape) > 1:
+        raise ValueError("an array is in Fortran order: save numpy.ascontiguousarray of it")
+    if not shape:
+        raise ValueError("an array has no rows")
     for start in range(0, shape[0], _ROWS):
         rows = min(_ROWS, shape[0] - start)
         size = rows * int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
@@ -230,6 +245,7 @@ def _read_npy(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
 
 def _pyarrow() -> Any:
     try:
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise LibraryError("Parquet files need pyarrow: pip install 'clipsight[parquet]'") from error
@@ -237,9 +253,14 @@ def _pyarrow() -> Any:
 
 
 def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
+    """Parquet's text must be UTF-8: `path_bytes` has a path that is not, and is null elsewhere."""
     arrow = _pyarrow()
     schema = arrow.schema(
-        [("paths", arrow.string()), ("vectors", arrow.list_(arrow.float16(), model.dim))],
+        [
+            ("paths", arrow.string()),
+            ("vectors", arrow.list_(arrow.float16(), model.dim)),
+            ("path_bytes", arrow.binary()),
+        ],
         metadata={"clipsight.model": _label(model)},
     )
     count = 0
@@ -247,16 +268,17 @@ def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
         for paths, vectors in _chunks(catalog, model):
             flat = arrow.array(vectors.reshape(-1), type=arrow.float16())
             rows = arrow.FixedSizeListArray.from_arrays(flat, model.dim)
-            writer.write_table(
-                arrow.table([arrow.array([_utf8(path) for path in paths]), rows], schema=schema)
-            )
+            texts, odd = zip(*(_utf8(os.fsencode(path)) for path in paths), strict=True)
+            columns = [arrow.array(texts), rows, arrow.array(odd, type=arrow.binary())]
+            writer.write_table(arrow.table(columns, schema=schema))
             count += len(paths)
     return count
 
 
-def _utf8(path: str) -> str:
-    """A path as UTF-8 text, which Parquet demands: bytes that are not UTF-8 are written as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _utf8(path: bytes) -> tuple[str, bytes | None]:
+    """A path as text, bytes that are not UTF-8 as \\xNN; and the bytes themselves, where there are such."""
+    text = path.decode("utf-8", "backslashreplace")
+    return text, None if text.encode() == path else path
 
 
 def _read_parquet(source: Path, model: Model) -> Rows:
@@ -265,13 +287,25 @@ def _read_parquet(source: Path, model: Model) -> Rows:
         with arrow.parquet.ParquetFile(source) as file:
             label = (file.schema_arrow.metadata or {}).get(b"clipsight.model")
             _check_label(label.decode() if label else None, model, source)
-            if not {"paths", "vectors"} <= set(file.schema_arrow.names):
+            columns = {"paths", "vectors", "path_bytes"} & set(file.schema_arrow.names)
+            if not {"paths", "vectors"} <= columns:
                 raise LibraryError(f"{source}: it has no columns named paths and vectors")
-            for batch in file.iter_batches(batch_size=_ROWS, columns=["paths", "vectors"]):
-                flat = batch.column("vectors").flatten().to_numpy(zero_copy_only=False)
-                yield batch.column("paths").to_pylist(), flat.reshape(batch.num_rows, -1)
+            for batch in file.iter_batches(batch_size=_ROWS, columns=sorted(columns)):
+                texts = batch.column("paths").to_pylist()
+                odd = batch.column("path_bytes").to_pylist() if "path_bytes" in columns else texts
+                paths = [exact or text for exact, text in zip(odd, texts, strict=True)]
+                yield paths, _matrix(batch.column("vectors"))
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise LibraryError(f"{source}: not a readable Parquet file of paths and vectors ({error})") from error
+
+
+def _matrix(column: Any) -> npt.NDArray[Any]:
+    """An Arrow column of lists as an array [n, dim]; ValueError where their lengths differ."""
+    lengths = set(_pyarrow().compute.list_value_length(column).to_pylist())
+    if len(lengths) > 1 or None in lengths:
+        raise ValueError("vectors differ in length, or are missing")
+    values: npt.NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), -1)
 
 
 # -- clip-retrieval: img_emb/img_emb_N.npy beside metadata/metadata_N.parquet ----------------------
@@ -288,9 +322,9 @@ def _read_clip_retrieval(source: Path, model: Model) -> Rows:
     for part in parts:
         metadata = source / "metadata" / f"{part.stem.replace('img_emb', 'metadata')}.parquet"
         try:
-            vectors = np.load(part, mmap_mode="r", allow_pickle=False)
-            paths = arrow.parquet.read_table(metadata, columns=["image_path"]).column(0).to_pylist()
-        except (OSError, ValueError, arrow.ArrowException) as error:
+            vectors = np.lib.format.open_memmap(part, mode="r")
+            paths = arrow.parquet.read_table(metadata).column("image_path").to_pylist()
+        except (OSError, ValueError, KeyError, EOFError, arrow.ArrowException) as error:
             raise LibraryError(f"{part} or {metadata.name} can't be read: {error}") from error
         if len(paths) != len(vectors):
             raise LibraryError(f"{part}: {len(vectors)} vectors but {len(paths)} paths in {metadata.name}")

@@ -53,7 +53,7 @@ MIGRATIONS: tuple[str, ...] = (
         UNIQUE (folder, name)
     );
     CREATE INDEX photos_by_hash ON photos (hash) WHERE hash IS NOT NULL;
-    CREATE INDEX photos_away ON photos (state) WHERE state != 0;
+    CREATE INDEX photos_away ON photos (folder, state) WHERE state != 0;
 
     -- Rows are never changed in place and ids never used twice, so that an id kept
     -- outside (in the FAISS index) can grow stale but can't come to mean another vector.
@@ -64,6 +64,7 @@ MIGRATIONS: tuple[str, ...] = (
         vector   BLOB NOT NULL,         -- float16[dim], little-endian, unit length
         UNIQUE (photo_id, model_id)
     );
+    CREATE INDEX vectors_by_model ON vectors (model_id);  -- and by id within a model
 
     -- A file that could not be read as a photo, with what it was then and why.
     CREATE TABLE failures (

@@ -2,9 +2,10 @@
 
 One file a model holds the float16 vectors with ids up to some id; younger vectors (the
 tail) are read from the catalog at each opening, until they are numerous enough to be
-worth a new file. Vector rows are immutable and their ids are never
-used again, so a file can only lack vectors or hold dead ones, never wrong ones, and
-`store.ranking` scores every candidate again with the catalog's own vector.
+worth a new file. Vector rows are immutable and their ids are never used again, so a file
+can lack vectors or hold dead ones, but not wrong ones, and `store.ranking` scores every
+candidate again with the catalog's own vector. Only a catalog that lost its last commits
+(a power cut, or an older copy put back) gives ids out twice: `_agrees` finds that out.
 """
 
 import json
@@ -23,10 +24,12 @@ from clipsight.store.records import Ids, Model
 SMALL = 50_000
 """Up to this many vectors a new file costs less than a second: the tail is never left."""
 
-TAIL_SHARE = 0.1
-"""Above `SMALL`, a new file is made when the tail or the dead exceed this share of it."""
+TAIL_SHARE = 0.02
+"""Above `SMALL`, a new file is made when the tail or the dead exceed this share of it. A tail
+costs some microseconds a vector at each opening, a new file a few more a vector, but once."""
 
 _FORMAT = 1
+_PROBED = 64
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,7 +59,8 @@ class VectorIndex:
         self._catalog = catalog
         self._model = model
         self._main, self._last_id = self._open_file()
-        self._tail, _ = self._read_after(self._last_id)
+        if self._main is not None:
+            self._tail, _ = self._read_after(self._last_id)
         if self._main is None or self._exceeds(int(self._tail.ntotal)):
             self._rebuild()
 
@@ -92,21 +96,21 @@ class VectorIndex:
         return extra > (0 if len(self) <= SMALL else TAIL_SHARE * len(self))
 
     def _rebuild(self) -> None:
-        self._main, self._last_id = self._read_after(0)
+        self._main, self._last_id = self._read_after(0, room=self._catalog.count_vectors(self._model))
         self._tail = _empty(self._model.dim)
         try:
             self._write_file()
         except OSError:
             return  # read-only or full disk: the index in memory serves as well
         mapped, last_id = self._open_file()
-        if last_id == self._last_id:  # not if another process has written its own file meanwhile
+        if mapped is not None and last_id == self._last_id:  # else another process has written its own file
             self._main = mapped
 
-    def _read_after(self, vector_id: int) -> tuple[Any, int]:
+    def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, int]:
         """An index in memory of the vectors with ids above `vector_id`, and the highest of them."""
-        index = _empty(self._model.dim)
+        index = _empty(self._model.dim, room)
         for ids, vectors in self._catalog.vectors_after(vector_id, self._model):
-            index.add_with_ids(vectors.astype(np.float32), ids)
+            index.add_sa_codes(vectors.view(np.uint8), ids)  # FAISS's codes are the float16 bytes as they are
             vector_id = int(ids[-1])
         return index, vector_id
 
@@ -161,9 +165,20 @@ class VectorIndex:
             index = faiss.read_index(str(self._file), faiss.IO_FLAG_MMAP_IFC)
         except (OSError, ValueError, TypeError, RuntimeError):
             return None, 0
-        if index.d != self._model.dim or index.ntotal != stamp.count:
-            return None, 0
-        return index, stamp.last_id
+        return (index, stamp.last_id) if self._agrees(index, stamp) else (None, 0)
+
+    def _agrees(self, index: Any, stamp: _Stamp) -> bool:
+        """Whether the youngest ids in the file still are these vectors in the catalog, where it has them."""
+        if (index.d, index.ntotal) != (self._model.dim, stamp.count):
+            return False
+        if stamp.last_id > self._catalog.last_vector_id():
+            return False
+        rows = range(max(0, index.ntotal - _PROBED), index.ntotal)
+        row_of = {int(index.id_map.at(row)): row for row in rows}
+        return all(
+            np.array_equal(index.index.reconstruct(row_of[hit.vector_id]), hit.vector.astype(np.float32))
+            for hit in self._catalog.hits(list(row_of))
+        )
 
     @property
     def _stamp_file(self) -> Path:
@@ -177,11 +192,13 @@ def drop_files_of_other_models(folder: Path, model: Model) -> None:
             file.unlink(missing_ok=True)
 
 
-def _empty(dim: int) -> Any:
-    """An empty flat float16 inner-product index whose labels are vector ids."""
+def _empty(dim: int, room: int = 0) -> Any:
+    """An empty flat float16 inner-product index whose labels are vector ids, with room for so many."""
     import faiss
 
     flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    flat.codes.resize(room * flat.code_size)  # keeps the memory; growing by steps takes twice as much
+    flat.codes.resize(0)
     return faiss.IndexIDMap(flat)
 
 
@@ -189,6 +206,6 @@ def _selector(allowed: Ids) -> Any:
     """FAISS search parameters that admit only these ids (a bitmap: one bit an id)."""
     import faiss
 
-    bits = np.zeros((int(allowed.max(initial=0)) >> 3) + 1, dtype=np.uint8)
-    np.bitwise_or.at(bits, allowed >> 3, np.left_shift(1, allowed & 7).astype(np.uint8))
-    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+    admitted = np.zeros(int(allowed.max(initial=0)) + 1, dtype=np.bool_)
+    admitted[allowed] = True
+    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(admitted, bitorder="little")))

@@ -1,0 +1,135 @@
+"""The demo: the real sample photos, a query of each kind, sheets; again without work; without the extra."""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clipsight import Library, demo
+from clipsight.demo import run_demo, sample_photos
+from clipsight.errors import LibraryError
+from clipsight.indexing.decode import decode
+from clipsight.results import Matches
+
+SHEETS = ["1-words.jpg", "2-picture.jpg", "3-joint.jpg", "4-before-minus.jpg", "5-minus.jpg"]
+SHOWN = [
+    "a cat",
+    "motorcycle_left.png",
+    "astronaut.png + launch of a rocket",
+    "a building",
+    "a building - a wall",
+]
+
+
+@pytest.fixture
+def builtin(tmp_path: Path) -> Iterator[Library]:
+    """A library of the model that ships."""
+    with Library.open(tmp_path / "library", model="builtin") as opened:
+        yield opened
+
+
+def test_sample_photos_are_photos() -> None:
+    photos = sample_photos()
+    names = {photo.name for photo in photos}
+    assert len(photos) == len(names) >= 15
+    assert names >= {"chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "china.jpg", "flower.jpg"}
+    assert names >= {"motorcycle_left.png", "motorcycle_right.png", "hubble_deep_field.jpg"}
+    assert not names & {"chessboard_GRAY.png", "multipage.tif", "no_time_for_that_tiny.gif", "logo.png"}
+    for photo in photos:
+        assert min(decode(photo, mtime_ns=0).image.size) >= 256
+
+
+def test_a_query_of_each_kind_with_a_sheet(library: Library, tmp_path: Path) -> None:
+    answers: list[Matches] = []
+    sheets = run_demo(library, tmp_path / "new" / "out", answers.append)
+    assert [answer.query for answer in answers] == SHOWN
+    assert [len(answer) for answer in answers] == [6] * 5
+    assert len(library) == len(sample_photos())
+    assert [sheet.name for sheet in sheets] == SHEETS == sorted(os.listdir(tmp_path / "new" / "out"))
+    for sheet in sheets:
+        with Image.open(sheet) as picture:
+            assert picture.size == (904, 676)
+            picture.load()
+
+
+def test_pictures_of_a_query_are_not_in_its_answer(library: Library, tmp_path: Path) -> None:
+    answers: list[Matches] = []
+    run_demo(library, tmp_path / "out", answers.append)
+    for answer, picture in ((answers[1], "motorcycle_left.png"), (answers[2], "astronaut.png")):
+        assert picture not in [match.path.name for match in answer]
+
+
+def test_the_minus_changes_the_answer(library: Library, tmp_path: Path) -> None:
+    answers: list[Matches] = []
+    run_demo(library, tmp_path / "out", answers.append)
+    before, after = ([match.path for match in answer] for answer in answers[3:])
+    assert before != after
+
+
+def test_a_second_run_is_the_same_and_embeds_nothing(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[Matches] = []
+    second: list[Matches] = []
+    sheets = run_demo(library, tmp_path / "out", first.append)
+    contents = [sheet.read_bytes() for sheet in sheets]
+    reports = []
+    index = Library.index
+    monkeypatch.setattr(Library, "index", lambda *args, **options: reports.extend(index(*args, **options)))
+    assert run_demo(library, tmp_path / "out", second.append) == sheets
+    assert second == first
+    assert [sheet.read_bytes() for sheet in sheets] == contents
+    assert sum(report.embedded for report in reports) == 0
+    assert sum(report.unchanged for report in reports) == len(sample_photos())
+
+
+def test_other_photos_of_the_library_stay_out(library: Library, photos: Path, tmp_path: Path) -> None:
+    library.index(photos)
+    answers: list[Matches] = []
+    run_demo(library, tmp_path / "out", answers.append)
+    assert not [match for answer in answers for match in answer if match.path.parent == photos]
+
+
+def test_the_packages_folders_are_left_as_they_are(library: Library, tmp_path: Path) -> None:
+    folders = {photo.parent for photo in sample_photos()}
+    before = {folder: sorted(os.listdir(folder)) for folder in folders}
+    run_demo(library, tmp_path / "out", lambda _: None)
+    assert {folder: sorted(os.listdir(folder)) for folder in folders} == before
+
+
+def test_the_builtin_model_answers_sensibly(builtin: Library, tmp_path: Path) -> None:
+    answers: list[Matches] = []
+    run_demo(builtin, tmp_path / "out", answers.append)
+    first = [answer[0].path.name for answer in answers]
+    assert first[:3] == ["chelsea.png", "motorcycle_right.png", "rocket.jpg"]
+    assert first[4] == "china.jpg"
+
+
+@pytest.mark.parametrize(("module", "package"), [("skimage", "scikit-image"), ("sklearn", "scikit-learn")])
+def test_without_the_extra_the_error_says_what_to_install(
+    module: str, package: str, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == module else find_spec(name))
+    for call in (sample_photos, lambda: run_demo(library, tmp_path / "out", lambda _: None)):
+        with pytest.raises(LibraryError, match=package) as caught:
+            call()
+        assert 'pip install "clipsight[demo]"' in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_without_the_photo_is_an_error(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "NO_PHOTOS", (*demo.NO_PHOTOS, "astronaut.png"))
+    with pytest.raises(LibraryError, match=r"no sample photo astronaut\.png"):
+        run_demo(library, tmp_path / "out", lambda _: None)
+
+
+def test_a_folder_that_cant_be_made_is_an_error(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for bad in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(LibraryError, match="can't make the folder"):
+            run_demo(library, bad, lambda _: None)
