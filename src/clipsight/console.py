@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clipsight.lettering import visible
 from clipsight.results import Match, Matches, Status
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def _print_table(matches: Matches) -> None:
 
 
 def _path(match: Match) -> Text:
-    # A terminal can't show bytes that are no text; escapes keep each name on its line.
-    shown = os.fsencode(match.path).decode("utf-8", "backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
-    return Text(shown, style="" if match.reachable else "dim", overflow="fold")
+    return Text(visible(str(match.path)), style="" if match.reachable else "dim", overflow="fold")
 
 
 def _pixels(match: Match) -> str:
@@ -118,7 +116,7 @@ def print_status(status: Status) -> None:
         table = _table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
         for root, here in status.folders:
             table.add_row(
-                Text(_printable(root.path), overflow="fold"),
+                Text(visible(os.fsdecode(root.path)), overflow="fold"),
                 f"{here.present + here.unreachable:,}",
                 f"{here.unreachable:,}" if here.unreachable else "",
                 (root.indexed or "not finished").replace("T", " "),
@@ -128,7 +126,7 @@ def print_status(status: Status) -> None:
         table = _table("failed", "reason", "date")
         for failure in status.failures:
             table.add_row(
-                Text(_printable(failure.path), overflow="fold"),
+                Text(visible(os.fsdecode(failure.path)), overflow="fold"),
                 Text(failure.reason, overflow="fold"),
                 failure.date[:16].replace("T", " "),
             )
@@ -201,10 +199,6 @@ def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
-
-
-def _printable(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
 
 
 def _bytes(count: int) -> str:
