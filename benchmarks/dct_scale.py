@@ -1,7 +1,7 @@
 """How far may a JPEG be shrunk while it is decoded? The measurement behind `decode.DCT_MARGIN`.
 
-    python benchmarks/dct_scale.py                     # the builtin model, sample photos
-    python benchmarks/dct_scale.py --model FOLDER --photos ~/Pictures --limit 50
+    python -m benchmarks.dct_scale                     # the builtin model, sample photos
+    python -m benchmarks.dct_scale --model FOLDER --photos ~/Pictures --limit 50
 
 libjpeg can decode at 1/2, 1/4 or 1/8 in each direction, from fewer DCT coefficients and in less time.
 What is left is then resized to the model's input. The more the scaled photo still exceeds that input
@@ -40,12 +40,14 @@ SAMPLES = {
     "sklearn": "china flower",
 }  # the photographs among what they ship; drawings, such as a chessboard, are none
 SCALES = (2, 4, 8)
-MARGINS = (1.0, 1.25, 1.5, 1.75, 2.0)
+MARGINS = (1.0, 1.25, 1.5, 1.65, 2.0)
 NOISE = 10  # standard deviation of the grain, of 255: a phone's photo at night
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dct_scale", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--model", type=Path, help="a model folder (default: the builtin model)")
     parser.add_argument("--photos", type=Path, help="a folder of photos, else samples")
     parser.add_argument("--limit", type=int, default=24, help="photos used (default 24)")

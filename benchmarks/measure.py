@@ -3,6 +3,7 @@
 Two programs are compared by running them alternately and taking the median of each, so that whatever
 else the machine does falls on both. Times are wall-clock seconds of a whole process, start to exit, with
 nothing kept running in between; memory is the peak resident set (`ru_maxrss`), mapped files included.
+CPU seconds tell what a process worked, whatever else ran beside it.
 """
 
 import importlib.metadata
@@ -36,10 +37,14 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 @dataclass(frozen=True)
 class Run:
-    """One process: wall-clock and CPU seconds, peak resident bytes, and what it printed."""
+    """One process: wall-clock and CPU seconds, peak resident bytes, and what it printed.
+
+    `other_cpu_seconds` is what the rest of the machine worked meanwhile: cores that were not to be had.
+    """
 
     seconds: float
     cpu_seconds: float
+    other_cpu_seconds: float
     peak_bytes: int
     output: str
 
@@ -48,12 +53,14 @@ def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> 
     """Run a command to its end. Raises RuntimeError, with what it printed, if it fails."""
     with tempfile.NamedTemporaryFile("r") as report:
         launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *map(str, command)]
+        busy = _busy_seconds()
         done = subprocess.run(launched, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
+        busy = _busy_seconds() - busy
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
         seconds, cpu_seconds, kilobytes = json.loads(report.read())
     scale = 1 if sys.platform == "darwin" else 1024
-    return Run(seconds, cpu_seconds, kilobytes * scale, done.stdout)
+    return Run(seconds, cpu_seconds, max(0.0, busy - cpu_seconds), kilobytes * scale, done.stdout)
 
 
 def clipsight(*arguments: str | Path) -> list[str | Path]:
@@ -71,6 +78,7 @@ def median(runs: Sequence[Run]) -> Run:
     return Run(
         statistics.median(run.seconds for run in runs),
         statistics.median(run.cpu_seconds for run in runs),
+        statistics.median(run.other_cpu_seconds for run in runs),
         int(statistics.median(run.peak_bytes for run in runs)),
         runs[-1].output,
     )
@@ -98,6 +106,15 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         cells = [first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))]
         print(f"| {' | '.join(cells)} |")
     sys.stdout.flush()
+
+
+def _busy_seconds() -> float:
+    """CPU seconds that all processes have worked since the machine started; 0 where Linux does not tell."""
+    try:
+        user, nice, system, _idle, _waiting, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return 0.0
+    return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
 
 
 def _processor() -> str:

@@ -188,14 +188,15 @@ def tiff_of(width: int, height: int, *, bits: int, rows: bytes, photometric: int
 
 
 def with_exif(format: str, block: bytes) -> bytes:
-    """A file that carries exactly these bytes as its EXIF block; Pillow would mend some of them."""
+    """A file that carries exactly these bytes as its EXIF block; Pillow would mend or refuse some of them."""
     if format == "PNG":
         file = encode("PNG")
         return file[:33] + _png_chunk(b"eXIf", block[6:]) + file[33:]
     if format == "JPEG":
         file = encode("JPEG")
         return file[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + file[2:]
-    return encode(format, exif=block)
+    placeholder = b"MM\0*\0\0\0\x08\0\0".ljust(len(block) - 6, b"P")
+    return encode(format, exif=b"Exif\0\0" + placeholder).replace(placeholder, block[6:])
 
 
 def with_tiff_tag(file: bytes, tag: int, value: int) -> bytes:

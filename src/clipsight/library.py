@@ -117,8 +117,7 @@ class Library:
         if not roots:
             raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
         for folder in roots:
-            if os.path.isfile(folder):
-                raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
+            self._check_folder(folder)
         if self._model != self._catalog.current_model():
             self._catalog.begin_switch(self._model)
         reports = []
@@ -286,6 +285,13 @@ class Library:
                 f"clipsight index --model {self._model.source}"
             )
         return folder
+
+    def _check_folder(self, folder: bytes) -> None:
+        """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""
+        if os.path.isfile(folder):
+            raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
+        if not os.path.isdir(folder) and not self._catalog.knows(folder):
+            raise LibraryError(f"no such folder: {os.fsdecode(folder)}")
 
     def _finish_switch(self) -> None:
         """Drop the old model's vectors once every photo has one of the new model."""

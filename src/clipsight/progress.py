@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class IndexBar:
-    """A progress bar for indexing, as `indexing.indexer.Observer`; silent where stderr is no terminal."""
+    """A progress bar for indexing, as `indexing.indexer.Observer`.
+
+    It appears when the first folder is walked, so that what comes before, such as the download
+    of a model with a bar of its own, has the terminal for itself.
+    """
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -29,6 +33,7 @@ class IndexBar:
 
     def scanned(self, files: int) -> None:
         """Show how many files the walk has seen."""
+        self._bar.start()
         self._bar.update(self._task, description=f"looking for photos: {files:,} files", total=None)
 
     def progressed(self, progress: "IndexProgress") -> None:
@@ -39,7 +44,7 @@ class IndexBar:
 
 @contextmanager
 def index_bar() -> Iterator[IndexBar]:
-    """A progress bar on stderr, gone when it is done."""
+    """A progress bar on stderr, gone when it is done; nothing is shown where stderr is no terminal."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -48,5 +53,8 @@ def index_bar() -> Iterator[IndexBar]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
         yield IndexBar(bar)
+    finally:
+        bar.stop()

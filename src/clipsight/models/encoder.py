@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from clipsight.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, ports
-from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
 from clipsight.models.preprocess import normalise, resize_and_crop
+from clipsight.models.session import available_devices as available_devices
+from clipsight.models.session import first_line, load_tower
 from clipsight.models.tokenizer import Tokenizer, Tokens
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Encoder:
         with self._loading:
             if self._visual_tower is None:
                 threads = 1 if self.device == "cpu" else self._threads
-                session = _load(self.folder, "visual", self.device, threads)
+                session = load_tower(self.folder, "visual", self.device, threads)
                 with _about(self.folder):
                     graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
                 self._visual_tower = session, graph
@@ -157,7 +158,7 @@ class Encoder:
     def _textual(self) -> "tuple[InferenceSession, TextGraph]":
         with self._loading:
             if self._textual_tower is None:
-                session = _load(self.folder, "textual", self.device, min(self._threads, _TEXT_THREADS))
+                session = load_tower(self.folder, "textual", self.device, min(self._threads, _TEXT_THREADS))
                 with _about(self.folder):
                     graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph
@@ -208,7 +209,7 @@ class Encoder:
         except Exception as error:  # onnxruntime's errors have no base class but Exception
             if options.terminate:
                 raise Cancelled from None
-            raise ModelError(f"model {self.name} could not be run: {_first_line(error)}") from error
+            raise ModelError(f"model {self.name} could not be run: {first_line(error)}") from error
         if vectors.shape != (count, self.dim):
             shape = " x ".join(map(str, vectors.shape))
             raise ModelError(f"model {self.name} gave {shape} numbers, not {count} x {self.dim}")
@@ -226,18 +227,6 @@ class Encoder:
         return vectors
 
 
-def available_devices() -> list[str]:
-    """What the installed onnxruntime can run on, "cpu" first: "cuda", "coreml", "openvino", ..."""
-    names = [provider.removesuffix("ExecutionProvider").lower() for provider in _providers()]
-    return ["cpu", *sorted(set(names) - {"cpu", "azure"})]  # azure sends the input to a server
-
-
-def _providers() -> list[str]:
-    import onnxruntime
-
-    return list(onnxruntime.get_available_providers())
-
-
 def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -249,48 +238,9 @@ def _turns(count: int, at_once: int) -> Iterator[slice]:
         yield slice(start, min(start + at_once, count))
 
 
-def _load(folder: ModelFolder, tower: str, device: str, threads: int) -> "InferenceSession":
-    """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
-
-    All graph optimisations stay on: they cost nothing that can be measured, for the time of loading is
-    that of reading the weights (`python -m benchmarks.sessions`).
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes a core away from the decoders.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A pattern is kept for every shape ever run: batches and texts have many.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    named = {provider.removesuffix("ExecutionProvider").lower(): provider for provider in _providers()}
-    wanted = list(dict.fromkeys((named[device], "CPUExecutionProvider")))
-    file = folder.path / tower / "model.onnx"
-    options.add_session_config_entry(FOLDER_OPTION, str(file.parent))
-    try:
-        session = onnxruntime.InferenceSession(graph_without_weights(file) or file, options, providers=wanted)
-    except Exception as error:  # as above
-        raise ModelError(
-            f"model folder {folder.path}: {tower}/model.onnx can't be loaded; "
-            f"download or export the model again ({_first_line(error)})"
-        ) from error
-    if session.get_providers()[0] != wanted[0]:
-        raise ModelError(
-            f"device {device!r} can't be used: onnxruntime has {wanted[0]} but could not start it; "
-            "check its driver, or use --device cpu"
-        )
-    return session
-
-
 @contextmanager
 def _about(folder: ModelFolder) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
         raise ModelError(f"model folder {folder.path}: {error}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -117,7 +117,7 @@ def listing_within(repo: str, seconds: float) -> Listing:
     """
     endpoint = _endpoint(repo)
     deadline = time.monotonic() + seconds
-    import huggingface_hub.hf_api  # noqa: F401  (here: a thread left behind would keep the import lock)
+    import_module("huggingface_hub.hf_api")  # here, for a thread left behind would keep the import lock
 
     answers: queue.SimpleQueue[Listing | Exception] = queue.SimpleQueue()
 
@@ -151,20 +151,14 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
     headers["Accept-Encoding"] = "identity"  # offsets and sizes count the file's own bytes
     if start:
         headers["Range"] = f"bytes={start}-"
-    session = utils.get_session()  # of requests before huggingface_hub 1.0, of httpx from then on
-    is_httpx = callable(session.stream)
-    if is_httpx:
-        opened = session.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True)
-    else:
-        opened = session.get(url, headers=headers, timeout=_TIMEOUT, stream=True)
-    with opened as response:
+    session = utils.get_session()
+    with session.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True) as response:
         utils.hf_raise_for_status(response)
-        offset = start if response.status_code == 206 else 0
-        yield offset, response.iter_bytes() if is_httpx else response.iter_content(1 << 14)
+        yield start if response.status_code == 206 else 0, response.iter_bytes()
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """What a request may raise; the errors of requests and of sockets are OSErrors, those of httpx not."""
+    """What a request may raise. Which httpx huggingface_hub uses differs between its versions."""
     library = import_module(type(_utils().get_session()).__module__.partition(".")[0])
     return (library.HTTPError, OSError)
 
