@@ -1,26 +1,29 @@
 """Indexing 12-megapixel JPEGs: how near to what the model and libjpeg need at the least, and rclip beside it.
 
     python -m benchmarks.vit_b32 MODEL
-    python -m benchmarks.photos PHOTOS --large 200
+    python -m benchmarks.photos PHOTOS --large 480
     python -m benchmarks.indexing MODEL PHOTOS WORK [--rclip VENV]
 
 Two floors are CPU seconds that no program on ONNX Runtime and libjpeg can spare: the visual tower on
 tensors that are in memory already (batches of 8, one thread a core, as many at once as there are cores),
 and the decode of a JPEG in memory at the DCT scale that indexing uses. The limit is
-`cores / (session + decode)` photos a second. It is measured in every round, beside both programs, because
-the speed of a shared machine changes from minute to minute. Each program indexes into a new library or
-database; the rate is photos / wall-clock seconds of its whole process, start-up included. The CPU columns
-tell how much of the machine was to be had: a program that keeps all cores busy uses `cores` of them.
+`cores / (session + decode)` photos a second. Floors and both programs are measured in every round, because
+the speed of a shared machine changes from minute to minute; `cores` are those that other processes left
+over during the run (all of them, on an idle machine). Each program indexes into a new library or database.
+`clipsight /s` is the rate of the indexing itself, as the command reports it, `process /s` that of the whole
+process with its start; rclip's is that of its whole process, of which the start is about a second too.
 """
 
 import argparse
 import io
+import re
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +44,14 @@ class _Floors:
     session: float
     decode: float
 
-    @property
-    def limit(self) -> float:
-        """Photos a second that all cores can do at the most."""
-        return measure.cores() / (self.session + self.decode)
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing", description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.indexing", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it"
+    )
     parser.add_argument("photos", type=Path, help="a folder of 12-megapixel JPEGs")
     parser.add_argument("work", type=Path, help="a folder for libraries")
     parser.add_argument("--rclip", type=Path, help="its virtual environment (default: WORK/rclip-venv)")
@@ -84,37 +86,35 @@ def main() -> None:
 def _print(count: int, floors: list[_Floors], ours: list[measure.Run], theirs: list[measure.Run]) -> None:
     rows = []
     for floor, our, their in zip(floors, ours, theirs, strict=True):
-        rate, peer_rate = count / our.seconds, count / their.seconds
+        cores = measure.cores() - our.other_cpu_seconds / our.seconds
+        limit = cores / (floor.session + floor.decode)
+        rate = count / _reported_seconds(our.output)
         rows.append(
-            (
-                floor.session * 1e3,
-                floor.decode * 1e3,
-                floor.limit,
-                rate,
-                rate / floor.limit,
-                our.cpu_seconds / count * 1e3,
-                our.cpu_seconds / our.seconds,
-                peer_rate,
-                rate / peer_rate,
-                their.cpu_seconds / their.seconds,
-            )
+            {
+                "session ms": floor.session * 1e3,
+                "decode ms": floor.decode * 1e3,
+                "cores": cores,
+                "limit /s": limit,
+                "clipsight /s": rate,
+                "of limit": rate / limit,
+                "process /s": count / our.seconds,
+                "CPU ms a photo": our.cpu_seconds / count * 1e3,
+                "rclip /s": count / their.seconds,
+                "clipsight / rclip": their.seconds / our.seconds,
+                "rclip CPU ms": their.cpu_seconds / count * 1e3,
+            }
         )
-    heading = (
-        "",
-        "session ms",
-        "decode ms",
-        "limit /s",
-        "clipsight /s",
-        "of limit",
-        "CPU ms a photo",
-        "cores used",
-        "rclip /s",
-        "clipsight / rclip",
-        "cores used",
-    )
-    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
-    named = [(str(number + 1), row) for number, row in enumerate(rows)] + [("median", tuple(medians))]
-    measure.print_table(heading, [(name, *(f"{value:.3g}" for value in row)) for name, row in named])
+    medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+    named = [*((str(number + 1), row) for number, row in enumerate(rows)), ("median", medians)]
+    cells = [(name, *(f"{value:.3g}" for value in row.values())) for name, row in named]
+    measure.print_table(("round", *rows[0]), cells)
+
+
+def _reported_seconds(output: str) -> float:
+    found = re.search(r"\(([0-9.,]+) s\)", output)
+    if found is None:
+        raise SystemExit(f"clipsight index reported no time: {output}")
+    return float(found[1].replace(",", ""))
 
 
 def _floors(model: Path, files: Sequence[Path]) -> _Floors:
@@ -133,15 +133,18 @@ def _floors(model: Path, files: Sequence[Path]) -> _Floors:
     data = [file.read_bytes() for file in files]
     short = int(np.ceil(DCT_MARGIN * max(height, width)))
 
+    def infer() -> None:
+        session.run(None, {name: tensors})
+
     def decode(picture: bytes) -> None:
         photo = Image.open(io.BytesIO(picture), formats=("JPEG",))
         photo.draft(None, (short, short))
         photo.load()
 
-    batches = [lambda: session.run(None, {name: tensors})] * (len(files) // _BATCH)
+    batches = [infer] * (len(files) // _BATCH)
     return _Floors(
         _cpu_seconds(batches) / (len(batches) * _BATCH),
-        _cpu_seconds([lambda picture=picture: decode(picture) for picture in data]) / len(data),
+        _cpu_seconds([partial(decode, picture) for picture in data]) / len(data),
     )
 
 

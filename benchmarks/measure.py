@@ -1,4 +1,4 @@
-"""What every benchmark here shares: processes timed from outside, run in turn, and printed with their machine.
+"""What every benchmark here shares: processes timed from outside, and results printed with their machine.
 
 Two programs are compared by running them alternately and taking the median of each, so that whatever
 else the machine does falls on both. Times are wall-clock seconds of a whole process, start to exit, with
@@ -13,7 +13,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ started = time.perf_counter()
 child = os.posix_spawnp(command[0], command, os.environ)
 _, status, usage = os.wait4(child, 0)
 seconds = time.perf_counter() - started
-with open(report, "w") as out:
+with open(int(report), "w") as out:
     out.write("[%r, %r, %d]" % (seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
 sys.exit(os.waitstatus_to_exitcode(status))
 """
@@ -51,11 +50,15 @@ class Run:
 
 def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Run:
     """Run a command to its end. Raises RuntimeError, with what it printed, if it fails."""
-    with tempfile.NamedTemporaryFile("r") as report:
-        launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *map(str, command)]
-        busy = _busy_seconds()
-        done = subprocess.run(launched, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
-        busy = _busy_seconds() - busy
+    reader, writer = os.pipe()
+    launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writer), *map(str, command)]
+    busy = _busy_seconds()
+    done = subprocess.run(
+        launched, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, pass_fds=[writer]
+    )
+    busy = _busy_seconds() - busy
+    os.close(writer)
+    with open(reader) as report:
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
         seconds, cpu_seconds, kilobytes = json.loads(report.read())
@@ -111,7 +114,9 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _busy_seconds() -> float:
     """CPU seconds that all processes have worked since the machine started; 0 where Linux does not tell."""
     try:
-        user, nice, system, _idle, _waiting, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        user, nice, system, _idle, _waiting, *interrupts = (
+            Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        )
     except OSError:
         return 0.0
     return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")

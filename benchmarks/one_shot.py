@@ -28,8 +28,12 @@ session.run(None, {"text": numpy.ones((1, 77), numpy.int32)})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.one_shot", description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.one_shot", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it"
+    )
     parser.add_argument("work", type=Path, help="a folder for the libraries; about 4.5 KB a photo")
     parser.add_argument("--photos", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--rclip", type=Path, help="its virtual environment (default: WORK/rclip-venv)")
@@ -44,7 +48,9 @@ def main() -> None:
     for count in arguments.photos:
         folder, library = work / f"photos-{count}", work / f"library-{count}"
         folder.mkdir(exist_ok=True)
-        paths = [str(folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg") for number in range(count)]
+        paths = [
+            str(folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg") for number in range(count)
+        ]
         if not library.exists():
             synthetic.fill_clipsight(library, work / "home", model, paths, _DIM)
         synthetic.fill_rclip(peer, paths, _DIM)

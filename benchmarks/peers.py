@@ -87,7 +87,7 @@ def rclip(venv: Path, data: Path, model: Path) -> Rclip:
 
 
 def _write_model(model: Path, data: Path) -> None:
-    """The two graphs under rclip's names, their inputs renamed, token ids as int64; the weights as they are."""
+    """The two graphs under rclip's names, inputs renamed, token ids as int64; the weights as they are."""
     import onnx
 
     (data / _MODEL).mkdir(parents=True)
@@ -115,7 +115,9 @@ def remove(data: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
     parser.add_argument("venv", type=Path, help="where to install it")
-    parser.add_argument("model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it")
+    parser.add_argument(
+        "model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it"
+    )
     parser.add_argument("data", type=Path, help="where its model and database go")
     arguments = parser.parse_args()
     print(rclip(arguments.venv, arguments.data, arguments.model))

@@ -1,7 +1,7 @@
-"""Files to index, made from real photos: thousands of tiny ones, or some of 12 megapixels.
+"""Files to index, made from real photos: thousands of small ones, or some of 12 megapixels.
 
-    python -m benchmarks.photos OUT --large 200
-    python -m benchmarks.photos OUT --tiny 100000
+    python -m benchmarks.photos OUT --large 400
+    python -m benchmarks.photos OUT --small 20000 --width 640
 
 The sources are the photos that ship inside scikit-image and scikit-learn, or a folder of your own.
 """
@@ -18,21 +18,21 @@ import numpy as np
 from PIL import Image
 
 _SAMPLES = (("skimage", "data"), ("sklearn", "datasets/images"))
-_TINY_MARK = b"\xff\xfe\x00\x0a%08d"  # a JPEG comment of eight digits, right after the start marker
+_COMMENT = b"\xff\xfe\x00\x0a%08d"  # a JPEG comment of eight digits, to stand right after the start marker
 _LARGE = (4000, 3000)
 _QUALITY = 88
 _GRAIN = 6  # standard deviation of the noise, of 255: a phone's sensor in daylight
 
 
-def tiny(folder: Path, count: int) -> Path:
-    """Fill `folder` with `count` JPEGs of 32 pixels, no two of the same bytes, 1,000 a sub-folder."""
-    pictures = [_jpeg(photo.resize((32, 32)), 75) for photo in _samples(None)]
+def small(folder: Path, count: int, width: int) -> Path:
+    """Fill `folder` with `count` JPEGs of `width` x 3/4 `width`, all different, 1,000 a sub-folder."""
+    pictures = [_jpeg(photo.resize((width, width * 3 // 4)), 80) for photo in _samples(None)]
     for number in range(count):
-        name = folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg"
+        file = folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg"
         if number % 1000 == 0:
-            name.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         picture = pictures[number % len(pictures)]
-        name.write_bytes(picture[:2] + _TINY_MARK % number + picture[2:])
+        file.write_bytes(picture[:2] + _COMMENT % number + picture[2:])
     return folder
 
 
@@ -73,7 +73,9 @@ def _part(samples: list[Image.Image], random: np.random.Generator) -> Image.Imag
 
 def _samples(sources: Path | None) -> list[Image.Image]:
     folders = [sources] if sources else list(_sample_folders())
-    files = sorted(file for folder in folders for file in folder.iterdir() if file.suffix in (".jpg", ".jpeg", ".png"))
+    files = sorted(
+        file for folder in folders for file in folder.iterdir() if file.suffix in (".jpg", ".jpeg", ".png")
+    )
     return [Image.open(file).convert("RGB") for file in files[:60]]
 
 
@@ -93,11 +95,14 @@ def _jpeg(photo: Image.Image, quality: int) -> bytes:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.photos", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tiny", type=int, default=0, help="how many of 32 pixels")
+    parser.add_argument("--small", type=int, default=0, help="how many small ones")
+    parser.add_argument(
+        "--width", type=int, default=640, help="width of the small ones in pixels (default 640)"
+    )
     parser.add_argument("--large", type=int, default=0, help="how many of 12 megapixels")
     parser.add_argument("--sources", type=Path, help="a folder of photos to make the large ones from")
     arguments = parser.parse_args()
-    if arguments.tiny:
-        tiny(arguments.folder, arguments.tiny)
+    if arguments.small:
+        small(arguments.folder, arguments.small, arguments.width)
     if arguments.large:
         large(arguments.folder, arguments.large, arguments.sources)

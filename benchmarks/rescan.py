@@ -17,6 +17,7 @@ from benchmarks import measure, photos, synthetic
 from benchmarks.peers import rclip
 
 _DIM = 512
+_WIDTH = 32
 _QUERY = "two dogs on a beach"
 _FLOOR = """
 import os, sys
@@ -32,7 +33,9 @@ while pending:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rescan", description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it")
+    parser.add_argument(
+        "model", type=Path, help="a model folder, as `python -m benchmarks.vit_b32` writes it"
+    )
     parser.add_argument("work", type=Path, help="a folder for files and libraries; about 8 KB a file")
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rclip", type=Path, help="its virtual environment (default: WORK/rclip-venv)")
@@ -44,7 +47,7 @@ def main() -> None:
     measure.print_machine("onnxruntime", "faiss-cpu", "numpy")
 
     if not folder.exists():
-        photos.tiny(folder, arguments.files)
+        photos.small(folder, arguments.files, _WIDTH)
     paths = sorted(str(file) for file in folder.glob("*/*.jpg"))
     if not library.exists():
         synthetic.fill_clipsight(library, work / "home", model, paths, _DIM)
@@ -68,7 +71,9 @@ def main() -> None:
     of = {name: measure.median(some) for name, some in runs.items()}
     if f"{len(paths):,} unchanged" not in of["clipsight index"].output:
         raise SystemExit(f"not all files were taken for unchanged: {of['clipsight index'].output}")
-    rows = [_row(task, of[f"clipsight {task}"], of[f"rclip {task}"], of["floor"]) for task in ("index", "search")]
+    rows = [
+        _row(task, of[f"clipsight {task}"], of[f"rclip {task}"], of["floor"]) for task in ("index", "search")
+    ]
     print(f"{len(paths):,} unchanged files")
     heading = ("", "clipsight s", "rclip s", "rclip / clipsight", "floor s", "clipsight CPU s", "rclip CPU s")
     measure.print_table(heading, rows)

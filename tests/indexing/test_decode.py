@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import photo_files as files
 import pytest
+import skimage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
@@ -20,6 +21,9 @@ from clipsight.errors import PhotoError
 from clipsight.indexing import decode as decode_module
 from clipsight.indexing.decode import DCT_MARGIN, DEFAULT_MAX_PIXELS, Decoded, PhotoInfo, decode, open_picture
 from clipsight.indexing.metadata import camera_name, date_of_file, parse_date
+from clipsight.models.encoder import Encoder
+from clipsight.models.folder import ModelFolder
+from clipsight.models.zoo import builtin_folder
 
 # Pillow warns of what is odd in odd files; `decode` silences it, but pytest listens all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -358,6 +362,23 @@ def test_the_scale_is_the_largest_with_the_margin(width: int, height: int, side:
     scale = decode_module._dct_scale((width, height), side)
     assert scale == 1 or min(width, height) / scale >= DCT_MARGIN * side
     assert scale == 8 or min(width, height) / (2 * scale) < DCT_MARGIN * side
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"])
+def test_the_embedding_of_a_scaled_jpeg_is_that_of_the_exact_one(name: str) -> None:
+    """The promise of 0.995 on a few real photos; `benchmarks/dct_scale.py` measures it on many."""
+    encoder = Encoder(ModelFolder.read(builtin_folder()), threads=1)
+    side = max(encoder.input_size)
+    original = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
+    short = int(DCT_MARGIN * side * 4) + 3  # just above the margin at 1/4, and not a multiple of 4
+    factor = short / min(original.size)
+    file = files.encode(
+        "JPEG", original.resize((int(original.width * factor) + 1, int(original.height * factor) + 1))
+    )
+    exact, scaled = photo(file).image, photo(file, min_side=side).image
+    assert scaled.width < exact.width / 3.9
+    vectors = encoder.encode_images([exact, scaled])
+    assert vectors[0] @ vectors[1] >= 0.995
 
 
 # Limits

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from recipes.builtin import __main__ as cli  # noqa: E402
-from recipes.builtin import evaluate, towers  # noqa: E402
+from recipes.builtin import __main__ as cli
+from recipes.builtin import evaluate, towers
 
 
 def _versions(monkeypatch: pytest.MonkeyPatch, **changed: str | None) -> None:

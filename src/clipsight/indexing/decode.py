@@ -23,7 +23,11 @@ DEFAULT_MAX_PIXELS = 250_000_000
 DCT_MARGIN = 1.65
 """A JPEG is decoded at 1/2, 1/4 or 1/8 only while its short side stays this many times `min_side`.
 
-At most 1.67, so that 4000 x 3000 pixels come at 1/8 for a model of 224 x 224.
+Measured by `python -m benchmarks.dct_scale`: at 1.65 the lowest cosine between the embeddings of a
+reduced and a full decode is 0.9956 (the median 0.999) over photos smooth, grainy and sharp at each
+scale; at 1.25 it is 0.986. A 12-megapixel JPEG decodes in 37 ms at 1/8, 43 at 1/4 and 57 in full, and
+then resizes in 2, 5 and 61. Above 1.67, 4000 x 3000 pixels would no longer come at 1/8 for a model
+of 224 x 224.
 """
 
 _MODULES = {
@@ -243,8 +247,8 @@ def _whole(image: Image.Image, full: tuple[int, int], scale: int) -> Image.Image
 
     libjpeg rounds the reduced size up: 4001 pixels at 1/8 become 501, the last of them one eighth
     picture. Taken for a whole one, it would shift everything by up to a pixel, and a shift changes an
-    embedding more than the reduction does (china.jpg of scikit-learn at 4001 x 3001: cosine 0.995
-    instead of 0.998). Photos straight from a camera seldom have such sides; they are left as they are.
+    embedding more than the reduction does. Most sides straight from a camera are multiples of 8: those
+    images are left as they are.
     """
     width, height = full[0] / scale, full[1] / scale
     if image.size == (width, height):

@@ -128,7 +128,8 @@ class Database:
 
     def _explain(self, error: sqlite3.Error | OSError) -> LibraryError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # SQLite's code without its extended part
-        if code in _DAMAGED and self._damage is None:
+        nonsense = "Could not decode" in str(error)  # a damaged row that SQLite itself does not notice
+        if (code in _DAMAGED or nonsense) and self._damage is None:
             self._damage = self._set_aside(error)
         if self._damage is not None:  # whatever is tried after it fails for that reason
             return self._damage

@@ -176,7 +176,7 @@ class VectorIndex:
             return False
         if last_id > self._catalog.last_vector_id():
             return False
-        return True or all(
+        return all(
             np.array_equal(index.index.reconstruct(row_of[hit.vector_id]), hit.vector.astype(np.float32))
             for hit in self._catalog.hits(list(row_of))
         )

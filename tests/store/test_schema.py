@@ -1,0 +1,102 @@
+"""Catalogs of every schema version open; a migration that was released is never edited.
+
+`tests/golden/catalog-vN.sql` is a small catalog of schema N as SQL text. For a new version:
+
+    PYTHONPATH=src:tests python tests/store/test_schema.py > tests/golden/catalog-vN.sql
+"""
+
+import re
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catalogs import stat_of
+
+from clipsight.store.catalog import CATALOG_NAME, Catalog
+from clipsight.store.records import Counts, Description, Root, State
+from clipsight.store.schema import MIGRATIONS
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+VERSIONS = range(1, len(MIGRATIONS) + 1)
+
+VECTOR = np.array([0.6, -0.8, 0.0], dtype="<f2")
+DESCRIPTION = Description(640, 480, "JPEG", "2024-05-06T07:08:09", "exif", "A Camera", 6, 48.1, 11.5)
+
+
+def old_catalog(version: int, library: Path) -> None:
+    """Write the golden catalog of this schema version into the folder `library`."""
+    library.mkdir()
+    with closing(sqlite3.connect(library / CATALOG_NAME)) as connection:
+        connection.executescript((GOLDEN / f"catalog-v{version}.sql").read_text())
+
+
+def tables(path: Path) -> dict[str, str]:
+    """The definition of each table and index, without comments and the room between words."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(re.sub(r"--[^\n]*", "", sql).split()) for name, sql in rows}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_catalog_of_each_version_opens_with_all_it_holds(version: int, tmp_path: Path) -> None:
+    old_catalog(version, tmp_path / "library")
+    catalog = Catalog(tmp_path / "library")
+    model = catalog.current_model()
+    assert model is not None
+    assert (model.fingerprint, model.name, model.source, model.dim) == ("a" * 64, "tiny", "./tiny", 3)
+    assert catalog.roots() == [Root(b"/p\xff", '{"exclude": []}', True, "2026-01-02T03:04:05")]
+    assert catalog.counts() == Counts(1, 1, 0)
+    first, second = catalog.each_hit(model)
+    assert (first.photo_id, first.path, first.size, first.state) == (1, b"/p\xff/a.jpg", 7, State.PRESENT)
+    assert first.description == DESCRIPTION and np.array_equal(first.vector, VECTOR)
+    assert (second.path, second.state) == (b"/p\xff/sub/b.jpg", State.UNREACHABLE)
+    assert second.description == Description() and np.array_equal(second.vector, -VECTOR)
+    assert [(failure.path, failure.reason) for failure in catalog.failures()] == [
+        (b"/p\xff/c.jpg", "cut short")
+    ]
+    assert catalog.find_content(b"\x01" * 16, model) == (1, b"/p\xff/a.jpg")
+    assert catalog.last_vector_id() == 3  # of which one is dead, and its id is not used again
+    catalog.put_vector(catalog.put_photo(stat_of(b"/p\xff/new.jpg"), None, Description()), model, VECTOR)
+    assert [hit.vector_id for hit in catalog.each_hit(model)] == [1, 3, 4]
+    catalog.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_migrations_that_were_released_are_as_they_were(version: int, tmp_path: Path) -> None:
+    old_catalog(version, tmp_path / "library")
+    with closing(sqlite3.connect(tmp_path / "fresh.sqlite3")) as connection:
+        for script in MIGRATIONS[:version]:
+            connection.executescript(script)
+    assert tables(tmp_path / "library" / CATALOG_NAME) == tables(tmp_path / "fresh.sqlite3")
+
+
+def test_a_migrated_catalog_equals_a_new_one(tmp_path: Path) -> None:
+    old_catalog(1, tmp_path / "old")
+    Catalog(tmp_path / "old").close()
+    Catalog(tmp_path / "new").close()
+    assert tables(tmp_path / "old" / CATALOG_NAME) == tables(tmp_path / "new" / CATALOG_NAME)
+
+
+def dump(library: Path) -> str:
+    """A small catalog of the schema of today as SQL text."""
+    catalog = Catalog(library)
+    model = catalog.add_model("a" * 64, "tiny", "./tiny", 3)
+    catalog.set_current_model(model)
+    catalog.set_root(b"/p\xff", '{"exclude": []}', reachable=True, indexed="2026-01-02T03:04:05")
+    first = catalog.put_photo(stat_of(b"/p\xff/a.jpg", size=7), b"\x01" * 16, DESCRIPTION)
+    second = catalog.put_photo(stat_of(b"/p\xff/sub/b.jpg"), None, Description(), State.UNREACHABLE)
+    catalog.put_vector(first, model, VECTOR)
+    for _ in range(2):  # the first of the two dies
+        catalog.put_vector(second, model, -VECTOR)
+    catalog.put_failure(stat_of(b"/p\xff/c.jpg"), "cut short")
+    catalog.close()
+    with closing(sqlite3.connect(library / CATALOG_NAME)) as connection:
+        return "\n".join([*connection.iterdump(), f"PRAGMA user_version = {len(MIGRATIONS)};", ""])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        print(dump(Path(folder) / "library"), end="")
