@@ -10,8 +10,8 @@ and the decode of a JPEG in memory at the DCT scale that indexing uses. The limi
 `cores / (session + decode)` photos a second. Floors and both programs are measured in every round, because
 the speed of a shared machine changes from minute to minute; `cores` are those that other processes left
 over during the run (all of them, on an idle machine). Each program indexes into a new library or database.
-`clipsight /s` is the rate of the indexing itself, as the command reports it, `process /s` that of the whole
-process with its start; rclip's is that of its whole process, of which the start is about a second too.
+`clipsight /s` is the rate of the indexing itself, as the command reports it; `process /s` is that of the
+whole process with its start, and what is compared with rclip's.
 """
 
 import argparse
@@ -100,8 +100,9 @@ def _print(count: int, floors: list[_Floors], ours: list[measure.Run], theirs: l
                 "process /s": count / our.seconds,
                 "CPU ms a photo": our.cpu_seconds / count * 1e3,
                 "rclip /s": count / their.seconds,
-                "clipsight / rclip": their.seconds / our.seconds,
                 "rclip CPU ms": their.cpu_seconds / count * 1e3,
+                "rclip cores": measure.cores() - their.other_cpu_seconds / their.seconds,
+                "clipsight / rclip": their.seconds / our.seconds,
             }
         )
     medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}

@@ -60,7 +60,8 @@ def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> 
     os.close(writer)
     with open(reader) as report:
         if done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+            said = f"{done.returncode}: {done.stdout}{done.stderr}"
+            raise RuntimeError(f"{' '.join(map(str, command))} failed with {said}")
         seconds, cpu_seconds, kilobytes = json.loads(report.read())
     scale = 1 if sys.platform == "darwin" else 1024
     return Run(seconds, cpu_seconds, max(0.0, busy - cpu_seconds), kilobytes * scale, done.stdout)

@@ -8,15 +8,15 @@ CREATE TABLE failures (
         date     TEXT NOT NULL,
         PRIMARY KEY (folder, name)
     ) WITHOUT ROWID;
-INSERT INTO "failures" VALUES(X'2F70FF',X'632E6A7067',1,1,'cut short','2026-11-21T06:19:01');
+INSERT INTO "failures" VALUES(X'2F70FF',X'632E6A7067',1,1,'cut short','2026-11-21T06:22:30');
 CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL
     ) WITHOUT ROWID;
 INSERT INTO "meta" VALUES('current_model','1');
-INSERT INTO "meta" VALUES('uuid','e8607a02b27544d8bd09eea06ef017b5');
+INSERT INTO "meta" VALUES('uuid','782190bfda5e4a1aae4e6784a4ed573b');
 CREATE TABLE models (
-        id          INTEGER PRIMARY KEY,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
         fingerprint TEXT NOT NULL UNIQUE,
         name        TEXT NOT NULL,
         source      TEXT NOT NULL,      -- what to give to --model to have it again
@@ -40,15 +40,15 @@ CREATE TABLE photos (
         orientation  INTEGER,
         latitude     REAL,
         longitude    REAL,
-        state        INTEGER NOT NULL DEFAULT 0,    -- store.catalog.State
+        state        INTEGER NOT NULL DEFAULT 0,    -- store.records.State
         state_since  TEXT,
         UNIQUE (folder, name)
     );
 INSERT INTO "photos" VALUES(1,X'2F70FF',X'612E6A7067',7,1,1,X'01010101010101010101010101010101',640,480,'JPEG','2024-05-06T07:08:09','exif','A Camera',6,48.1,11.5,0,NULL);
-INSERT INTO "photos" VALUES(2,X'2F70FF2F737562',X'622E6A7067',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1,'2026-11-21T06:19:01');
+INSERT INTO "photos" VALUES(2,X'2F70FF2F737562',X'622E6A7067',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1,'2026-11-21T06:22:30');
 CREATE TABLE roots (
         path      BLOB PRIMARY KEY,
-        options   TEXT NOT NULL,        -- JSON of indexing.pipeline.ScanOptions
+        options   TEXT NOT NULL,        -- JSON of indexing.indexer.IndexOptions
         reachable INTEGER NOT NULL,
         indexed   TEXT                  -- when last walked to its end, ISO 8601
     ) WITHOUT ROWID;
@@ -66,6 +66,7 @@ CREATE INDEX photos_by_hash ON photos (hash) WHERE hash IS NOT NULL;
 CREATE INDEX photos_away ON photos (folder, state) WHERE state != 0;
 CREATE INDEX vectors_by_model ON vectors (model_id);
 DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('models',1);
 INSERT INTO "sqlite_sequence" VALUES('photos',2);
 INSERT INTO "sqlite_sequence" VALUES('vectors',3);
 COMMIT;

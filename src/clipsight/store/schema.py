@@ -13,9 +13,10 @@ MIGRATIONS: tuple[str, ...] = (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
 
-    -- A model whose vectors the library holds or is about to hold.
+    -- A model whose vectors the library holds or is about to hold. Ids are never used twice: another
+    -- process may still be embedding with a model that was dropped.
     CREATE TABLE models (
-        id          INTEGER PRIMARY KEY,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
         fingerprint TEXT NOT NULL UNIQUE,
         name        TEXT NOT NULL,
         source      TEXT NOT NULL,      -- what to give to --model to have it again
@@ -25,7 +26,7 @@ MIGRATIONS: tuple[str, ...] = (
     -- A folder that the user asked to index, with the options it was asked with.
     CREATE TABLE roots (
         path      BLOB PRIMARY KEY,
-        options   TEXT NOT NULL,        -- JSON of indexing.pipeline.ScanOptions
+        options   TEXT NOT NULL,        -- JSON of indexing.indexer.IndexOptions
         reachable INTEGER NOT NULL,
         indexed   TEXT                  -- when last walked to its end, ISO 8601
     ) WITHOUT ROWID;
@@ -48,7 +49,7 @@ MIGRATIONS: tuple[str, ...] = (
         orientation  INTEGER,
         latitude     REAL,
         longitude    REAL,
-        state        INTEGER NOT NULL DEFAULT 0,    -- store.catalog.State
+        state        INTEGER NOT NULL DEFAULT 0,    -- store.records.State
         state_since  TEXT,
         UNIQUE (folder, name)
     );
