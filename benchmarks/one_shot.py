@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import measure, synthetic
-from benchmarks.peers import rclip
+from benchmarks.peers import Rclip, rclip
 
 _DIM = 512
 _QUERY = "two dogs on a beach"
@@ -44,31 +44,7 @@ def main() -> None:
     peer = rclip(arguments.rclip or work / "rclip-venv", work / "rclip", model)
     measure.print_machine("onnxruntime", "faiss-cpu", "numpy")
 
-    rows = []
-    for count in arguments.photos:
-        folder, library = work / f"photos-{count}", work / f"library-{count}"
-        folder.mkdir(exist_ok=True)
-        paths = [
-            str(folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg") for number in range(count)
-        ]
-        if not library.exists():
-            synthetic.fill_clipsight(library, work / "home", model, paths, _DIM)
-        synthetic.fill_rclip(peer, paths, _DIM)
-        commands = {
-            "clipsight": measure.clipsight("search", "-n", _QUERY, folder, "--library", library),
-            "rclip": peer.search_command(_QUERY, "-n"),
-            "floor": [sys.executable, "-c", _FLOOR, model / "textual" / "model.onnx", str(measure.cores())],
-        }
-        env = {"clipsight": measure.environment(work / "home"), "rclip": peer.env, "floor": {}}
-        runs: dict[str, list[measure.Run]] = {name: [] for name in commands}
-        for time in range(arguments.times + 1):
-            for name, command in commands.items():
-                done = measure.run(command, cwd=folder, env=env[name])
-                if time:  # the first round brings files into the page cache and builds the index
-                    runs[name].append(done)
-        ours, theirs, floor = (measure.median(runs[name]) for name in commands)
-        _check(ours.output, theirs.output)
-        rows.append(_row(f"{count:,}", ours, theirs, floor))
+    rows = [_measure(count, model, work, peer, arguments.times) for count in arguments.photos]
     heading = (
         "photos",
         "clipsight s",
@@ -81,6 +57,31 @@ def main() -> None:
         "rclip peak MB",
     )
     measure.print_table(heading, rows)
+
+
+def _measure(count: int, model: Path, work: Path, peer: Rclip, times: int) -> tuple[str, ...]:
+    """Fill both libraries with `count` photos and search them in turn; one row of the table."""
+    folder, library = work / f"photos-{count}", work / f"library-{count}"
+    folder.mkdir(exist_ok=True)
+    paths = [str(folder / f"{number // 1000:04}" / f"IMG_{number % 1000:04}.jpg") for number in range(count)]
+    if not library.exists():
+        synthetic.fill_clipsight(library, work / "home", model, paths, _DIM)
+    synthetic.fill_rclip(peer, paths, _DIM)
+    commands: dict[str, list[str | Path]] = {
+        "clipsight": measure.clipsight("search", "-n", _QUERY, folder, "--library", library),
+        "rclip": peer.search_command(_QUERY, "-n"),
+        "floor": [sys.executable, "-c", _FLOOR, model / "textual" / "model.onnx", str(measure.cores())],
+    }
+    env = {"clipsight": measure.environment(work / "home"), "rclip": peer.env, "floor": {}}
+    runs: dict[str, list[measure.Run]] = {name: [] for name in commands}
+    for round_ in range(times + 1):
+        for name, command in commands.items():
+            done = measure.run(command, cwd=folder, env=env[name])
+            if round_:  # the first brings files into the page cache and builds the index
+                runs[name].append(done)
+    ours, theirs, floor = (measure.median(runs[name]) for name in commands)
+    _check(ours.output, theirs.output)
+    return _row(f"{count:,}", ours, theirs, floor)
 
 
 def _row(photos: str, ours: measure.Run, theirs: measure.Run, floor: measure.Run) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """rclip, the peer that clipsight is measured against: installed apart, given the same weights and vectors.
 
-    python -m benchmarks.peers VENV        # only install it
+    python -m benchmarks.peers VENV MODEL DATA        # only install it and give it MODEL's weights
 
 rclip (https://github.com/yurijmikhalevich/rclip) keeps its model and its database in $RCLIP_DATADIR:
 
@@ -16,7 +16,6 @@ only indexes, so `index_command` calls the function that its command line calls 
 import argparse
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -105,11 +104,6 @@ def _write_model(model: Path, data: Path) -> None:
         if tower == "textual":
             image_or_text.type.tensor_type.elem_type = onnx.TensorProto.INT64
         onnx.save(loaded, data / _MODEL / f"{tower}.onnx")
-
-
-def remove(data: Path) -> None:
-    """Delete rclip's data folder."""
-    shutil.rmtree(data, ignore_errors=True)
 
 
 if __name__ == "__main__":

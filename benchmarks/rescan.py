@@ -63,10 +63,10 @@ def main() -> None:
         "floor": ([sys.executable, "-c", _FLOOR, folder], {}),
     }
     runs: dict[str, list[measure.Run]] = {name: [] for name in tasks}
-    for time in range(arguments.times + 1):
+    for round_ in range(arguments.times + 1):
         for name, (command, env) in tasks.items():
             done = measure.run(command, cwd=folder, env=env)
-            if time:  # the first round brings files into the page cache
+            if round_:  # the first brings files into the page cache
                 runs[name].append(done)
     of = {name: measure.median(some) for name, some in runs.items()}
     if f"{len(paths):,} unchanged" not in of["clipsight index"].output:

@@ -118,7 +118,6 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
         ImageTower(),
         TextTower(TextShape(vocabulary=50, positions=16, layers=1)),
         torch.eye(1000, 384),
-        32,
         16,
         0.1,
     )

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from clipsight.errors import LibraryError
 from clipsight.store import catalog as catalog_module
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Counts, Description, FileStat, Known, Model, Root, State
@@ -61,8 +63,8 @@ class Row:
     hash: bytes | None
     description: Description
     state: State
-    vectors: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    """By model: the vector's id and its bytes."""
+    vectors: dict[int, bytes] = field(default_factory=dict)
+    """By model's id."""
 
 
 folders = st.sampled_from(FOLDERS)
@@ -106,7 +108,9 @@ class CatalogMachine(RuleBasedStateMachine):
         self.failures: dict[tuple[bytes, bytes], tuple[int, int, str]] = {}
         self.roots: dict[bytes, Root] = {}
         self.queue: list[FileStat] = []
-        self.last_photo_id = self.last_vector_id = 0
+        self.last_photo_id = 0
+        self.seen: dict[int, tuple[int, int, bytes]] = {}
+        """Every vector id that ever was: photo, model and bytes."""
         self.catalog.clear_queue()
 
     def teardown(self) -> None:
@@ -131,9 +135,10 @@ class CatalogMachine(RuleBasedStateMachine):
         old.file, old.hash, old.description, old.state = file, hash_, description, state
         return old
 
-    def add_vector(self, row: Row, model_id: int, data: bytes) -> None:
-        self.last_vector_id += 1
-        row.vectors[model_id] = (self.last_vector_id, data)
+    def vector_ids(self, model: Model) -> dict[int, int]:
+        """The vectors' ids by photo id, as the table has them."""
+        rows = self.catalog._db.rows("SELECT photo_id, id FROM vectors WHERE model_id = ?", (model.id,))
+        return dict(rows)
 
     # -- what is done to both ---------------------------------------------------------------
 
@@ -147,16 +152,15 @@ class CatalogMachine(RuleBasedStateMachine):
         with self.catalog.transaction():
             photo_id = self.catalog.put_photo(file, hash_, Description())
             self.catalog.put_vector(photo_id, self.models[which], vector)
-        self.add_vector(
-            self.put(file, hash_, Description(), State.PRESENT), self.models[which].id, vector.tobytes()
-        )
+        row = self.put(file, hash_, Description(), State.PRESENT)
+        row.vectors[self.models[which].id] = vector.tobytes()
 
     @precondition(lambda self: self.photos)
     @rule(index=indexes, vector=vectors, which=st.integers(0, 1))
     def put_vector(self, index: int, vector: np.ndarray, which: int) -> None:
         row = self.row(index)
         self.catalog.put_vector(row.id, self.models[which], vector)
-        self.add_vector(row, self.models[which].id, vector.tobytes())
+        row.vectors[self.models[which].id] = vector.tobytes()
 
     @rule(file=files, state=states, vector=vectors, which=st.integers(0, 1))
     def add_imported(self, file: FileStat, state: State, vector: np.ndarray, which: int) -> None:
@@ -166,7 +170,7 @@ class CatalogMachine(RuleBasedStateMachine):
         assert added == (old is None or model.id not in old.vectors)
         if added:
             row = old or self.put(file, None, Description(), state)
-            self.add_vector(row, model.id, vector.tobytes())
+            row.vectors[model.id] = vector.tobytes()
 
     @precondition(lambda self: self.photos)
     @rule(index=indexes, file=files)
@@ -176,9 +180,7 @@ class CatalogMachine(RuleBasedStateMachine):
             return
         self.catalog.copy_photo(source.id, file, source.hash)
         copy = self.put(file, source.hash, source.description, State.PRESENT)
-        for model_id, (_, data) in sorted(source.vectors.items(), key=lambda item: item[1]):
-            if copy is not source and model_id not in copy.vectors:
-                self.add_vector(copy, model_id, data)
+        copy.vectors = {**source.vectors, **copy.vectors}
 
     @precondition(lambda self: self.photos)
     @rule(index=indexes, file=files)
@@ -316,9 +318,8 @@ class CatalogMachine(RuleBasedStateMachine):
             assert ids is None
         else:
             assert ids is not None and ids.dtype == np.int64
-            assert ids.tolist() == sorted(
-                row.vectors[model.id][0] for row in inside if model.id in row.vectors
-            )
+            id_of = self.vector_ids(model)
+            assert ids.tolist() == sorted(id_of[row.id] for row in inside if model.id in row.vectors)
 
     @rule(hash_=hashes, which=st.integers(0, 1))
     def compare_content(self, hash_: bytes, which: int) -> None:
@@ -334,7 +335,10 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), count=st.integers(1, 30))
     def compare_vectors(self, which: int, count: int) -> None:
         model = self.models[which]
-        kept = sorted(row.vectors[model.id] for row in self.photos.values() if model.id in row.vectors)
+        id_of = self.vector_ids(model)
+        kept = sorted(
+            (id_of[row.id], row.vectors[model.id]) for row in self.photos.values() if model.id in row.vectors
+        )
         read = [
             (int(id_), vector.tobytes())
             for ids, chunk in self.catalog.vectors_after(0, model)
@@ -352,35 +356,38 @@ class CatalogMachine(RuleBasedStateMachine):
     @invariant()
     def same_photos(self) -> None:
         for model in self.models:
-            expected = sorted(
-                (
-                    row.vectors[model.id][0],
-                    row.id,
-                    os.path.join(*key),
-                    row.file.size,
-                    row.state,
-                    row.description,
-                )
+            shown = {
+                row.id: (os.path.join(*key), row.file.size, row.state, row.description, row.vectors[model.id])
                 for key, row in self.photos.items()
                 if model.id in row.vectors and row.state is not State.MISSING
-            )
+            }
             hits = list(self.catalog.each_hit(model))
-            assert [
-                (hit.vector_id, hit.photo_id, hit.path, hit.size, hit.state, hit.description) for hit in hits
-            ] == expected
-            data = {row.vectors[model.id] for row in self.photos.values() if model.id in row.vectors}
-            assert {(hit.vector_id, hit.vector.tobytes()) for hit in hits} <= data
+            ids = [hit.vector_id for hit in hits]
+            assert ids == sorted(set(ids)) and len(hits) == len(shown)
+            assert shown == {
+                hit.photo_id: (hit.path, hit.size, hit.state, hit.description, hit.vector.tobytes())
+                for hit in hits
+            }
+            assert {hit.vector_id: hit for hit in self.catalog.hits(ids)}.keys() == set(ids)
             lacking = [
                 row
                 for row in self.photos.values()
                 if row.state is not State.MISSING and model.id not in row.vectors
             ]
             assert self.catalog.lacking_vectors(model) == len(lacking)
-        assert self.catalog.last_vector_id() == self.last_vector_id  # no id is used again
         assert self.catalog.counts() == count(list(self.photos.values()))
-        assert {row.id: self.catalog.photo_id_at(os.path.join(*key)) for key, row in self.photos.items()} == {
-            row.id: row.id for row in self.photos.values()
-        }
+        ids_at = {row.id: self.catalog.photo_id_at(os.path.join(*key)) for key, row in self.photos.items()}
+        assert all(asked == found for asked, found in ids_at.items())
+
+    @invariant()
+    def an_id_never_comes_to_mean_another_vector(self) -> None:
+        rows = self.catalog._db.rows("SELECT id, photo_id, model_id, vector FROM vectors")
+        assert len(rows) == sum(len(row.vectors) for row in self.photos.values())
+        last = max(self.seen, default=0)
+        for id_, *content in rows:
+            assert id_ > last or id_ in self.seen
+            assert self.seen.setdefault(id_, tuple(content)) == tuple(content)
+        assert self.catalog.last_vector_id() >= max(self.seen, default=0)
 
     @invariant()
     def same_failures_and_roots(self) -> None:
@@ -395,7 +402,7 @@ def count(rows: list[Row]) -> Counts:
 
 
 CatalogMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestCatalog = CatalogMachine.TestCase
 
@@ -473,7 +480,13 @@ def test_models_are_known_by_fingerprint(catalog: Catalog) -> None:
     assert catalog.add_model("a" * 64, "renamed", "elsewhere", 4) == Model(
         first.id, "a" * 64, "renamed", "elsewhere", 4
     )
-    assert catalog.add_model("b" * 64, "one", "source", 4).id != first.id
+    second = catalog.add_model("b" * 64, "one", "source", 4)
+    assert second.id != first.id
+    catalog.set_current_model(first)
+    assert catalog.add_model("c" * 64, "three", "source", 4).id != second.id  # which may still be in use
+    (photo_id,) = add_photos(catalog, first, unit_vectors(1, DIM), [b"/p/1"])
+    with pytest.raises(LibraryError):
+        catalog.put_vector(photo_id, second, unit_vectors(1, DIM)[0])
 
 
 def test_ids_of_the_dead_are_never_used_again(tmp_path: Path) -> None:
@@ -526,7 +539,7 @@ def test_a_sample_is_spread_evenly_over_the_ids(catalog: Catalog, count: int) ->
     assert sample[0] == 301 and sample == sorted(set(sample)) and len(sample) <= count
     assert all(
         later - earlier == stride or (earlier + stride <= 700 and later == 701)
-        for earlier, later in zip(sample, sample[1:], strict=False)
+        for earlier, later in pairwise(sample)
     )
     assert sample[-1] + stride > 1000
 

@@ -1,0 +1,1 @@
+"""Runs that produced what ships with clipsight, with their figures."""

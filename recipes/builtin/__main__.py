@@ -1,0 +1,117 @@
+"""Make the builtin model: `python -m recipes.builtin --data ../shared/data [--out FOLDER] [--work FOLDER]`.
+
+Stages: frozen features of each view, training with a checkpoint an epoch, calibration, export, figures.
+What a stage has finished is kept under --work, so the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from .data import SEED, Photo, class_names, load_photos, load_sentences
+from .errors import RecipeError
+from .evaluate import figures, fit_scale, open_bench
+from .export import write_folder
+from .features import VIEWS, Runner, cached_view, frozen_runner
+from .model import Builtin
+from .texts import class_vectors
+from .towers import check_packages, load_image_tower, load_text_tower
+from .train import Material, Settings, Trainer
+
+OUT = Path(__file__).parents[2] / "src" / "clipsight" / "models" / "builtin"
+LICENSE = "Apache-2.0 (both towers); the training photos and captions have their own terms: see provenance"
+PROVENANCE = (
+    "EfficientNet-Lite2 and all-MiniLM-L6-v2, joined by ConSE and fine-tuned on Flickr8k, COCO and small "
+    "product, clothing, scene and ImageNet samples; recipes/builtin/README.md is the model card"
+)
+
+
+def run(data: Path, out: Path, work: Path, settings: Settings) -> None:
+    """All stages. Raises RecipeError for whatever the person can mend."""
+    check_packages()
+    photos = load_photos(data)
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    say(f"{len(photos)} photos, on {device}")
+
+    model = _train(data, photos, work, settings, device)
+    learned = model.log_scale.exp().item()
+    partial = work / "model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    _export(model, partial, learned, {})
+
+    say("calibrating the temperature on the dev split")
+    scale = fit_scale(open_bench(data, partial))
+    _export(model, partial, scale, {})
+    say("measuring on the test split")
+    measured = figures(open_bench(data, partial), "test", learned)
+    _export(model, partial, scale, {"learned_logit_scale": round(learned, 3), "test": measured})
+    print(json.dumps(measured, indent=2))
+    shutil.copytree(partial, out, dirs_exist_ok=True)
+    say(f"wrote {out}")
+
+
+def _train(data: Path, photos: list[Photo], work: Path, settings: Settings, device: torch.device) -> Builtin:
+    image, text = load_image_tower(), load_text_tower().to(device)
+    runner: list[Runner] = []
+
+    def frozen() -> Runner:
+        # Made once, and only if some view is not in the cache yet.
+        if not runner:
+            runner.append(frozen_runner(image))
+        return runner[0]
+
+    views = [cached_view(data, photos, view, work, frozen, say) for view in range(VIEWS)]
+    classes = class_vectors(text, class_names(data))
+    model = Builtin(image, text, classes, settings.hidden, settings.dropout).to(device)
+    Trainer(model, Material(photos, views, load_sentences(data)), settings, say).run(work / "training.pt")
+    return model.cpu()
+
+
+def _export(model: Builtin, folder: Path, scale: float, measured: dict[str, object]) -> None:
+    write_folder(model, folder, scale, {"license": LICENSE, "provenance": PROVENANCE, "figures": measured})
+
+
+_STARTED = time.monotonic()
+
+
+def say(line: str) -> None:
+    """One line of progress on stderr, with the seconds since the start."""
+    print(f"[{time.monotonic() - _STARTED:6.0f} s] {line}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when done; 2 with one line on stderr for an error the person can mend or an interruption."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.builtin", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--data", type=Path, required=True, help="the folder that holds captioned/, products/ ..."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help="the model folder to write (default: the shipped one)"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/builtin"), help="where finished stages are kept"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        run(options.data, options.out, options.work, Settings())
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on after the last finished stage", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

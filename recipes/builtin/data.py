@@ -1,0 +1,141 @@
+"""Where the photos and their words come from, and which of them no training step may see.
+
+Every source becomes the same thing: a `Photo` with a few captions, a split and, where it has one, a label.
+The split is a hash of the seed and the file name, so it does not depend on the order of files or on other
+sources.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import RecipeError
+from .words import class_captions, clothing_captions, product_captions, scene_captions
+
+SEED = 20240
+"""Fixes the split, the initial weights and the order of batches."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo of the training collection."""
+
+    path: str
+    """Relative to the data folder."""
+    source: str
+    """flickr, coco, products, clothing, scenes or imagenet."""
+    split: str
+    """train, dev (for choosing and calibrating) or test (looked at once, at the end)."""
+    captions: tuple[str, ...]
+    label: str
+    """What makes two photos equally right for a caption; the photo's own path where nothing does."""
+
+
+HELD_OUT = {
+    "flickr": (1000, 500),
+    "coco": (100, 40),
+    "products": (600, 200),
+    "clothing": (300, 150),
+    "scenes": (180, 90),
+    "imagenet": (0, 0),
+}
+"""How many photos of each source are kept for test and for dev."""
+
+
+def assign_splits(names: Iterable[str], source: str, seed: int = SEED) -> dict[str, str]:
+    """Map each name to its split: the first HELD_OUT names in the order of their seeded hash are held out."""
+    test, dev = HELD_OUT[source]
+    ordered = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{source}/{name}".encode()).digest())
+    return {
+        name: "test" if i < test else "dev" if i < test + dev else "train" for i, name in enumerate(ordered)
+    }
+
+
+def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = columns - set(rows[0] if rows else {})
+    if missing:
+        raise RecipeError(f"{path} has no column {', '.join(sorted(missing))}: is it the right data folder?")
+    return rows
+
+
+def _captioned(data: Path) -> list[Photo]:
+    captions: dict[str, list[str]] = defaultdict(list)
+    for row in _rows(data / "captioned" / "captions.csv", {"filepath", "caption"}):
+        captions[row["filepath"]].append(row["caption"].strip())
+    photos = []
+    for source in ("flickr", "coco"):
+        names = [name for name in captions if name.startswith(source)]
+        for name, split in assign_splits(names, source).items():
+            photos.append(Photo(f"captioned/{name}", source, split, tuple(captions[name]), name))
+    return photos
+
+
+def _products(data: Path) -> list[Photo]:
+    rows = _rows(data / "products" / "products.csv", {"filepath", "name", "gender", "article_type", "colour"})
+    splits = assign_splits((row["filepath"] for row in rows), "products")
+    return [
+        Photo(
+            f"products/{row['filepath']}",
+            "products",
+            splits[row["filepath"]],
+            product_captions(row),
+            f"{row['colour']} {row['article_type']}".lower(),
+        )
+        for row in rows
+    ]
+
+
+def _folders(data: Path, source: str) -> list[Photo]:
+    """`clothing` and `scenes`: one folder a class."""
+    files = sorted((data / source).glob("*/*.jpg"))
+    names = {f"{file.parent.name}/{file.name}": file.parent.name for file in files}
+    splits = assign_splits(names, source)
+    compose = clothing_captions if source == "clothing" else scene_captions
+    return [
+        Photo(f"{source}/{name}", source, splits[name], compose(label), label)
+        for name, label in names.items()
+    ]
+
+
+def class_names(data: Path) -> tuple[str, ...]:
+    """The 1,000 ImageNet class names in the classifier's order, from the sample photos' file names."""
+    files = sorted((data / "imagenet_samples").glob("n*.jpg"))
+    if len(files) != 1000:
+        raise RecipeError(
+            f"{data / 'imagenet_samples'} holds {len(files)} photos instead of one a class (1000)"
+        )
+    return tuple(file.stem.split("_", 1)[1].replace("_", " ") for file in files)
+
+
+def _imagenet(data: Path) -> list[Photo]:
+    files = sorted((data / "imagenet_samples").glob("n*.jpg"))
+    return [
+        Photo(f"imagenet_samples/{file.name}", "imagenet", "train", class_captions(i, name), name)
+        for i, (file, name) in enumerate(zip(files, class_names(data), strict=True))
+    ]
+
+
+def load_photos(data: Path) -> list[Photo]:
+    """Every photo of the collection, in a fixed order. Raises RecipeError when a part of it is missing."""
+    if not data.is_dir():
+        raise RecipeError(f"no data folder at {data}: give the folder that holds captioned/ with --data")
+    for part in ("captioned/captions.csv", "products/products.csv", "clothing", "scenes", "imagenet_samples"):
+        if not (data / part).exists():
+            raise RecipeError(f"{data} has no {part}: give the folder that holds captioned/ with --data")
+    photos = _captioned(data) + _products(data) + _folders(data, "clothing") + _folders(data, "scenes")
+    return sorted(photos + _imagenet(data), key=lambda photo: photo.path)
+
+
+def load_sentences(data: Path) -> list[str]:
+    """COCO captions without photos, for the text tower alone."""
+    path = data / "coco_val2017_captions.txt"
+    if not path.is_file():
+        raise RecipeError(f"{data} has no {path.name}: give the folder that holds captioned/ with --data")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,7 @@
+"""The one exception that a person running the recipe is meant to see."""
+
+from __future__ import annotations
+
+
+class RecipeError(Exception):
+    """Something the person can mend: one line that says what is wrong and what to do next."""

@@ -1,0 +1,204 @@
+"""Every figure of the model card, from a model folder: `python -m recipes.builtin.evaluate --data DATA
+--model FOLDER`.
+
+It runs what ships (ONNX Runtime through clipsight's own Encoder), never the training code. `--split dev` is
+for choosing, `--split test` for the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from clipsight.errors import ClipsightError
+from clipsight.models.encoder import Encoder
+from clipsight.models.folder import ModelFolder
+
+from .data import SEED, Photo, load_photos
+from .errors import RecipeError
+from .metrics import (
+    Question,
+    Vectors,
+    accuracy,
+    calibrated_scale,
+    calibration_error,
+    principal_axes,
+    recall,
+    shorten,
+    softmax,
+)
+
+PROMPTS = {"clothing": "a photo of a {}", "scenes": "a photo of {}", "products": "a photo of {}"}
+SIZES = (64, 128, 192, 256)
+_OPTIONS = 10
+_PROBE_C = 3.0  # inverse regularisation of the probes; of 3, 10, 30 and 100 the best on dev
+
+
+class Bench:
+    """The embedded photos of one split, and the questions asked of them."""
+
+    def __init__(self, encoder: Encoder, data: Path, photos: Sequence[Photo]):
+        self.encoder, self.data, self.photos = encoder, data, photos
+        self._images: dict[str, Vectors] = {}
+
+    def of(self, source: str, split: str) -> tuple[list[Photo], Vectors]:
+        """The photos of one source and split, and their unit vectors."""
+        chosen = [photo for photo in self.photos if photo.source == source and photo.split == split]
+        missing = [photo.path for photo in chosen if photo.path not in self._images]
+        chunks = [missing[start : start + 16] for start in range(0, len(missing), 16)]
+        with ThreadPoolExecutor(self.encoder.workers) as pool:
+            for names, vectors in zip(chunks, pool.map(self._embed, chunks), strict=True):
+                self._images.update(zip(names, vectors, strict=True))
+        return chosen, np.stack([self._images[photo.path] for photo in chosen])
+
+    def _embed(self, names: Sequence[str]) -> Vectors:
+        images = []
+        for name in names:
+            with Image.open(self.data / name) as image:
+                images.append(image.convert("RGB"))
+        return self.encoder.encode_images(images)
+
+    def captions(self, source: str, split: str) -> tuple[Vectors, Vectors, list[int]]:
+        """Images, caption vectors and which image each caption belongs to."""
+        photos, images = self.of(source, split)
+        texts = self.encoder.encode_texts([caption for photo in photos for caption in photo.captions])
+        return images, texts, [i for i, photo in enumerate(photos) for _ in photo.captions]
+
+    def labels(self, source: str, split: str) -> Question:
+        """Zero-shot classification: cosines with every class's prompt, and the right class."""
+        photos, images = self.of(source, split)
+        names = sorted({photo.label for photo in self.photos if photo.source == source})
+        texts = self.encoder.encode_texts([PROMPTS[source].format(name) for name in names])
+        return images @ texts.T, [names.index(photo.label) for photo in photos]
+
+    def choices(self, source: str, split: str) -> Question:
+        """For each photo its first caption among those of nine other photos, as `classify` is used."""
+        photos, images = self.of(source, split)
+        texts = self.encoder.encode_texts([photo.captions[0] for photo in photos])
+        rng = np.random.default_rng(SEED)
+        rows = []
+        for i in range(len(photos)):
+            others = rng.choice([j for j in range(len(photos)) if j != i], _OPTIONS - 1, replace=False)
+            rows.append(images[i] @ texts[[i, *others]].T)
+        return np.stack(rows), [0] * len(rows)
+
+    def colours(self, split: str) -> Question:
+        """Products against "a photo of {colour} {article}" for the ten commonest colours of the article."""
+        with (self.data / "products" / "products.csv").open(newline="", encoding="utf-8") as file:
+            rows = {f"products/{row['filepath']}": row for row in csv.DictReader(file)}
+        common: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in rows.values():
+            common[row["article_type"]][row["colour"]] += 1
+        top = {kind: [c for c, _ in counts.most_common(_OPTIONS)] for kind, counts in common.items()}
+        texts = {
+            kind: self.encoder.encode_texts([f"a photo of {c} {kind}".lower() for c in colours])
+            for kind, colours in top.items()
+            if len(colours) == _OPTIONS
+        }
+        cosines, right = [], []
+        for photo, vector in zip(*self.of("products", split), strict=True):
+            kind, colour = rows[photo.path]["article_type"], rows[photo.path]["colour"]
+            if kind in texts and colour in top[kind]:
+                cosines.append(texts[kind] @ vector)
+                right.append(top[kind].index(colour))
+        return np.stack(cosines), right
+
+    def probes(self, split: str) -> dict[str, float]:
+        """Logistic regression on the frozen vectors of clothing: sixteen photos a class, then all of them."""
+        from sklearn.linear_model import LogisticRegression
+
+        photos, images = self.of("clothing", "train")
+        asked, unseen = self.of("clothing", split)
+        labels, right = np.array([p.label for p in photos]), [p.label for p in asked]
+        order = np.random.default_rng(SEED).permutation(len(photos))
+        few = np.concatenate([order[labels[order] == label][:16] for label in np.unique(labels)])
+        scores = {}
+        for name, chosen in (("16_shot", few), ("all", order)):
+            probe = LogisticRegression(C=_PROBE_C, max_iter=2000).fit(images[chosen], labels[chosen])
+            scores[name] = round(100 * float(probe.score(unseen, right)), 1)
+        return scores
+
+
+def calibration_questions(bench: Bench, split: str) -> list[Question]:
+    """What the temperature is fitted to and judged by: two sets of classes, and captions among captions."""
+    labelled = [bench.labels("clothing", split), bench.labels("scenes", split)]
+    return [*labelled, bench.choices("flickr", split)]
+
+
+def mean_calibration_error(questions: Sequence[Question], scale: float) -> float:
+    """Mean expected calibration error over `questions`, in per cent."""
+    errors = [calibration_error(softmax(scale * cosines), right) for cosines, right in questions]
+    return round(float(np.mean(errors)), 1)
+
+
+def figures(bench: Bench, split: str, learned_scale: float | None) -> dict[str, Any]:
+    """All quality figures of one split, in per cent; `learned_scale` is the temperature training ended at."""
+    result: dict[str, Any] = {}
+    for source in ("flickr", "coco"):
+        images, texts, owner = bench.captions(source, split)
+        result[f"{source}_{len(images)}_photos"] = recall(images, texts, owner)
+    for source in ("clothing", "scenes"):
+        result[f"{source}_zero_shot"] = accuracy(*bench.labels(source, split))
+    result["clothing_probe"] = bench.probes(split)
+    result["colour_first_of_ten"] = accuracy(*bench.colours(split))
+    questions = calibration_questions(bench, split)
+    result["calibration_error"] = mean_calibration_error(questions, bench.encoder.logit_scale)
+    if learned_scale:
+        result["calibration_error_before"] = mean_calibration_error(questions, learned_scale)
+    result["flickr_at_size"] = _sizes(bench, split)
+    return result
+
+
+def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
+    """Text-to-image recall of Flickr8k photos with vectors cut along the dev split's principal axes."""
+    dev_images, dev_texts, _ = bench.captions("flickr", "dev")
+    images, texts, owner = bench.captions("flickr", split)
+    both = np.concatenate([dev_images, dev_texts])
+    found = {}
+    for size in (size for size in SIZES if size < images.shape[1]):
+        axes = principal_axes(both, size)
+        found[str(size)] = recall(shorten(images, axes), shorten(texts, axes), owner)["text_to_image"]
+    return found
+
+
+def fit_scale(bench: Bench) -> float:
+    """The temperature for config.json: fitted on the dev split."""
+    return calibrated_scale(calibration_questions(bench, "dev"))
+
+
+def open_bench(data: Path, folder: Path, threads: int | None = None) -> Bench:
+    """A bench for the model in `folder` over the photos in `data`."""
+    return Bench(Encoder(ModelFolder.read(folder), threads=threads), data, load_photos(data))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures as JSON; 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.builtin.evaluate", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds captioned/")
+    parser.add_argument("--model", type=Path, required=True, help="a model folder")
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    options = parser.parse_args(arguments)
+    try:
+        bench = open_bench(options.data, options.model)
+        learned = bench.encoder.folder.figures.get("learned_logit_scale")
+        print(json.dumps(figures(bench, options.split, learned), indent=2))
+    except (RecipeError, ClipsightError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
