@@ -66,9 +66,7 @@ def test_scores_are_cosines_of_the_exported_vectors(library: Library, photos: Pa
     assert [match.score for match in found] == sorted(expected.values(), reverse=True)
 
 
-def test_second_index_reads_nothing(
-    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_index_reads_nothing(library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library.index(photos)
     batches = count_encoded(monkeypatch)
     (report,) = library.index(photos)
@@ -224,14 +222,16 @@ def test_names_that_are_not_utf8(library: Library, photos: Path) -> None:
     strange = os.fsdecode(os.fsencode(photos) + b"/caf\xe9 \xff.png")
     shutil.copyfile(photos / "cat.png", strange)
     library.index(photos)
-    found = [match for match in library.search("cat", top=20) if os.fsencode(match.path).endswith(b"\xff.png")]
+    matches = library.search("cat", top=20)
+    found = [match for match in matches if os.fsencode(match.path).endswith(b"\xff.png")]
     assert [os.fsdecode(os.fsencode(match.path)) for match in found] == [strange]
 
 
 def test_search_is_restricted_to_folders(library: Library, photos: Path) -> None:
     for folder in ("a", "a b", "a0", "b"):
         (photos / folder).mkdir()
-        Image.new("RGB", (40, 40), (len(folder) * 60, 20, ord(folder[-1]))).save(photos / folder / f"{folder}.png")
+        picture = Image.new("RGB", (40, 40), (len(folder) * 60, 20, ord(folder[-1])))
+        picture.save(photos / folder / f"{folder}.png")
     library.index(photos)
     assert names(library.search("x", top=50, folders=[photos / "a"])) == ["a.png"]
     both = library.search("x", top=50, folders=[photos / "a", photos / "a b"])

@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +209,7 @@ class Trainer:
         state = {
             "epoch": epoch,
             "steps": self.steps,
-            "settings": self.settings,
+            "settings": asdict(self.settings),
             "trained": self.trained,
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
@@ -221,8 +221,8 @@ class Trainer:
         """Take up a checkpoint made with the same settings; return the epoch to go on with."""
         if not checkpoint.is_file():
             return 0
-        state = torch.load(checkpoint, map_location=self.device, weights_only=False)
-        if state["settings"] != self.settings:
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        if state["settings"] != asdict(self.settings):
             self.say("the checkpoint was made with other settings: starting again")
             return 0
         with torch.no_grad():

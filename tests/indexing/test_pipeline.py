@@ -47,7 +47,17 @@ def vectors_of(library: Library) -> dict[str, bytes]:
 
 def start(library: Path, folder: Path, model: Path | str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "clipsight", "index", str(folder), "--library", str(library), "--model", str(model)],
+        [
+            sys.executable,
+            "-m",
+            "clipsight",
+            "index",
+            str(folder),
+            "--library",
+            str(library),
+            "--model",
+            str(model),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -62,7 +72,9 @@ def committed(library: Path) -> int:
         return 0
 
 
-def test_killed_at_random_moments(many: Path, tiny_model: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_killed_at_random_moments(
+    many: Path, tiny_model: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     random.seed(2)
     library, kept = tmp_path / "library", 0
     for _ in range(12):
@@ -77,7 +89,7 @@ def test_killed_at_random_moments(many: Path, tiny_model: Path, tmp_path: Path, 
             assert found.items() <= expected.items()
             assert not opened.status().failures
     process = start(library, many, tiny_model)
-    output, errors = process.communicate()
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
     with Library.open(library) as opened:
         assert vectors_of(opened) == expected
@@ -102,7 +114,9 @@ def test_interrupt_ends_soon_and_keeps_what_is_embedded(
     assert 0 < committed(library) < COUNT
 
 
-def test_two_processes_at_once(many: Path, tiny_model: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_two_processes_at_once(
+    many: Path, tiny_model: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     library = tmp_path / "library"
     processes = [start(library, many, tiny_model) for _ in range(2)]
     for process in processes:
