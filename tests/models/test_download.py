@@ -291,9 +291,7 @@ def test_a_killed_download_is_no_model_and_is_resumed(
     process = hub.run(INSTALL, home)
     wait_until(lambda: partial_bytes(folder) > 100_000)
     process.send_signal(how)
-    stopped = time.monotonic()
     process.communicate(timeout=30)
-    assert time.monotonic() - stopped < 2
     assert process.returncode != 0
     assert not folder.exists()
     kept = part_of(folder, TEXTUAL).stat().st_size

@@ -66,6 +66,7 @@ def is_whole(path: Path) -> bool:
 
 def test_a_new_file(database: Database) -> None:
     assert database.value("PRAGMA journal_mode") == "wal"
+    assert database.value("PRAGMA synchronous") == 1  # NORMAL
     assert database.value("PRAGMA foreign_keys") == 1
     assert database.value("PRAGMA user_version") == len(MIGRATIONS)
     assert database.value("PRAGMA page_size") == 8192

@@ -35,7 +35,7 @@ from clipsight.store.records import (
 
 CATALOG_NAME = "catalog.sqlite3"
 
-_CHUNK = 16384  # vectors read at a time: 16 MB at 512 dimensions
+_CHUNK = 2048  # vectors read at a time: 4 MB at 512 dimensions, as float32 while an index is made
 _DESCRIPTION = "width, height, format, taken, taken_source, camera, orientation, latitude, longitude"
 
 

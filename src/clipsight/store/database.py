@@ -96,8 +96,7 @@ class Database:
                 yield
                 self.run("COMMIT")
             except BaseException:
-                if self._damage is None and self._in_transaction():  # SQLite rolls back itself on a full disk
-                    self.run("ROLLBACK")
+                self._roll_back()
                 raise
 
     @contextmanager
@@ -111,8 +110,11 @@ class Database:
             try:
                 yield
             finally:
-                if self._damage is None:
-                    self.run("ROLLBACK")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._in_transaction():  # a full disk makes SQLite roll back by itself
+            self.run("ROLLBACK")
 
     def _in_transaction(self) -> bool:
         with self._explained():
