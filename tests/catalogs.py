@@ -46,7 +46,7 @@ def add_photos(catalog: Catalog, model: Model, vectors: Vectors, paths: Sequence
 
 
 def start_python(script: str, *arguments: object) -> "subprocess.Popen[str]":
-    """Another process that runs `script` with clipsight on its path."""
+    """Another process that runs `script` with clipsight on its path; it may wait for a line of input."""
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(SRC)},
@@ -58,7 +58,11 @@ def start_python(script: str, *arguments: object) -> "subprocess.Popen[str]":
 
 
 def finish(processes: "Sequence[subprocess.Popen[str]]") -> list[str]:
-    """What the processes print; fails with the error output of the first that failed."""
+    """What the processes print, set off at once; fails with the error output of the first that failed."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
     outputs = [process.communicate() for process in processes]
     for process, (_, errors) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, errors

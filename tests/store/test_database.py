@@ -191,7 +191,8 @@ import sys
 from pathlib import Path
 from clipsight.store.database import Database
 
-sys.stdin.read(1)
+print("ready", flush=True)
+sys.stdin.readline()
 database = Database(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     with database.transaction():
@@ -203,11 +204,40 @@ for number in range(int(sys.argv[3])):
 
 
 def test_processes_create_and_write_at_once(path: Path) -> None:
-    finish([start_python(WRITE, path, name, 60) for name in "abcd"])
+    processes = [start_python(WRITE, path, name, 60) for name in "abcd"]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    finish(processes)
     database = Database(path)
     assert len(keys(database)) == 4 * 60 * 3
     database.close()
     assert is_whole(path)
+
+
+CREATE = """
+import sys
+from pathlib import Path
+from clipsight.store.database import Database
+
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(60):
+    database = Database(Path(sys.argv[1]) / str(number) / "catalog.sqlite3")
+    database.run("INSERT INTO meta VALUES (?, '')", (sys.argv[2],))
+    database.close()
+"""
+
+
+def test_processes_create_many_files_at_once(tmp_path: Path) -> None:
+    """Two that switch to WAL mode in the same instant used to be told that the file is locked."""
+    processes = [start_python(CREATE, tmp_path, name) for name in "abcdef"]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    finish(processes)
+    for number in range(60):
+        database = Database(tmp_path / str(number) / "catalog.sqlite3")
+        assert keys(database) == list("abcdef")
+        database.close()
 
 
 def test_killed_at_random_moments(path: Path) -> None:
@@ -215,6 +245,7 @@ def test_killed_at_random_moments(path: Path) -> None:
     for run in range(20):
         process = start_python(WRITE, path, run, 10**6)
         assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         process.stdin.write("\n")
         process.stdin.flush()
         if run % 4:  # else it is killed while it starts or creates the file

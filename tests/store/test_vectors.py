@@ -327,7 +327,7 @@ from clipsight.store.vectors import VectorIndex
 catalog = Catalog(Path(sys.argv[1]))
 model = catalog.current_model()
 print("ready", flush=True)
-sys.stdin.read(1)
+sys.stdin.readline()
 index = VectorIndex(Path(sys.argv[1]) / "vectors", catalog, model)
 query = next(catalog.each_hit(model)).vector.astype(np.float32)
 print([each.hit.path for each in rank(catalog, index, query, 10)])
