@@ -7,6 +7,7 @@ import errno
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -48,7 +49,7 @@ class Database:
             self._identity = _identity(path)
             self._version()  # refuses a newer file before anything is changed
             self._connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # of a new file only
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._enter_wal_mode()
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA cache_size = -32768")
@@ -129,7 +130,7 @@ class Database:
                 raise self._explain(error) from error
 
     def _explain(self, error: sqlite3.Error | OSError) -> LibraryError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # SQLite's code without its extended part
+        code = _code(error)
         nonsense = "Could not decode" in str(error)  # a damaged row that SQLite itself does not notice
         if (code in _DAMAGED or nonsense) and self._damage is None:
             self._damage = self._set_aside(error)
@@ -178,6 +179,18 @@ class Database:
             "it, or run the command again to index anew"
         )
 
+    def _enter_wal_mode(self) -> None:
+        """Where several processes create the file at once, SQLite says "locked" here and does not wait."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if _code(error) not in _LOCKED or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
+
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
             return
@@ -196,6 +209,11 @@ class Database:
                 f"{len(MIGRATIONS)}): upgrade clipsight, or use another --library"
             )
         return version
+
+
+def _code(error: Exception) -> int:
+    """SQLite's result code without its extended part; 0 for other errors."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

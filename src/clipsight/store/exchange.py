@@ -22,7 +22,7 @@ from clipsight.errors import LibraryError
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, State
 
-_ROWS = 8192
+_ROWS = 2048
 
 _ROUNDING = 5e-4
 """A unit vector rounded to float16 is off unit length by less; to scale it again would change its bits."""
