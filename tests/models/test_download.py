@@ -283,7 +283,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL])
 def test_a_killed_download_is_no_model_and_is_resumed(
     hub: HubServer, home: Path, folder: Path, how: signal.Signals
 ) -> None:

@@ -26,9 +26,9 @@ _INTERPOLATIONS = ("bicubic", "bilinear", "random")
 _RESIZE_MODES = ("shortest", "squash", "longest")
 _MODES = ("RGB",)
 
-# Beyond this length of the resized photo, in crops, only what the crop shows is resized: a strip of
+# Beyond this length of the resized photo, in pixels, only what the crop shows is resized: a strip of
 # 1 x 100,000 pixels would otherwise take gigabytes. Below it the whole photo is, exact to the last bit.
-_LONGEST_WHOLE_RESIZE = 16
+_LONGEST_WHOLE_RESIZE = 16_384
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _cover(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
         ratio = min(image.height / height, image.width / width)
         new_width, new_height = round(image.width / ratio), round(image.height / ratio)
     left, top = (new_width - width) // 2, (new_height - height) // 2
-    if max(new_width, new_height) > _LONGEST_WHOLE_RESIZE * max(config.size):
+    if max(new_width, new_height) > _LONGEST_WHOLE_RESIZE:
         return _pixels(_centre_of_strip(image, max(new_width, new_height), max(left, top), config))
     resized = _pixels(_resize(image, (new_height, new_width), config))
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
