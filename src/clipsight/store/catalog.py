@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.store.database import Database
+from clipsight.store.intervals import Interval, gaps, intervals_of, merged, under
 from clipsight.store.records import (
     MISSING_DAYS,
     Counts,
@@ -136,7 +137,7 @@ class Catalog:
 
     def folders_under(self, root: bytes) -> list[bytes]:
         """`root` and the folders below it that hold photos or failures, in order."""
-        where, arguments = _under(root)
+        where, arguments = under(root)
         rows = self._db.rows(
             f"SELECT DISTINCT folder FROM photos WHERE {where} "
             f"UNION SELECT DISTINCT folder FROM failures WHERE {where} ORDER BY 1",
@@ -149,7 +150,7 @@ class Catalog:
         roots = [root.path.rstrip(b"/") for root in self.roots()]
         if any(folder == root or folder.startswith(root + b"/") for root in roots):
             return True
-        where, arguments = _under(folder)
+        where, arguments = under(folder)
         return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
 
     def find_content(self, content_hash: bytes, model: Model) -> tuple[int, bytes] | None:
@@ -292,7 +293,7 @@ class Catalog:
 
     def mark_under(self, folder: bytes, state: State) -> int:
         """Set the state of the photos in and below `folder` that are not missing; how many changed."""
-        where, arguments = _under(folder)
+        where, arguments = under(folder)
         since = None if state is State.PRESENT else _now()
         cursor = self._db.run(
             f"UPDATE photos SET state = ?, state_since = ? WHERE {where} AND state NOT IN (?, ?)",
@@ -332,8 +333,8 @@ class Catalog:
 
     def forget(self, folder: bytes) -> int:
         """Drop everything known of `folder` and below it; how many photos that were."""
-        where, arguments = _under(folder)
-        roots, _ = _under(folder, "path")
+        where, arguments = under(folder)
+        roots, _ = under(folder, "path")
         with self.transaction():
             photos = self._db.run(f"DELETE FROM photos WHERE {where}", arguments).rowcount
             self._db.run(f"DELETE FROM failures WHERE {where}", arguments)
@@ -414,19 +415,19 @@ class Catalog:
         return np.frombuffer(blob, dtype="<f2").reshape(len(rows), model.dim)
 
     def vector_ids_under(self, folders: Sequence[bytes], model: Model) -> Ids | None:
-        """Ids (int64[n], ascending) of the vectors of photos in `folders`; None where that is all photos."""
-        if not self._any_outside(folders):
+        """Ids, int64[n], that the vectors of photos in `folders` have and no others of `model`.
+
+        None where that is all photos. Ids that no vector has may be among them: where most photos
+        are in `folders`, it is all ids but those of the few that are not.
+        """
+        inside = merged([interval for folder in folders for interval in intervals_of(folder)])
+        outside = gaps(inside)
+        if not any(self._any_between(*gap) for gap in outside):
             return None
-        found = []
-        for folder in folders:
-            where, arguments = _under(folder, "p.folder")
-            rows = self._db.rows(
-                "SELECT v.id FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
-                f"WHERE {where}",
-                (model.id, *arguments),
-            )
-            found.append(np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows)))
-        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+        total = self._db.value("SELECT count(*) FROM photos")
+        if 2 * sum(self._count_between(*interval) for interval in inside) <= total:
+            return self._ids_between(inside, model)
+        return np.delete(np.arange(self.last_vector_id() + 1), self._ids_between(outside, model))
 
     def photo_id_at(self, path: bytes) -> int | None:
         """The id of the photo at this absolute path, if the library has it."""
@@ -438,7 +439,7 @@ class Catalog:
 
     def counts(self, folder: bytes | None = None) -> Counts:
         """How many photos there are by state, in all or in and below `folder`."""
-        where, arguments = ("1", []) if folder is None else _under(folder)
+        where, arguments = ("1", []) if folder is None else under(folder)
         with self.snapshot():
             photos = self._db.value(f"SELECT count(*) FROM photos WHERE {where}", arguments)
             away = dict(
@@ -480,20 +481,25 @@ class Catalog:
 
     # -- internals ------------------------------------------------------------------
 
-    def _any_outside(self, folders: Sequence[bytes]) -> bool:
-        """Whether any photo lies outside all `folders`: a few probes of the path index, not a scan."""
-        inside = sorted(interval for folder in folders for interval in _intervals(folder))
-        low = b""
-        for start, end in inside:
-            if start > low and self._any_between(low, start):
-                return True
-            low = max(low, end)
-        return self._any_between(low, None)
+    def _any_between(self, low: bytes, high: bytes) -> bool:
+        sql = "SELECT EXISTS (SELECT 1 FROM photos WHERE folder >= ? AND folder < ?)"
+        return bool(self._db.value(sql, (low, high)))
 
-    def _any_between(self, low: bytes, high: bytes | None) -> bool:
-        bound, arguments = ("", [low]) if high is None else ("AND folder < ?", [low, high])
-        sql = f"SELECT EXISTS (SELECT 1 FROM photos WHERE folder >= ? {bound})"
-        return bool(self._db.value(sql, arguments))
+    def _count_between(self, low: bytes, high: bytes) -> int:
+        sql = "SELECT count(*) FROM photos WHERE folder >= ? AND folder < ?"
+        return int(self._db.value(sql, (low, high)))
+
+    def _ids_between(self, intervals: Iterable[Interval], model: Model) -> Ids:
+        """Ids of the vectors of photos whose folders lie in these intervals."""
+        found = [np.empty(0, dtype=np.int64)]
+        for low, high in intervals:
+            rows = self._db.rows(
+                "SELECT v.id FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
+                "WHERE p.folder >= ? AND p.folder < ?",
+                (model.id, low, high),
+            )
+            found.append(np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows)))
+        return np.concatenate(found)
 
     def _description(self, photo_id: int) -> Description:
         row = self._db.row(f"SELECT {_DESCRIPTION} FROM photos WHERE id = ?", (photo_id,))
@@ -511,20 +517,6 @@ class Catalog:
         made = self._setting("uuid")  # another process's, if it was first
         assert made is not None
         return made
-
-
-def _intervals(folder: bytes) -> list[tuple[bytes, bytes]]:
-    """Half-open ranges of folder names that are `folder` or below it, in bytes order."""
-    base = folder.rstrip(b"/")
-    below = (base + b"/", base + b"0")  # "0" follows "/"
-    return [below] if not base else [(base, base + b"\0"), below]
-
-
-def _under(folder: bytes, column: str = "folder") -> tuple[str, list[bytes]]:
-    """SQL condition, with arguments, for `column` to be `folder` or a folder below it."""
-    intervals = _intervals(folder)
-    condition = " OR ".join(f"({column} >= ? AND {column} < ?)" for _ in intervals)
-    return f"({condition})", [bound for interval in intervals for bound in interval]
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:
