@@ -18,13 +18,14 @@ import torch
 
 from .data import SEED, Photo, class_names, load_photos, load_sentences
 from .errors import RecipeError
-from .evaluate import figures, fit_scale, open_bench
+from .evaluate import axes_of, figures, fit_scale, open_bench, text_to_image
 from .export import write_folder
-from .features import VIEWS, Runner, cached_view, frozen_runner
-from .model import Builtin
+from .features import Runner, cached_view, frozen_runner
+from .model import SHIPPED_WIDTH, WIDTH, Builtin
 from .texts import class_vectors
 from .towers import check_packages, load_image_tower, load_text_tower
 from .train import Material, Settings, Trainer
+from .words import class_captions
 
 OUT = Path(__file__).parents[2] / "src" / "clipsight" / "models" / "builtin"
 LICENSE = "Apache-2.0 (both towers); the training photos and captions have their own terms: see provenance"
@@ -48,12 +49,18 @@ def run(data: Path, out: Path, work: Path, settings: Settings) -> None:
     partial = work / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     _export(model, partial, learned, {})
+    say("choosing the vectors' axes on the dev split, and measuring without them on the test split")
+    full = open_bench(data, partial)
+    whole = text_to_image(full, "test")
+    model.shorten(torch.from_numpy(axes_of(full, SHIPPED_WIDTH)))
+    _export(model, partial, learned, {})
 
     say("calibrating the temperature on the dev split")
     scale = fit_scale(open_bench(data, partial))
     _export(model, partial, scale, {})
     say("measuring on the test split")
     measured = figures(open_bench(data, partial), "test", learned)
+    measured["flickr_at_size"][str(WIDTH)] = whole
     _export(model, partial, scale, {"learned_logit_scale": round(learned, 3), "test": measured})
     print(json.dumps(measured, indent=2))
     shutil.copytree(partial, out, dirs_exist_ok=True)
@@ -70,10 +77,13 @@ def _train(data: Path, photos: list[Photo], work: Path, settings: Settings, devi
             runner.append(frozen_runner(image))
         return runner[0]
 
-    views = [cached_view(data, photos, view, work, frozen, say) for view in range(VIEWS)]
-    classes = class_vectors(text, class_names(data))
+    views = [cached_view(data, photos, view, work, frozen, say) for view in range(settings.views)]
+    names = class_names(data)
+    captions = [class_captions(i, name) for i, name in enumerate(names)]
+    classes = class_vectors(text, names)
     model = Builtin(image, text, classes, settings.hidden, settings.dropout).to(device)
-    Trainer(model, Material(photos, views, load_sentences(data)), settings, say).run(work / "training.pt")
+    material = Material(photos, views, load_sentences(data), captions)
+    Trainer(model, material, settings, say).run(work / "training.pt")
     return model.cpu()
 
 

@@ -24,7 +24,7 @@ from clipsight.errors import ClipsightError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
-from .data import SEED, Photo, load_photos
+from .data import SEED, Photo, load_photos, load_sentences
 from .errors import RecipeError
 from .metrics import (
     Question,
@@ -40,6 +40,7 @@ from .metrics import (
 
 PROMPTS = {"clothing": "a photo of a {}", "scenes": "a photo of {}", "products": "a photo of {}"}
 SIZES = (64, 128, 192, 256)
+_SENTENCES = 2000
 _OPTIONS = 10
 _PROBE_C = 3.0  # inverse regularisation of the probes; of 3, 10, 30 and 100 the best on dev
 
@@ -159,14 +160,25 @@ def figures(bench: Bench, split: str, learned_scale: float | None) -> dict[str, 
     return result
 
 
+def text_to_image(bench: Bench, split: str) -> list[float]:
+    """Text-to-image recall of Flickr8k photos at 1, 5 and 10, in per cent."""
+    return recall(*bench.captions("flickr", split))["text_to_image"]
+
+
+def axes_of(bench: Bench, size: int) -> Vectors:
+    """The `size` principal axes of the dev split and of sentences of all kinds, float32[size,width]."""
+    images, texts, _ = bench.captions("flickr", "dev")
+    sentences = bench.encoder.encode_texts(load_sentences(bench.data)[:_SENTENCES])
+    others = [bench.of(source, "dev")[1] for source in ("coco", *PROMPTS)]
+    return principal_axes(np.concatenate([images, texts, sentences, *others]), size)
+
+
 def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
     """Text-to-image recall of Flickr8k photos with vectors cut along the dev split's principal axes."""
-    dev_images, dev_texts, _ = bench.captions("flickr", "dev")
     images, texts, owner = bench.captions("flickr", split)
-    both = np.concatenate([dev_images, dev_texts])
-    found = {}
+    found = {str(images.shape[1]): recall(images, texts, owner)["text_to_image"]}
     for size in (size for size in SIZES if size < images.shape[1]):
-        axes = principal_axes(both, size)
+        axes = axes_of(bench, size)
         found[str(size)] = recall(shorten(images, axes), shorten(texts, axes), owner)["text_to_image"]
     return found
 

@@ -26,9 +26,6 @@ from .export import frozen_graph
 from .model import FEATURES, TAPS, TRAINED_FROM
 from .towers import IMAGE_SIZE, ImageTower
 
-VIEWS = 2
-"""The plain view and an augmented one; each more costs a pass over all training photos."""
-
 MAPS = (208, 9, 9)
 _BATCH = 8
 _KEEP_COLOUR = ("products", "clothing")

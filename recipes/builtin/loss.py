@@ -26,6 +26,19 @@ def forgetting_loss(logits: Tensor, before: Tensor) -> Tensor:
     return F.kl_div(logits.log_softmax(1), before, reduction="batchmean")
 
 
+def naming_loss(cosines: Tensor, scale: Tensor, before: Tensor) -> Tensor:
+    """How far photos' likeness to class names is from the published classifier's probabilities.
+
+    `cosines` and `before` are float[batch,names], the probabilities of some of the classes. It is
+    distillation (Hinton et al. 2015) from a classifier into a space of words; a photo counts by the
+    probability that its class is among these at all.
+    """
+    covered = before.sum(1, keepdim=True)
+    wanted = before / covered.clamp(min=1e-6)
+    rows = F.kl_div((scale * cosines).log_softmax(1), wanted, reduction="none").sum(1, keepdim=True)
+    return (covered * rows).mean()
+
+
 def anchor_loss(texts: Tensor, before: Tensor) -> Tensor:
     """Mean of 1 - cosine between words now and words as the published text tower put them."""
     return 1 - (texts * F.normalize(before, dim=1)).sum(1).mean()

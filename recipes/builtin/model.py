@@ -24,7 +24,11 @@ TRAINED_FROM = 19
 
 TAP_WIDTH = 48 + 88 + 120 + 208 + 352
 WIDTH = 384
-"""Numbers in an embedding: the text tower's own width, so that both heads can start as the identity."""
+"""Numbers in an embedding in training: the text tower's own width, so that both heads can start as the
+identity."""
+
+SHIPPED_WIDTH = 256
+"""Numbers in an embedding that ships, after `Builtin.shorten`; the model card says what each size costs."""
 
 FROZEN_WIDTH = 48 + 88 + 120
 FEATURES = TAP_WIDTH + 1280
@@ -92,6 +96,16 @@ class Builtin(nn.Module):
         """ConSE: pooled last maps float[batch,1280] -> unit float[batch,WIDTH]."""
         share = F.relu(self.image.classifier(last).softmax(-1) - FLOOR)
         return F.normalize(share @ self.classes, dim=-1)
+
+    @torch.no_grad()
+    def shorten(self, axes: Tensor) -> None:
+        """Project the vectors of both sides on `axes`, float[count,WIDTH]: the heads end in linear maps."""
+        head, words = self.image_head, self.text_head
+        for layer in (head.linear, head.down, head.mixture, words.linear, words.down):
+            layer.weight = nn.Parameter(axes @ layer.weight)
+            layer.out_features = len(axes)
+            if layer.bias is not None:
+                layer.bias = nn.Parameter(axes @ layer.bias)
 
     def pool_maps(self, maps: Tensor, frozen: Tensor) -> Tensor:
         """Run the trained blocks: their input float[batch,208,9,9], frozen taps -> float[batch,FEATURES]."""

@@ -20,27 +20,30 @@ from torch import Tensor, nn
 
 from .data import SEED, Photo
 from .features import View
-from .loss import anchor_loss, clip_loss, forgetting_loss, same_label
+from .loss import anchor_loss, clip_loss, forgetting_loss, naming_loss, same_label
 from .metrics import recall
 from .model import FROZEN_WIDTH, TAP_WIDTH, TRAINED_FROM, Builtin
-from .texts import encode, mean_vectors, tokenise, vocabulary_words
+from .texts import Tokens, encode, mean_vectors, tokenise, vocabulary_words
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that was chosen on the dev split."""
 
+    views: int = 4
+    """The plain view of each photo and augmented ones; each more costs a pass over the training photos."""
     hidden: int = 1536
     dropout: float = 0.3
     captioned: int = 256
     """Captioned photos a step; each other source adds its share of a batch beside them."""
     head_epochs: int = 3
-    joint_epochs: int = 4
+    joint_epochs: int = 6
     head_rate: float = 1e-3
     text_rate: float = 1.5e-4
     image_rate: float = 1e-4
     forgetting: float = 1.0
     anchor: float = 0.3
+    naming: float = 0.5
     average: float = 0.98
     """Decay of the running average of the weights, which is what ships."""
 
@@ -50,6 +53,8 @@ SHARES = {"products": 0.25, "clothing": 0.1, "scenes": 0.08, "imagenet": 0.33}
 
 _COCO_REPEATS = 2
 _WORDS_A_STEP = 96
+_LIKELY_NAMES, _OTHER_NAMES = 112, 48
+"""Classes a step whose names are compared with photos: the batch's likeliest, and some at random."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Material:
     photos: Sequence[Photo]
     views: Sequence[View]
     sentences: Sequence[str]
+    class_captions: Sequence[Sequence[str]]
+    """What each of ImageNet's classes may be called."""
 
 
 class _Sampler:
@@ -98,6 +105,7 @@ class Trainer:
         self.device = model.log_scale.device
         self.labels = _label_numbers(material.photos)
         self.tokens = [tokenise(photo.captions) for photo in material.photos]
+        self.names = [tokenise(captions) for captions in material.class_captions]
         self.anchors = tokenise([*material.sentences, *vocabulary_words()])
         self.published = copy.deepcopy(model.text).requires_grad_(False).eval()
         with torch.no_grad():
@@ -176,20 +184,32 @@ class Trainer:
         model, settings = self.model, self.settings
         which = rng.integers(len(self.material.views), size=len(batch))
         pooled = self._pooled(which, batch, joint=joint)
-        extra = torch.zeros((), device=self.device)
-        if joint:
-            before = torch.stack([self.before[v][i] for v, i in zip(which, batch, strict=True)]).float()
-            logits = model.image.classifier(pooled[:, TAP_WIDTH:])
-            extra = extra + settings.forgetting * forgetting_loss(logits, before)
-        captions = [self.tokens[i][rng.integers(len(self.tokens[i]))] for i in batch]
-        anchors = [self.anchors[i] for i in rng.integers(len(self.anchors), size=_WORDS_A_STEP)]
-        texts = encode(model, captions + anchors)
-        with torch.no_grad():
-            before = mean_vectors(self.published, anchors)
-        extra = extra + settings.anchor * anchor_loss(texts[len(batch) :], before)
-        same = same_label(self.labels[torch.tensor(batch)]).to(self.device)
+        before = torch.stack([self.before[v][i] for v, i in zip(which, batch, strict=True)]).float()
+        named = self._classes_to_name(before, rng)
+        captions = [_any(self.tokens[i], rng) for i in batch]
+        names = [_any(self.names[i], rng) for i in named.tolist()]
+        anchors = [_any(self.anchors, rng) for _ in range(_WORDS_A_STEP)]
+        texts, name_texts, anchor_texts = encode(model, captions + names + anchors).split(
+            [len(captions), len(names), len(anchors)]
+        )
+        images = model.encode_pooled(pooled)
         scale = model.log_scale.exp().clamp(max=100.0)  # the paper's clamp
-        return clip_loss(model.encode_pooled(pooled), texts[: len(batch)], scale, same) + extra
+        same = same_label(self.labels[torch.tensor(batch)]).to(self.device)
+        loss = clip_loss(images, texts, scale, same)
+        loss = loss + settings.naming * naming_loss(images @ name_texts.T, scale, before[:, named])
+        with torch.no_grad():
+            published = mean_vectors(self.published, anchors)
+        loss = loss + settings.anchor * anchor_loss(anchor_texts, published)
+        if joint:
+            logits = model.image.classifier(pooled[:, TAP_WIDTH:])
+            loss = loss + settings.forgetting * forgetting_loss(logits, before)
+        return loss
+
+    def _classes_to_name(self, before: Tensor, rng: np.random.Generator) -> Tensor:
+        """Numbers of the classes likeliest in a batch and of some others, int64[classes]."""
+        order = before.sum(0).argsort(descending=True).cpu()
+        others = rng.choice(len(order) - _LIKELY_NAMES, _OTHER_NAMES, replace=False)
+        return torch.cat([order[:_LIKELY_NAMES], order[_LIKELY_NAMES + torch.from_numpy(others)]])
 
     def _pooled(self, which: np.ndarray, batch: Sequence[int], *, joint: bool) -> Tensor:
         """Pooled features of view which[k] of photo batch[k]: as cached, or through the trained blocks."""
@@ -232,6 +252,10 @@ class Trainer:
         self.steps = state["steps"]
         self.say(f"resuming after epoch {state['epoch']}")
         return int(state["epoch"])
+
+
+def _any(choices: Sequence[Tokens], rng: np.random.Generator) -> Tokens:
+    return choices[rng.integers(len(choices))]
 
 
 def _label_numbers(photos: Sequence[Photo]) -> Tensor:

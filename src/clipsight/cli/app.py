@@ -1,0 +1,78 @@
+"""The `clipsight` program: its commands in the order of `--help`, its signals and its exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from clipsight import __version__
+from clipsight.cli import collection, demo, models, search
+from clipsight.cli.options import Interrupted
+from clipsight.errors import ClipsightError
+
+app = typer.Typer(
+    name="clipsight",
+    help="Semantic photo search with CLIP: find photos by words, by a picture, or by both at once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(search.search)
+app.command()(collection.index)
+app.command()(collection.status)
+app.command()(models.models)
+app.command()(collection.forget)
+app.command("export")(collection.export)
+app.command("import")(collection.import_)
+app.command()(demo.demo)
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's error is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    code: Any = 0
+    try:
+        app(_positional_minus(sys.argv[1:]))
+    except SystemExit as request:
+        code = request.code
+    except ClipsightError as error:
+        print(f"clipsight: {error}", file=sys.stderr)
+        code = 2
+    except Interrupted:
+        code = 130
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: it would wait for threads that are in the middle of decoding a photo, of
+    # which nothing is needed any more.
+    os._exit(code or 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
+def _positional_minus(arguments: Sequence[str]) -> list[str]:
+    """Let `search "- cartoon"` through: a minus before a space is a query, not an option."""
+    return [f" {argument}" if argument.startswith("- ") else argument for argument in arguments]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"clipsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Semantic photo search with CLIP: find photos by words, by a picture, or by both at once."""

@@ -1,0 +1,32 @@
+"""`clipsight demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipsight.cli.options import ModelOption, answered_by, open_library
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the demo's own library and contact sheets.")
+    ] = Path("clipsight-demo"),
+    model: ModelOption = "builtin",
+) -> None:
+    """Search the sample photos of scikit-image and scikit-learn by words, picture, both, and minus."""
+    from clipsight.console import Format, note, print_matches
+    from clipsight.demo import run_demo
+    from clipsight.progress import index_bar
+    from clipsight.results import Matches
+
+    def show(matches: Matches) -> None:
+        print(f"\n{matches.query}", flush=True)
+        print_matches(matches, Format.TABLE)
+
+    with open_library(out / "library", model) as photos, index_bar() as bar:
+        sheets = run_demo(photos, out, show, observer=bar)
+        print()
+        note(answered_by(photos.model))
+    for sheet in sheets:
+        note(f"contact sheet: {sheet}")

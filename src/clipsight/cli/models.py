@@ -1,0 +1,20 @@
+"""`clipsight models`."""
+
+from clipsight.cli.options import JsonOption, LibraryOption, open_library
+
+
+def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List the models that are here or can be had, with size, licence and published figures."""
+    import json
+    from dataclasses import asdict
+
+    from clipsight import console
+    from clipsight.models.zoo import list_models
+
+    with open_library(library) as photos:
+        in_use = photos.status().model
+    found = list_models()
+    if as_json:
+        print(json.dumps([{**asdict(model), "in_use": model.name == in_use} for model in found], indent=2))
+    else:
+        console.print_models(found, in_use)

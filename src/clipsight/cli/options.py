@@ -1,0 +1,73 @@
+"""What several commands share: options, opening a library, indexing with a progress bar."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from clipsight.library import Library
+
+Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of photos; default: all indexed before.")]
+LibraryOption = Annotated[
+    Path | None,
+    typer.Option("--library", help="Folder that keeps the index (default: the user's data folder)."),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", help="A name from `clipsight models`, or a model folder; auto: the library's own."
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where the model runs, such as cpu or cuda.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which Typer would turn into its own message."""
+
+
+def open_library(
+    library: Path | None, model: str = "auto", device: str = "cpu", threads: int | None = None
+) -> "Library":
+    from clipsight.console import note
+    from clipsight.library import Library
+
+    return Library.open(library, model, device=device, threads=threads, note=note)
+
+
+def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
+    """Index with a progress bar; print what was done (if `quiet`, only where there is something to say)."""
+    from clipsight.console import note
+    from clipsight.progress import index_bar
+
+    with index_bar() as bar:
+        try:
+            reports = photos.index(*folders, observer=bar, **options)
+        except Interrupted:
+            note(f"stopped; {bar.kept:,} photos of this run are kept, run the command again to go on")
+            raise
+    for report in reports:
+        if not quiet:
+            print(report)
+        elif report.embedded or report.failed:
+            note(str(report))
+        for problem in report.problems:
+            note(f"can't read {problem}; its photos are kept")
+        if report.failed:
+            note("some files could not be read; the reasons: clipsight status")
+
+
+def answered_by(model: str) -> str:
+    from clipsight.models.zoo import RECOMMENDED
+
+    if model != "builtin":
+        return f"answered by {model}"
+    return (
+        "answered by builtin, the small model that comes with clipsight; "
+        f"for a stronger one: clipsight index --model {RECOMMENDED}"
+    )
