@@ -23,3 +23,7 @@ class QueryError(ClipsightError):
 
 class LibraryError(ClipsightError):
     """A library, folder or file of vectors that can't be used as asked."""
+
+
+class LabelError(ClipsightError):
+    """Labels, prompt templates, a labelled collection or a probe that can't be used as asked."""

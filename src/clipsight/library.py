@@ -1,7 +1,7 @@
 """Library: one collection of indexed photos, and everything that can be asked of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from clipsight import paths
 from clipsight.errors import LibraryError, ModelError, QueryError
 from clipsight.query import Kind, Query, combine, embed, notes_on
-from clipsight.results import Match, Matches, Status
+from clipsight.results import Embeddings, Match, Matches, Status
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Ids, Model, State
 
@@ -193,6 +193,29 @@ class Library:
         matches = [_match(each) for each in ranked[offset:] if min_score is None or each.score >= min_score]
         return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), notes_on(parsed, self.encoder))
 
+    # -- photos in bulk ------------------------------------------------------------
+
+    def embeddings(self, *folders: PathLike) -> Iterator[Embeddings]:
+        """All indexed photos in and below `folders` (default: the whole library) with their vectors.
+
+        In chunks, so that memory does not grow with the library. Raises `LibraryError` for a
+        folder that has not been indexed.
+        """
+        from clipsight.embeddings import stored
+
+        absolute = self._known(folders)
+        return stored(self._catalog, self._model, absolute or None)
+
+    def embed(self, *photos: PathLike) -> Iterator[Embeddings]:
+        """Single photos with their vectors, in chunks: those the library keeps, else read from the file.
+
+        A file that can't be read is told in its chunk's `failures`. Nothing is added to the library.
+        """
+        from clipsight.embeddings import of_files
+
+        files = (Path(photo).expanduser() for photo in photos)
+        return of_files(files, self._catalog, self._model, lambda: self.encoder)
+
     # -- everything else -------------------------------------------------------------
 
     def status(self) -> Status:
@@ -318,13 +341,18 @@ class Library:
         return self._index
 
     def _allowed(self, folders: Sequence[PathLike]) -> Ids | None:
+        absolute = self._known(folders)
+        return self._catalog.vector_ids_under(absolute, self._model) if absolute else None
+
+    def _known(self, folders: Sequence[PathLike]) -> list[bytes]:
+        """The folders' absolute names; LibraryError for one of which the library knows nothing."""
         absolute = [_absolute(folder) for folder in folders]
         for folder in absolute:
             if not self._catalog.knows(folder):
                 name = os.fsdecode(folder)
                 missing = "" if os.path.isdir(folder) else "no such folder, and "
                 raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
-        return self._catalog.vector_ids_under(absolute, self._model) if absolute else None
+        return absolute
 
     def _ids_of_pictures(self, query: Query) -> set[int]:
         """Ids of the query's own pictures, as far as the library has them."""

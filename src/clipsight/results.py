@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from clipsight.store.records import Counts, Failure, Root
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.store.records import Counts, Failure, Ids, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,22 @@ class Matches(Sequence[Match]):
     def to_dict(self) -> dict[str, Any]:
         """The whole answer as `--json` prints it."""
         return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Photos with their vectors, in one order: what classification and probes work on."""
+
+    ids: Ids
+    """int64[n], the library's numbers of the photos; 0 for a photo it does not have"""
+    paths: tuple[Path, ...]
+    vectors: npt.NDArray[np.float32]
+    """float32[n, dim], unit length (as far as float16 in the library tells)"""
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Files that could not be read, with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 @dataclass(frozen=True)

@@ -343,7 +343,7 @@ class Catalog:
 
     # -- reading for search and export --------------------------------------------
 
-    def hits(self, vector_ids: Sequence[int]) -> list[Hit]:
+    def hits(self, vector_ids: Sequence[int] | Ids) -> list[Hit]:
         """The photos behind these vector ids that may be shown; ids that no longer exist are left out."""
         found = []
         for start in range(0, len(vector_ids), 5000):
@@ -357,8 +357,17 @@ class Catalog:
             found += [_hit(row) for row in rows]
         return found
 
-    def each_hit(self, model: Model) -> Iterator[Hit]:
-        """All photos that may be shown, with their vectors of `model`, in the order of vector ids."""
+    def each_hit(self, model: Model, folders: Sequence[bytes] | None = None) -> Iterator[Hit]:
+        """The photos in and below `folders` (None: all) that may be shown, with their vectors of `model`.
+
+        In the order of vector ids, read a thousand at a time.
+        """
+        if folders is not None:
+            inside = merged([interval for folder in folders for interval in intervals_of(folder)])
+            ids = np.sort(self._ids_between(inside, model))
+            for start in range(0, len(ids), 1000):
+                yield from sorted(self.hits(ids[start : start + 1000]), key=lambda hit: hit.vector_id)
+            return
         last = 0
         while True:
             rows = self._db.rows(
@@ -371,6 +380,15 @@ class Catalog:
                 return
             yield from (_hit(row) for row in rows)
             last = rows[-1][0]
+
+    def vector_of(self, file: FileStat, model: Model) -> tuple[int, Vectors] | None:
+        """The photo id and vector, float16[dim], of a file as it is now, if it has one."""
+        row = self._db.row(
+            "SELECT p.id, v.vector FROM photos p JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
+            "WHERE p.folder = ? AND p.name = ? AND p.size = ? AND p.mtime_ns = ?",
+            (model.id, file.folder, file.name, file.size, file.mtime_ns),
+        )
+        return None if row is None else (row[0], np.frombuffer(row[1], dtype="<f2"))
 
     def vectors_after(self, vector_id: int, model: Model) -> Iterator[tuple[Ids, Vectors]]:
         """Chunks of (ids int64[n], vectors float16[n, dim]) with ids above `vector_id`, ascending."""
