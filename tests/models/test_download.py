@@ -27,10 +27,12 @@ WANTED = {name: FILES[name] for name in model_files(FILES)}
 VISUAL, TEXTUAL = "visual/model.onnx", "textual/model.onnx"
 
 INSTALL = f"""
+import signal
 from pathlib import Path
 from clipsight import paths
 from clipsight.models.download import install
 from clipsight.models.hub import listing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 install(listing({REPO!r}), paths.models_folder() / "tiny")
 """
 
@@ -283,7 +285,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_download_is_no_model_and_is_resumed(
     hub: HubServer, home: Path, folder: Path, how: signal.Signals
 ) -> None:
