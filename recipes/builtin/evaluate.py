@@ -166,7 +166,10 @@ def text_to_image(bench: Bench, split: str) -> list[float]:
 
 
 def axes_of(bench: Bench, size: int) -> Vectors:
-    """The `size` principal axes of the dev split and of sentences of all kinds, float32[size,width]."""
+    """The `size` principal axes of the dev split and of sentences of all kinds, first ones first.
+
+    float32[size,width].
+    """
     images, texts, _ = bench.captions("flickr", "dev")
     sentences = bench.encoder.encode_texts(load_sentences(bench.data)[:_SENTENCES])
     others = [bench.of(source, "dev")[1] for source in ("coco", *PROMPTS)]
@@ -177,9 +180,10 @@ def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
     """Text-to-image recall of Flickr8k photos with vectors cut along the dev split's principal axes."""
     images, texts, owner = bench.captions("flickr", split)
     found = {str(images.shape[1]): recall(images, texts, owner)["text_to_image"]}
+    axes = axes_of(bench, max(SIZES))
     for size in (size for size in SIZES if size < images.shape[1]):
-        axes = axes_of(bench, size)
-        found[str(size)] = recall(shorten(images, axes), shorten(texts, axes), owner)["text_to_image"]
+        short = (shorten(vectors, axes[:size]) for vectors in (images, texts))
+        found[str(size)] = recall(*short, owner)["text_to_image"]
     return found
 
 

@@ -94,8 +94,11 @@ class Builtin(nn.Module):
 
     def mixture(self, last: Tensor) -> Tensor:
         """ConSE: pooled last maps float[batch,1280] -> unit float[batch,WIDTH]."""
-        share = F.relu(self.image.classifier(last).softmax(-1) - FLOOR)
-        return F.normalize(share @ self.classes, dim=-1)
+        return self.mix(self.image.classifier(last).softmax(-1))
+
+    def mix(self, probabilities: Tensor) -> Tensor:
+        """ConSE: class probabilities float[batch,1000] -> unit float[batch,WIDTH]."""
+        return F.normalize(F.relu(probabilities - FLOOR) @ self.classes, dim=-1)
 
     @torch.no_grad()
     def shorten(self, axes: Tensor) -> None:

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .data import SEED, Photo
 from .features import View
-from .loss import anchor_loss, clip_loss, forgetting_loss, naming_loss, same_label
+from .loss import anchor_loss, clip_loss, forgetting_loss, naming_loss, ranking_loss, same_label
 from .metrics import recall
 from .model import FROZEN_WIDTH, TAP_WIDTH, TRAINED_FROM, Builtin
 from .texts import Tokens, encode, mean_vectors, tokenise, vocabulary_words
@@ -37,13 +38,14 @@ class Settings:
     captioned: int = 256
     """Captioned photos a step; each other source adds its share of a batch beside them."""
     head_epochs: int = 3
-    joint_epochs: int = 6
+    joint_epochs: int = 7
     head_rate: float = 1e-3
     text_rate: float = 1.5e-4
     image_rate: float = 1e-4
     forgetting: float = 1.0
     anchor: float = 0.3
     naming: float = 0.5
+    ranking: float = 0.5
     average: float = 0.98
     """Decay of the running average of the weights, which is what ships."""
 
@@ -52,7 +54,10 @@ SHARES = {"products": 0.25, "clothing": 0.1, "scenes": 0.08, "imagenet": 0.33}
 """Photos of each labelled source for one captioned photo."""
 
 _COCO_REPEATS = 2
-_WORDS_A_STEP = 96
+_WORDS_A_STEP = 64
+"""Words, and as many sentences, that are compared with where they were before training."""
+_CONSE_SCALE = 20.0
+"""Factor of ConSE's cosines of words and photos; it is never trained."""
 _LIKELY_NAMES, _OTHER_NAMES = 112, 48
 """Classes a step whose names are compared with photos: the batch's likeliest, and some at random."""
 
@@ -106,7 +111,7 @@ class Trainer:
         self.labels = _label_numbers(material.photos)
         self.tokens = [tokenise(photo.captions) for photo in material.photos]
         self.names = [tokenise(captions) for captions in material.class_captions]
-        self.anchors = tokenise([*material.sentences, *vocabulary_words()])
+        self.sentences, self.words = tokenise(material.sentences), tokenise(vocabulary_words())
         self.published = copy.deepcopy(model.text).requires_grad_(False).eval()
         with torch.no_grad():
             pooled = torch.from_numpy(material.views[0].pooled).to(self.device)
@@ -188,7 +193,8 @@ class Trainer:
         named = self._classes_to_name(before, rng)
         captions = [_any(self.tokens[i], rng) for i in batch]
         names = [_any(self.names[i], rng) for i in named.tolist()]
-        anchors = [_any(self.anchors, rng) for _ in range(_WORDS_A_STEP)]
+        words = [_any(self.words, rng) for _ in range(_WORDS_A_STEP)]
+        anchors = words + [_any(self.sentences, rng) for _ in range(_WORDS_A_STEP)]
         texts, name_texts, anchor_texts = encode(model, captions + names + anchors).split(
             [len(captions), len(names), len(anchors)]
         )
@@ -198,8 +204,11 @@ class Trainer:
         loss = clip_loss(images, texts, scale, same)
         loss = loss + settings.naming * naming_loss(images @ name_texts.T, scale, before[:, named])
         with torch.no_grad():
-            published = mean_vectors(self.published, anchors)
+            published = F.normalize(mean_vectors(self.published, anchors), dim=1)
+            conse = published[: len(words)] @ model.mix(before).T
         loss = loss + settings.anchor * anchor_loss(anchor_texts, published)
+        cosines = anchor_texts[: len(words)] @ images.T
+        loss = loss + settings.ranking * ranking_loss(cosines, scale, conse, _CONSE_SCALE)
         if joint:
             logits = model.image.classifier(pooled[:, TAP_WIDTH:])
             loss = loss + settings.forgetting * forgetting_loss(logits, before)

@@ -1,5 +1,6 @@
 """The graphs that ship compute what the trained modules do, and their weights are widened once, at load."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from recipes.builtin import features  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
 from recipes.builtin.export import frozen_graph, textual_graph, visual_graph  # noqa: E402
 from recipes.builtin.graph import Graph, quantise  # noqa: E402
-from recipes.builtin.model import FROZEN_WIDTH, TAP_WIDTH, Builtin  # noqa: E402
+from recipes.builtin.model import FEATURES, FROZEN_WIDTH, TAP_WIDTH, Builtin  # noqa: E402
 from recipes.builtin.towers import IMAGE_SIZE, ImageTower, TextShape, TextTower  # noqa: E402
 
 
@@ -55,6 +56,21 @@ def test_textual_graph_is_the_model_and_ignores_padding(model: Builtin) -> None:
     (got,) = _run(graph, text=ids)
     assert (got * expected).sum(1) == pytest.approx([1, 1], abs=2e-3)
     assert _run(graph, text=ids[:1, :4])[0][0] == pytest.approx(got[0], abs=1e-5)
+
+
+def test_shortened_vectors_are_projections(model: Builtin) -> None:
+    axes = torch.linalg.qr(torch.randn(384, 384)).Q[:100]
+    short = copy.deepcopy(model)
+    short.shorten(axes)
+    pooled, ids = torch.rand(3, FEATURES), torch.tensor([[1, 7, 9, 2], [1, 5, 2, 0]])
+    with torch.inference_mode():
+        for whole, part in (
+            (model.encode_pooled(pooled), short.encode_pooled(pooled)),
+            (model.encode_tokens(ids), short.encode_tokens(ids)),
+        ):
+            expected = torch.nn.functional.normalize(whole @ axes.T, dim=1)
+            assert part.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+    assert _run(textual_graph(short), text=ids.int().numpy())[0].shape == (2, 100)
 
 
 def test_weights_are_widened_when_the_session_is_made(model: Builtin, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ torch = pytest.importorskip("torch")
 from recipes.builtin import train as training  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
 from recipes.builtin.features import MAPS, View  # noqa: E402
-from recipes.builtin.loss import anchor_loss, clip_loss, forgetting_loss, same_label  # noqa: E402
+from recipes.builtin.loss import (  # noqa: E402
+    anchor_loss,
+    clip_loss,
+    forgetting_loss,
+    naming_loss,
+    ranking_loss,
+    same_label,
+)
 from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
 from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
 
@@ -44,10 +51,27 @@ def test_clip_loss_shares_the_answer_between_photos_of_one_label() -> None:
 
 def test_anchor_and_forgetting_are_zero_where_nothing_moved() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
-    assert anchor_loss(vectors, vectors * 3).item() == pytest.approx(0, abs=1e-6)
+    assert anchor_loss(vectors, vectors).item() == pytest.approx(0, abs=1e-6)
     logits = torch.randn(4, 8)
     assert forgetting_loss(logits, logits.softmax(1)).item() == pytest.approx(0, abs=1e-6)
     assert forgetting_loss(-logits, logits.softmax(1)).item() > 0.1
+
+
+def test_naming_loss_is_the_divergence_of_each_photo_weighed_by_what_is_covered() -> None:
+    rng = np.random.default_rng(0)
+    cosines = rng.uniform(-1, 1, (5, 4))
+    before = rng.dirichlet(np.ones(6), 5)[:, :4]
+    wanted = before / before.sum(1, keepdims=True)
+    rows = (wanted * (np.log(wanted) - _log_softmax(20 * cosines))).sum(1)
+    expected = (before.sum(1) * rows).mean()
+    got = naming_loss(torch.tensor(cosines), torch.tensor(20.0), torch.tensor(before))
+    assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_ranking_loss_is_zero_where_words_rank_photos_as_before() -> None:
+    before = torch.tensor(np.random.default_rng(0).uniform(-1, 1, (5, 7)))
+    assert ranking_loss(before / 2, torch.tensor(40.0), before, 20.0).item() == pytest.approx(0, abs=1e-9)
+    assert ranking_loss(-before, torch.tensor(20.0), before, 20.0).item() > 0.1
 
 
 def _material() -> training.Material:
@@ -56,7 +80,7 @@ def _material() -> training.Material:
     photos = [Photo(f"{i}.jpg", s, "train", (f"{i} one", f"{i} two"), str(i)) for i, s in enumerate(sources)]
     pooled = rng.random((len(photos), FEATURES), dtype=np.float32)
     maps = rng.normal(size=(len(photos), *MAPS)).astype(np.float16)
-    return training.Material(photos, [View(pooled, maps)], ["a sentence"])
+    return training.Material(photos, [View(pooled, maps)], ["a sentence"], [["a", "an a"]] * 1000)
 
 
 def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | None = None) -> list[float]:
