@@ -50,7 +50,7 @@ class Settings:
     """Decay of the running average of the weights, which is what ships."""
 
 
-SHARES = {"products": 0.25, "clothing": 0.1, "scenes": 0.08, "imagenet": 0.33}
+SHARES = {"products": 0.25, "clothing": 0.22, "scenes": 0.08, "imagenet": 0.33}
 """Photos of each labelled source for one captioned photo."""
 
 _COCO_REPEATS = 2
