@@ -27,3 +27,11 @@ class LibraryError(ClipsightError):
 
 class LabelError(ClipsightError):
     """Labels, prompt templates, a labelled collection or a probe that can't be used as asked."""
+
+
+class CheckpointError(ClipsightError):
+    """Weights that can't be read, or that belong to another architecture."""
+
+
+class TrainingError(ClipsightError):
+    """A training run that can't start or can't go on as asked."""

@@ -1,0 +1,1 @@
+"""CLIP itself, in PyTorch (the extra `[train]`): the architecture, its weights, training and export."""
