@@ -10,8 +10,9 @@ from conftest import SAMPLES
 from PIL import Image
 
 from clipsight import Library, Matches
-from clipsight.errors import LibraryError, ModelError, QueryError
+from clipsight.errors import LabelError, LibraryError, ModelError, QueryError
 from clipsight.models.encoder import Encoder
+from clipsight.rejection import SURE
 from clipsight.store.records import State
 
 
@@ -252,6 +253,34 @@ def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
     assert names(by_path) == sorted(names(everything)[:4])
     with pytest.raises(QueryError):
         library.search("a photo", top=0)
+
+
+def test_sure_cuts_by_what_scores_mean_among_these_photos(library: Library, photos: Path) -> None:
+    assert len(library.search("flower", sure=True)) == 0  # an empty library
+    library.index(photos)
+    every = library.search("flower", top=100)
+    calibration = library._calibration()
+    least = calibration.sure_score(len(SAMPLES))
+    sure = library.search("flower", top=100, sure=True)
+    assert names(sure) == [match.path.name for match in every if match.score >= least]
+    assert calibration.probability(np.array([least]), len(SAMPLES)) == pytest.approx([SURE], abs=1e-5)
+    with pytest.raises(QueryError, match="words alone"):
+        library.search(str(photos / "cat.png"), sure=True)
+
+
+def test_kept_labels_restrict_searches(library: Library, photos: Path) -> None:
+    (photos / "more").mkdir()
+    shutil.copyfile(photos / "cat.png", photos / "more" / "cat.png")
+    library.index(photos)
+    given = {each.path: each.label for each in library.classify(["cat", "rocket"], photos, keep=True)}
+    assert len(given) == len(SAMPLES) + 1
+    for label in set(given.values()):
+        found = library.search("anything", top=100, labels=[label])
+        assert {match.path for match in found} == {path for path in given if given[path] == label}
+    both = library.search("anything", top=100, labels=sorted(set(given.values())), folders=[photos / "more"])
+    assert names(both) == ["cat.png"]
+    with pytest.raises(LabelError, match="no photo has the label 'zebra'"):
+        library.search("anything", labels=["zebra"])
 
 
 def test_excluded_folders_stay_excluded(library: Library, photos: Path) -> None:

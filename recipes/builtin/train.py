@@ -38,14 +38,14 @@ class Settings:
     captioned: int = 256
     """Captioned photos a step; each other source adds its share of a batch beside them."""
     head_epochs: int = 3
-    joint_epochs: int = 7
+    joint_epochs: int = 6
     head_rate: float = 1e-3
     text_rate: float = 1.5e-4
     image_rate: float = 1e-4
     forgetting: float = 1.0
-    anchor: float = 0.3
-    naming: float = 0.5
-    ranking: float = 0.5
+    anchor: float = 0.6
+    naming: float = 0.25
+    ranking: float = 0.15
     average: float = 0.98
     """Decay of the running average of the weights, which is what ships."""
 

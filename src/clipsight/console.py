@@ -3,8 +3,6 @@
 Results go to stdout, notes to stderr. Called by `cli` only.
 """
 
-import csv
-import io
 import json
 import os
 import sys
@@ -16,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clipsight.files import csv_line
 from clipsight.lettering import visible
 from clipsight.results import Match, Matches, Status
 
@@ -78,11 +77,9 @@ def _taken(match: Match) -> str:
 
 
 def _csv(matches: Matches) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ["path", "score", "id", "width", "height", "taken"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(matches.to_dicts())
-    return out.getvalue()
+    columns = ("path", "score", "id", "width", "height", "taken")
+    rows = ([row[column] for column in columns] for row in matches.to_dicts())
+    return "".join(f"{csv_line(cells)}\n" for cells in (columns, *rows))
 
 
 def _write_bytes(text: str) -> None:

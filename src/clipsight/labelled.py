@@ -8,6 +8,7 @@ Called by `probe`, `evaluation` and the comparison of prompt templates.
 
 import csv
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +60,16 @@ def read_labelled(source: Path) -> Labelled:
 
     Raises `LabelError` where nothing is there, fewer than two classes, or a class has no photo.
     """
-    if source.is_dir():
-        found = _from_folders(source)
-    elif source.is_file():
-        found = _from_csv(source)
-    else:
-        raise LabelError(f"no such folder or CSV file: {source}")
+    try:
+        if source.is_dir():
+            found = _from_folders(source)
+        elif source.is_file():
+            found = _from_csv(source)
+        else:
+            raise LabelError(f"no such folder or CSV file: {source}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LabelError(f"can't read {source}: {reason}") from error
     classes = sorted({label for _, label in found})
     if len(classes) < 2:
         raise LabelError(f"{source} has {len(classes)} classes: two or more are needed")
@@ -81,28 +86,41 @@ def embed_labelled(
 
     Raises `LabelError` where no photo of a class can be read.
     """
-    folders = _topmost({path.parent for path in labelled.paths})
-    library.index(*folders, observer=observer)
+    paths, vectors, failures = embed_files(labelled.paths, library, observer=observer)
     label_of = dict(zip(labelled.paths, labelled.labels.tolist(), strict=True))
-    paths: list[Path] = []
-    rows = []
-    for chunk in library.embeddings(*folders):
-        wanted = [row for row, path in enumerate(chunk.paths) if path in label_of]
-        paths += [chunk.paths[row] for row in wanted]
-        rows.append(chunk.vectors[wanted])
-    vectors = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
-    order = sorted(range(len(paths)), key=paths.__getitem__)
-    labels = np.array([label_of[paths[row]] for row in order], dtype=np.int64)
+    labels = np.array([label_of[path] for path in paths], dtype=np.int64)
     counts = np.bincount(labels, minlength=len(labelled.classes))
     if not counts.all():
         empty = labelled.classes[int(counts.argmin())]
         raise LabelError(f"no photo of the class {empty!r} can be read: the reasons: clipsight status")
-    have = set(paths)
+    return LabelledVectors(labelled.classes, paths, vectors, labels, failures)
+
+
+def embed_files(
+    files: Sequence[Path], library: "Library", *, observer: "Observer | None" = None
+) -> tuple[tuple[Path, ...], npt.NDArray[np.float32], tuple[tuple[Path, str], ...]]:
+    """Index the folders that hold `files` (absolute paths), and take the files' vectors in their order.
+
+    The paths that could be read, their vectors float32[n, dim], and the others with the reason.
+    """
+    folders = _topmost({path.parent for path in files})
+    library.index(*folders, observer=observer)
+    wanted = set(files)
+    vector_of = {
+        path: vector
+        for chunk in library.embeddings(*folders)
+        for path, vector in zip(chunk.paths, chunk.vectors, strict=True)
+        if path in wanted
+    }
+    found = tuple(path for path in files if path in vector_of)
+    vectors = np.array([vector_of[path] for path in found], dtype=np.float32)
     reasons = {Path(os.fsdecode(failure.path)): failure.reason for failure in library.status().failures}
-    failures = tuple((path, reasons.get(path, "not a photo")) for path in labelled.paths if path not in have)
-    return LabelledVectors(
-        labelled.classes, tuple(paths[row] for row in order), vectors[order], labels, failures
+    failures = tuple(
+        (path, reasons.get(path, "left out of the index: missing, hidden, excluded or not a photo"))
+        for path in files
+        if path not in vector_of
     )
+    return found, vectors, failures
 
 
 def _from_folders(source: Path) -> list[tuple[Path, str]]:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from clipsight import paths
 from clipsight.errors import LibraryError, ModelError, QueryError
@@ -15,9 +18,12 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.records import Ids, Model, State
 
 if TYPE_CHECKING:
+    from clipsight.classify import Classification, Predictions
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
+    from clipsight.prompts import TemplateSet
+    from clipsight.rejection import Calibration
     from clipsight.store.exchange import ImportReport
     from clipsight.store.ranking import Ranked
     from clipsight.store.vectors import VectorIndex
@@ -162,13 +168,17 @@ class Library:
         offset: int = 0,
         sort: Sort = "score",
         balance: bool = True,
+        labels: Sequence[str] = (),
+        sure: bool = False,
     ) -> Matches:
         """The `top` photos that match best, exactly, ties by path; see `Query.parse` for the grammar.
 
         `folders` restricts the search to photos in and below them. `offset` skips so many of the
         best, `min_score` cuts by cosine, and `sort` orders what is left. `balance` (queries of
         words and pictures together) standardises each part over the library's own scores. Query
-        pictures that are in the library are left out. Raises `QueryError` or `LibraryError`.
+        pictures that are in the library are left out. `labels` restricts to photos that
+        `classify(keep=True)` gave any of them. `sure` keeps only photos that really match, none if
+        nothing does (see `rejection`; queries of words only). Raises `QueryError` or `LibraryError`.
         """
         from clipsight.store.ranking import rank
 
@@ -177,7 +187,9 @@ class Library:
         if sort not in ("score", "date", "path"):
             raise QueryError(f"can't sort by {sort!r}: choose score, date or path")
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
-        allowed = self._allowed(folders)
+        if sure:
+            _check_words(parsed)
+        allowed = self._allowed(folders, labels)
         vectors = embed(parsed, self.encoder)
         sample = (
             self._catalog.sample_vectors(self._model, BALANCE_SAMPLE) if balance and parsed.is_mixed else None
@@ -190,8 +202,56 @@ class Library:
             allowed=allowed,
             left_out=self._ids_of_pictures(parsed),
         )
-        matches = [_match(each) for each in ranked[offset:] if min_score is None or each.score >= min_score]
+        floor = float("-inf") if min_score is None else min_score
+        least = max(floor, self._sure_score()) if sure else floor
+        matches = [_match(each) for each in ranked[offset:] if each.score >= least]
         return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), notes_on(parsed, self.encoder))
+
+    def classify(
+        self,
+        labels: Sequence[str],
+        *photos: PathLike,
+        templates: "TemplateSet | str" = "plain",
+        unknown: bool = False,
+        keep: bool = False,
+    ) -> "Classification":
+        """How well each of `labels` fits the `photos`: files, and all that is indexed in and below folders.
+
+        Default: the whole library. `templates` make texts of the labels: "plain" takes them as they
+        stand, see `prompts.load_templates` for others. `unknown` adds a label for photos that none fits
+        (see `rejection`). `keep` notes the best label of every photo of the library, for
+        `search(labels=...)`. Nothing is held: iterate over the result once. Raises `LabelError`, and
+        `LibraryError` for a folder that has not been indexed.
+        """
+        from clipsight.classify import classify, failed_in
+        from clipsight.label_cache import LabelCache
+        from clipsight.prompts import load_templates
+
+        chosen = load_templates(templates) if isinstance(templates, str) else templates
+        folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
+        files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
+        found = [self.embed(*files)]
+        if folders or not photos:
+            failed = failed_in([_absolute(folder) for folder in folders], self._catalog.failures())
+            found += [self.embeddings(*folders), iter([failed])]
+        calibration = self._calibration() if unknown else None
+        result = classify(
+            chain.from_iterable(found), labels, self.encoder, chosen, LabelCache(self.path), calibration
+        )
+        return replace(result, chunks=map(self._keep_labels, result.chunks)) if keep else result
+
+    def _keep_labels(self, predictions: "Predictions") -> "Predictions":
+        from clipsight.classify import NONE
+        from clipsight.store.labels import GivenLabel, give_labels
+
+        given = [
+            GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
+            for each in predictions
+            if each.id
+        ]
+        labels = [label for label in predictions.labels if label != NONE]
+        give_labels(self._catalog.database, self._model, labels, given)
+        return predictions
 
     # -- photos in bulk ------------------------------------------------------------
 
@@ -340,9 +400,33 @@ class Library:
             self._index = VectorIndex(self.path / "vectors", self._catalog, self._model)
         return self._index
 
-    def _allowed(self, folders: Sequence[PathLike]) -> Ids | None:
+    def _allowed(self, folders: Sequence[PathLike], labels: Sequence[str]) -> Ids | None:
+        """Ids of the vectors among which to search; None for all."""
+        from clipsight.store.labels import vector_ids_labelled
+
         absolute = self._known(folders)
-        return self._catalog.vector_ids_under(absolute, self._model) if absolute else None
+        inside = self._catalog.vector_ids_under(absolute, self._model) if absolute else None
+        if not labels:
+            return inside
+        labelled = vector_ids_labelled(self._catalog.database, self._model, labels)
+        return labelled if inside is None else np.intersect1d(labelled, inside)
+
+    def _calibration(self) -> "Calibration":
+        """What cosines with words mean among the library's photos."""
+        from clipsight.classify import Classifier
+        from clipsight.label_cache import LabelCache
+        from clipsight.prompts import load_templates
+        from clipsight.rejection import BACKGROUND, SAMPLE, Calibration
+
+        sample = self._catalog.sample_vectors(self._model, SAMPLE)
+        if not len(sample):
+            raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
+        background = Classifier.of(BACKGROUND, self.encoder, load_templates("plain"), LabelCache(self.path))
+        return Calibration.of(sample, background.weights)
+
+    def _sure_score(self) -> float:
+        """The score from which `search(sure=True)` keeps photos."""
+        return self._calibration().sure_score(len(self._vectors)) if len(self._vectors) else 1.0
 
     def _known(self, folders: Sequence[PathLike]) -> list[bytes]:
         """The folders' absolute names; LibraryError for one of which the library knows nothing."""
@@ -368,6 +452,11 @@ class Library:
 def _absolute(folder: PathLike) -> bytes:
     """The folder as the catalog names it: absolute, links and `..` kept apart from content."""
     return os.fsencode(os.path.abspath(Path(folder).expanduser()))
+
+
+def _check_words(query: Query) -> None:
+    if any(part.kind is not Kind.TEXT for part in query.parts):
+        raise QueryError("--sure judges words alone: cut pictures by --min-score, as you know them")
 
 
 def _match(ranked: "Ranked") -> Match:

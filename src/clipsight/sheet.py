@@ -1,16 +1,15 @@
 """Contact sheets: the photos that a query found, on one picture, labelled."""
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from clipsight.errors import LibraryError, PhotoError
+from clipsight.files import replacing
 from clipsight.lettering import Letters
 from clipsight.results import Match, Matches
 
@@ -60,7 +59,7 @@ def write_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> 
     if columns is not None and columns < 1:
         raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
     columns = columns or choose_columns(len(matches))
-    with _whole(file) as out:
+    with replacing(file) as temporary, temporary.open("xb") as out:
         _draw(matches, columns).save(out, format_, **_SAVE_OPTIONS[format_])
 
 
@@ -203,19 +202,3 @@ def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
 def _fill(canvas: "ImageDraw", box: Box, colour: str) -> None:
     last = (box.left + box.width - 1, box.top + box.height - 1)  # Pillow's rectangles include it
     canvas.rectangle(((box.left, box.top), last), fill=colour)
-
-
-@contextmanager
-def _whole(file: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its name when it is complete and leaves nothing behind if it never is."""
-    temporary = file.with_name(f".clipsight-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as out:
-            yield out
-        os.replace(temporary, file)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise LibraryError(f"can't write the contact sheet {file}: {reason}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)

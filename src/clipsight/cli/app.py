@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from clipsight import __version__
-from clipsight.cli import collection, demo, models, search
+from clipsight.cli import classify, collection, demo, evaluate, match, models, organize, probe, search
 from clipsight.cli.options import Interrupted
 from clipsight.errors import ClipsightError
 
@@ -24,6 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(search.search)
+app.command()(classify.classify)
+app.command()(match.match)
+app.command()(organize.organize)
+app.add_typer(probe.app, name="probe")
+app.command()(evaluate.evaluate)
 app.command()(collection.index)
 app.command()(collection.status)
 app.command()(models.models)

@@ -40,6 +40,12 @@ def search(
         Literal["score", "date", "path"], typer.Option(help="Order of the photos that were found.")
     ] = "score",
     balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Only photos that `classify` gave this label; repeatable: any.")
+    ] = None,
+    sure: Annotated[
+        bool, typer.Option("--sure", help="Only photos that really match, none if nothing does.")
+    ] = False,
     no_indexing: Annotated[
         bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
     ] = False,
@@ -76,6 +82,8 @@ def search(
             offset=offset,
             sort=sort,
             balance=balance,
+            labels=label or (),
+            sure=sure,
         )
     console.print_matches(matches, form)
     for line in (*matches.notes, answered_by(matches.model)):

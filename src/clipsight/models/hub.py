@@ -82,7 +82,7 @@ def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
     Raises HubError: offline (`HF_HUB_OFFLINE`), no answer, no such repository, or (NotOnnxError) no model
     in ONNX form in it.
     """
-    endpoint = _endpoint(repo)
+    endpoint = endpoint_for(repo)
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint, library_name="clipsight", library_version=__version__)
@@ -115,7 +115,7 @@ def listing_within(repo: str, seconds: float) -> Listing:
     A timeout on the socket does not cover a hanging look-up of the host's name, so the question is asked
     in a thread that is left behind when time is up.
     """
-    endpoint = _endpoint(repo)
+    endpoint = endpoint_for(repo)
     deadline = time.monotonic() + seconds
     import_module("huggingface_hub.hf_api")  # here, for a thread left behind would keep the import lock
 
@@ -155,6 +155,18 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
     with session.stream("GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True) as response:
         utils.hf_raise_for_status(response)
         yield start if response.status_code == 206 else 0, response.iter_bytes()
+
+
+def endpoint_for(repo: str) -> str:
+    """The address of the hub to ask for `repo`. Raises HubError: offline, or HF_ENDPOINT is no address."""
+    if _is_offline():
+        advice = "unset it to download, or use `--model builtin`"
+        raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
+    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HubError(f"HF_ENDPOINT is {endpoint!r}, not a web address", f"unset it for {DEFAULT_ENDPOINT}")
+    return endpoint
 
 
 def network_errors() -> tuple[type[Exception], ...]:
@@ -197,17 +209,6 @@ def _utils() -> Any:
 
 def _status(error: Exception) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _endpoint(repo: str) -> str:
-    if _is_offline():
-        advice = "unset it to download, or use `--model builtin`"
-        raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
-    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise HubError(f"HF_ENDPOINT is {endpoint!r}, not a web address", f"unset it for {DEFAULT_ENDPOINT}")
-    return endpoint
 
 
 def _is_offline() -> bool:

@@ -51,6 +51,11 @@ class Catalog:
         """Close the database connection."""
         self._db.close()
 
+    @property
+    def database(self) -> Database:
+        """For the rooms of the store that keep tables of their own beside the photos (`store.labels`)."""
+        return self._db
+
     def transaction(self) -> AbstractContextManager[None]:
         """Writes inside are committed together or not at all."""
         return self._db.transaction()

@@ -10,7 +10,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.errors import LibraryError
+from clipsight.files import replacing
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, State
 
@@ -42,7 +42,7 @@ class ImportReport:
 def export_vectors(catalog: Catalog, model: Model, file: Path) -> int:
     """Write paths and vectors of all photos to `file` (.npz or .parquet), atomically; how many."""
     writer = _writer(file)
-    with _replacing(file) as temporary, catalog.snapshot():
+    with replacing(file) as temporary, catalog.snapshot():
         return writer(catalog, model, temporary)
 
 
@@ -95,20 +95,6 @@ def _file(path: object, source: Path) -> tuple[FileStat, State]:
     except OSError:
         return FileStat(*os.path.split(absolute), 0, 0, 0), State.UNREACHABLE
     return FileStat(*os.path.split(absolute), stat.st_size, stat.st_mtime_ns, stat.st_dev), State.PRESENT
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A temporary path beside `file` that takes its place if all goes well."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            yield temporary
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise LibraryError(f"can't write {file}: {error.strerror or error}") from error
 
 
 def _writer(file: Path) -> Callable[[Catalog, Model, Path], int]:

@@ -78,4 +78,24 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (folder, name)
     ) WITHOUT ROWID;
     """,
+    # 2: labels that classification gave to photos.
+    """
+    -- Labels that photos were chosen among.
+    CREATE TABLE label_sets (
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_id INTEGER NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+        labels   TEXT NOT NULL,         -- JSON array, sorted
+        UNIQUE (model_id, labels)
+    );
+
+    -- The label a photo has of a set. It hangs on the vector that was classified and goes with it.
+    CREATE TABLE labels (
+        vector_id   INTEGER NOT NULL REFERENCES vectors (id) ON DELETE CASCADE,
+        set_id      INTEGER NOT NULL REFERENCES label_sets (id) ON DELETE CASCADE,
+        label       TEXT NOT NULL,
+        probability REAL NOT NULL,
+        PRIMARY KEY (vector_id, set_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX labels_by_name ON labels (set_id, label);
+    """,
 )

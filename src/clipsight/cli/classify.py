@@ -1,0 +1,305 @@
+"""`clipsight classify`."""
+
+import json
+import os
+import shlex
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from clipsight.cli.options import (
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    ModelOption,
+    ThreadsOption,
+    answered_by,
+    index_folders,
+    open_library,
+)
+from clipsight.errors import LabelError, LibraryError
+
+if TYPE_CHECKING:
+    from clipsight.classify import Classification, Predictions
+    from clipsight.library import Library
+    from clipsight.prompts import TemplateSet
+    from clipsight.template_choice import Accuracy, Comparison
+
+
+def classify(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PHOTO... TEXT...", help="Photos and folders; all else is a text to choose from."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Labels to choose from: a,b,c or a file, one a line.")
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option("--template", help='Make a text of labels, like "a photo of a {}."; repeatable.'),
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option("--templates", help="plain, simple, imagenet, or a file with one template a line."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", "-t", min=1, help="Best labels of each photo only.")
+    ] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with thumbnails (.html).")] = None,
+    png: Annotated[Path | None, typer.Option(help="Also write a picture with thumbnails (.png).")] = None,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Also tell which photos none of the labels fits.")
+    ] = False,
+    organize: Annotated[
+        Path | None,
+        typer.Option(metavar="DEST", help="Sort photos into DEST/<label>/."),
+    ] = None,
+    by: Annotated[Literal["label"], typer.Option(help="What to sort by.")] = "label",
+    copy: Annotated[bool, typer.Option("--copy", help="Sort copies (the default).")] = False,
+    symlink: Annotated[bool, typer.Option("--symlink", help="Sort symbolic links.")] = False,
+    hardlink: Annotated[bool, typer.Option("--hardlink", help="Sort hard links.")] = False,
+    min_prob: Annotated[
+        float, typer.Option(min=0, max=1, help="Sort only photos whose label is as probable as this.")
+    ] = 0.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sorted.")] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare-templates", help="Measure templates on a folder of class folders, or a CSV."),
+    ] = False,
+    no_indexing: Annotated[
+        bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
+    ] = False,
+    library: LibraryOption = None,
+    model: ModelOption = "auto",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Tell which text or label fits photos best, and how probable each is; folders are indexed first."""
+    from clipsight.classify import split_arguments
+    from clipsight.console import note
+    from clipsight.prompts import PLAIN, check_labels, load_templates, read_labels
+
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    how = _how(copy, symlink, hardlink)
+    if organize is None and (how is not None or min_prob or dry_run):
+        raise typer.BadParameter("--copy, --symlink, --hardlink, --min-prob and --dry-run go with --organize")
+    if organize is not None and (as_json or as_csv):
+        raise typer.BadParameter("--organize prints what it did: leave out --json and --csv")
+    if compare:
+        others = (labels, top, as_csv or None, html, png, no_indexing or None, unknown or None, organize)
+        if len(arguments or ()) != 1 or any(other is not None for other in others):
+            raise typer.BadParameter(
+                "--compare-templates takes one folder of class folders, or one CSV with filepath and label; "
+                "of the other options only --json and those of templates, library and model"
+            )
+        usual = None if template else "imagenet"
+        candidates = load_templates(templates or usual, template or (PLAIN if templates is None else ()))
+        with open_library(library, model, device, threads) as opened:
+            _compare(opened, Path((arguments or [""])[0]).expanduser(), candidates, as_json)
+        return
+    _check_target(html, ".html")
+    _check_target(png, ".png")
+    photos, texts = split_arguments(arguments or ())
+    if labels is not None and texts:
+        raise LabelError(f"no such photo or folder: {texts[0]} (and --labels gives the labels)")
+    names = read_labels(labels) if labels is not None else check_labels(texts)
+    usual = None if template else "simple" if labels else "plain"
+    chosen = load_templates(templates or usual, template or ())
+    if not photos and library is None:
+        raise LabelError("no photo to classify: name one, or a folder, or --library for all that is indexed")
+    if library is not None and not photos and _holds_photos_only(library.expanduser()):
+        note(f"{library} holds photos, not an index: those of them in the default library are classified")
+        photos, library = [library.expanduser()], None
+    with open_library(library, model, device, threads) as opened:
+        folders = [photo for photo in photos if photo.is_dir()]
+        if not no_indexing and (folders or not photos):
+            index_folders(opened, folders, quiet=True)
+        result = opened.classify(names, *photos, templates=chosen, unknown=unknown, keep=labels is not None)
+        sort = None if organize is None else _sorter(opened, organize, how or "copy", min_prob, dry_run)
+        _show(result, top, as_json, as_csv, html, png, sort)
+
+
+def _show(
+    result: "Classification",
+    top: int | None,
+    as_json: bool,
+    as_csv: bool,
+    html: Path | None,
+    png: Path | None,
+    sort: "Callable[[Iterable[Predictions]], str] | None",
+) -> None:
+    """Print the result as it comes, write the files, and tell what there is to tell.
+
+    `sort` takes all photos and says in a line where it put them.
+    """
+    from clipsight import heatmap
+    from clipsight.console import note
+    from clipsight.predictions import Seen, csv_text, failure_notes, json_text
+
+    targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
+    seen = Seen(result, keep=heatmap.HTML_ROWS, targets=targets)
+    if as_json or as_csv:
+        for text in json_text(seen, top) if as_json else csv_text(seen, top):
+            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+    elif sort is not None:
+        done = sort(seen)
+        heatmap.print_table(seen, top)
+        print(done)
+    else:
+        deque(seen, maxlen=0)
+        heatmap.print_table(seen, top)
+    if html is not None:
+        heatmap.write_html(seen, html, top)
+    if png is not None:
+        heatmap.write_png(seen, png, top)
+    notes = [*result.notes, *failure_notes(seen.failures), *_scale_note(result)]
+    shown = (
+        (None if as_json or as_csv else "the table", heatmap.TABLE_ROWS),
+        (html, heatmap.HTML_ROWS),
+        (png, heatmap.PNG_ROWS),
+    )
+    notes += [
+        f"{what} shows the first {rows} of {seen.count:,} photos: --csv and --json give all"
+        for what, rows in shown
+        if what is not None and seen.count > rows
+    ]
+    for line in (*notes, answered_by(result.model)):
+        note(line)
+
+
+def _how(copy: bool, symlink: bool, hardlink: bool) -> str | None:
+    ways = {"copy": copy, "symlink": symlink, "hardlink": hardlink}
+    asked = [name for name, wanted in ways.items() if wanted]
+    if len(asked) > 1:
+        raise typer.BadParameter("choose one of --copy, --symlink and --hardlink")
+    return asked[0] if asked else None
+
+
+def _sorter(
+    opened: "Library", destination: Path, how: str, min_prob: float, dry_run: bool
+) -> "Callable[[Iterable[Predictions]], str]":
+    """What sorts photos into `destination` as they are classified; those that no label fits stay out."""
+    from clipsight.classify import NONE
+    from clipsight.console import note
+    from clipsight.lettering import visible
+    from clipsight.organize import How, Placed
+    from clipsight.organize import organize as place
+
+    folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
+
+    def sort(chunks: "Iterable[Predictions]") -> str:
+        placed = (
+            Placed(each.path, each.label, each.probability)
+            for chunk in chunks
+            for each in chunk
+            if each.label != NONE
+        )
+        done = place(
+            placed,
+            destination,
+            How(how),
+            dry_run=dry_run,
+            min_probability=min_prob,
+            photo_folders=folders,
+        )
+        for failed in done.failures:
+            note(f"not sorted: {visible(str(failed.source))}: {failed.reason}")
+        would = "would be " if dry_run else ""
+        line = f"{done.made:,} photos {would}sorted into {visible(str(destination))}"
+        more = [
+            f"{count:,} {what}"
+            for count, what in ((done.there, "there already"), (done.unlikely, "less probable"))
+            if count
+        ]
+        undo = "" if dry_run or not done.made else f"; to undo: clipsight organize --undo {destination}"
+        return ", ".join((line, *more)) + undo
+
+    return sort
+
+
+def _scale_note(result: "Classification") -> tuple[str, ...]:
+    if not result.logit_scale_assumed:
+        return ()
+    scale = result.classifier.logit_scale
+    return (f"{result.model} has no logit scale of its own: {scale:g}, CLIP's usual one, is assumed",)
+
+
+def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json: bool) -> None:
+    """Measure templates on a labelled collection and print what was found."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from clipsight.console import note
+    from clipsight.label_cache import LabelCache
+    from clipsight.labelled import embed_labelled, read_labelled
+    from clipsight.predictions import failure_notes
+    from clipsight.progress import index_bar
+    from clipsight.template_choice import compare_templates
+
+    labelled = read_labelled(source)
+    with index_bar() as bar:
+        photos = embed_labelled(labelled, opened, observer=bar)
+    console = Console(stderr=True)
+
+    def progress(templates: Iterable[str]) -> Iterable[str]:
+        return track(
+            list(templates), "templates", console=console, transient=True, disable=not console.is_terminal
+        )
+
+    found = compare_templates(photos, candidates, opened.encoder, LabelCache(opened.path), track=progress)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        _print_comparison(found)
+    for line in (*failure_notes(photos.failures), answered_by(found.model)):
+        note(line)
+
+
+def _check_target(file: Path | None, suffix: str) -> None:
+    """Tell before any work that a file can't be written."""
+    if file is None:
+        return
+    if file.suffix.lower() != suffix:
+        raise LibraryError(f"can't write {file.name} as {suffix[1:].upper()}: name it {suffix}")
+    if not file.absolute().parent.is_dir():
+        raise LibraryError(f"can't write {file}: no such folder")
+
+
+def _holds_photos_only(folder: Path) -> bool:
+    """Whether `--library` names a folder of photos: it is there, not empty, and never was a library."""
+    from clipsight.store.catalog import CATALOG_NAME
+
+    return folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(f"{CATALOG_NAME}*"))
+
+
+def _print_comparison(found: "Comparison") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"on {found.photos[0]:,} photos", justify="right")
+    table.add_column(f"on {found.photos[1]:,} others", justify="right")
+    table.add_column("template")
+
+    def add(accuracy: "Accuracy", name: str, style: str = "") -> None:
+        table.add_row(
+            f"{accuracy.choosing:.1%}", f"{accuracy.held_out:.1%}", Text(name, overflow="fold"), style=style
+        )
+
+    for template, accuracy in found.templates:
+        add(accuracy, template)
+    add(found.all_together, f"all {len(found.templates)} together", "bold")
+    add(found.chosen_together, "the best together, found on the photos of the first column:", "bold")
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    print("  " + " ".join(f"--template {shlex.quote(template)}" for template in found.chosen))

@@ -1,0 +1,25 @@
+"""`clipsight organize`: take back what `classify --organize` made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def organize(
+    undo: Annotated[
+        Path, typer.Option("--undo", metavar="DEST", help="A folder that photos were sorted into.")
+    ],
+) -> None:
+    """Take back what `clipsight classify --organize DEST` made: only files that are as they were made.
+
+    To sort photos: clipsight classify --library ... --labels ... --organize DEST
+    """
+    from clipsight.console import note
+    from clipsight.lettering import visible
+    from clipsight.organize import undo as take_back
+
+    done = take_back(undo)
+    for path, reason in done.kept:
+        note(f"kept {visible(str(path))}: {visible(reason)}")
+    note(f"removed {done.removed:,} of the files that clipsight made in {undo}")

@@ -1,0 +1,288 @@
+"""`clipsight probe fit` and `clipsight probe apply`: classes learned from labelled photos."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsight.cli.evaluate import SeedOption, TemplateOption, TemplatesOption, print_json, prompts_for
+from clipsight.cli.options import (
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    ModelOption,
+    ThreadsOption,
+    index_folders,
+    open_library,
+)
+
+if TYPE_CHECKING:
+    from clipsight.classify import Prediction, Predictions
+    from clipsight.probe import Probe
+    from clipsight.probe.curve import Point
+    from clipsight.probe.report import Alpha, Report
+
+app = typer.Typer(
+    help="Learn classes from labelled photos, and find them in others.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def fit(
+    source: Annotated[Path, typer.Argument(help="A folder a class, or a CSV with filepath and label.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the probe.")],
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Another labelled collection to test on (default: a fifth is held out)."),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=1, help="Learn from so many photos a class (default: from all).")
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Draw so many times for the few-shot curve: 1, 2, 4, ... and all photos a class."
+        ),
+    ] = None,
+    alpha: Annotated[
+        str | None,
+        typer.Option(help="Start from zero-shot: 0 is that, 1 what the photos make of it; or auto."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.json and confusion.png (and curve.csv, curve.png)."),
+    ] = None,
+    templates: TemplatesOption = None,
+    template: TemplateOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+    library: LibraryOption = None,
+    model: ModelOption = "auto",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Learn the classes of SOURCE, and test them on photos held out; the photos are indexed first."""
+    from clipsight.cli.figures import note_left_out, noted_bar
+    from clipsight.console import note
+    from clipsight.errors import LabelError
+    from clipsight.probe import fit_probe
+    from clipsight.probe.extra import extra
+
+    how = _alpha(alpha)
+    prompts = prompts_for(templates, template)
+    if report:
+        extra("matplotlib")
+    if not out.parent.is_dir():
+        raise LabelError(f"can't write {out}: there is no folder {out.parent}")
+    with open_library(library, model, device, threads) as photos, noted_bar() as bar:
+        found = fit_probe(
+            source,
+            photos,
+            test=test,
+            alpha=how,
+            shots=shots,
+            repeats=repeats,
+            templates=prompts,
+            seed=seed,
+            observer=bar,
+            told=_told,
+        )
+    if report:
+        _write_report(report, found)
+    found.probe.save(out)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print_report(found)
+    note_left_out(found.failures)
+    note(f"wrote {out}: {len(found.probe.classes)} classes on vectors of {found.probe.model}")
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(help="A probe that `clipsight probe fit` wrote.")],
+    photos: Annotated[
+        list[Path] | None, typer.Argument(help="Photos and folders; default: the whole library.")
+    ] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    no_indexing: Annotated[
+        bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos in folders first.")
+    ] = False,
+    library: LibraryOption = None,
+    model: ModelOption = "auto",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Classify photos with the probe in FILE: the likeliest class of each, with its probability."""
+    from clipsight.cli.figures import note_left_out
+    from clipsight.errors import LabelError
+    from clipsight.probe import load_probe
+
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    probe = load_probe(file)
+    for photo in photos or []:
+        if not photo.expanduser().exists():
+            raise LabelError(f"no such photo or folder: {photo}")
+    folders = [photo for photo in photos or [] if photo.expanduser().is_dir()]
+    failures: list[tuple[Path, str]] = []
+    with open_library(library, model, device, threads) as opened:
+        probe.check(opened)
+        if folders and not no_indexing:
+            index_folders(opened, folders, quiet=True)
+        chunks = _noting(probe.apply(opened, *photos or ()), failures)
+        text = _as_json if as_json else _as_csv if as_csv else _as_lines
+        for piece in text(probe, chunks, failures):
+            sys.stdout.buffer.write(piece.encode("utf-8", "surrogateescape"))
+    note_left_out(failures)
+
+
+def _alpha(given: str | None) -> "Alpha":
+    if given is None:
+        return None
+    if given == "auto":
+        return "auto"
+    try:
+        return float(given)
+    except ValueError:
+        raise typer.BadParameter(f"--alpha is {given!r}: a number from 0 to 1, or auto") from None
+
+
+def _told(point: "Point") -> None:
+    from clipsight.console import note
+
+    if sys.stderr.isatty():
+        note(f"few-shot curve: {point.to_dict()['shots']} photos a class: done")
+
+
+def _write_report(folder: Path, found: "Report") -> None:
+    from clipsight.errors import LabelError
+    from clipsight.probe.curve import to_csv
+    from clipsight.probe.file import replacing
+    from clipsight.probe.plots import confusion_png, curve_png
+
+    title = f"probe on {found.probe.model}"
+    files = {
+        "report.json": json.dumps(found.to_dict(), indent=2).encode(),
+        "confusion.png": confusion_png(found.scores, title),
+    }
+    if found.curve:
+        files["curve.csv"] = to_csv(found.curve).encode()
+        files["curve.png"] = curve_png(found.curve, title)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabelError(f"can't make the folder {folder}: {error.strerror}") from error
+    for name, content in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def _print_report(found: "Report") -> None:
+    from clipsight.cli.figures import figure, print_classes, print_table
+
+    print_classes(found.scores)
+    if found.curve:
+        rows = [
+            (
+                str(row["shots"]),
+                figure(row["zero_shot"]),
+                f"{figure(row['probe'])} ± {figure(row['probe_std'])}",
+                f"{figure(row['tuned'])} ± {figure(row['tuned_std'])}",
+            )
+            for row in (point.to_dict() for point in found.curve)
+        ]
+        print_table(("photos a class", "zero-shot", "probe", "from zero-shot"), rows)
+    how = f"C {found.fit.C:.3g}"
+    if found.fit.alpha is not None:
+        how += f", alpha {found.fit.alpha:.2g}"
+    how += (
+        f" (chosen on {found.fit.judged:,} photos)" if found.fit.judged else " (too few photos to choose by)"
+    )
+    print(
+        f"fitted on {found.photos:,} photos, {how}; on {found.scores.photos:,} others: accuracy "
+        f"{figure(found.scores.top1)}, macro-F1 {figure(found.scores.macro_f1)}; "
+        f"zero-shot {figure(found.zero_shot.top1)}"
+    )
+
+
+def _noting(chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]) -> "Iterator[Predictions]":
+    """Chunks with at least one photo; raises `LabelError` at the end if there was none."""
+    from clipsight.errors import LabelError
+
+    found = False
+    for chunk in chunks:
+        failures += chunk.failures
+        if chunk:
+            found = True
+            yield chunk
+    if not found:
+        reason = f": {failures[0][0]}: {failures[0][1]}" if failures else ""
+        raise LabelError(f"no photo to classify{reason}")
+
+
+def _as_lines(
+    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
+) -> Iterator[str]:
+    """The likeliest class of each photo and its probability, a line a photo."""
+    from rich.cells import cell_len
+
+    from clipsight.lettering import visible
+
+    width = max(cell_len(visible(name)) for name in probe.classes)
+    for chunk in chunks:
+        for each in chunk:
+            label = visible(each.label)
+            padding = " " * (width - cell_len(label))
+            yield f"{each.probability:.3f}  {label}{padding}  {visible(str(each.path))}\n"
+
+
+def _as_json(
+    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
+) -> Iterator[str]:
+    """One JSON object by and by, a line a photo, as `clipsight classify --json` prints it."""
+    before = json.dumps({"model": probe.model, "labels": probe.classes}, indent=2)[:-2] + ',\n  "photos": ['
+    for chunk in chunks:
+        for each in chunk:
+            row = {
+                "path": str(each.path),
+                "id": each.id or None,
+                "label": each.label,
+                "probability": round(each.probability, 6),
+                "probabilities": _rounded(each),
+            }
+            yield f"{before}\n    {json.dumps(row)}"
+            before = ","
+    told = [{"path": str(path), "reason": reason} for path, reason in failures]
+    yield f'\n  ],\n  "failures": {json.dumps(told)}\n}}\n'
+
+
+def _as_csv(
+    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
+) -> Iterator[str]:
+    """A line a photo, as `clipsight classify --csv` prints it."""
+    heading: list[str] | None = ["path", "id", "label", "probability", *probe.classes]
+    for chunk in chunks:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        if heading:
+            writer.writerow(heading)
+            heading = None
+        for each in chunk:
+            chances = _rounded(each)
+            writer.writerow([each.path, each.id or "", each.label, chances[each.label], *chances.values()])
+        yield out.getvalue()
+
+
+def _rounded(prediction: "Prediction") -> dict[str, float]:
+    chances = (round(chance, 6) for chance in prediction.probabilities.tolist())
+    return dict(zip(prediction.labels, chances, strict=True))

@@ -1,0 +1,150 @@
+"""A probe as a file: safetensors with JSON in its metadata, so that loading one can never run code.
+
+    weights float32[classes, dim], bias float32[classes]
+    metadata "clipsight": classes, model and its fingerprint, how it was fitted, figures
+
+Applying needs NumPy alone. Called by `report`, which makes probes, and by `cli`.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.classify import Predictions
+from clipsight.errors import LabelError
+from clipsight.probe.extra import extra
+from clipsight.probe.head import Head
+from clipsight.results import Embeddings
+
+if TYPE_CHECKING:
+    from clipsight.library import Library
+
+_FORMAT = "clipsight probe 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Classes that were learned on the embeddings of one model."""
+
+    classes: tuple[str, ...]
+    head: Head
+    """float32"""
+    model: str
+    fingerprint: str
+    """Of the model's folder: the probe fits no other vectors."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How it was fitted: C, alpha, photos, ..."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What it got right on photos held out, as `Scores.to_dict`, without the confusion matrix."""
+
+    def predict(self, photos: Embeddings) -> Predictions:
+        """The photos' probabilities."""
+        probabilities = (
+            self.head.probabilities(photos.vectors).astype(np.float32)
+            if len(photos)
+            else np.empty((0, len(self.classes)), np.float32)
+        )
+        return Predictions(self.classes, photos.paths, photos.ids, probabilities, photos.failures)
+
+    def apply(self, library: "Library", *photos: str | os.PathLike[str]) -> Iterator[Predictions]:
+        """Classify `photos`: files, and all that is indexed in and below folders (default: the library).
+
+        In chunks, so that memory does not grow. Raises `LabelError` for a library of another model, and
+        `LibraryError` for a folder that has not been indexed.
+        """
+        self.check(library)
+        folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
+        files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
+        indexed = library.embeddings(*folders) if folders or not photos else iter(())
+        return map(self.predict, chain(library.embed(*files), indexed))
+
+    def check(self, library: "Library") -> None:
+        """Raises `LabelError` unless `library` holds vectors of the very model that this was fitted on."""
+        theirs = library.encoder.folder
+        if theirs.fingerprint() == self.fingerprint:
+            return
+        what = f"the library has vectors of {theirs.name}"
+        if theirs.name == self.model:
+            what = f"the library's {theirs.name} is another version (the files of the model differ)"
+        raise LabelError(
+            f"the probe was fitted on vectors of {self.model}, but {what}: "
+            f"fit it again on these, or apply it with --library to one of {self.model}"
+        )
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the file whole or not at all; raises `LabelError` where it can't be written."""
+        content = {
+            "format": _FORMAT,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "classes": self.classes,
+            "settings": self.settings,
+            "figures": self.figures,
+        }
+        tensors = {
+            "weights": np.ascontiguousarray(self.head.weights, dtype=np.float32),
+            "bias": np.ascontiguousarray(self.head.bias, dtype=np.float32),
+        }
+        written = extra("safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
+        with replacing(Path(file)) as temporary:
+            temporary.write_bytes(written)
+
+
+def load_probe(file: str | os.PathLike[str]) -> Probe:
+    """Read a probe's file. Raises `LabelError` for one that is missing, damaged or something else."""
+    safetensors = extra("safetensors")
+    try:
+        with safetensors.safe_open(file, framework="numpy") as opened:
+            content = json.loads((opened.metadata() or {})["clipsight"])
+            weights, bias = opened.get_tensor("weights"), opened.get_tensor("bias")
+        return _checked(content, weights, bias)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise LabelError(f"no such probe: {file}") from error
+    except OSError as error:
+        raise LabelError(f"can't read the probe {file}: {error.strerror or error}") from error
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise LabelError(f"{file} is no probe of clipsight, or damaged: fit it again") from error
+
+
+def _checked(content: dict[str, Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any]) -> Probe:
+    """The probe, if everything about it holds; else KeyError, TypeError or ValueError."""
+    if content["format"] != _FORMAT or type(content["classes"]) is not list:
+        raise ValueError("not the format")
+    classes = tuple(content["classes"])
+    if len(classes) < 2 or not all(type(name) is str for name in classes):
+        raise ValueError("not the classes")
+    if weights.dtype != np.float32 or bias.dtype != np.float32 or weights.ndim != 2:
+        raise ValueError("not the tensors")
+    if bias.shape != (len(classes),) or len(weights) != len(classes):
+        raise ValueError("not the shapes")
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise ValueError("not numbers")
+    model, fingerprint = content["model"], content["fingerprint"]
+    settings, figures = content["settings"], content["figures"]
+    if type(model) is not str or type(fingerprint) is not str:
+        raise ValueError("not a model")
+    if type(settings) is not dict or type(figures) is not dict:
+        raise ValueError("not the figures")
+    return Probe(classes, Head(weights, bias), model, fingerprint, settings, figures)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary path beside `file` that takes its place if all goes well; `LabelError` if it can't be."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            yield temporary
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise LabelError(f"can't write {file}: {error.strerror or error}") from error

@@ -1,0 +1,56 @@
+"""A linear classifier over embeddings, and the two things done with it: judging photos, and interpolation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from clipsight.models.encoder import Encoder
+    from clipsight.prompts import TemplateSet
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Logits are `vectors @ weights.T + bias`; probabilities are their softmax."""
+
+    weights: Floats
+    """float[classes, dim]"""
+    bias: Floats
+    """float[classes]"""
+
+    def logits(self, vectors: Floats) -> Floats:
+        """float[n, classes] for unit vectors float[n, dim]."""
+        return vectors @ self.weights.T + self.bias
+
+    def probabilities(self, vectors: Floats) -> Floats:
+        """float[n, classes], rows that add up to 1."""
+        logits = self.logits(vectors)
+        chances: Floats = np.exp(logits - logits.max(1, keepdims=True))
+        chances /= chances.sum(1, keepdims=True)
+        return chances
+
+
+def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "TemplateSet") -> Head:
+    """The head whose logits are those of zero-shot classification: logit scale x cosine.
+
+    Class names are read as words: "living_room" is asked for as "living room". Raises `LabelError`
+    for a template that can't be used.
+    """
+    from clipsight.classify import Classifier
+
+    names = [name.replace("_", " ") for name in classes]
+    classifier = Classifier.of(names, encoder, templates)
+    weights = np.float64(classifier.logit_scale) * classifier.weights.astype(np.float64)
+    return Head(weights, np.zeros(len(classes)))
+
+
+def interpolate(start: Head, end: Head, alpha: float) -> Head:
+    """`start` at alpha 0, `end` at 1, a mean of their weights between (WiSE-FT, Wortsman et al. 2022)."""
+    return Head(
+        (1 - alpha) * start.weights + alpha * end.weights, (1 - alpha) * start.bias + alpha * end.bias
+    )

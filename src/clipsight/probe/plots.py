@@ -1,0 +1,110 @@
+"""Pictures of a probe: its confusion matrix and its few-shot curve, as PNG bytes. Needs matplotlib.
+
+Called by `cli`.
+"""
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from clipsight.evaluation.scores import Scores
+from clipsight.lettering import visible
+from clipsight.probe.curve import Point
+from clipsight.probe.extra import extra
+
+_NUMBERED = 40
+"""Classes up to which every cell shows its number and every row its name; beyond, they could not be read."""
+
+_FONTS = (
+    "DejaVu Sans",
+    "Noto Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Arial Unicode MS",
+)
+"""Tried in turn, character by character, as far as they are installed."""
+
+
+def confusion_png(scores: Scores, title: str) -> bytes:
+    """Rows are the right classes, columns the guesses, shaded by their share of the row."""
+    with _fonts():
+        return _png(_confusion(scores, title))
+
+
+def curve_png(points: Sequence[Point], title: str) -> bytes:
+    """Accuracy over photos a class, with a standard deviation either way, and the line of zero-shot."""
+    with _fonts():
+        return _png(_curve(points, title))
+
+
+def _confusion(scores: Scores, title: str) -> Any:
+    count = len(scores.classes)
+    side = min(3 + 0.45 * count, 24)
+    figure = extra("matplotlib.figure").Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
+    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(shown, label="share of the class's photos", shrink=0.8)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("class")
+    axes.set_title(visible(f"{title}: accuracy {scores.top1:.3f}, macro-F1 {scores.macro_f1:.3f}"))
+    if count <= _NUMBERED:
+        names = [_short(name) for name in scores.classes]
+        axes.set_xticks(range(count), names, rotation=90, parse_math=False)
+        axes.set_yticks(range(count), names, parse_math=False)
+        for row, column in np.argwhere(scores.confusion):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            number = int(scores.confusion[row, column])
+            axes.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def _curve(points: Sequence[Point], title: str) -> Any:
+    figure = extra("matplotlib.figure").Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    places = range(len(points))
+    names = ["all" if point.shots is None else str(point.shots) for point in points]
+    axes.axhline(points[0].zero_shot, color="tab:gray", linestyle="--", label="zero-shot")
+    for label, colour, draws in (
+        ("linear probe", "tab:blue", [point.probe for point in points]),
+        ("probe from zero-shot weights", "tab:orange", [point.tuned for point in points]),
+    ):
+        means, deviations = [np.mean(each) for each in draws], [np.std(each) for each in draws]
+        axes.errorbar(places, means, yerr=deviations, marker="o", capsize=3, color=colour, label=label)
+    axes.set_xticks(places, names)
+    axes.set_xlabel("labelled photos a class")
+    axes.set_ylabel("accuracy on unseen photos")
+    axes.set_title(visible(title))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+@contextmanager
+def _fonts() -> Iterator[None]:
+    """Fonts for the scripts that class names may be in; where none is installed, boxes and no warning."""
+    installed = set(extra("matplotlib.font_manager").get_font_names())
+    families = [name for name in _FONTS if name in installed]
+    with extra("matplotlib").rc_context({"font.family": families}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+def _png(figure: Any) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=120, bbox_inches="tight")
+    return out.getvalue()
+
+
+def _short(name: str) -> str:
+    shown = visible(name)
+    return shown if len(shown) <= 24 else shown[:23] + "…"
