@@ -10,8 +10,7 @@ from pathlib import Path
 from clipsight import __version__
 from clipsight.errors import CheckpointError
 from clipsight.models import known
-from clipsight.models.hub import HubError, hub_error, network_errors
-from clipsight.models.hub import _endpoint as hub_endpoint
+from clipsight.models.hub import HubError, endpoint_for, hub_error, network_errors
 from clipsight.training.checkpoint import FILES, declared_architecture
 
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -70,7 +69,7 @@ def _cached(repo: str) -> Path | None:
 
 def _download(repo: str) -> Path:
     try:
-        endpoint = hub_endpoint(repo)
+        endpoint = endpoint_for(repo)
         try:
             return _fetch(repo, endpoint)
         except network_errors() as error:
