@@ -22,9 +22,9 @@ import numpy.typing as npt
 SAMPLE = 1000
 """Photos of the library that are enough to calibrate with."""
 
-SLOPE = 2.4
+SLOPE = 2.2
 CROWD = 0.3
-OFFSET = -7.4
+OFFSET = -7.7
 
 SURE = 0.5
 """The chance from which a search with `--sure` keeps a photo."""
