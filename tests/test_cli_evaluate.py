@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click import UsageError
 from conftest import SAMPLES
 from PIL import Image
 from test_cli import Shell, check_golden
+from typer import BadParameter
 
 from clipsight.cli.app import app
 from clipsight.errors import ClipsightError
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_one_line(
         shutil.copyfile(SAMPLES["cat.png"], shell.folder / "others" / name / "1.png")
     monkeypatch.chdir(shell.folder)
     monkeypatch.setenv("CLIPSIGHT_HOME", str(shell.home))
-    with pytest.raises((ClipsightError, UsageError)) as error:
+    with pytest.raises((ClipsightError, BadParameter)) as error:
         app(["evaluate", str(shell.model), *arguments], standalone_mode=False)
     assert message in str(error.value) and "\n" not in str(error.value)
     assert not capsys.readouterr().out

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from catalogs import add_photos, unit_vectors
-from click import UsageError
 from conftest import SAMPLES
 from PIL import Image
 from test_cli import Shell, check_golden
+from typer import BadParameter
 
 from benchmarks import measure
 from clipsight.cli.app import app
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_one_line_and_writes_nothing(
         shutil.copyfile(SAMPLES["cat.png"], pets.folder / "others" / name / "1.png")
     monkeypatch.chdir(pets.folder)
     monkeypatch.setenv("CLIPSIGHT_HOME", str(pets.home))
-    with pytest.raises((ClipsightError, UsageError)) as error:
+    with pytest.raises((ClipsightError, BadParameter)) as error:
         app(["probe", *arguments], standalone_mode=False)
     assert message in str(error.value) and "\n" not in str(error.value)
     assert not capsys.readouterr().out and not (pets.folder / "x").exists()
