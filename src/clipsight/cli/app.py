@@ -10,7 +10,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from clipsight import __version__
-from clipsight.cli import classify, collection, demo, evaluate, match, models, organize, probe, search
+from clipsight.cli import (
+    classify,
+    collection,
+    demo,
+    evaluate,
+    export_model,
+    match,
+    models,
+    organize,
+    probe,
+    search,
+)
 from clipsight.cli.options import Interrupted
 from clipsight.errors import ClipsightError
 
@@ -29,6 +40,7 @@ app.command()(match.match)
 app.command()(organize.organize)
 app.add_typer(probe.app, name="probe")
 app.command()(evaluate.evaluate)
+app.command("export-model")(export_model.export_model)
 app.command()(collection.index)
 app.command()(collection.status)
 app.command()(models.models)

@@ -1,0 +1,102 @@
+"""`clipsight export-model`: a checkpoint to a model folder. Needs the extra [train]."""
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsight.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from clipsight.training.export import Exported
+
+
+class Precision(Enum):
+    """What `--precision` may be."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+def export_model(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|NAME",
+            help="A weights file, the folder of a training run or repository, or a published model's name.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make of it, for `search --model FOLDER`.")
+    ],
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="fp32; fp16: half the size; int8: a quarter of it, and faster (see docs/export.md)."
+        ),
+    ] = Precision.FP32,
+    arch: Annotated[
+        str | None,
+        typer.Option(help="The architecture, by name or as a JSON file, where the weights don't tell it."),
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Photos on which the result is compared with PyTorch (default: the demo's)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the model that is in FOLDER.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export weights of CLIP for PyTorch as a model folder, and check that it gives the same vectors."""
+    from rich.console import Console
+
+    from clipsight.console import note
+
+    with Console(stderr=True).status("exporting"):
+        done = _exported(source, out, precision, arch, photos, force)
+    if as_json:
+        print(json.dumps(done.to_dict(), indent=2))
+        return
+    print(f"{done.folder}: {done.size / 1e6:,.1f} MB, {done.precision}")
+    for what, found in (("photos", done.photos.to_dict()), ("texts", done.texts.to_dict())):
+        print(
+            f"{found['count']} {what} against PyTorch: cosine {found['cosine']:.6f} or more, "
+            f"largest difference {found['difference']:.1e}"
+        )
+    note(f"to search with it: clipsight search --model {done.folder} ...")
+
+
+def _exported(
+    source: str, out: Path, precision: Precision, arch: str | None, photos: Path | None, force: bool
+) -> "Exported":
+    from clipsight.errors import ModelError
+
+    try:
+        from clipsight.training.export import export_model
+    except ModuleNotFoundError as error:
+        raise ModelError(f"exporting needs {error.name}: pip install 'clipsight[train]'") from error
+    compared = _sample_photos() if photos is None else _photos_in(photos)
+    return export_model(source, out, compared, precision=precision.value, arch=arch, overwrite=force)
+
+
+def _sample_photos() -> list[Path]:
+    from clipsight.demo import sample_photos
+    from clipsight.errors import LibraryError, ModelError
+
+    try:
+        return sample_photos()
+    except LibraryError as error:
+        raise ModelError(
+            "exporting compares the model with PyTorch on photos: name a folder of some with --photos, or "
+            "pip install 'clipsight[demo]'"
+        ) from error
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    import os
+
+    from clipsight.indexing.scan import walk
+
+    return [Path(os.fsdecode(file.path)) for each in walk(os.fsencode(folder)) for file in each.files]
