@@ -21,6 +21,7 @@ from clipsight.cli import (
     organize,
     probe,
     search,
+    train,
 )
 from clipsight.cli.options import Interrupted
 from clipsight.errors import ClipsightError
@@ -39,6 +40,7 @@ app.command()(classify.classify)
 app.command()(match.match)
 app.command()(organize.organize)
 app.add_typer(probe.app, name="probe")
+app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command("export-model")(export_model.export_model)
 app.command()(collection.index)
