@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
+from clipsight.errors import ClipsightError
+
 from .data import SEED, Photo, class_names, load_photos, load_sentences
-from .errors import RecipeError
 from .evaluate import axes_of, figures, fit_scale, open_bench, text_to_image
 from .export import write_folder
 from .features import Runner, cached_view, frozen_runner
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         run(options.data, options.out, options.work, Settings())
-    except RecipeError as error:
+    except ClipsightError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from clipsight.training.sources import read_source
 
 from .errors import RecipeError
 from .words import class_captions, clothing_captions, product_captions, scene_captions
@@ -66,14 +67,13 @@ def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
 
 
 def _captioned(data: Path) -> list[Photo]:
-    captions: dict[str, list[str]] = defaultdict(list)
-    for row in _rows(data / "captioned" / "captions.csv", {"filepath", "caption"}):
-        captions[row["filepath"]].append(row["caption"].strip())
+    source = read_source(data / "captioned" / "captions.csv")
+    captions = {Path(source.name(i)).name: source.captions(i) for i in range(len(source))}
     photos = []
-    for source in ("flickr", "coco"):
-        names = [name for name in captions if name.startswith(source)]
-        for name, split in assign_splits(names, source).items():
-            photos.append(Photo(f"captioned/{name}", source, split, tuple(captions[name]), name))
+    for collection in ("flickr", "coco"):
+        names = [name for name in captions if name.startswith(collection)]
+        for name, split in assign_splits(names, collection).items():
+            photos.append(Photo(f"captioned/{name}", collection, split, captions[name], name))
     return photos
 
 

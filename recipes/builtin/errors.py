@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clipsight.errors import ClipsightError
 
-class RecipeError(Exception):
+
+class RecipeError(ClipsightError):
     """Something the person can mend: one line that says what is wrong and what to do next."""

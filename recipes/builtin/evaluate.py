@@ -25,15 +25,14 @@ from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
 from .data import SEED, Photo, load_photos, load_sentences
-from .errors import RecipeError
 from .metrics import (
     Question,
     Vectors,
     accuracy,
     calibrated_scale,
     calibration_error,
+    percent_recall,
     principal_axes,
-    recall,
     shorten,
     softmax,
 )
@@ -147,7 +146,7 @@ def figures(bench: Bench, split: str, learned_scale: float | None) -> dict[str, 
     result: dict[str, Any] = {}
     for source in ("flickr", "coco"):
         images, texts, owner = bench.captions(source, split)
-        result[f"{source}_{len(images)}_photos"] = recall(images, texts, owner)
+        result[f"{source}_{len(images)}_photos"] = percent_recall(images, texts, owner)
     for source in ("clothing", "scenes"):
         result[f"{source}_zero_shot"] = accuracy(*bench.labels(source, split))
     result["clothing_probe"] = bench.probes(split)
@@ -162,7 +161,7 @@ def figures(bench: Bench, split: str, learned_scale: float | None) -> dict[str, 
 
 def text_to_image(bench: Bench, split: str) -> list[float]:
     """Text-to-image recall of Flickr8k photos at 1, 5 and 10, in per cent."""
-    return recall(*bench.captions("flickr", split))["text_to_image"]
+    return percent_recall(*bench.captions("flickr", split))["text_to_image"]
 
 
 def axes_of(bench: Bench, size: int) -> Vectors:
@@ -179,11 +178,11 @@ def axes_of(bench: Bench, size: int) -> Vectors:
 def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
     """Text-to-image recall of Flickr8k photos with vectors cut along the dev split's principal axes."""
     images, texts, owner = bench.captions("flickr", split)
-    found = {str(images.shape[1]): recall(images, texts, owner)["text_to_image"]}
+    found = {str(images.shape[1]): percent_recall(images, texts, owner)["text_to_image"]}
     axes = axes_of(bench, max(SIZES))
     for size in (size for size in SIZES if size < images.shape[1]):
         short = (shorten(vectors, axes[:size]) for vectors in (images, texts))
-        found[str(size)] = recall(*short, owner)["text_to_image"]
+        found[str(size)] = percent_recall(*short, owner)["text_to_image"]
     return found
 
 
@@ -210,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = open_bench(options.data, options.model)
         learned = bench.encoder.folder.figures.get("learned_logit_scale")
         print(json.dumps(figures(bench, options.split, learned), indent=2))
-    except (RecipeError, ClipsightError) as error:
+    except ClipsightError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

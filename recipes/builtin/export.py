@@ -16,7 +16,9 @@ from onnx import TensorProto
 from torch import Tensor
 from torch.nn import LayerNorm
 
-from .graph import Graph, Shape
+from clipsight.training.onnx_graph import Shape
+
+from .graph import Graph
 from .model import FEATURES, FLOOR, TAP_WIDTH, TAPS, TRAINED_FROM, Builtin
 from .towers import IMAGE_SIZE, Conv, ImageTower, Layer, tokenizer_file
 
@@ -69,10 +71,12 @@ def _tower(graph: Graph, tower: ImageTower, x: str) -> tuple[str, str]:
 def frozen_graph(tower: ImageTower) -> bytes:
     """The image tower alone with float32 weights: `image` -> pooled features, input of block TRAINED_FROM."""
     graph = Graph(int8=False)
-    outputs = dict(
-        zip(_tower(graph, tower, "image"), (["batch", FEATURES], ["batch", 208, 9, 9]), strict=True)
-    )
-    return graph.model(outputs, "image", _IMAGE_SHAPE, TensorProto.FLOAT)
+    pooled, maps = _tower(graph, tower, "image")
+    outputs: dict[str, tuple[str, Shape]] = {
+        "pooled": (pooled, ["batch", FEATURES]),
+        "maps": (maps, ["batch", 208, 9, 9]),
+    }
+    return graph.serialise("image", _IMAGE_SHAPE, TensorProto.FLOAT, outputs)
 
 
 def visual_graph(model: Builtin) -> bytes:
@@ -153,8 +157,7 @@ def textual_graph(model: Builtin) -> bytes:
 
 
 def _finish(graph: Graph, y: str, name: str, shape: Shape, dtype: int, width: int) -> bytes:
-    embedding = graph.op("Identity", graph.unit(y), name="embedding")
-    return graph.model({embedding: ["batch", width]}, name, shape, dtype)
+    return graph.serialise(name, shape, dtype, {"embedding": (graph.unit(y), ["batch", width])})
 
 
 def _norm(graph: Graph, norm: LayerNorm, x: str) -> str:

@@ -1,24 +1,10 @@
-"""CLIP's loss, for batches in which one caption may be true of several photos."""
+"""What training adds to CLIP's loss, so that what the towers knew before is kept."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-
-def clip_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Tensor:
-    """Symmetric cross entropy over cosines (Radford et al. 2021, figure 3).
-
-    `images` and `texts` are unit float[batch,width], `scale` the factor of the cosines, and `same`
-    float[batch,batch] is 1 where photo i and caption j belong together. Where that is the diagonal alone
-    this is CLIP's loss to the letter; where ten photos are all "black t-shirt" the right answer is shared
-    evenly among them.
-    """
-    logits = scale * images @ texts.T
-    by_image = (same / same.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1).mean()
-    by_text = (same / same.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0).mean()
-    return -(by_image + by_text) / 2
 
 
 def forgetting_loss(logits: Tensor, before: Tensor) -> Tensor:

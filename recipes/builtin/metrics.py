@@ -7,27 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.evaluation.retrieval import recall
+
 Vectors = NDArray[np.float32]
-KS = (1, 5, 10)
 
 
-def recall(images: Vectors, texts: Vectors, owner: Sequence[int]) -> dict[str, list[float]]:
-    """Recall at 1, 5 and 10 in per cent, both ways.
-
-    `images` float[n,d] and `texts` float[m,d] are unit vectors; caption j belongs to photo owner[j]. A
-    photo counts as found from its best caption, as is usual for Flickr8k and COCO (Karpathy & Fei-Fei
-    2015).
-    """
-    cosines, own = texts @ images.T, np.asarray(owner)
-    right = cosines[np.arange(len(own)), own]
-    ranks = (cosines > right[:, None]).sum(1)
-    by_photo = cosines.T
-    best = np.full(len(images), -np.inf, dtype=cosines.dtype)
-    np.maximum.at(best, own, right)
-    photo_ranks = (by_photo > best[:, None]).sum(1)
+def percent_recall(images: Vectors, texts: Vectors, owner: Sequence[int]) -> dict[str, list[float]]:
+    """Recall at 1, 5 and 10 in per cent, both ways; arguments as in `evaluation.retrieval.recall`."""
     return {
-        "text_to_image": [round(100 * float((ranks < k).mean()), 1) for k in KS],
-        "image_to_text": [round(100 * float((photo_ranks < k).mean()), 1) for k in KS],
+        direction: [round(100 * share, 1) for share in (found.at1, found.at5, found.at10)]
+        for direction, found in zip(
+            ("text_to_image", "image_to_text"), recall(images, texts, owner), strict=True
+        )
     }
 
 

@@ -67,8 +67,9 @@ def vit_b_32() -> bytes:
         y = graph.op("Mul", y, graph.op("Sigmoid", graph.op("Mul", y, graph.constant(1.702))))
         x = graph.op("Add", x, linear(y, _WIDTH, 4 * _WIDTH))
     first = graph.op("Gather", norm(x), graph.constant(0, np.int64), axis=1)
-    embedding = graph.op("Identity", graph.linear(first, random(_EMBED, _WIDTH)), name="embedding")
-    return graph.model({embedding: ["batch", _EMBED]}, "image", ["batch", 3, _SIDE, _SIDE], TensorProto.FLOAT)
+    embedding = graph.linear(first, random(_EMBED, _WIDTH))
+    outputs = {"embedding": (embedding, ["batch", _EMBED])}
+    return graph.serialise("image", ["batch", 3, _SIDE, _SIDE], TensorProto.FLOAT, outputs)
 
 
 def _session(model: bytes | str, threads: int) -> onnxruntime.InferenceSession:

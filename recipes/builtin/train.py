@@ -19,10 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clipsight.training.loss import clip_loss
+from clipsight.training.optimizer import Group, Optimizer
+from clipsight.training.state import differences, read_state, write_state
+
 from .data import SEED, Photo
 from .features import View
-from .loss import anchor_loss, clip_loss, forgetting_loss, naming_loss, ranking_loss, same_label
-from .metrics import recall
+from .loss import anchor_loss, forgetting_loss, naming_loss, ranking_loss, same_label
+from .metrics import percent_recall
 from .model import FROZEN_WIDTH, TAP_WIDTH, TRAINED_FROM, Builtin
 from .texts import Tokens, encode, mean_vectors, tokenise, vocabulary_words
 
@@ -120,20 +124,22 @@ class Trainer:
             model.image_head.std.copy_(pooled[train].std(0) + 1e-3)
             last = [torch.from_numpy(view.pooled[:, TAP_WIDTH:]).to(self.device) for view in material.views]
             self.before = [model.image.classifier(x).softmax(-1).half() for x in last]
-        self.groups = _parameter_groups(model, settings)
-        self.trained = [p for group in self.groups for p in group["params"]]
+        batches = _batches(material.photos, settings, np.random.default_rng(0))
+        self.epoch_steps = sum(1 for _ in batches)
+        self.optimizer = Optimizer(self._groups(), self.device, epsilon=1e-8)
+        self.trained = self.optimizer.parameters
         self.average = [p.detach().clone() for p in self.trained]
-        self.optimiser = torch.optim.AdamW(self.groups, betas=(0.9, 0.98))
-        self.steps = 0
 
     def run(self, checkpoint: Path) -> None:
         """Train to the end, then put the averaged weights in place."""
-        total = self.settings.head_epochs + self.settings.joint_epochs
-        for epoch in range(self._resume(checkpoint), total):
-            started, loss = time.monotonic(), self._epoch(epoch, total)
+        first = self._resume(checkpoint)
+        self.say(f"epoch {first} of {self._epochs}: {self._dev_recall()}")
+        for epoch in range(first, self._epochs):
+            started, loss = time.monotonic(), self._epoch(epoch)
             self._save(checkpoint, epoch + 1)
             took = time.monotonic() - started
-            self.say(f"epoch {epoch + 1} of {total}: loss {loss:.3f}, {took:.0f} s, {self._dev_recall()}")
+            done = f"epoch {epoch + 1} of {self._epochs}"
+            self.say(f"{done}: loss {loss:.3f}, {took:.0f} s, {self._dev_recall()}")
         with torch.no_grad():
             torch._foreach_copy_(self.trained, self.average)
         self.model.eval()
@@ -152,38 +158,59 @@ class Trainer:
         texts = encode(self.model, [tokens for i in dev for tokens in self.tokens[i]])
         owner = [k for k, i in enumerate(dev) for _ in self.tokens[i]]
         torch._foreach_copy_(self.trained, kept)
-        found = recall(images.cpu().numpy(), texts.cpu().numpy(), owner)["text_to_image"]
+        found = percent_recall(images.cpu().numpy(), texts.cpu().numpy(), owner)["text_to_image"]
         return f"dev recall at 1, 5, 10: {found}"
 
-    def _epoch(self, epoch: int, total: int) -> float:
+    @property
+    def _epochs(self) -> int:
+        return self.settings.head_epochs + self.settings.joint_epochs
+
+    def _epoch(self, epoch: int) -> float:
         rng = np.random.default_rng((SEED, epoch))
         torch.manual_seed(SEED + epoch)
         self.model.train()
         joint = epoch >= self.settings.head_epochs
-        batches = list(_batches(self.material.photos, self.settings, rng))
-        losses = []
-        for i, batch in enumerate(batches):
-            self._set_rates((epoch + i / len(batches)) / total, joint)
-            loss = self._loss(batch, rng, joint)
-            self.optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.trained, 1.0)
-            self.optimiser.step()
-            self.steps += 1
-            with torch.no_grad():
-                decay = min(self.settings.average, self.steps / (self.steps + 10))
-                torch._foreach_lerp_(self.average, self.trained, 1 - decay)
-            losses.append(loss.item())
-        return float(np.mean(losses))
+        batches = list(_batches(self.material.photos, self.settings, rng))  # all drawn before the first step
+        return float(np.mean([self._step(batch, rng, joint) for batch in batches]))
 
-    def _set_rates(self, done: float, joint: bool) -> None:
-        """A cosine from the top to zero after a short warm-up; the image blocks rest in the first phase."""
-        warm = min(1.0, (self.steps + 1) / 40)
-        for group in self.optimiser.param_groups:
-            rest = group["name"] == "image" and not joint
-            group["lr"] = (
-                0.0 if rest else group["peak"] * warm * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
-            )
+    def _step(self, batch: list[int], rng: np.random.Generator, joint: bool) -> float:
+        def gradients(scaled: Callable[[Tensor], Tensor]) -> Tensor:
+            loss = self._loss(batch, rng, joint)
+            scaled(loss).backward()
+            return loss
+
+        loss, _ = self.optimizer.update(gradients)
+        steps = self.optimizer.step
+        with torch.no_grad():
+            decay = min(self.settings.average, steps / (steps + 10))
+            torch._foreach_lerp_(self.average, self.trained, 1 - decay)
+        return loss
+
+    def _rate(self, peak: float, *, rests: bool = False) -> Callable[[int], float]:
+        """A cosine from `peak` to a hundredth after a warm-up; zero in the first phase of what `rests` then."""
+
+        def rate(step: int) -> float:
+            if rests and step < self.settings.head_epochs * self.epoch_steps:
+                return 0.0
+            done = step / (self._epochs * self.epoch_steps)
+            return peak * min(1.0, (step + 1) / 40) * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
+
+        return rate
+
+    def _groups(self) -> list[Group]:
+        """What is trained, each part at its own rate.
+
+        Not the word table: 36,000 captions would only bend it.
+        """
+        model, settings = self.model, self.settings
+        image = [*model.image.blocks[TRAINED_FROM:], model.image.head, model.image.classifier]
+        model.requires_grad_(False)
+        return [
+            Group(_opened(model.image_head, model.text_head), 0.05, self._rate(settings.head_rate)),
+            Group(_opened(model.text.layers), 0.01, self._rate(settings.text_rate)),
+            Group(_opened(*image), 0.01, self._rate(settings.image_rate, rests=True)),
+            Group([model.log_scale.requires_grad_(True)], 0.0, self._rate(settings.head_rate)),
+        ]
 
     def _loss(self, batch: list[int], rng: np.random.Generator, joint: bool) -> Tensor:
         model, settings = self.model, self.settings
@@ -234,31 +261,27 @@ class Trainer:
         return torch.from_numpy(rows).to(self.device).float()
 
     def _save(self, checkpoint: Path, epoch: int) -> None:
-        partial = checkpoint.with_suffix(".partial")
         state = {
+            "identity": asdict(self.settings),
             "epoch": epoch,
-            "steps": self.steps,
-            "settings": asdict(self.settings),
             "trained": self.trained,
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
         }
-        torch.save(state, partial)
-        partial.replace(checkpoint)
+        write_state(state, checkpoint)
 
     def _resume(self, checkpoint: Path) -> int:
         """Take up a checkpoint made with the same settings; return the epoch to go on with."""
         if not checkpoint.is_file():
             return 0
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-        if state["settings"] != asdict(self.settings):
+        state = read_state(checkpoint)
+        if differences(state, asdict(self.settings)):
             self.say("the checkpoint was made with other settings: starting again")
             return 0
         with torch.no_grad():
-            torch._foreach_copy_(self.trained, state["trained"])
-            torch._foreach_copy_(self.average, state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps = state["steps"]
+            torch._foreach_copy_(self.trained, [each.to(self.device) for each in state["trained"]])
+            torch._foreach_copy_(self.average, [each.to(self.device) for each in state["average"]])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.say(f"resuming after epoch {state['epoch']}")
         return int(state["epoch"])
 
@@ -272,28 +295,6 @@ def _label_numbers(photos: Sequence[Photo]) -> Tensor:
     return torch.from_numpy(numbers)
 
 
-def _parameter_groups(model: Builtin, settings: Settings) -> list[dict]:
-    """What is trained, each part at its own rate; not the word table: 36,000 captions would only bend it."""
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    parts: dict[str, tuple[list[nn.Module], float, float]] = {
-        "heads": ([model.image_head, model.text_head], settings.head_rate, 0.05),
-        "text": ([model.text.layers], settings.text_rate, 0.01),
-        "image": (
-            [*model.image.blocks[TRAINED_FROM:], model.image.head, model.image.classifier],
-            settings.image_rate,
-            0.01,
-        ),
-    }
-    groups = []
-    for name, (modules, peak, decay) in parts.items():
-        parameters = [p for module in modules for p in module.parameters()]
-        groups.append({"name": name, "params": parameters, "peak": peak, "weight_decay": decay})
-    groups.append(
-        {"name": "scale", "params": [model.log_scale], "peak": settings.head_rate, "weight_decay": 0.0}
-    )
-    for group in groups:
-        for parameter in group["params"]:
-            parameter.requires_grad_(True)
-        group["lr"] = group["peak"]
-    return groups
+def _opened(*modules: nn.Module) -> list[nn.Parameter]:
+    """The modules' parameters, to be trained from now on."""
+    return [parameter.requires_grad_(True) for module in modules for parameter in module.parameters()]

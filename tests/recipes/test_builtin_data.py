@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clipsight.errors import TrainingError
 from recipes.builtin import data as sources
 from recipes.builtin.errors import RecipeError
 from recipes.builtin.words import class_captions, class_words, product_captions
@@ -103,7 +104,11 @@ def test_incomplete_data_folder_names_what_is_missing(folder: Path, part: str) -
 
 def test_wrong_columns(folder: Path) -> None:
     (folder / "captioned" / "captions.csv").write_text("image,text\na.jpg,b\n")
-    with pytest.raises(RecipeError, match="no column caption, filepath"):
+    with pytest.raises(TrainingError, match="needs the columns filepath and caption"):
+        sources.load_photos(folder)
+    (folder / "captioned" / "captions.csv").write_text("filepath,caption\na.jpg,b\n")
+    (folder / "products" / "products.csv").write_text("image,text\na.jpg,b\n")
+    with pytest.raises(RecipeError, match="no column article_type, colour"):
         sources.load_photos(folder)
 
 

@@ -13,7 +13,7 @@ import onnxruntime  # noqa: E402
 from recipes.builtin import features  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
 from recipes.builtin.export import frozen_graph, textual_graph, visual_graph  # noqa: E402
-from recipes.builtin.graph import Graph, quantise  # noqa: E402
+from recipes.builtin.graph import Graph  # noqa: E402
 from recipes.builtin.model import FEATURES, FROZEN_WIDTH, TAP_WIDTH, Builtin  # noqa: E402
 from recipes.builtin.towers import IMAGE_SIZE, ImageTower, TextShape, TextTower  # noqa: E402
 
@@ -82,20 +82,11 @@ def test_weights_are_widened_when_the_session_is_made(model: Builtin, tmp_path: 
     assert int8 == [(60, 384)]  # the word table alone: its rows are widened as they are looked up
 
 
-def test_quantise_is_within_half_a_step_where_nothing_is_clipped() -> None:
-    array = np.random.default_rng(0).uniform(-1, 1, (8, 300)).astype(np.float32)
-    values, scale = quantise(array, axis=0)
-    assert values.dtype == np.int8
-    assert scale.shape == (8, 1)
-    assert np.abs(values * scale - array).max() <= 0.5 * scale.max() + 0.31 * np.abs(array).max()
-    assert ((values * scale - array) ** 2).mean() <= ((scale.max() / 2) ** 2)
-
-
 def test_small_weights_stay_exact() -> None:
     graph, weight = Graph(), np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    y = graph.op("Identity", graph.linear("x", weight), name="y")
+    outputs = {"y": (graph.linear("x", weight), ["n", 4])}
     x = np.ones((2, 3), np.float32)
-    (got,) = _run(graph.model({y: ["n", 4]}, "x", ["n", 3], onnx.TensorProto.FLOAT), x=x)
+    (got,) = _run(graph.serialise("x", ["n", 3], onnx.TensorProto.FLOAT, outputs), x=x)
     assert got == pytest.approx(x @ weight.T, abs=1e-6)
 
 

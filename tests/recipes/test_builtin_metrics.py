@@ -9,7 +9,7 @@ from recipes.builtin import metrics
 def test_recall_by_hand() -> None:
     images = np.eye(3, dtype=np.float32)
     texts = np.array([[1, 0.5, 0], [0.9, 1, 0], [0, 0.2, 1], [0.3, 0.2, 0.1]], dtype=np.float32)
-    found = metrics.recall(images, texts, [0, 0, 1, 2])
+    found = metrics.percent_recall(images, texts, [0, 0, 1, 2])
     # Captions rank their photo 1st, 2nd, 2nd, 3rd.
     assert found["text_to_image"] == [25.0, 100.0, 100.0]
     # Photo 0's best caption is first; photo 1's (0.2) is behind two others; photo 2's (0.1) behind one.
@@ -18,7 +18,7 @@ def test_recall_by_hand() -> None:
 
 def test_recall_of_a_perfect_model() -> None:
     vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0].astype(np.float32)
-    found = metrics.recall(vectors, vectors, range(20))
+    found = metrics.percent_recall(vectors, vectors, range(20))
     assert found == {"text_to_image": [100.0] * 3, "image_to_text": [100.0] * 3}
 
 

@@ -114,7 +114,8 @@ def test_every_kind_of_data_holds_the_same(make: Callable[[Path], Path], tmp_pat
     assert [list(source.captions(i)) for i in range(len(source))] == list(CAPTIONS.values())
     assert source.uncaptioned == ()
     found = [
-        pixels[0, 0].tolist() for _, pixels, _ in next(plain_batches(Plain(source, _all(source), 8), 9, 0))
+        pixels[0, 0].tolist()
+        for _, pixels, _ in next(plain_batches(Plain(source, _all(source), PreprocessConfig((8, 8))), 9, 0))
     ]
     assert found == [list(colour) for colour in COLOURS.values()]
 
@@ -241,8 +242,9 @@ def test_ids_are_clips() -> None:
 
 def test_pixels_are_normalised_as_in_search() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
-    expected = normalise_exactly(pixels, PreprocessConfig())
-    assert np.abs(normalise(torch.from_numpy(pixels)).numpy() - expected).max() < 1e-6
+    for config in (PreprocessConfig(), PreprocessConfig(mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7))):
+        expected = normalise_exactly(pixels, config)
+        assert np.abs(normalise(torch.from_numpy(pixels), config).numpy() - expected).max() < 1e-6
 
 
 @given(
@@ -361,6 +363,6 @@ def test_reading_ahead_leaves_the_models_random_numbers_alone(tmp_path: Path) ->
 
 def test_plain_photos_tell_why_one_is_unread(tmp_path: Path) -> None:
     examples = _examples(tmp_path, photos=3, broken=(1,))
-    (rows,) = plain_batches(Plain(examples.source, np.array([0, 1, 2]), 8), 5, 0)
+    (rows,) = plain_batches(Plain(examples.source, np.array([0, 1, 2]), PreprocessConfig((8, 8))), 5, 0)
     assert [pixels is None for _, pixels, _ in rows] == [False, True, False]
     assert rows[1][0] == 1 and "text" in rows[1][2]

@@ -11,12 +11,14 @@ import torch
 from clip_weights import TINY_VIT, fill, ids, images
 
 from clipsight.errors import TrainingError
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.clip import CLIP
 from clipsight.training.distributed import gather, gather_objects, join, mean
 from clipsight.training.loss import clip_loss
 from clipsight.training.report import read_metrics
 from clipsight.training.run import train
 from clipsight.training.state import read_state
+from clipsight.training.trainer import LAST
 from tests.training import pictures
 from tests.training.two_processes import ROWS, SETTINGS
 
@@ -72,8 +74,8 @@ def test_rows_are_gathered_in_the_order_of_the_processes(folder: Path) -> None:
 def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> None:
     data, arch = folder / "data" / "captions.csv", str(folder / "arch.json")
     alone = train(data, tmp_path, arch=arch, settings=SETTINGS, hold_out=7, workers=0, device="cpu")
-    one, two = read_state(tmp_path), read_state(folder / "run")
-    assert two["step"] == one["step"] == alone.steps == 4
+    one, two = read_state(tmp_path / LAST), read_state(folder / "run" / LAST)
+    assert two["optimizer"]["step"] == one["optimizer"]["step"] == alone.steps == 4
     for name, tensor in one["state_dict"].items():
         assert torch.allclose(tensor, two["state_dict"][name], atol=1e-4), name
     rows = [read_metrics(each / "metrics.csv") for each in (tmp_path, folder / "run")]
@@ -98,4 +100,4 @@ def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
 
     three = Processes(0, 3, torch.device("cpu"))
     with pytest.raises(TrainingError, match="a batch of 8 can't be shared by 3 processes"):
-        Trainer(CLIP(TINY_VIT), SETTINGS, tmp_path, three, photos=8)
+        Trainer(CLIP(TINY_VIT), SETTINGS, tmp_path, three, preprocess=PreprocessConfig(), photos=8)

@@ -11,8 +11,10 @@ from clip_weights import TINY_RESNET, TINY_VIT, fill
 from hub_server import HubServer, files_of
 
 from clipsight.errors import CheckpointError
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.checkpoint import save
 from clipsight.training.clip import CLIP, create
+from clipsight.training.declared import declared_preprocess
 from clipsight.training.published import locate, repository
 
 OPENCLIP = "laion/CLIP-tiny"
@@ -47,6 +49,11 @@ def test_a_model_of_the_hub_is_loaded_by_any_of_its_names(
     assert model.architecture == expected.architecture
     for key, tensor in expected.state_dict().items():
         assert torch.equal(model.state_dict()[key], tensor), key
+
+
+def test_how_photos_are_prepared_comes_with_the_weights(server: HubServer) -> None:
+    server.repos[HUGGING_FACE]["preprocessor_config.json"] = json.dumps({"image_mean": [0.5] * 3}).encode()
+    assert declared_preprocess(locate(HUGGING_FACE), 32) == PreprocessConfig((32, 32), mean=(0.5, 0.5, 0.5))
 
 
 def test_what_is_in_the_cache_is_not_asked_for_again(server: HubServer) -> None:

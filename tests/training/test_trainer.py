@@ -15,17 +15,19 @@ from PIL import Image
 from torch import Tensor
 
 from clipsight.errors import CheckpointError, LabelError, ModelError, TrainingError
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.architecture import Architecture, TextConfig, VisionConfig
+from clipsight.training.checkpoint import save
 from clipsight.training.clip import CLIP, create
 from clipsight.training.data import Batch
+from clipsight.training.declared import declared_preprocess, weights_in
 from clipsight.training.distributed import Processes
-from clipsight.training.optimizer import parameter_groups, rate
 from clipsight.training.progress import Progress
 from clipsight.training.report import COLUMNS, read_metrics
 from clipsight.training.run import Trained, train
 from clipsight.training.settings import Settings
 from clipsight.training.state import read_state
-from clipsight.training.trainer import Trainer
+from clipsight.training.trainer import LAST, Trainer
 from tests.training import pictures
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -84,7 +86,7 @@ def _train(data: Path, folder: Path, arch: str | None, **options: Any) -> Traine
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = read_state(folder)["state_dict"]
+    state: dict[str, Tensor] = read_state(folder / LAST)["state_dict"]
     return state
 
 
@@ -146,7 +148,9 @@ def test_the_best_weights_are_kept(data: Path, arch: str, tmp_path: Path) -> Non
 def _trainer(folder: Path, settings: Settings = SETTINGS, **options: Any) -> Trainer:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
-    return Trainer(CLIP(ARCHITECTURE), settings, folder, ALONE, photos=24, **options)
+    return Trainer(
+        CLIP(ARCHITECTURE), settings, folder, ALONE, preprocess=PreprocessConfig(), photos=24, **options
+    )
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,8 @@ class Noise(Batch):
 
     broken: bool = False
 
-    def inputs(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        images, ids = super().inputs(device)
+    def inputs(self, device: torch.device, config: PreprocessConfig) -> tuple[Tensor, Tensor]:
+        images, ids = super().inputs(device, config)
         return images * math.nan if self.broken else images, ids
 
 
@@ -177,10 +181,10 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(
     whole = _train(data, tmp_path / "whole", arch, **options)
     with pytest.raises(KeyboardInterrupt):
         _train(data, tmp_path / "parts", arch, observer=Watcher(stop=5), **options)
-    assert read_state(tmp_path / "parts")["step"] == 4
+    assert read_state(tmp_path / "parts" / LAST)["optimizer"]["step"] == 4
     torch.manual_seed(99)  # whatever else the process did
     parts = _train(data, tmp_path / "parts", arch, resume=True, **options)
-    _assert_equal(read_state(tmp_path / "whole"), read_state(tmp_path / "parts"))
+    _assert_equal(*(read_state(tmp_path / name / LAST) for name in ("whole", "parts")))
     best = [create(pretrained=tmp_path / name / "best").state_dict() for name in ("whole", "parts")]
     _assert_equal(*best)
     assert (parts.figures, parts.best_step) == (whole.figures, whole.best_step)
@@ -205,6 +209,13 @@ def _assert_equal(one: Any, other: Any) -> None:
 def _comparable_rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "samples_per_second"} for row in csv.DictReader(file)]
+
+
+def test_long_epochs_are_saved_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipsight.training.trainer.SAVE_SECONDS", 0.0)
+    with pytest.raises(StopIteration):
+        _trainer(tmp_path, save_every=100).run(_noise(5))
+    assert read_state(tmp_path / LAST)["optimizer"]["step"] == 5
 
 
 def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Path) -> None:
@@ -317,6 +328,24 @@ def test_training_goes_on_from_given_weights_and_refuses_those_of_another_archit
         _train(data, tmp_path / "other", "ViT-tiny-8", init=best)
 
 
+def test_photos_are_prepared_as_those_of_the_given_weights(data: Path, arch: str, tmp_path: Path) -> None:
+    """Which is kept: by the checkpoint for a run that goes on, by `best/` for whatever comes after."""
+    config = PreprocessConfig((16, 16), mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7), resize_mode="squash")
+    save(CLIP(ARCHITECTURE), tmp_path / "other", "openclip", config)
+    options = {"init": str(tmp_path / "other"), "settings": replace(SETTINGS, epochs=2)}
+    _train(data, tmp_path / "whole", None, **options)
+    assert declared_preprocess(weights_in(tmp_path / "whole"), 16) == config
+    with pytest.raises(KeyboardInterrupt):
+        _train(data, tmp_path / "parts", None, observer=Watcher(stop=5), **options)
+    _train(data, tmp_path / "parts", None, resume=True, **options)
+    _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "parts"))
+    save(CLIP(ARCHITECTURE), tmp_path / "plain", "openclip")
+    _train(data, tmp_path / "as clip", None, **{**options, "init": str(tmp_path / "plain")})
+    assert not torch.equal(
+        _weights(tmp_path / "whole")["visual.proj"], _weights(tmp_path / "as clip")["visual.proj"]
+    )
+
+
 @pytest.mark.parametrize(("lock", "prefix"), [("image", "visual."), ("text", "text.")])
 def test_a_locked_tower_stays_as_it_is(data: Path, arch: str, tmp_path: Path, lock: Any, prefix: str) -> None:
     _train(data, tmp_path / "run", arch)
@@ -333,7 +362,8 @@ def test_a_locked_resnet_keeps_its_statistics(tmp_path: Path) -> None:
     resnet = replace(ARCHITECTURE, vision_cfg=VisionConfig(32, (1, 1, 1, 1), 8, None, head_width=32))
     model = CLIP(resnet)
     before = {name: tensor.clone() for name, tensor in model.visual.state_dict().items()}
-    trainer = Trainer(model, replace(SETTINGS, lock="image"), tmp_path, ALONE, photos=8)
+    options = {"preprocess": PreprocessConfig(), "photos": 8}
+    trainer = Trainer(model, replace(SETTINGS, lock="image"), tmp_path, ALONE, **options)
     pixels = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
     trainer.run(iter([Batch(pixels, torch.randint(1, 49406, (8, 12)))] * 3))
     _assert_equal(before, dict(model.visual.state_dict()))
@@ -376,24 +406,6 @@ def test_activation_checkpointing_changes_no_weight(data: Path, arch: str, tmp_p
     for name, enabled in (("without", False), ("with", True)):
         _train(data, tmp_path / name, arch, activation_checkpointing=enabled)
     _assert_equal(_weights(tmp_path / "without"), _weights(tmp_path / "with"))
-
-
-def test_the_rate_rises_and_falls() -> None:
-    rates = [rate(step, 4, 12) for step in range(12)]
-    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert rates[4] == 1.0 and rates[8] == pytest.approx(0.5) and 0 < rates[11] < 0.05
-    assert rates[4:] == sorted(rates[4:], reverse=True)
-    assert rate(0, 0, 1) == 1.0
-
-
-def test_only_matrices_decay() -> None:
-    model = CLIP(ARCHITECTURE)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, kept = ({names[id(each)] for each in group["params"]} for group in parameter_groups(model, 0.2))
-    assert decayed | kept == set(names.values()) and not decayed & kept
-    assert {"logit_scale", "visual.class_embedding", "text.ln_final.weight"} <= kept
-    assert all(name in kept for name in names.values() if name.endswith("bias") or ".ln_" in name)
-    assert {"text.token_embedding.weight", "visual.conv1.weight", "visual.proj"} <= decayed
 
 
 def test_metrics_name_their_columns(data: Path, arch: str, tmp_path: Path) -> None:

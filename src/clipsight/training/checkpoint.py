@@ -4,9 +4,7 @@ A format is told by its tensors' names (`layouts`), never by the file's; nothing
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,10 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from clipsight.errors import CheckpointError, ModelError
+from clipsight.errors import CheckpointError
+from clipsight.files import replacing
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training import layouts
 from clipsight.training.architecture import Architecture
-from clipsight.training.configs import from_hugging_face, to_hugging_face
+from clipsight.training.configs import to_hugging_face
+from clipsight.training.declared import declared_architecture, weights_in
 from clipsight.training.layouts import Layout, State
 from clipsight.training.shapes import architecture_of
 from clipsight.training.tensors import read_tensors
@@ -30,22 +31,11 @@ if TYPE_CHECKING:
 
 Format = Literal["openai", "openclip", "huggingface"]
 
-FILES = {
-    "open_clip_model.safetensors": "open_clip_config.json",
-    "open_clip_pytorch_model.bin": "open_clip_config.json",
-    "model.safetensors": "config.json",
-    "pytorch_model.bin": "config.json",
-}
-"""The weights that a hub's repository may have, best first, and the file beside each that describes them."""
-
 # Beside the weights in OpenAI's files, and constants that older versions of the libraries saved.
 _OPENAI_SIZES = frozenset({"input_resolution", "context_length", "vocab_size"})
 _CONSTANTS = ("attn_mask", "position_ids")
+_PREPARED = ("mean", "std", "interpolation", "resize_mode")
 _SHOWN = 3
-_PREPROCESS = {
-    "mean": (0.48145466, 0.4578275, 0.40821073),
-    "std": (0.26862954, 0.26130258, 0.27577711),
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ class Checkpoint:
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
         """Read a weights file, or the folder of a repository with one. Raises CheckpointError."""
-        path = _weights_in(path)
+        path = weights_in(path)
         found = read_tensors(path)
         layout = layouts.recognise(found)
         if layout is None:
@@ -149,13 +139,14 @@ class Checkpoint:
             )
 
 
-def save(model: "CLIP", path: Path, format: Format) -> None:
+def save(model: "CLIP", path: Path, format: Format, preprocess: PreprocessConfig | None = None) -> None:
     """Write the weights of `model` as another library reads them; files appear whole or not at all.
 
     "openai": the state dict `path`, for `clip.load`. "openclip": `open_clip_model.safetensors` and its config
     in the folder `path`, for `open_clip.create_model("local-dir:PATH")`. "huggingface": `model.safetensors`
-    and `config.json` in the folder `path`, for `transformers.CLIPModel.from_pretrained`. Raises
-    CheckpointError where the format can't express the architecture, or the disk can't be written.
+    and `config.json` in the folder `path`, for `transformers.CLIPModel.from_pretrained`. `preprocess` (CLIP's
+    own) is told by OpenCLIP's form alone. Raises CheckpointError where the format can't express the
+    architecture, or the disk can't be written.
     """
     architecture = model.architecture
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
@@ -167,7 +158,9 @@ def save(model: "CLIP", path: Path, format: Format) -> None:
             return
         path.mkdir(parents=True, exist_ok=True)
         if format == "openclip":
-            config = {"model_cfg": architecture.to_dict(), "preprocess_cfg": _PREPROCESS}
+            prepared = preprocess or PreprocessConfig()
+            told = {name: getattr(prepared, name) for name in _PREPARED}
+            config = {"model_cfg": architecture.to_dict(), "preprocess_cfg": told}
             _write_json(config, path / "open_clip_config.json")
             _write_safetensors(layouts.OPENAI.from_ours(state), path / "open_clip_model.safetensors")
         else:
@@ -176,25 +169,6 @@ def save(model: "CLIP", path: Path, format: Format) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:  # the latter two where the disk is full
         detail = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} can't be written ({detail}); make room or choose another") from error
-
-
-def declared_architecture(weights: Path) -> Architecture | None:
-    """What the config beside a repository's weights says of their architecture, if there is one.
-
-    Raises CheckpointError where that is nothing clipsight builds.
-    """
-    name = FILES.get(weights.name)
-    file = weights.with_name(name) if name else weights
-    if name is None or not file.is_file():
-        return None
-    try:
-        if name == "config.json":
-            return from_hugging_face(json.loads(file.read_bytes()), str(file))
-        return Architecture.from_file(file)
-    except ModelError as error:
-        raise CheckpointError(str(error)) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} can't be read ({error})") from error
 
 
 def resize_positions(embedding: Tensor, grid: int) -> Tensor:
@@ -209,15 +183,6 @@ def resize_positions(embedding: Tensor, grid: int) -> Tensor:
     square = embedding[1:].float().reshape(old, old, -1).permute(2, 0, 1)[None]
     resized = F.interpolate(square, size=(grid, grid), mode="bicubic", antialias=True)
     return torch.cat([embedding[:1].float(), resized[0].flatten(1).T])
-
-
-def _weights_in(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    for name in FILES:
-        if (path / name).is_file():
-            return path / name
-    raise CheckpointError(f"the folder {path} has no weights in it; they would be {', '.join(FILES)}")
 
 
 def _position_name(architecture: Architecture) -> str:
@@ -268,27 +233,16 @@ def _write_openai(state: State, architecture: Architecture, path: Path) -> None:
     )
     content = {name: torch.tensor(size) for name, size in sizes} | layouts.OPENAI.from_ours(state)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as waiting:
+    with replacing(path, error=CheckpointError) as waiting:
         torch.save(content, waiting)
 
 
 def _write_safetensors(state: State, path: Path) -> None:
     plain = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    with _replacing(path) as waiting:
+    with replacing(path, error=CheckpointError) as waiting:
         save_file(plain, waiting, metadata={"format": "pt"})
 
 
 def _write_json(content: dict[str, Any], path: Path) -> None:
-    with _replacing(path) as waiting:
+    with replacing(path, error=CheckpointError) as waiting:
         waiting.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Where to write what becomes `path` once it is whole, or is removed."""
-    waiting = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield waiting
-        os.replace(waiting, path)
-    finally:
-        waiting.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ so a run that is resumed, or spread over more processes, goes on with the same b
 import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from clipsight.errors import PhotoError
 from clipsight.indexing.decode import decode
 from clipsight.models.clip_bpe import END, clip_tokenizer
-from clipsight.models.preprocess import OPENAI_MEAN, OPENAI_STD, PreprocessConfig, resize_and_crop
+from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from clipsight.training.source import Indices, Source
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class Batch:
     skipped: tuple[tuple[str, str], ...] = ()
     """Photos in whose place others stand, with the reason."""
 
-    def inputs(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def inputs(self, device: torch.device, config: PreprocessConfig) -> tuple[Tensor, Tensor]:
         """What `CLIP` takes: normalised float32[batch,3,height,width] and the ids, on `device`."""
-        return normalise(self.pixels.to(device)), self.ids.to(device)
+        return normalise(self.pixels.to(device), config), self.ids.to(device)
 
 
-def normalise(pixels: Tensor) -> Tensor:
-    """uint8[batch,height,width,3] -> float32[batch,3,height,width], standardised as CLIP's photos are."""
-    mean, std = (pixels.new_tensor(each, dtype=torch.float32) for each in (OPENAI_MEAN, OPENAI_STD))
+def normalise(pixels: Tensor, config: PreprocessConfig) -> Tensor:
+    """uint8[batch,height,width,3] -> float32[batch,3,height,width], by the mean and deviation of `config`."""
+    mean, std = (pixels.new_tensor(each, dtype=torch.float32) for each in (config.mean, config.std))
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
@@ -191,11 +191,7 @@ class Plain(Dataset[tuple[int, Pixels | None, str]]):
 
     source: Source
     indices: Indices
-    image_size: int
-    config: PreprocessConfig = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "config", PreprocessConfig(size=(self.image_size, self.image_size)))
+    config: PreprocessConfig
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -203,7 +199,7 @@ class Plain(Dataset[tuple[int, Pixels | None, str]]):
     def __getitem__(self, row: int) -> tuple[int, Pixels | None, str]:
         index = int(self.indices[row])
         try:
-            image = decode(self.source.photo(index), mtime_ns=0, min_side=self.image_size).image
+            image = decode(self.source.photo(index), mtime_ns=0, min_side=max(self.config.size)).image
         except PhotoError as error:
             return index, None, str(error)
         return index, resize_and_crop(image, self.config), ""

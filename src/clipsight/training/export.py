@@ -20,13 +20,10 @@ from clipsight.models.clip_bpe import END, START, clip_tokenizer, clip_vocabular
 from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training import published
 from clipsight.training.agreement import Agreement, check, compare, read_pixels
-from clipsight.training.checkpoint import FILES
 from clipsight.training.clip import CLIP, create
+from clipsight.training.declared import declared_preprocess, weights_in
 from clipsight.training.onnx_graph import Precision
 from clipsight.training.onnx_towers import write_textual, write_visual
-
-_CONFIG_BESIDE = "open_clip_config.json"
-_PREPROCESSOR_BESIDE = "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,10 @@ def export_model(
     """
     folder = folder.expanduser().resolve()
     _check_target(folder, overwrite)
-    weights = _weights_file(published.locate(source))
+    weights = weights_in(published.locate(source))
     model = create(arch, weights)
     _check_vocabulary(model, weights)
-    preprocess = _preprocess(weights, model.architecture.vision_cfg.image_size)
+    preprocess = declared_preprocess(weights, model.architecture.vision_cfg.image_size)
     pixels = read_pixels(photos, preprocess)
     with _appearing(folder, overwrite) as waiting:
         _write_graphs(model, waiting, precision)
@@ -92,17 +89,6 @@ def export_model(
     return Exported(folder, precision, size, of_photos, of_texts)
 
 
-def _weights_file(path: Path) -> Path:
-    """The file itself, of a repository's folder or of a training run's, whose best weights lie in `best/`."""
-    if not path.is_dir():
-        return path
-    for folder in (path / "best", path):
-        for name in FILES:
-            if (folder / name).is_file():
-                return folder / name
-    raise CheckpointError(f"the folder {path} has no weights in it; they would be {', '.join(FILES)}")
-
-
 def _check_vocabulary(model: CLIP, weights: Path) -> None:
     """The tokenizer that is written is CLIP's, so the text tower must be made for its tokens."""
     text, tokens = model.architecture.text_cfg, len(clip_vocabulary(read_merges()))
@@ -113,32 +99,6 @@ def _check_vocabulary(model: CLIP, weights: Path) -> None:
         problem = f"takes token {text.eos_id} for the end of a text, not {tokens - 1}"
     if problem:
         raise CheckpointError(f"{weights} {problem}; only models with CLIP's own tokenizer can be exported")
-
-
-def _preprocess(weights: Path, size: int) -> PreprocessConfig:
-    """As the file beside the weights says, else as CLIP's photos are prepared.
-
-    LAION's ViT-L/14 has another mean, Apple's ViT-H/14 at 378 pixels squashes the photo.
-    """
-    given: dict[str, Any] = {}
-    if FILES.get(weights.name) == _CONFIG_BESIDE:
-        given = _read_json(weights.with_name(_CONFIG_BESIDE)).get("preprocess_cfg") or {}
-    elif weights.name in FILES:
-        theirs = _read_json(weights.with_name(_PREPROCESSOR_BESIDE))
-        given = {"mean": theirs.get("image_mean"), "std": theirs.get("image_std")}
-    return PreprocessConfig.from_dict({**given, "size": size})
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} can't be read ({error})") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is not a JSON object")
-    return content
 
 
 def _write_graphs(model: CLIP, folder: Path, precision: Precision) -> None:

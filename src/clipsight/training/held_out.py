@@ -11,6 +11,7 @@ import torch
 from clipsight.errors import PhotoError, TrainingError
 from clipsight.evaluation.retrieval import Recall, recall
 from clipsight.evaluation.scores import score
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.prompts import SIMPLE, TemplateSet
 from clipsight.training.data import Plain, normalise, plain_batches, tokenise
 from clipsight.training.distributed import Processes, gather_objects
@@ -37,6 +38,7 @@ class HeldOut:
 
     source: Source
     indices: Indices
+    preprocess: PreprocessConfig
     processes: Processes
     workers: int
     zero_shot: "Labelled | None" = None
@@ -86,15 +88,14 @@ class HeldOut:
     def _embed(self, model: "CLIP", source: Source, indices: Indices) -> tuple[list[int], Vectors]:
         """The photos that could be read, and their vectors float32[n,dim], from all processes."""
         mine = indices[self.processes.rank :: self.processes.count]
-        size = model.architecture.vision_cfg.image_size
         found: list[tuple[int, Vectors]] = []
         unread: list[tuple[str, str]] = []
-        for batch in plain_batches(Plain(source, mine, size), _BATCH, self.workers):
+        for batch in plain_batches(Plain(source, mine, self.preprocess), _BATCH, self.workers):
             unread += [(source.name(index), reason) for index, pixels, reason in batch if pixels is None]
             read = [(index, pixels) for index, pixels, _ in batch if pixels is not None]
             if read:
                 pixels = torch.from_numpy(np.stack([pixels for _, pixels in read])).to(self.processes.device)
-                vectors = model.encode_image(normalise(pixels)).float().cpu().numpy()
+                vectors = model.encode_image(normalise(pixels, self.preprocess)).float().cpu().numpy()
                 found += zip((index for index, _ in read), vectors, strict=True)
         self.unread.update(gather_objects(unread))
         found = sorted(gather_objects(found), key=lambda each: each[0])

@@ -1,19 +1,21 @@
 """A small ONNX graph writer: nodes in the order they run, and weights in the precision they are kept in.
 
-`onnx_towers` writes CLIP's towers with it.
+`onnx_towers` writes CLIP's towers with it, recipes those of their models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 Precision = Literal["fp32", "fp16", "int8"]
 Floats = NDArray[np.float32]
+Shape = list[str | int]
+"""Sizes, or names of sizes that a run decides."""
 
 OPSET = 17
 """New enough for LayerNormalization, old enough for every ONNX Runtime of the last years."""
@@ -104,14 +106,28 @@ class Graph:
         length = self.op("ReduceL2", x, axes=[-1], keepdims=1)
         return self.op("Div", x, self.op("Max", length, self.constant(1e-12)))
 
-    def write(self, path: Path, source: ValueInfoProto, output: str, width: int) -> None:
-        """Write the model to `path`: from the input `source` to `embedding`, float[batch,width]."""
-        self._nodes.append(helper.make_node("Identity", [output], ["embedding"]))
-        embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", width])
-        graph = helper.make_graph(self._nodes, path.parent.name, [source], [embedding], self._constants)
+    def gelu(self, x: str) -> str:
+        """The exact GELU, by the error function."""
+        erf = self.op("Erf", self.op("Div", x, self.constant(2**0.5)))
+        return self.op("Mul", self.op("Mul", x, self.op("Add", erf, self.constant(1))), self.constant(0.5))
+
+    def model(self, source: ValueInfoProto, outputs: Mapping[str, tuple[str, Shape]]) -> ModelProto:
+        """The whole, from the input `source` to the named outputs, each a node's and a float of its shape."""
+        for name, (node, _) in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [node], [name]))
+        told = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, (_, shape) in outputs.items()
+        ]
+        graph = helper.make_graph(self._nodes, source.name, [source], told, self._constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], producer_name="clipsight")
         model.ir_version = _IR_VERSION
+        return model
+
+    def write(self, path: Path, source: ValueInfoProto, output: str, width: int) -> None:
+        """Write the model to `path`: from the input `source` to `embedding`, float[batch,width]."""
+        model = self.model(source, {"embedding": (output, ["batch", width])})
         path.write_bytes(model.SerializeToString())
 
     def _wide(self, name: str) -> str:

@@ -93,7 +93,7 @@ def _transformer(graph: Graph, transformer: Transformer, x: str, mask: str | Non
         assert isinstance(block, ResidualBlock)
         x = graph.op("Add", x, _attention(graph, block, _norm(graph, block.ln_1, x), mask))
         hidden = _linear(graph, block.mlp.c_fc, _norm(graph, block.ln_2, x))
-        gelu = _quick_gelu if isinstance(block.mlp.gelu, QuickGELU) else _gelu
+        gelu = _quick_gelu if isinstance(block.mlp.gelu, QuickGELU) else Graph.gelu
         x = graph.op("Add", x, _linear(graph, block.mlp.c_proj, gelu(graph, hidden)))
     return x
 
@@ -186,11 +186,6 @@ def _linear(graph: Graph, linear: nn.Linear, x: str) -> str:
 def _norm(graph: Graph, norm: nn.LayerNorm, x: str) -> str:
     weight, bias = graph.constant(_array(norm.weight)), graph.constant(_array(norm.bias))
     return graph.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.eps)
-
-
-def _gelu(graph: Graph, x: str) -> str:
-    erf = graph.op("Erf", graph.op("Div", x, graph.constant(2**0.5)))
-    return graph.op("Mul", graph.op("Mul", x, graph.op("Add", erf, graph.constant(1))), graph.constant(0.5))
 
 
 def _quick_gelu(graph: Graph, x: str) -> str:

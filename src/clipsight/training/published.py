@@ -11,7 +11,7 @@ from clipsight import __version__
 from clipsight.errors import CheckpointError
 from clipsight.models import known
 from clipsight.models.hub import HubError, endpoint_for, hub_error, network_errors
-from clipsight.training.checkpoint import FILES, declared_architecture
+from clipsight.training.declared import FILES, PREPROCESSOR, declared_architecture
 
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
@@ -94,4 +94,6 @@ def _fetch(repo: str, endpoint: str) -> Path:
     if FILES[weights] in there:  # first, for it is small and may tell that the weights are of no use
         described = Path(api.hf_hub_download(repo, FILES[weights]))
         declared_architecture(described.with_name(weights))
+    if PREPROCESSOR in there:
+        api.hf_hub_download(repo, PREPROCESSOR)
     return Path(api.hf_hub_download(repo, weights))

@@ -12,17 +12,20 @@ import torch
 
 from clipsight.errors import TrainingError
 from clipsight.labelled import read_labelled
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.architecture import Architecture
 from clipsight.training.clip import CLIP, create
 from clipsight.training.data import VOCABULARY, Examples, Plan, batches
+from clipsight.training.declared import declared_preprocess, weights_in
 from clipsight.training.distributed import Processes, join
 from clipsight.training.held_out import HeldOut
 from clipsight.training.progress import Observer
+from clipsight.training.published import locate
 from clipsight.training.settings import Settings
 from clipsight.training.source import Indices, Source
 from clipsight.training.sources import read_source
-from clipsight.training.state import has_run, read_state
-from clipsight.training.trainer import Trainer
+from clipsight.training.state import read_state
+from clipsight.training.trainer import LAST, Trainer
 
 _MOST_HELD_OUT = 1000
 
@@ -91,7 +94,7 @@ def train(
     with join(device) as processes, _explained():
         steps = len(chosen) // settings.batch * settings.epochs
         settings = replace(settings, warmup=min(settings.warmup, steps // 10) if warmup is None else warmup)
-        model = _model(arch, init, settings, folder if resume else None)
+        model, preprocess = _model(arch, init, settings, folder if resume else None)
         model.set_activation_checkpointing(activation_checkpointing)
         if workers is None:
             workers = min(8, max(1, (os.cpu_count() or 1) - 1))
@@ -100,13 +103,14 @@ def train(
             kept = np.arange(len(apart))
         measure = None
         if len(kept) or labelled is not None:
-            measure = HeldOut(apart, kept, processes, workers, labelled)
+            measure = HeldOut(apart, kept, preprocess, processes, workers, labelled)
         _make(folder)
         trainer = Trainer(
             model,
             settings,
             folder,
             processes,
+            preprocess=preprocess,
             photos=len(chosen),
             uncaptioned=len(source.uncaptioned),
             measure=measure,
@@ -137,7 +141,7 @@ def _check(folder: Path, arch: str | None, init: str | None, settings: Settings,
         raise TrainingError("--lock keeps a trained tower as it is; give the model it is from with --init")
     if settings.micro_batch is not None and settings.micro_batch < 1:
         raise TrainingError("a micro-batch needs one photo at least")
-    if not resume and has_run(folder):
+    if not resume and (folder / LAST).exists():
         raise TrainingError(f"{folder} holds a run already; go on with --resume, or give another folder")
 
 
@@ -168,18 +172,26 @@ def _split(source: Source, hold_out: int | None, settings: Settings) -> tuple[In
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def _model(arch: str | None, init: str | None, settings: Settings, resumed: Path | None) -> CLIP:
+def _model(
+    arch: str | None, init: str | None, settings: Settings, resumed: Path | None
+) -> tuple[CLIP, PreprocessConfig]:
+    """The model to train, and how its photos are prepared."""
     torch.manual_seed(settings.seed)
     if resumed is not None:
-        model = CLIP(Architecture.from_dict(read_state(resumed)["architecture"], str(resumed)))
+        state = read_state(resumed / LAST)
+        model = CLIP(Architecture.from_dict(state["architecture"], str(resumed)))
+        preprocess = PreprocessConfig.from_dict(state["preprocess"])
     else:
-        model = create(arch, init)
+        weights = None if init is None else weights_in(locate(init))
+        model = create(arch, weights)
+        side = model.architecture.vision_cfg.image_size
+        preprocess = PreprocessConfig((side, side)) if weights is None else declared_preprocess(weights, side)
     size = model.architecture.text_cfg.vocab_size
     if size != VOCABULARY:
         raise TrainingError(
             f"the architecture has a vocabulary of {size:,} tokens; training uses CLIP's of {VOCABULARY:,}"
         )
-    return model
+    return model, preprocess
 
 
 def _batches(

@@ -1,9 +1,8 @@
-"""A run's last checkpoint, `last.pt`: written whole or not at all, read without running what is in it.
+"""A run's state on the disk: written whole or not at all, read without running what is in it.
 
-Called by `trainer` and `run`.
+Called by `trainer` and `run`, and by recipes.
 """
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,42 +11,42 @@ from typing import Any
 import torch
 
 from clipsight.errors import TrainingError
+from clipsight.files import replacing
 
-_LAST = "last.pt"
 
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """The content of a run's last checkpoint, on the CPU. Raises TrainingError."""
-    path = folder / _LAST
+def read_state(path: Path) -> dict[str, Any]:
+    """What `write_state` has written, on the CPU. Raises TrainingError."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise TrainingError(f"there is no run to resume in {folder}; leave out --resume") from error
+        raise TrainingError(f"there is no run to resume in {path.parent}; leave out --resume") from error
     except Exception as error:  # of a damaged file, torch raises anything
-        raise TrainingError(f"{path} is no checkpoint of a run, or damaged; begin another with -o") from error
+        raise TrainingError(f"{path} is no checkpoint of a run, or damaged; begin another run") from error
     if not isinstance(state, dict) or "identity" not in state:
-        raise TrainingError(f"{path} is no checkpoint of a run; begin another with -o")
+        raise TrainingError(f"{path} is no checkpoint of a run; begin another run")
     return state
 
 
-def has_run(folder: Path) -> bool:
-    """Whether a run has left a checkpoint there."""
-    return (folder / _LAST).exists()
-
-
-def write_state(state: Mapping[str, Any], folder: Path) -> None:
-    """Replace the folder's last checkpoint. Raises TrainingError where the disk can't be written."""
-    path = folder / _LAST
-    waiting = folder / f".{_LAST}.part"
+def write_state(state: Mapping[str, Any], path: Path) -> None:
+    """Replace the file; `state` has an "identity". Raises TrainingError where the disk can't be written."""
     try:
-        with waiting.open("wb") as file:
+        with replacing(path, error=TrainingError) as waiting, waiting.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(waiting, path)
-    except (OSError, RuntimeError) as error:  # the latter where the disk is full
+    except RuntimeError as error:  # torch's, where the disk is full
         detail = str(error).partition("\n")[0]
-        raise TrainingError(f"{path} can't be written ({detail}); make room, then --resume") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            waiting.unlink()
+        raise TrainingError(f"can't write {path}: {detail}; make room, then resume") from error
+
+
+def as_stored(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """As a file gives it back: tuples become lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in identity.items()}
+
+
+def differences(state: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored run was begun with where that is not as in `identity`."""
+    stored = state["identity"]
+    return {
+        name: stored.get(name) for name, value in as_stored(identity).items() if stored.get(name) != value
+    }

@@ -5,6 +5,7 @@ held-out photos, in OpenCLIP's form, for `export-model` and `--init`) and what `
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -12,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from clipsight.errors import TrainingError
+from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.checkpoint import save
 from clipsight.training.clip import CLIP
 from clipsight.training.data import Batch
-from clipsight.training.distributed import Processes, gather_objects, mean
+from clipsight.training.distributed import Processes, gather_objects
 from clipsight.training.loss import backward
-from clipsight.training.optimizer import parameter_groups, rate
+from clipsight.training.optimizer import Optimizer, cosine, decaying_groups
 from clipsight.training.progress import Observer, Pace, Progress
 from clipsight.training.report import Report
 from clipsight.training.settings import Settings, Tower
-from clipsight.training.state import read_state, write_state
+from clipsight.training.state import as_stored, differences, read_state, write_state
 
 Measure = Callable[[CLIP], Mapping[str, float]]
 
@@ -34,6 +36,12 @@ MAX_SCALE = 100.0
 
 LOG_EVERY = 10
 """Steps a row of metrics.csv."""
+
+LAST = "last.pt"
+"""The checkpoint that a run goes on from."""
+
+SAVE_SECONDS = 600.0
+"""Between measured checkpoints one is written so often, so that an interruption costs no more than this."""
 
 _BEST = "best"
 
@@ -48,6 +56,7 @@ class Trainer:
         folder: Path,
         processes: Processes,
         *,
+        preprocess: PreprocessConfig,
         photos: int,
         uncaptioned: int = 0,
         measure: Measure | None = None,
@@ -56,8 +65,9 @@ class Trainer:
     ) -> None:
         """Train on `photos` photos, beside `uncaptioned` useless ones; `measure` gives the held-out figures.
 
-        `identity` is what must be equal in a run that goes on with another's checkpoint, beside the
-        settings; `save_every` steps (an epoch) there is a checkpoint. Raises TrainingError.
+        `preprocess` tells how pixels are normalised. `identity` is what must be equal in a run that goes on
+        with another's checkpoint, beside the settings; every `save_every` steps (an epoch) there is a
+        measured checkpoint. Raises TrainingError.
         """
         if settings.batch % processes.count:
             raise TrainingError(f"a batch of {settings.batch} can't be shared by {processes.count} processes")
@@ -68,7 +78,6 @@ class Trainer:
         self.settings, self.folder, self.processes = settings, folder, processes
         self.epoch_steps = photos // settings.batch
         self.steps = self.epoch_steps * settings.epochs
-        self.step = 0
         self.skipped: dict[str, str] = {}
         self.best = (-1.0, 0)
         """The best held-out recall@1, the mean of both directions, and its step."""
@@ -77,18 +86,24 @@ class Trainer:
         self._photos, self._uncaptioned = photos, uncaptioned
         self._measure, self._save_every = measure, save_every or self.epoch_steps
         self._identity = {**asdict(settings), **(identity or {})}
-        self.model = model.to(processes.device)
+        self.model, self.preprocess = model.to(processes.device), preprocess
         self._locked = self._lock(settings.lock)
-        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, settings.weight_decay),
-            betas=settings.betas,
-            eps=settings.epsilon,
-            fused=processes.device.type in ("cpu", "cuda"),
-        )
         self._precision = settings.precision_on(processes.device)
-        self._scaler = torch.amp.GradScaler(processes.device.type, enabled=self._precision == "fp16")
-        self._saved_at: int | None = None
+        self._optimizer = Optimizer(
+            decaying_groups(self.model, settings.weight_decay, self._rate),
+            processes.device,
+            betas=settings.betas,
+            epsilon=settings.epsilon,
+            clip_gradient=settings.clip_gradient,
+            precision=self._precision,
+        )
+        self._saved_step: int | None = None
+        self._saved_time = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """How many steps have been taken."""
+        return self._optimizer.step
 
     def run(self, batches: Iterator[Batch], observer: Observer | None = None) -> None:
         """Train on the batches of the remaining steps; leave the model in evaluation mode.
@@ -121,6 +136,8 @@ class Trainer:
                     if saving and report:
                         report.draw()
                     pace = Pace(self.step)
+                if time.monotonic() - self._saved_time > SAVE_SECONDS:
+                    self._write()
         finally:
             if report:
                 report.close()
@@ -128,60 +145,42 @@ class Trainer:
 
     def resume(self) -> None:
         """Take up the folder's last checkpoint. Raises TrainingError where it is none, or another run's."""
-        state = read_state(self.folder)
-        differing = [
-            name
-            for name in self._identity
-            if _comparable(self._identity[name]) != state["identity"].get(name)
-        ]
-        if differing:
-            before = ", ".join(f"{name} {state['identity'].get(name)}" for name in differing)
+        state = read_state(self.folder / LAST)
+        if before := differences(state, self._identity):
+            told = ", ".join(f"{name} {value}" for name, value in before.items())
             raise TrainingError(
-                f"the run in {self.folder} was begun otherwise ({before}); resume it with the same command "
+                f"the run in {self.folder} was begun otherwise ({told}); resume it with the same command "
                 f"and data, or begin another with -o"
             )
         self.model.load_state_dict(state["state_dict"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
-        self.step, self._saved_at = state["step"], state["step"]
+        self._saved_step = self.step
         self.best = (state["best"][0], state["best"][1])
         self.figures, self.skipped = dict(state["figures"]), dict(state["skipped"])
         torch.set_rng_state(state["rng"].cpu())
 
+    def _rate(self, step: int) -> float:
+        return self.settings.learning_rate * cosine(step, self.settings.warmup, self.steps)
+
     def _step(self, model: nn.Module, batch: Batch) -> tuple[float, float]:
         """One step of the optimizer: the loss and the gradients' norm before it."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate(self.step, self.settings.warmup, self.steps) * self.settings.learning_rate
-        self._optimizer.zero_grad()
-        images, ids = batch.inputs(self.processes.device)
-        loss = backward(
-            model,
-            images,
-            ids,
-            self.settings.micro_batch,
-            autocast=self._autocast,
-            scaled=self._scaler.scale,
-        )
-        self._scaler.unscale_(self._optimizer)
-        norm = nn.utils.clip_grad_norm_(self._trained, self.settings.clip_gradient)
-        told, length = torch.stack([mean(loss), norm]).tolist()
-        # Gradients out of fp16's range are usual: the scaler leaves the step out and lowers its factor.
-        if not math.isfinite(told) or not (math.isfinite(length) or self._scaler.is_enabled()):
-            raise TrainingError(self._broken(told))
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        images, ids = batch.inputs(self.processes.device, self.preprocess)
+
+        def gradients(scaled: Callable[[Tensor], Tensor]) -> Tensor:
+            micro_batch = self.settings.micro_batch
+            return backward(model, images, ids, micro_batch, autocast=self._autocast, scaled=scaled)
+
+        try:
+            told = self._optimizer.update(gradients)
+        except TrainingError as error:
+            kept = "no checkpoint was made yet"
+            if self._saved_step is not None:
+                kept = f"{self.folder / LAST} is good, of step {self._saved_step:,}"
+            advice = "try a lower --lr, a longer --warmup or --precision fp32"
+            raise TrainingError(f"{error}; {kept}; {advice}") from error
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
-        self.step += 1
-        return told, length
-
-    def _broken(self, loss: float) -> str:
-        what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradients are no numbers"
-        kept = "no checkpoint was made yet"
-        if self._saved_at is not None:
-            kept = f"{self.folder}/last.pt is good, of step {self._saved_at:,}"
-        advice = "try a lower --lr, a longer --warmup or --precision fp32"
-        return f"{what} at step {self.step + 1:,}; {kept}; {advice}"
+        return told
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._precision)
@@ -233,7 +232,7 @@ class Trainer:
             "epoch": self.step / self.epoch_steps,
             "loss": pace.loss,
             "logit_scale": self.model.logit_scale.exp().item(),
-            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            "learning_rate": self._optimizer.rates[0],
             "gradient_norm": norm,
             "samples_per_second": pace.steps_per_second(self.step) * self.settings.batch,
         }
@@ -249,26 +248,23 @@ class Trainer:
         if recall >= self.best[0]:
             self.best = (recall, self.step)
             if self.processes.is_first:
-                save(self.model, self.folder / _BEST, "openclip")
+                save(self.model, self.folder / _BEST, "openclip", self.preprocess)
+        self._write()
+
+    def _write(self) -> None:
         if self.processes.is_first:
-            write_state(self._state(), self.folder)
-        self._saved_at = self.step
+            write_state(self._state(), self.folder / LAST)
+        self._saved_step, self._saved_time = self.step, time.monotonic()
 
     def _state(self) -> dict[str, Any]:
         return {
             "state_dict": self.model.state_dict(),
             "architecture": self.model.architecture.to_dict(),
+            "preprocess": asdict(self.preprocess),
             "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
-            "step": self.step,
             "best": list(self.best),
             "figures": self.figures,
             "skipped": self.skipped,
             "rng": torch.get_rng_state(),
-            "identity": {name: _comparable(value) for name, value in self._identity.items()},
+            "identity": as_stored(self._identity),
         }
-
-
-def _comparable(value: Any) -> Any:
-    """As a checkpoint gives it back."""
-    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,115 @@
+"""What changes weights: rates, groups, clipping, and numbers that are none."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from clip_weights import TINY_VIT
+from torch import Tensor, nn
+
+from clipsight.errors import TrainingError
+from clipsight.training.clip import CLIP
+from clipsight.training.optimizer import Group, Optimizer, cosine, decaying_groups
+from clipsight.training.settings import Precision
+
+CPU = torch.device("cpu")
+
+
+def _optimizer(model: nn.Module, precision: Precision = "fp32") -> Optimizer:
+    weight, bias = model.parameters()
+    groups = [Group([weight], 0.2, lambda step: 0.1 / (step + 1)), Group([bias], 0.0, lambda step: 0.05)]
+    return Optimizer(groups, CPU, clip_gradient=0.5, precision=precision)
+
+
+def _backward(model: nn.Module, factor: float = 1.0) -> Callable[[Callable[[Tensor], Tensor]], Tensor]:
+    def gradients(scaled: Callable[[Tensor], Tensor]) -> Tensor:
+        loss = factor * model(torch.ones(2, 3)).square().mean()
+        scaled(loss).backward()
+        return loss
+
+    return gradients
+
+
+def _model() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(3, 4)
+
+
+def test_steps_are_those_of_adamw_with_clipped_gradients() -> None:
+    model, other = _model(), _model()
+    optimizer = _optimizer(model)
+    plain = torch.optim.AdamW(
+        [{"params": [other.weight], "weight_decay": 0.2}, {"params": [other.bias], "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
+    for step in range(5):
+        loss, norm = optimizer.update(_backward(model))
+        plain.param_groups[0]["lr"], plain.param_groups[1]["lr"] = 0.1 / (step + 1), 0.05
+        plain.zero_grad()
+        expected = other(torch.ones(2, 3)).square().mean()
+        expected.backward()
+        assert norm == pytest.approx(nn.utils.clip_grad_norm_(other.parameters(), 0.5).item())
+        plain.step()
+        assert loss == pytest.approx(expected.item())
+        assert torch.allclose(model.weight, other.weight) and torch.allclose(model.bias, other.bias)
+    assert optimizer.step == 5 and optimizer.rates == [0.1 / 5, 0.05]
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(float("nan"), "the loss is nan"), (1e30, "the loss is inf|gradients are no")]
+)
+def test_what_is_no_number_changes_no_weight(factor: float, said: str) -> None:
+    model = _model()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = _optimizer(model)
+    with pytest.raises(TrainingError, match=rf"{said}.* at step 1"):
+        optimizer.update(_backward(model, factor * factor))
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
+def test_half_precision_leaves_a_step_out_whose_gradients_are_out_of_range() -> None:
+    model = _model()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = _optimizer(model, "fp16")
+    _, norm = optimizer.update(_backward(model, 3e34))  # times the scaler's 65,536: infinite
+    assert norm == float("inf") and torch.equal(model.weight, before["weight"])
+    for _ in range(3):
+        optimizer.update(_backward(model))
+    assert not torch.equal(model.weight, before["weight"])
+
+
+def test_another_goes_on_from_its_state() -> None:
+    model = _model()
+    optimizer = _optimizer(model)
+    optimizer.update(_backward(model))
+    twin = copy.deepcopy(model)
+    other = _optimizer(twin)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each, its in ((optimizer, model), (other, twin)):
+        each.update(_backward(its))
+    assert other.step == 2 and torch.equal(model.weight, twin.weight)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    rates = [cosine(step, 4, 12) for step in range(12)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4] == 1.0 and rates[8] == pytest.approx(0.5) and 0 < rates[11] < 0.05
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert cosine(0, 0, 1) == 1.0
+
+
+def test_only_matrices_decay() -> None:
+    model = CLIP(TINY_VIT)
+    model.visual.requires_grad_(False)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, kept = (
+        {names[id(each)] for each in group.parameters}
+        for group in decaying_groups(model, 0.2, lambda step: 1.0)
+    )
+    learning = {name for name in names.values() if not name.startswith("visual.")}
+    assert decayed | kept == learning and not decayed & kept
+    assert {"logit_scale", "text.ln_final.weight"} <= kept
+    assert all(name in kept for name in learning if name.endswith("bias") or ".ln_" in name)
+    assert {"text.token_embedding.weight"} <= decayed
