@@ -187,7 +187,7 @@ class Trainer:
         return loss
 
     def _rate(self, peak: float, *, rests: bool = False) -> Callable[[int], float]:
-        """A cosine from `peak` to a hundredth after a warm-up; zero in the first phase of what `rests` then."""
+        """A cosine from `peak` to a hundredth after a warm-up; while it `rests`, in the first phase, zero."""
 
         def rate(step: int) -> float:
             if rests and step < self.settings.head_epochs * self.epoch_steps:
