@@ -6,33 +6,50 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from clipsight import paths
-from clipsight.errors import LibraryError, ModelError, QueryError
-from clipsight.query import Kind, Query, combine, embed, notes_on
-from clipsight.results import Embeddings, Match, Matches, Status
+from clipsight import model_choice, paths
+from clipsight.errors import LibraryError, QueryError
+from clipsight.query import Query, notes_on
+from clipsight.results import Embeddings, Matches, Status
+from clipsight.searching import (
+    BALANCE_SAMPLE as BALANCE_SAMPLE,
+)
+from clipsight.searching import (
+    Sort as Sort,
+)
+from clipsight.searching import (
+    check_words,
+    ids_with,
+    in_order,
+    match_of,
+    notes_on_index,
+    own_pictures,
+    query_vectors,
+)
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model, State
+from clipsight.store.filters import EVERYTHING, Filters
+from clipsight.store.records import Ids, Model
 
 if TYPE_CHECKING:
     from clipsight.classify import Classification, Predictions
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
-    from clipsight.models.folder import ModelFolder
     from clipsight.prompts import TemplateSet
     from clipsight.rejection import Calibration
     from clipsight.store.exchange import ImportReport
-    from clipsight.store.ranking import Ranked
-    from clipsight.store.vectors import VectorIndex
+    from clipsight.store.vectors import Progress, VectorIndex
 
-BALANCE_SAMPLE = 10_000
-"""Photos of the library over which the parts of a mixed query are standardised (all, up to this)."""
-
-Sort = Literal["score", "date", "path"]
 PathLike = str | os.PathLike[str]
+_match, _sorted = match_of, in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What `Library.optimize` leaves: how many photos the index holds, and whether it is approximate."""
+
+    photos: int
+    approximate: bool
 
 
 @dataclass
@@ -50,6 +67,7 @@ class Library:
     _wanted: str = field(default="auto", repr=False)
     _catalog: Catalog = field(init=False, repr=False)
     _index: "VectorIndex | None" = field(default=None, init=False, repr=False)
+    _filtered: "tuple[object, Ids | None] | None" = field(default=None, init=False, repr=False)
 
     @classmethod
     def open(
@@ -148,7 +166,7 @@ class Library:
                     observer=observer or Silent(),
                 )
             )
-        self._finish_switch()
+        model_choice.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
         if any(report.changed for report in reports):
             self._index = None
             self._vectors.drop_dead()
@@ -170,42 +188,81 @@ class Library:
         balance: bool = True,
         labels: Sequence[str] = (),
         sure: bool = False,
+        filters: Filters = EVERYTHING,
+        exact: bool = False,
     ) -> Matches:
-        """The `top` photos that match best, exactly, ties by path; see `Query.parse` for the grammar.
+        """The `top` photos that match best, ties by path; see `Query.parse` for the grammar.
 
-        `folders` restricts the search to photos in and below them. `offset` skips so many of the
-        best, `min_score` cuts by cosine, and `sort` orders what is left. `balance` (queries of
-        words and pictures together) standardises each part over the library's own scores. Query
-        pictures that are in the library are left out. `labels` restricts to photos that
-        `classify(keep=True)` gave any of them. `sure` keeps only photos that really match, none if
-        nothing does (see `rejection`; queries of words only). Raises `QueryError` or `LibraryError`.
+        `filters` says among which photos to search (see `Filters`; `folders` and `labels` are short
+        for more of its own). `offset` skips so many of the best, `min_score` cuts by cosine, and
+        `sort` orders what is left. `balance` (queries of words and pictures together) standardises
+        each part over the library's own scores. Query pictures that are in the library are left
+        out. `sure` keeps only photos that really match, none if nothing does (see `rejection`;
+        queries of words only). `exact` compares all photos where `optimize` has made an approximate
+        index, which may miss some. Raises `QueryError`, `LabelError` or `LibraryError`.
         """
+        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        wanted = replace(filters, folders=(*filters.folders, *folders), labels=(*filters.labels, *labels))
+        (matches,) = self.search_many(
+            [parsed],
+            top,
+            min_score=min_score,
+            offset=offset,
+            sort=sort,
+            balance=balance,
+            sure=sure,
+            filters=wanted,
+            exact=exact,
+        )
+        return matches
+
+    def search_many(
+        self,
+        queries: Sequence[str | Query],
+        top: int = 10,
+        *,
+        min_score: float | None = None,
+        offset: int = 0,
+        sort: Sort = "score",
+        balance: bool = True,
+        sure: bool = False,
+        filters: Filters = EVERYTHING,
+        exact: bool = False,
+    ) -> list[Matches]:
+        """What `search` finds for each of the queries, in their order; sooner than one by one."""
         from clipsight.store.ranking import rank
 
         if top < 1 or offset < 0:
             raise QueryError(f"top must be at least 1 and offset at least 0 (got {top} and {offset})")
         if sort not in ("score", "date", "path"):
             raise QueryError(f"can't sort by {sort!r}: choose score, date or path")
-        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        parsed = [query if isinstance(query, Query) else Query.parse(query) for query in queries]
+        if not parsed:
+            return []
         if sure:
-            _check_words(parsed)
-        allowed = self._allowed(folders, labels)
-        vectors = embed(parsed, self.encoder)
-        sample = (
-            self._catalog.sample_vectors(self._model, BALANCE_SAMPLE) if balance and parsed.is_mixed else None
-        )
+            check_words(parsed)
+        allowed = self._allowed(filters)
         ranked = rank(
             self._catalog,
             self._vectors,
-            combine(parsed, vectors, sample),
+            query_vectors(parsed, self.encoder, self._catalog, self._model, balance=balance),
             offset + top,
             allowed=allowed,
-            left_out=self._ids_of_pictures(parsed),
+            left_out=[own_pictures(query, self._catalog) for query in parsed],
+            exact=exact,
         )
         floor = float("-inf") if min_score is None else min_score
         least = max(floor, self._sure_score()) if sure else floor
-        matches = [_match(each) for each in ranked[offset:] if each.score >= least]
-        return Matches(str(parsed), self.model, tuple(_sorted(matches, sort)), notes_on(parsed, self.encoder))
+        how = notes_on_index(self._vectors, allowed, exact=exact)
+        return [
+            Matches(
+                str(query),
+                self.model,
+                tuple(in_order([match_of(each) for each in best[offset:] if each.score >= least], sort)),
+                notes_on(query, self.encoder) + how,
+            )
+            for query, best in zip(parsed, ranked, strict=True)
+        ]
 
     def classify(
         self,
@@ -252,6 +309,21 @@ class Library:
         labels = [label for label in predictions.labels if label != NONE]
         give_labels(self._catalog.database, self._model, labels, given)
         return predictions
+
+    def optimize(self, progress: "Progress" = lambda done, count: None) -> "Optimized":
+        """Make searches of a large library faster by an approximate index; other searches go on meanwhile.
+
+        Does nothing where comparing all photos is fast enough, or the index is still good. `progress`
+        is called with how many photos are in, and of how many. Raises `LibraryError` where the
+        index can't be written.
+        """
+        if not len(self):
+            return Optimized(0, False)
+        if not self._vectors.wants_lists:
+            self._vectors.drop_dead()
+        elif not self._vectors.make_approximate(progress):
+            raise LibraryError(f"can't write the index in {self._vectors_folder}: free some space there")
+        return Optimized(len(self._vectors), self._vectors.is_approximate)
 
     # -- photos in bulk ------------------------------------------------------------
 
@@ -324,50 +396,13 @@ class Library:
         """The model that turns words and photos into vectors; loaded on first use."""
         from clipsight.models.encoder import Encoder
 
-        return Encoder(self._folder, device=self.device, threads=self.threads)
+        return Encoder(model_choice.folder_of(self._model), device=self.device, threads=self.threads)
 
     # -- internals ---------------------------------------------------------------------
 
     @cached_property
     def _model(self) -> Model:
-        """The model to use, entered in the catalog; a new library's first one is fixed here."""
-        from clipsight.models import zoo
-
-        current = self._catalog.current_model()
-        if self._wanted != "auto":
-            return self._adopt(self._wanted)
-        if current is not None:
-            return current
-        name, _ = zoo.choose_auto(note=self.note)
-        return self._adopt(name)
-
-    def _adopt(self, name: str) -> Model:
-        """Enter the model in the catalog, as the current one if it is the library's first."""
-        from clipsight.models import zoo
-        from clipsight.models.folder import ModelFolder
-
-        path = zoo.locate(name)
-        folder = ModelFolder.read(path)
-        source = str(path.resolve()) if Path(name).expanduser().is_dir() else name
-        model = self._catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
-        if self._catalog.current_model() is None:
-            self._catalog.set_current_model(model)
-        return model
-
-    @cached_property
-    def _folder(self) -> "ModelFolder":
-        """The folder of the library's own model, which must still be what the vectors were made with."""
-        from clipsight.models import zoo
-        from clipsight.models.folder import ModelFolder
-
-        folder = ModelFolder.read(zoo.locate(self._model.source))
-        if folder.fingerprint() != self._model.fingerprint:
-            raise ModelError(
-                f"the model {self._model.source} has changed since photos were indexed with it: "
-                "put the old files back, or embed the photos anew with: "
-                f"clipsight index --model {self._model.source}"
-            )
-        return folder
+        return model_choice.choose(self._catalog, self._wanted, self.note)
 
     def _check_folder(self, folder: bytes) -> None:
         """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""
@@ -376,40 +411,25 @@ class Library:
         if not os.path.isdir(folder) and not self._catalog.knows(folder):
             raise LibraryError(f"no such folder: {os.fsdecode(folder)}")
 
-    def _finish_switch(self) -> None:
-        """Drop the old model's vectors once every photo has one of the new model."""
-        from clipsight.store.vectors import drop_files_of_other_models
-
-        if self._model == self._catalog.current_model():
-            return
-        lacking = self._catalog.lacking_vectors(self._model)
-        if lacking:
-            self.note(
-                f"{lacking:,} photos still have vectors of the old model only, which answers until they are "
-                f"embedded: clipsight index --model {self._model.source}"
-            )
-        else:
-            self._catalog.set_current_model(self._model)
-            drop_files_of_other_models(self.path / "vectors", self._model)
+    @property
+    def _vectors_folder(self) -> Path:
+        return self.path / "vectors"
 
     @property
     def _vectors(self) -> "VectorIndex":
         from clipsight.store.vectors import VectorIndex
 
         if self._index is None:
-            self._index = VectorIndex(self.path / "vectors", self._catalog, self._model)
+            self._index = VectorIndex(self._vectors_folder, self._catalog, self._model)
         return self._index
 
-    def _allowed(self, folders: Sequence[PathLike], labels: Sequence[str]) -> Ids | None:
-        """Ids of the vectors among which to search; None for all."""
-        from clipsight.store.labels import vector_ids_labelled
-
-        absolute = self._known(folders)
-        inside = self._catalog.vector_ids_under(absolute, self._model) if absolute else None
-        if not labels:
-            return inside
-        labelled = vector_ids_labelled(self._catalog.database, self._model, labels)
-        return labelled if inside is None else np.intersect1d(labelled, inside)
+    def _allowed(self, filters: Filters) -> Ids | None:
+        """Ids of the vectors among which to search; None for all. Kept for the next search like this one."""
+        asked = (filters, self._catalog.version())
+        if self._filtered is None or self._filtered[0] != asked:
+            folders = self._known(filters.folders)
+            self._filtered = (asked, ids_with(filters, folders, self._catalog, self._model))
+        return self._filtered[1]
 
     def _calibration(self) -> "Calibration":
         """What cosines with words mean among the library's photos."""
@@ -438,47 +458,7 @@ class Library:
                 raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
         return absolute
 
-    def _ids_of_pictures(self, query: Query) -> set[int]:
-        """Ids of the query's own pictures, as far as the library has them."""
-        paths = [Path(part.value).expanduser() for part in query.parts if part.kind is Kind.PICTURE]
-        found = {
-            self._catalog.photo_id_at(os.fsencode(form(path)))
-            for path in paths
-            for form in (os.path.abspath, os.path.realpath)
-        }
-        return {photo_id for photo_id in found if photo_id is not None}
-
 
 def _absolute(folder: PathLike) -> bytes:
     """The folder as the catalog names it: absolute, links and `..` kept apart from content."""
     return os.fsencode(os.path.abspath(Path(folder).expanduser()))
-
-
-def _check_words(query: Query) -> None:
-    if any(part.kind is not Kind.TEXT for part in query.parts):
-        raise QueryError("--sure judges words alone: cut pictures by --min-score, as you know them")
-
-
-def _match(ranked: "Ranked") -> Match:
-    hit, description = ranked.hit, ranked.hit.description
-    return Match(
-        path=Path(os.fsdecode(hit.path)),
-        score=ranked.score,
-        id=hit.photo_id,
-        width=description.width,
-        height=description.height,
-        taken=description.taken,
-        taken_source=description.taken_source,
-        size=hit.size,
-        reachable=hit.state is State.PRESENT,
-    )
-
-
-def _sorted(matches: list[Match], sort: Sort) -> list[Match]:
-    match sort:
-        case "date":
-            return sorted(matches, key=lambda match: (match.taken or "", match.path), reverse=True)
-        case "path":
-            return sorted(matches, key=lambda match: match.path)
-        case _:
-            return matches

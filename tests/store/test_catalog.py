@@ -737,5 +737,5 @@ def test_no_statement_reads_all_vectors(catalog: Catalog) -> None:
         "SCAN p",  # photos that lack vectors, while a model is switched
         "SCAN photos USING COVERING INDEX photos_away",
         "SCAN photos USING INDEX photos_away",
-        "SCAN photos USING COVERING INDEX sqlite_autoindex_photos_1",
+        "SCAN photos USING COVERING INDEX photos_by_height",
     }

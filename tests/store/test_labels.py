@@ -135,11 +135,11 @@ def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, t
     model, ids = filled(catalog, 3000)
     query = unit_vectors(1, DIM, seed=7)[0].astype(np.float32)
     index = VectorIndex(tmp_path / "vectors", catalog, model)
-    every = [each.hit.photo_id for each in rank(catalog, index, query, 3000)]
+    every = [each.hit.photo_id for each in rank(catalog, index, query[None], 3000)[0]]
     labelled = every[-5:]
     give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in labelled])
     allowed = vector_ids_labelled(database, model, ["dog"])
-    assert [each.hit.photo_id for each in rank(catalog, index, query, 10, allowed=allowed)] == labelled
+    assert [each.hit.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]] == labelled
     assert ids[0] != every[0]
 
 

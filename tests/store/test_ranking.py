@@ -67,7 +67,7 @@ class Photos:
         allowed: Ids | None = None,
         left_out: Collection[int] = (),
     ) -> list[tuple[float, bytes]]:
-        found = rank(self.catalog, index, query, count, allowed=allowed, left_out=left_out)
+        (found,) = rank(self.catalog, index, query[None], count, allowed=allowed, left_out=[left_out])
         return [(each.score, each.hit.path) for each in found]
 
 
@@ -233,12 +233,12 @@ def test_nothing_allowed_and_nothing_there(
 def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: int) -> None:
     made = photos(dim)
     made.add(unit_vectors(300, dim), paths_for(300))
-    ids, approximate = made.index().search(unit_query(dim), 300)
+    (found,) = made.index().search(unit_query(dim)[None], 300)
     exact = {
         hit.vector_id: float(hit.vector.astype(np.float64) @ unit_query(dim).astype(np.float64))
         for hit in made.catalog.each_hit(made.model)
     }
-    errors = [abs(exact[int(id_)] - score) for id_, score in zip(ids, approximate, strict=True)]
+    errors = [abs(exact[int(id_)] - score) for id_, score in zip(found.ids, found.scores, strict=True)]
     assert max(errors) < _MARGIN / 10
 
 

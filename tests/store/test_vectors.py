@@ -13,6 +13,7 @@ from catalogs import Vectors, add_photos, finish, some_model, start_python, unit
 
 from clipsight.store import vectors as vectors_module
 from clipsight.store.catalog import Catalog
+from clipsight.store.index_file import Contents, IndexFile
 from clipsight.store.ranking import rank
 from clipsight.store.records import Ids, Model
 from clipsight.store.vectors import VectorIndex, drop_files_of_other_models
@@ -55,7 +56,7 @@ def is_right(index: VectorIndex, catalog: Catalog, model: Model) -> bool:
     for hit in hits[:: max(1, len(hits) // 25)]:
         query = hit.vector.astype(np.float32)
         best = np.argsort(-(everything @ query.astype(np.float64)))[:10]
-        if [each.hit.path for each in rank(catalog, index, query, 10)] != [hits[row].path for row in best]:
+        if [each.hit.path for each in rank(catalog, index, query[None], 10)[0]] != [hits[row].path for row in best]:
             return False
     return len(hits) > 0
 
@@ -217,7 +218,7 @@ def test_the_dead_are_dropped_when_they_are_many(
 def test_all_vectors_dead(catalog: Catalog, folder: Path, model: Model) -> None:
     index = VectorIndex(folder, catalog, model)
     catalog.forget(b"/")
-    assert rank(catalog, index, unit_vectors(1, DIM)[0].astype(np.float32), 5) == []
+    assert rank(catalog, index, unit_vectors(1, DIM).astype(np.float32), 5) == [[]]
     index.drop_dead()
     assert len(index) == len(VectorIndex(folder, catalog, model)) == 0
 
@@ -227,7 +228,7 @@ def test_a_changed_photo_has_its_new_vector_only(catalog: Catalog, folder: Path,
     old, new = next(catalog.each_hit(model)).vector, -next(catalog.each_hit(model)).vector
     catalog.put_vector(1, model, new)
     index = VectorIndex(folder, catalog, model)
-    best = rank(catalog, index, old.astype(np.float32), COUNT + 1)
+    (best,) = rank(catalog, index, old.astype(np.float32)[None], COUNT + 1)
     assert len(best) == COUNT and best[-1].hit.photo_id == 1 and is_right(index, catalog, model)
 
 
@@ -277,7 +278,7 @@ def test_an_older_copy_of_the_catalog_put_back(tmp_path: Path, new: int) -> None
     add(catalog, model, unit_vectors(new, DIM, seed=2), "new")
     index = VectorIndex(folder, catalog, model)
     assert len(index) == COUNT + new and is_right(index, catalog, model)
-    best = rank(catalog, index, unit_vectors(100, DIM, seed=1)[-1].astype(np.float32), 1)
+    (best,) = rank(catalog, index, unit_vectors(100, DIM, seed=1)[-1:].astype(np.float32), 1)
     assert best[0].hit.path.startswith((b"/first", b"/new"))
     catalog.close()
 
@@ -304,14 +305,14 @@ def test_a_vector_committed_while_the_file_is_made(
 def test_another_process_replaces_the_file_at_once(
     catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = VectorIndex._write_file
+    original = IndexFile.write
 
-    def then_replaced(self: VectorIndex) -> None:
-        original(self)
+    def then_replaced(self: IndexFile, index: object, contents: Contents) -> None:
+        original(self, index, contents)
         monkeypatch.undo()
         self._file.write_bytes(b"half a file of another process")
 
-    monkeypatch.setattr(VectorIndex, "_write_file", then_replaced)
+    monkeypatch.setattr(IndexFile, "write", then_replaced)
     index = VectorIndex(folder, catalog, model)
     assert len(index) == COUNT and is_right(index, catalog, model)
 
@@ -330,7 +331,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 index = VectorIndex(Path(sys.argv[1]) / "vectors", catalog, model)
 query = next(catalog.each_hit(model)).vector.astype(np.float32)
-print([each.hit.path for each in rank(catalog, index, query, 10)])
+print([each.hit.path for each in rank(catalog, index, query[None], 10)[0]])
 """
 
 
@@ -341,7 +342,7 @@ def test_many_processes_make_the_file_at_once(
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
     query = next(catalog.each_hit(model)).vector.astype(np.float32)
-    found = [each.hit.path for each in rank(catalog, VectorIndex(folder, catalog, model), query, 10)]
+    found = [each.hit.path for each in rank(catalog, VectorIndex(folder, catalog, model), query[None], 10)[0]]
     assert set(finish(processes)) == {f"{found}\n"}
     assert is_right(VectorIndex(folder, catalog, model), catalog, model)
     assert sorted(os.listdir(folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])

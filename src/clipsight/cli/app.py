@@ -11,13 +11,17 @@ import typer
 
 from clipsight import __version__
 from clipsight.cli import (
+    backup,
+    check,
     classify,
     collection,
     demo,
     evaluate,
+    explain,
     export_model,
     match,
     models,
+    optimize,
     organize,
     probe,
     search,
@@ -36,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(search.search)
+app.command()(explain.explain)
 app.command()(classify.classify)
 app.command()(match.match)
 app.command()(organize.organize)
@@ -45,6 +50,10 @@ app.command()(evaluate.evaluate)
 app.command("export-model")(export_model.export_model)
 app.command()(collection.index)
 app.command()(collection.status)
+app.command()(optimize.optimize)
+app.command()(check.check)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(models.models)
 app.command()(collection.forget)
 app.command("export")(collection.export)

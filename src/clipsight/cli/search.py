@@ -18,6 +18,7 @@ from clipsight.cli.options import (
     index_folders,
     open_library,
 )
+from clipsight.cli.queries import check_format, print_answers, read_queries
 
 if TYPE_CHECKING:
     from clipsight.console import Format
@@ -42,6 +43,30 @@ def search(
     balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
     label: Annotated[
         list[str] | None, typer.Option(help="Only photos that `classify` gave this label; repeatable: any.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only photos taken since 2024, 2024-05 or 2024-05-06.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(help="Only photos taken before the beginning of 2025, 2025-01...")
+    ] = None,
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="Only jpeg, heic...; repeatable: any.")
+    ] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option(help="Only by cameras with this in their name; repeatable: any.")
+    ] = None,
+    min_size: Annotated[str | None, typer.Option(help="Only files of at least 500k, 2.5MB...")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Only files of at most this size.")] = None,
+    min_width: Annotated[int | None, typer.Option(min=1, help="Least width in pixels.")] = None,
+    max_width: Annotated[int | None, typer.Option(min=1, help="Greatest width in pixels.")] = None,
+    min_height: Annotated[int | None, typer.Option(min=1, help="Least height in pixels.")] = None,
+    max_height: Annotated[int | None, typer.Option(min=1, help="Greatest height in pixels.")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare all photos, also after `optimize`.")
+    ] = False,
+    queries: Annotated[
+        Path | None, typer.Option(help="Answer each line of this file (-: of stdin) in place of QUERY.")
     ] = None,
     sure: Annotated[
         bool, typer.Option("--sure", help="Only photos that really match, none if nothing does.")
@@ -68,37 +93,63 @@ def search(
     """Find photos by words, by a picture, or by both; new photos in FOLDERS are indexed first."""
     from clipsight import console
     from clipsight.query import Query
+    from clipsight.store.filters import Filters, parse_bytes
 
     form = _one_format(as_json, as_csv, filepath_only, null)
-    parsed = Query.parse(query, add=add or (), subtract=subtract or ())
+    if queries is not None:
+        if add or subtract or grid or preview or open_photos:
+            raise typer.BadParameter("--queries goes without --add, --subtract, --grid, --preview and --open")
+        check_format(form)
+        folders = [*([Path(query)] if query else []), *(folders or [])]
+        asked = read_queries(queries)
+    else:
+        asked = [Query.parse(query, add=add or (), subtract=subtract or ())]
+    filters = Filters(
+        folders=tuple(folders or ()),
+        labels=tuple(label or ()),
+        after=after,
+        before=before,
+        formats=tuple(format_ or ()),
+        cameras=tuple(camera or ()),
+        min_bytes=None if min_size is None else parse_bytes(min_size),
+        max_bytes=None if max_size is None else parse_bytes(max_size),
+        min_width=min_width,
+        max_width=max_width,
+        min_height=min_height,
+        max_height=max_height,
+    )
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
             index_folders(photos, folders or [], quiet=True)
-        matches = photos.search(
-            parsed,
+        answers = photos.search_many(
+            asked,
             top,
-            folders=folders or (),
             min_score=min_score,
             offset=offset,
             sort=sort,
             balance=balance,
-            labels=label or (),
             sure=sure,
+            filters=filters,
+            exact=exact,
         )
-    console.print_matches(matches, form)
-    for line in (*matches.notes, answered_by(matches.model)):
+    if queries is not None:
+        print_answers(answers, form)
+    else:
+        console.print_matches(answers[0], form)
+    notes = dict.fromkeys(line for matches in answers for line in matches.notes)
+    for line in (*notes, answered_by(answers[0].model)):
         console.note(line)
     if grid is not None:
         from clipsight.sheet import write_sheet
 
-        write_sheet(matches, grid)
+        write_sheet(answers[0], grid)
     if preview:
         from clipsight.preview import print_previews
 
-        if not print_previews(matches, sys.stdout, width=shutil.get_terminal_size().columns):
+        if not print_previews(answers[0], sys.stdout, width=shutil.get_terminal_size().columns):
             console.note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
     if open_photos:
-        for match in matches:
+        for match in answers[0]:
             typer.launch(str(match.path))
 
 

@@ -2,8 +2,9 @@
 
 Each of a few threads takes a small batch of files through all stages by itself, ending in
 one run of the image encoder; the calling thread hands out batches and commits results.
-The encoder runs on one CPU core a call, so the cores never wait for each other, and the
-batches in flight, which bound the memory, are as many as the threads.
+A thread computes only while it holds a core, and a run of the encoder seldom needs more than
+one, so the cores never wait for each other. There are more threads than cores, for those that wait
+for files; the batches in flight, which bound the memory, are as many as the threads.
 """
 
 import os
@@ -19,15 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.errors import PhotoError
+from clipsight.indexing.cores import Cores
 from clipsight.indexing.decode import DEFAULT_MAX_PIXELS, PhotoInfo, decode
+from clipsight.indexing.tuning import DEFAULT, Tuning, tuning_for
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Description, FileStat, Model
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
-
-BATCH = 4
-"""Photos a run of the encoder at most: on a CPU core more gains nothing (benchmarks/sessions.py)."""
 
 COMMIT_SECONDS = 1.0
 """Results are committed when they are this old: what a killed process can lose."""
@@ -114,6 +114,10 @@ class Pipeline:
     options: ReadOptions
     progress: Progress
     report: Callable[[Progress], None] = lambda progress: None
+    tuning: Tuning | None = None
+    """None: what `tuning_for` says of this machine and model."""
+    _tuning: Tuning = DEFAULT
+    _cores: Cores = field(init=False)
     _stop: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _in_flight: set[bytes] = field(default_factory=set)
@@ -125,11 +129,16 @@ class Pipeline:
 
     def run(self) -> None:
         """Work until the queue is empty; on any exception, commit what is embedded and raise it."""
-        executor = ThreadPoolExecutor(self.encoder.workers + 1, thread_name_prefix="clipsight-index")
+        self._cores = Cores(self.encoder.threads)
+        executor = ThreadPoolExecutor(self._cores.most_threads, thread_name_prefix="clipsight-index")
         running: set[Future[list[_Result]]] = set()
         try:
+            self._tuning = self.tuning or tuning_for(
+                self.encoder, self.model.fingerprint, self.progress.total
+            )
+            self.encoder.use_threads_a_run(self._tuning.threads_a_run)
             while True:
-                while len(running) < self.encoder.workers + 2 and (batch := self._next_batch(bool(running))):
+                while len(running) < self._cores.threads and (batch := self._next_batch(bool(running))):
                     running.add(executor.submit(self._process, batch))
                 if not running:
                     break
@@ -151,12 +160,12 @@ class Pipeline:
 
     def _next_batch(self, busy: bool) -> list[FileStat]:
         # Small at the end, so that no core works on a whole batch while the others have nothing left.
-        share = (self.progress.total - self._taken) // (2 * self.encoder.workers)
-        batch = self.catalog.take_queued(max(1, min(BATCH, share)))
+        share = (self.progress.total - self._taken) // (2 * self._cores.count)
+        batch = self.catalog.take_queued(max(1, min(self._tuning.batch, share)))
         self._taken += len(batch)
-        if not batch and self._waiting and not busy:
-            self._commit()  # settles the twins that these files wait for
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        if not batch and not busy:
+            self._commit()  # settles the twins that files wait for, and may have more files wait
+            batch, self._waiting = self._waiting[: self._tuning.batch], self._waiting[self._tuning.batch :]
         return batch
 
     # -- in the threads ---------------------------------------------------------
@@ -174,7 +183,8 @@ class Pipeline:
             elif outcome is not None:
                 results.append(outcome)
         if decoded:
-            vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
+            with self._cores.computing(self._tuning.threads_a_run):
+                vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
             results += [
                 _Embedded(photo.file, photo.content_hash, photo.info, vector)
                 for photo, vector in zip(decoded, vectors, strict=True)
@@ -185,8 +195,9 @@ class Pipeline:
         """One photo as the encoder takes it, or what is known of it without; None if it has to wait."""
         path = Path(os.fsdecode(os.path.join(file.folder, file.name)))
         try:
-            source: bytes | Path = path.read_bytes() if file.size <= _IN_MEMORY else path
-            content_hash = hash_content(source)
+            with self._cores.reading():
+                source: bytes | Path = path.read_bytes() if file.size <= _IN_MEMORY else path
+                content_hash = hash_content(source)
         except (FileNotFoundError, NotADirectoryError):
             return _Vanished(file)
         except OSError as error:
@@ -199,16 +210,22 @@ class Pipeline:
                 return None
             self._in_flight.add(content_hash)
         try:
-            photo = decode(
-                source,
-                mtime_ns=file.mtime_ns,
-                min_side=None if self.options.exact else max(self.encoder.input_size),
-                max_pixels=self.options.max_pixels,
-                gps=self.options.gps,
-            )
+            with self._cores.computing():
+                photo = decode(
+                    source,
+                    mtime_ns=file.mtime_ns,
+                    min_side=max(self.encoder.input_size) if self._reduces else None,
+                    max_pixels=self.options.max_pixels,
+                    gps=self.options.gps,
+                )
+                pixels = self.encoder.preprocess(photo.image)
         except PhotoError as error:
             return _NotAPhoto(file, content_hash, str(error))
-        return _Decoded(file, content_hash, photo.info, self.encoder.preprocess(photo.image))
+        return _Decoded(file, content_hash, photo.info, pixels)
+
+    @property
+    def _reduces(self) -> bool:
+        return self._tuning.reduce and not self.options.exact
 
     # -- in the calling thread ----------------------------------------------------
 
@@ -234,8 +251,10 @@ class Pipeline:
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
             case _KnownContent():
-                self._write_known_content(file, result.content_hash)
-                self.progress.known_content += 1
+                if self._write_known_content(file, result.content_hash):
+                    self.progress.known_content += 1
+                else:
+                    self._waiting.append(file)
             case _NotAPhoto():
                 self.catalog.put_failure(file, result.reason)
                 self.progress.failed += 1
@@ -245,18 +264,23 @@ class Pipeline:
             case _Vanished():
                 self.progress.vanished += 1
 
-    def _write_known_content(self, file: FileStat, content_hash: bytes) -> None:
-        """The same file again, a moved one, or a copy: its vector is taken over."""
+    def _write_known_content(self, file: FileStat, content_hash: bytes) -> bool:
+        """The same file again, a moved one, or a copy: its vector is taken over, if it is still there.
+
+        It is not where its photo got other content meanwhile, such as two files that swapped names. A photo
+        that had this content itself keeps its row, with vectors of a model that is being replaced.
+        """
         found = self.catalog.find_content(content_hash, self.model)
-        if found is None:  # dropped meanwhile by another process: the next run embeds it
-            return
+        if found is None:
+            return False
         photo_id, path = found
         if path == os.path.join(file.folder, file.name):
             self.catalog.touch(photo_id, file)
-        elif os.path.lexists(path):
+        elif os.path.lexists(path) or self.catalog.has_content(file, content_hash):
             self.catalog.copy_photo(photo_id, file, content_hash)
         else:
             self.catalog.move_photo(photo_id, file)
+        return True
 
 
 def hash_content(source: bytes | Path) -> bytes:

@@ -64,6 +64,10 @@ class Catalog:
         """Reads inside see the catalog as it is now, whatever other processes commit meanwhile."""
         return self._db.snapshot()
 
+    def version(self) -> tuple[int, int]:
+        """Differs from an earlier one after any change, whichever process made it."""
+        return self._db.value("PRAGMA data_version"), self._db.value("SELECT total_changes()")
+
     # -- models ---------------------------------------------------------------
 
     def add_model(self, fingerprint: str, name: str, source: str, dim: int) -> Model:
@@ -166,6 +170,11 @@ class Catalog:
             (content_hash, model.id),
         )
         return (row[0], os.path.join(row[1], row[2])) if row else None
+
+    def has_content(self, file: FileStat, content_hash: bytes) -> bool:
+        """Whether the photo at this path is known to have this content."""
+        sql = "SELECT EXISTS (SELECT 1 FROM photos WHERE folder = ? AND name = ? AND hash = ?)"
+        return bool(self._db.value(sql, (file.folder, file.name, content_hash)))
 
     # -- files waiting to be read ---------------------------------------------
 
@@ -404,10 +413,24 @@ class Catalog:
             )
             if not found:
                 return
-            ids = np.fromiter((id_ for id_, _ in found), dtype=np.int64, count=len(found))
-            blob = b"".join(vector for _, vector in found)
-            yield ids, np.frombuffer(blob, dtype="<f2").reshape(len(found), model.dim)
-            vector_id = int(ids[-1])
+            yield _stacked(found, model)
+            vector_id = int(found[-1][0])
+
+    def vectors_with(self, ids: Sequence[int] | Ids, model: Model) -> Iterator[tuple[Ids, Vectors]]:
+        """Chunks like those of `vectors_after`, of these ids as far as they are vectors of `model`."""
+        for start in range(0, len(ids), _CHUNK):
+            part = [int(id_) for id_ in ids[start : start + _CHUNK]]
+            found = self._db.rows(
+                f"SELECT id, vector FROM vectors WHERE id IN ({', '.join('?' * len(part))}) AND model_id = ?",
+                (*part, model.id),
+            )
+            if found:
+                yield _stacked(found, model)
+
+    def vector_ids(self, model: Model) -> Ids:
+        """Ids, int64[n], of all vectors of `model`."""
+        rows = self._db.rows("SELECT id FROM vectors WHERE model_id = ?", (model.id,))
+        return np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows))
 
     def count_vectors(self, model: Model) -> int:
         """How many vectors of `model` there are."""
@@ -540,6 +563,13 @@ class Catalog:
         made = self._setting("uuid")  # another process's, if it was first
         assert made is not None
         return made
+
+
+def _stacked(rows: list[tuple[int, bytes]], model: Model) -> tuple[Ids, Vectors]:
+    """Rows of ids and vectors as ids int64[n] and vectors float16[n, dim]."""
+    ids = np.fromiter((id_ for id_, _ in rows), dtype=np.int64, count=len(rows))
+    blob = b"".join(vector for _, vector in rows)
+    return ids, np.frombuffer(blob, dtype="<f2").reshape(len(rows), model.dim)
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:

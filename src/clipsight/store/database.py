@@ -4,12 +4,13 @@ Called by `store.catalog` only, which holds every SQL statement about photos.
 """
 
 import errno
+import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ class Database:
             self._migrate()
 
     def close(self) -> None:
-        """Close the connection; the file is complete without it."""
-        self._connection.close()
+        """Close the connection; the file is complete without it. Other threads' calls fail from then on."""
+        with self._lock:  # a statement under way in another thread would crash the process
+            self._connection.close()
 
     def run(self, sql: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute one statement that returns no rows."""
@@ -132,7 +134,7 @@ class Database:
     def _explain(self, error: sqlite3.Error | OSError) -> LibraryError:
         code = _code(error)
         nonsense = "Could not decode" in str(error)  # a damaged row that SQLite itself does not notice
-        if (code in _DAMAGED or nonsense) and self._damage is None:
+        if self._damage is None and (nonsense or (code in _DAMAGED and self._is_damaged())):
             self._damage = self._set_aside(error)
         if self._damage is not None:  # whatever is tried after it fails for that reason
             return self._damage
@@ -146,6 +148,11 @@ class Database:
             return LibraryError(
                 f"another process has kept {self.path} locked: try again when it has finished"
             )
+        if code in (sqlite3.SQLITE_IOERR, *_DAMAGED):
+            return LibraryError(
+                f"the disk failed to read or write {self.path} ({error}); everything committed before is "
+                "kept: check the disk and run the command again"
+            )
         return LibraryError(
             f"can't use the library at {self.path.parent} ({error}): choose a folder that can be written "
             "with --library or CLIPSIGHT_HOME"
@@ -157,6 +164,20 @@ class Database:
             return shutil.disk_usage(self.path.parent).free < 64 << 10
         except OSError:
             return False
+
+    def _is_damaged(self) -> bool:
+        """Whether the file is at fault; SQLite also says so of a page that the disk failed to read once."""
+        if _identity(self.path) != self._identity:
+            return True  # and another process has found it so
+        try:
+            read_through(self.path)
+            read_through(self.path.with_name(f"{self.path.name}-wal"))
+            with closing(sqlite3.connect(self.path)) as other:
+                return bool(other.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)])
+        except OSError:
+            return False
+        except sqlite3.Error as error:
+            return _code(error) in _DAMAGED
 
     def _set_aside(self, error: Exception) -> LibraryError:
         """Rename the damaged file and its journals, so that a new one can take its place."""
@@ -214,6 +235,14 @@ class Database:
 def _code(error: Exception) -> int:
     """SQLite's result code without its extended part; 0 for other errors."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def read_through(path: Path) -> None:
+    """Raise OSError where the disk can't give all of a file that SQLite has open."""
+    if path.exists():
+        handle = os.open(path, os.O_RDONLY)  # not closed: this would end SQLite's locks in this process
+        while os.read(handle, 1 << 20):
+            pass
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,6 +1,9 @@
-"""Exact top-k: candidates from the FAISS index, scored again with the catalog's vectors."""
+"""Top-k: candidates from the search index, scored again with the catalog's vectors.
 
-from collections.abc import Collection
+Exact and provably so, but for an approximate index: what is not among its candidates is not found.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +11,18 @@ import numpy.typing as npt
 
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Hit, Ids
-from clipsight.store.vectors import VectorIndex
+from clipsight.store.vectors import Found, VectorIndex
 
 _MARGIN = 1e-4
 """More than FAISS's float32 sums can be off for unit vectors of a few thousand dimensions."""
+
+_CANDIDATES = 4
+"""Candidates that an approximate index is asked for, for each photo wanted."""
+
+_LEAST = 32
+"""So many photos are always wanted of it, so that the first of more are the same as fewer."""
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +36,54 @@ class Ranked:
 def rank(
     catalog: Catalog,
     index: VectorIndex,
-    query: npt.NDArray[np.float32],
+    queries: Floats,
     count: int,
     *,
     allowed: Ids | None = None,
-    left_out: Collection[int] = (),
-) -> list[Ranked]:
-    """The `count` photos of highest score, ties by path; photo ids in `left_out` don't count.
+    left_out: Sequence[Collection[int]] | None = None,
+    exact: bool = False,
+) -> list[list[Ranked]]:
+    """The `count` photos of highest score for each query, ties by path.
 
-    `query` is float32[dim], unit length. Equal to sorting all float16 vectors by their exact
-    products: candidates are asked for until none outside them could still belong inside.
+    `left_out` are photo ids that don't count, for each query. `queries` are float32[n, dim] of unit length.
+    Equal to sorting all float16 vectors by their exact products where the index is exact for this
+    search, or `exact` asks for it: candidates are asked for until none outside them could still
+    belong inside.
     """
+    ranked: list[list[Ranked]] = [[] for _ in queries]
     if allowed is not None and not len(allowed):
-        return []
-    asked = count + len(left_out) + 16
-    while True:
-        ids, approximate = index.search(query, asked, allowed)
-        ranked = _score(catalog.hits(ids.tolist()), query, left_out)
-        exhausted = len(ids) < asked
-        settled = len(ranked) >= count and ranked[count - 1].score > float(approximate[-1]) + _MARGIN
-        if exhausted or settled:
-            return ranked[:count]
-        asked *= 4
+        return ranked
+    dropped = left_out or [()] * len(queries)
+    proven = exact or index.is_exact_for(allowed)
+    asked = (count if proven else _CANDIDATES * _rounded(count)) + max(map(len, dropped), default=0) + 16
+    effort = 1
+    pending = np.arange(len(queries))
+    while len(pending):
+        found = index.search(queries[pending], asked, allowed, exact=exact, effort=effort)
+        unsettled = []
+        for query, each in zip(pending.tolist(), found, strict=True):
+            scored = _score(catalog.hits(each.ids), queries[query], dropped[query])
+            ranked[query] = scored[:count]
+            if not (each.all_there_are or _is_settled(scored, each, count, proven)):
+                unsettled.append(query)
+        pending = np.array(unsettled, dtype=np.int64)
+        asked, effort = 4 * asked, 4 * effort
+    return ranked
 
 
-def _score(hits: list[Hit], query: npt.NDArray[np.float32], left_out: Collection[int]) -> list[Ranked]:
+def _rounded(count: int) -> int:
+    """A power of two from `_LEAST` on."""
+    return max(_LEAST, 1 << (count - 1).bit_length())
+
+
+def _is_settled(scored: list[Ranked], found: Found, count: int, proven: bool) -> bool:
+    """Whether none outside the candidates could belong to the best; unproven, whether there are enough."""
+    if len(scored) < count:
+        return False
+    return not proven or scored[count - 1].score > float(found.scores[-1]) + _MARGIN
+
+
+def _score(hits: list[Hit], query: Floats, left_out: Collection[int]) -> list[Ranked]:
     wide = query.astype(np.float64)
     ranked = [
         Ranked(float(hit.vector.astype(np.float64) @ wide), hit)

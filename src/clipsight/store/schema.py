@@ -98,4 +98,13 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX labels_by_name ON labels (set_id, label);
     """,
+    # 3: what searches are filtered by (`store.filters`).
+    """
+    CREATE INDEX photos_by_taken ON photos (taken);
+    CREATE INDEX photos_by_size ON photos (size);
+    CREATE INDEX photos_by_width ON photos (width);
+    CREATE INDEX photos_by_height ON photos (height);
+    CREATE INDEX photos_by_format ON photos (format);
+    CREATE INDEX photos_by_camera ON photos (camera);
+    """,
 )

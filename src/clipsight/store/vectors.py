@@ -1,24 +1,25 @@
 """The search index: a FAISS file derived from the catalog, memory-mapped, disposable.
 
-One file a model holds the float16 vectors with ids up to some id; younger vectors (the
-tail) are read from the catalog at each opening, until they are numerous enough to be
-worth a new file. Vector rows are immutable and their ids are never used again, so a file
-can lack vectors or hold dead ones, but not wrong ones, and `store.ranking` scores every
-candidate again with the catalog's own vector. Only a catalog that lost its last commits
-(a power cut, or an older copy put back) gives ids out twice: `_agrees` finds that out.
+One file a model holds the vectors with ids up to some id, as they are (exact) or as an approximate index;
+younger vectors (the tail) are read from the catalog at each opening, until they are numerous enough to be
+added to the file. Vector rows are immutable and their ids are never used again, so a file can lack vectors
+or hold dead ones, but not wrong ones, and `store.ranking` scores every candidate again with the catalog's
+own vector. Only a catalog that lost its last commits (a power cut, or an older copy put back) gives ids out
+twice: the file's stamp finds that out.
 """
 
-import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.store.approximate import OUTGROWN, SAMPLE_A_LIST, WORTH, lists_for, parameters, train
 from clipsight.store.catalog import Catalog
+from clipsight.store.index_file import Contents, IndexFile
 from clipsight.store.records import Ids, Model
 
 SMALL = 50_000
@@ -28,169 +29,191 @@ TAIL_SHARE = 0.02
 """Above `SMALL`, a new file is made when the tail or the dead exceed this share of it. A tail
 costs some microseconds a vector at each opening, a new file a few more a vector, but once."""
 
-_FORMAT = 1
-_PROBED = 64
+LISTS_TAIL_SHARE = 0.005
+"""The same for an approximate index, to which vectors are added at some microseconds each."""
+
+FEW = 2_000
+"""A filter that leaves so many photos is answered by comparing these, read from the catalog."""
 
 Floats = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamp:
-    """What a FAISS file was made from, and the file itself as it was when written."""
+class Found:
+    """Candidates for one query, best first: ids int64[n], scores float32[n]."""
 
-    format: int
-    library: str
-    fingerprint: str
-    last_id: int
-    count: int
-    file_size: int
-    file_mtime_ns: int
+    ids: Ids
+    scores: Floats
+    all_there_are: bool
+    """Whether no further vector is allowed."""
 
 
 class VectorIndex:
     """All vectors of `model` in the catalog, ready for inner-product search.
 
-    Opening makes a missing, stale or damaged file anew. If the file can't be written the
-    index is held in memory instead: the same results, a slower start.
+    Opening makes a missing, stale or damaged file anew, as an exact index. If the file can't be
+    written the index is held in memory instead: the same results, a slower start.
     """
 
     def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
-        self._file = folder / f"{model.fingerprint[:16]}.faiss"
+        self._file = IndexFile(folder, catalog, model)
         self._catalog = catalog
         self._model = model
-        self._main, self._last_id = self._open_file()
-        if self._main is not None:
-            self._tail, _ = self._read_after(self._last_id)
-        if self._main is None or self._exceeds(int(self._tail.ntotal)):
-            self._rebuild()
+        self._main: Any = None
+        self._contents = Contents()
+        self._tail = _empty(model.dim)
+        opened = self._file.open()
+        if opened is not None:
+            self._main, self._contents = opened
+            self._tail, _ = self._read_after(self._contents.last_id)
+        if opened is None or self._exceeds(int(self._tail.ntotal)):
+            self._renew()
 
     def __len__(self) -> int:
         """How many vectors can be found, dead ones included."""
         return int(self._tail.ntotal) + (int(self._main.ntotal) if self._main is not None else 0)
 
-    def search(self, query: Floats, count: int, allowed: Ids | None = None) -> tuple[Ids, Floats]:
-        """The `count` best (ids int64[n], scores float32[n]), best first, n <= count.
+    @property
+    def is_approximate(self) -> bool:
+        """Whether searches may miss some of the best; see also `is_exact_for`."""
+        return self._contents.trained > 0
 
-        `query` is float32[dim]; scores are inner products in float32. `allowed` restricts the
-        search to these ids.
+    @property
+    def wants_lists(self) -> bool:
+        """Whether `make_approximate` pays: the library is large, or has outgrown the lists there are."""
+        return len(self) >= max(WORTH, OUTGROWN * self._contents.trained)
+
+    def is_exact_for(self, allowed: Ids | None) -> bool:
+        """Whether a search among these ids finds all of the best in any case."""
+        return not self.is_approximate or (allowed is not None and len(allowed) <= FEW)
+
+    def search(
+        self,
+        queries: Floats,
+        count: int,
+        allowed: Ids | None = None,
+        *,
+        exact: bool = False,
+        effort: int = 1,
+    ) -> list[Found]:
+        """The `count` best vectors for each of the queries, float32[n, dim].
+
+        `allowed` restricts the search to these ids. `exact` compares all vectors, of an approximate
+        index by reading them from the catalog; else such an index tries as hard as `effort` says
+        (1, 2...), and its scores are estimates.
         """
-        parameters = None if allowed is None else _selector(allowed)
-        parts = [self._tail] if self._main is None else [self._main, self._tail]
-        ids, scores = [], []
-        for part in parts:
-            found_scores, found_ids = part.search(
-                query[None, :], min(count, max(1, part.ntotal)), params=parameters
-            )
-            ids.append(found_ids[0][found_ids[0] >= 0])
-            scores.append(found_scores[0][found_ids[0] >= 0])
-        all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
-        order = np.argsort(-all_scores, kind="stable")[:count]
-        return all_ids[order], all_scores[order]
+        import faiss
+
+        if self.is_approximate and (exact or self.is_exact_for(allowed)):
+            return self._search_catalog(queries, count, allowed)
+        selector = None if allowed is None else _selector(allowed)
+        among = len(self) if allowed is None else len(allowed)
+        ids, scores = [np.empty((len(queries), 0), np.int64)], [np.empty((len(queries), 0), np.float32)]
+        complete = True
+        for index in (self._main, self._tail):
+            how = None if selector is None else faiss.SearchParameters(sel=selector)
+            if index is self._main and self.is_approximate:
+                how = parameters(index, among, effort, selector)
+                complete = how.nprobe == index.nlist
+            if index.ntotal:
+                found = index.search(queries, min(count, index.ntotal), params=how)
+                scores.append(found[0])
+                ids.append(found[1])
+        pairs = zip(np.hstack(ids), np.hstack(scores), strict=True)
+        return [_best(*pair, count, complete) for pair in pairs]
 
     def drop_dead(self) -> None:
         """Make the file anew if it holds too many vectors that the catalog no longer has."""
         if self._exceeds(len(self) - self._catalog.count_vectors(self._model)):
-            self._rebuild()
+            self._renew()
+
+    def make_approximate(self, progress: Progress) -> bool:
+        """Make the file anew, as an approximate index where that pays; whether it could be written.
+
+        `progress` is called with how many vectors are in, and of how many. Takes the memory of the
+        new index and of the sample that k-means learns from.
+        """
+        count = self._catalog.count_vectors(self._model)
+        if count < WORTH:  # many were dead
+            return self._take(*self._read_after(0, room=count))
+        lists = lists_for(count)
+        sample = self._catalog.sample_vectors(self._model, SAMPLE_A_LIST * lists)
+        index = train(sample.astype(np.float32), lists)
+        del sample
+        contents = self._add_to(index, Contents(trained=count), lambda done: progress(done, count))
+        return self._take(index, contents)
+
+    def _search_catalog(self, queries: Floats, count: int, allowed: Ids | None) -> list[Found]:
+        """Compare the vectors themselves, read in chunks."""
+        ids = np.empty((len(queries), 0), np.int64)
+        scores = np.empty((len(queries), 0), np.float32)
+        chunks = (
+            self._catalog.vectors_after(0, self._model)
+            if allowed is None
+            else self._catalog.vectors_with(allowed, self._model)
+        )
+        for more, vectors in chunks:
+            scores = np.hstack([scores, queries @ vectors.T.astype(np.float32)])
+            ids = np.hstack([ids, np.broadcast_to(more, (len(queries), len(more)))])
+            if scores.shape[1] > count:
+                best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+                ids, scores = np.take_along_axis(ids, best, 1), np.take_along_axis(scores, best, 1)
+        return [_best(*each, count, True) for each in zip(ids, scores, strict=True)]
 
     def _exceeds(self, extra: int) -> bool:
-        return extra > (0 if len(self) <= SMALL else TAIL_SHARE * len(self))
+        share = LISTS_TAIL_SHARE if self.is_approximate else TAIL_SHARE
+        return extra > (0 if len(self) <= SMALL else share * len(self))
 
-    def _rebuild(self) -> None:
-        self._main, self._last_id = self._read_after(0, room=self._catalog.count_vectors(self._model))
-        self._tail = _empty(self._model.dim)
+    def _renew(self) -> None:
+        """Bring the file up to date: with all vectors there are, and none that is dead."""
+        count = self._catalog.count_vectors(self._model)
+        loaded = self._file.open(mapped=False) if self.is_approximate and count >= WORTH // 2 else None
+        if loaded is None:
+            self._take(*self._read_after(0, room=count))
+            return
+        index, contents = loaded
+        if index.ntotal + self._tail.ntotal > count:
+            _keep_only(index, self._catalog.vector_ids(self._model))
+        self._take(index, self._add_to(index, contents))
+
+    def _take(self, index: Any, contents: Contents) -> bool:
+        """Search this index, which is in memory, from now on; whether it could be written and is mapped."""
+        self._main, self._contents, self._tail = index, contents, _empty(self._model.dim)
         try:
-            self._write_file()
+            self._file.write(index, contents)
         except OSError:
-            return  # read-only or full disk: the index in memory serves as well
-        mapped, last_id = self._open_file()
-        if mapped is not None and last_id == self._last_id:  # else another process has written its own file
-            self._main = mapped
+            return False  # read-only or full disk: the index in memory serves as well
+        opened = self._file.open()
+        if opened is not None and opened[1] == contents:  # else another process has written its own file
+            self._main = opened[0]
+        return True
 
-    def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, int]:
-        """An index in memory of the vectors with ids above `vector_id`, and the highest of them."""
-        index = _empty(self._model.dim, room)
+    def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, Contents]:
+        """An exact index in memory of the vectors with ids above `vector_id`."""
+        index, contents = _empty(self._model.dim, room), Contents(vector_id)
         for ids, vectors in self._catalog.vectors_after(vector_id, self._model):
             index.add_sa_codes(vectors.view(np.uint8), ids)  # FAISS's codes are the float16 bytes as they are
-            vector_id = int(ids[-1])
-        return index, vector_id
+            contents = contents.with_vectors(ids, vectors)
+        return index, contents
 
-    def _write_file(self) -> None:
-        """Write file and stamp so that a crash leaves the old pair, the new pair, or a mismatch."""
-        import faiss
-
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            try:
-                faiss.write_index(self._main, name)
-            except RuntimeError as error:  # FAISS reports I/O errors so
-                raise OSError(str(error)) from error
-            stat = temporary.stat()
-            stamp = _Stamp(
-                _FORMAT,
-                self._catalog.uuid,
-                self._model.fingerprint,
-                self._last_id,
-                int(self._main.ntotal),
-                stat.st_size,
-                stat.st_mtime_ns,
-            )
-            temporary.replace(self._file)
-            written = temporary.with_suffix(".json")
-            written.write_text(json.dumps(asdict(stamp)))
-            written.replace(self._stamp_file)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _open_file(self) -> tuple[Any, int]:
-        """The memory-mapped index and its last id; (None, 0) if the file can't be trusted."""
-        import faiss
-
-        try:
-            stamp = _Stamp(**json.loads(self._stamp_file.read_text()))
-            stat = self._file.stat()
-            expected = _Stamp(
-                _FORMAT,
-                self._catalog.uuid,
-                self._model.fingerprint,
-                stamp.last_id,
-                stamp.count,
-                stat.st_size,
-                stat.st_mtime_ns,
-            )
-            if stamp != expected:
-                return None, 0
-            index = faiss.read_index(str(self._file), faiss.IO_FLAG_MMAP_IFC)
-        except (OSError, ValueError, TypeError, RuntimeError):
-            return None, 0
-        return (index, stamp.last_id) if self._agrees(index, stamp) else (None, 0)
-
-    def _agrees(self, index: Any, stamp: _Stamp) -> bool:
-        """Whether the youngest ids in the file still are these vectors in the catalog, where it has them."""
-        rows = range(max(0, index.ntotal - _PROBED), index.ntotal)
-        row_of = {int(index.id_map.at(row)): row for row in rows}
-        last_id = max(row_of, default=0)
-        if (index.d, index.ntotal, last_id) != (self._model.dim, stamp.count, stamp.last_id):
-            return False
-        if last_id > self._catalog.last_vector_id():
-            return False
-        return all(
-            np.array_equal(index.index.reconstruct(row_of[hit.vector_id]), hit.vector.astype(np.float32))
-            for hit in self._catalog.hits(list(row_of))
-        )
-
-    @property
-    def _stamp_file(self) -> Path:
-        return self._file.with_suffix(".json")
+    def _add_to(
+        self, index: Any, contents: Contents, progress: Callable[[int], None] = lambda done: None
+    ) -> Contents:
+        """Add the vectors that an approximate index in memory lacks; what it holds then."""
+        for ids, vectors in self._catalog.vectors_after(contents.last_id, self._model):
+            index.add_with_ids(vectors.astype(np.float32), ids)
+            contents = contents.with_vectors(ids, vectors)
+            progress(int(index.ntotal))
+        return contents
 
 
 def drop_files_of_other_models(folder: Path, model: Model) -> None:
     """Remove from `folder` the index files of models that the library no longer has."""
     for file in folder.glob("*"):
         if not file.name.startswith(model.fingerprint[:16]):
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what can't be removed only takes room
+                file.unlink()
 
 
 def _empty(dim: int, room: int = 0) -> Any:
@@ -203,10 +226,23 @@ def _empty(dim: int, room: int = 0) -> Any:
     return faiss.IndexIDMap(flat)
 
 
+def _best(ids: Ids, scores: Floats, count: int, complete: bool) -> Found:
+    """The `count` best of one query's candidates, among them FAISS's -1 for none."""
+    ids, scores = ids[ids >= 0], scores[ids >= 0]
+    order = np.argsort(-scores, kind="stable")[:count]
+    return Found(ids[order], scores[order], complete and len(ids) < count)
+
+
 def _selector(allowed: Ids) -> Any:
-    """FAISS search parameters that admit only these ids (a bitmap: one bit an id)."""
+    """What admits only these ids: a bitmap, one bit an id."""
     import faiss
 
     admitted = np.zeros(int(allowed.max(initial=0)) + 1, dtype=np.bool_)
     admitted[allowed] = True
-    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(admitted, bitorder="little")))
+    return faiss.IDSelectorBitmap(np.packbits(admitted, bitorder="little"))
+
+
+def _keep_only(index: Any, alive: Ids) -> None:
+    import faiss
+
+    index.remove_ids(faiss.IDSelectorNot(_selector(alive)))

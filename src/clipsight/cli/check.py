@@ -1,0 +1,52 @@
+"""`clipsight check`: whether a library is sound, and mending it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from clipsight.cli.options import LibraryOption
+
+
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what is wrong; photos are never touched.")
+    ] = False,
+    photos: Annotated[
+        int,
+        typer.Option(
+            "--photos", min=0, metavar="N", help="Also read N photos again and compare their vectors."
+        ),
+    ] = 0,
+    library: LibraryOption = None,
+) -> None:
+    """Check the index: its database, vectors and search files. Exit code 1 if anything is wrong."""
+    from clipsight import checkup, paths
+    from clipsight.console import note
+
+    folder = library.expanduser() if library else paths.default_library()
+    with _bar() as progress:
+        report = checkup.check(folder, photos=photos, repair=repair, progress=progress)
+    for finding in report.findings:
+        print(finding)
+    print(report)
+    for line in report.notes:
+        note(line)
+    if not report.consistent:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar on stderr, gone when it is done; nothing is shown where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("checking", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=f"checking {what}", completed=done, total=total
+        )

@@ -1,0 +1,176 @@
+"""`clipsight explain`."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsight.cli.options import (
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    ThreadsOption,
+    answered_by,
+    open_library,
+)
+from clipsight.explain.methods import DEFAULT, DEFAULT_COST, LEAST_COST, METHODS
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from clipsight.explain.protocol import Explanation, Settings
+    from clipsight.query import Query
+
+_METHODS = "; ".join(
+    f"{each.name}: {each.help}"
+    + ("" if each.kind == "explanation" else ", a view of the model rather than an explanation")
+    + (" (needs PyTorch)" if each.needs else "")
+    for each in METHODS.values()
+)
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help='Words, a picture, or parts like "flower + 2:bee - cartoon".')],
+    photo: Annotated[Path, typer.Argument(help="The photo whose score is explained.")],
+    add: Annotated[list[str] | None, typer.Option("--add", "-a", help="Add one part more.")] = None,
+    subtract: Annotated[
+        list[str] | None, typer.Option("--subtract", "-s", help="Subtract one part more.")
+    ] = None,
+    method: Annotated[str, typer.Option(help=f"{_METHODS}.")] = DEFAULT,
+    word: Annotated[
+        str | None, typer.Option(help="Region of this word of the query, or of some that follow each other.")
+    ] = None,
+    region: Annotated[bool, typer.Option(help="Look for the region too; words alone are faster.")] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write a picture (.png) or a page (.html).")
+    ] = None,
+    cost: Annotated[
+        int,
+        typer.Option(min=LEAST_COST, help="Changed photos to embed at most; of texts, twice as many."),
+    ] = DEFAULT_COST,
+    balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
+    as_json: JsonOption = False,
+    library: LibraryOption = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A name from `clipsight models`, or a model folder; auto: the library's own. For methods "
+            "that need PyTorch: a weights file, a folder with one, or a published model's name."
+        ),
+    ] = "auto",
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Tell which words, and which places of the photo, made its score."""
+    from clipsight.console import note
+    from clipsight.explain.protocol import Settings
+    from clipsight.query import Query
+
+    _check_target(out, photo)
+    parsed = Query.parse(query, add=add or (), subtract=subtract or ())
+    with _progress() as progress:
+        settings = Settings(cost=cost, progress=progress)
+        if _is_for_torch(model, method):
+            found = _by_checkpoint(model, parsed, photo, method, word, region, balance, settings)
+        else:
+            from clipsight.explain.explanation import explain_in
+
+            with open_library(library, model, device, threads) as photos:
+                found = explain_in(
+                    photos,
+                    parsed,
+                    photo,
+                    method=method,
+                    word=word,
+                    region=region,
+                    balance=balance,
+                    settings=settings,
+                )
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        from clipsight.explain.terminal import print_explanation
+
+        print_explanation(found)
+    if out is not None:
+        _write(found, out)
+    for line in (*found.notes, f"explained in {found.seconds:.1f} s", answered_by(found.model)):
+        note(line)
+
+
+def _by_checkpoint(
+    name: str,
+    query: "Query",
+    photo: Path,
+    method: str,
+    word: str | None,
+    region: bool,
+    balance: bool,
+    settings: "Settings",
+) -> "Explanation":
+    """By a model in PyTorch; no library has photos by it, so mixed queries are the plain sum."""
+    from clipsight.console import note
+    from clipsight.explain.explanation import check_installed, explain
+
+    check_installed(METHODS[method])
+    from clipsight.explain.torch_methods.model import open_checkpoint
+
+    if balance and query.is_mixed:
+        note(f"not balanced: no library has photos by {name}")
+    return explain(
+        query, photo, open_checkpoint(name), method=method, word=word, region=region, settings=settings
+    )
+
+
+def _is_for_torch(model: str, method: str) -> bool:
+    """Whether `--model` names PyTorch's weights: a file, a folder without ONNX, or what the method needs."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return not (path / "visual" / "model.onnx").exists()
+    return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs != ""
+
+
+def _check_target(out: Path | None, photo: Path) -> None:
+    """Tell before any work that a file can't be written."""
+    from clipsight.errors import LibraryError
+
+    if out is None:
+        return
+    if out.suffix.lower() not in (".png", ".html"):
+        raise LibraryError(f"can't write {out.name}: name it .png or .html")
+    if not out.absolute().parent.is_dir():
+        raise LibraryError(f"can't write {out}: no such folder")
+    if out.exists() and photo.exists() and out.samefile(photo):
+        raise LibraryError(f"{out} is the photo itself: choose another name")
+
+
+def _write(found: "Explanation", out: Path) -> None:
+    if out.suffix.lower() == ".png":
+        from clipsight.explain.picture import write_png
+
+        write_png(found, out)
+    else:
+        from clipsight.explain.page import write_html
+
+        write_html(found, out)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr while it is a terminal, gone in the end."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show

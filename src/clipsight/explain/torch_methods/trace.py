@@ -1,0 +1,81 @@
+"""One pass of a text or a photo through its tower, forwards and back, as NumPy arrays."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsight.explain.protocol import Vector
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from clipsight.training.clip import CLIP
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What went in, each layer's attention, and the gradients of the cosine with respect to both.
+
+    `inputs` are a text's token embeddings float32[tokens, width], or a photo's normalised pixels
+    float32[3, H, W]. `attentions` are float32[heads, query, key], the first layer's first; of a ResNet there
+    is one, its pool's.
+    """
+
+    inputs: Floats
+    input_gradients: Floats
+    attentions: tuple[Floats, ...]
+    attention_gradients: tuple[Floats, ...]
+
+
+def trace_text(clip: "CLIP", ids: "Tensor", photo: Vector) -> Trace:
+    """The cosine of the text of `ids`, int[1, tokens], with the embedding `photo`."""
+    return _trace_from(clip.text.token_embedding, lambda given: clip.encode_text(ids, given), photo)
+
+
+def trace_photo(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
+    """The cosine of `image`, normalised float[1, 3, H, W], with the embedding `query`."""
+    pixels = image.clone().requires_grad_()
+    return _trace(lambda attentions: clip.encode_image(pixels, attentions), [pixels], query)
+
+
+def trace_features(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
+    """As `trace_photo`, but `inputs` are a ResNet's features before its attention pool.
+
+    float32[channels, rows, columns].
+    """
+    last = clip.visual.get_submodule("layer4")
+    return _trace_from(last, lambda attentions: clip.encode_image(image, attentions), query)
+
+
+def _trace_from(module: "Module", encode: "Callable[[list[Tensor]], Tensor]", other: Vector) -> Trace:
+    """From what `module` gives on."""
+    outputs: list[Tensor] = []
+
+    def keep(_module: object, _arguments: object, output: "Tensor") -> "Tensor":
+        outputs.append(output.requires_grad_())
+        return outputs[0]
+
+    hook = module.register_forward_hook(keep)
+    try:
+        return _trace(encode, outputs, other)
+    finally:
+        hook.remove()
+
+
+def _trace(encode: "Callable[[list[Tensor]], Tensor]", inputs: "list[Tensor]", other: Vector) -> Trace:
+    import torch
+
+    attentions: list[Tensor] = []
+    with torch.enable_grad():
+        embedding = encode(attentions)
+        cosine = (embedding[0] * torch.from_numpy(other)).sum()
+        gradients = torch.autograd.grad(cosine, [*inputs, *attentions])
+    into, *along = (gradient[0].numpy() for gradient in gradients)
+    found = tuple(weights[0].detach().numpy() for weights in attentions)
+    return Trace(inputs[0][0].detach().numpy(), into, found, tuple(along))

@@ -1,0 +1,182 @@
+"""Which photos a search is among, found through the catalog's indexes before any vector is compared.
+
+`Filters` is what the command line and the web page fill in; called by `library`.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clipsight.errors import QueryError
+from clipsight.store.database import Database
+from clipsight.store.records import Ids, Model
+
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])([T ]\d{2}(:\d{2}(:\d{2})?)?)?)?)?")
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_FORMAT_NAMES = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
+_NAMED = 12
+_MANY = 50_000
+"""From so many photos on, reading all of them in order is cheaper than each by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What photos must be like: all that is set, and any of the values where a field holds several.
+
+    Photos of which a property is not known, such as imported vectors, do not pass a filter on it.
+    Raises `QueryError` for a date that can't be read.
+    """
+
+    folders: tuple[str | os.PathLike[str], ...] = ()
+    """in or below them"""
+    labels: tuple[str, ...] = ()
+    """given by `classify(keep=True)`"""
+    after: str | None = None
+    """taken since the beginning of this year, month, day or time: "2024", "2024-05", "2024-05-06T07:30" """
+    before: str | None = None
+    """taken before the beginning of it: `before="2025"` is until the end of 2024"""
+    formats: tuple[str, ...] = ()
+    """"jpeg", "heic"...; case does not matter"""
+    cameras: tuple[str, ...] = ()
+    """parts of the camera's name, such as "canon"; case does not matter"""
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    min_width: int | None = None
+    max_width: int | None = None
+    min_height: int | None = None
+    max_height: int | None = None
+    """bounds of the file's size and of the upright photo's pixels, themselves within"""
+
+    def __post_init__(self) -> None:
+        for name in ("after", "before"):
+            date = getattr(self, name)
+            if date is not None:
+                if not _DATE.fullmatch(date):
+                    raise QueryError(
+                        f"{date!r} is no date: write 2024, 2024-05, 2024-05-06 or 2024-05-06T07:30"
+                    )
+                object.__setattr__(self, name, date.replace(" ", "T"))
+
+
+EVERYTHING = Filters()
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes, such as "800", "500k" or "2.5MB" (decimal units). Raises `QueryError`."""
+    found = _BYTES.fullmatch(text.strip())
+    if found is None:
+        raise QueryError(f"{text!r} is no size of a file: write 800, 500k or 2.5MB")
+    return round(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids | None:
+    """Ids, int64[n] ascending, of the vectors of photos that are as `filters` say.
+
+    None where these say nothing of the photos' own properties; folders and labels are seen to by
+    `Catalog.vector_ids_under` and `labels.vector_ids_labelled`. Raises `QueryError` for a format or
+    camera that no photo has.
+    """
+    conditions = _conditions(database, filters)
+    if not conditions:
+        return None
+    where = " AND ".join(condition.sql for condition in conditions)
+    arguments = [argument for condition in conditions for argument in condition.arguments]
+    rows = database.rows(
+        f"SELECT v.id FROM photos p {_way(database, conditions)} "
+        f"CROSS JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE {where}",
+        (model.id, *arguments),
+    )
+    return np.sort(np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows)))
+
+
+def values_of(database: Database, column: str) -> list[str]:
+    """What photos have as `column`, "format" or "camera", in order; steps along its index."""
+    rows = database.rows(
+        f"WITH RECURSIVE step (value) AS (SELECT min({column}) FROM photos UNION ALL "
+        f"SELECT (SELECT min({column}) FROM photos WHERE {column} > step.value) FROM step "
+        "WHERE step.value IS NOT NULL) SELECT value FROM step WHERE value IS NOT NULL"
+    )
+    return [value for (value,) in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """SQL on one column of `photos`, and the index that answers it."""
+
+    column: str
+    sql: str
+    arguments: Sequence[Any]
+
+    @property
+    def index(self) -> str:
+        return f"photos_by_{self.column}"
+
+
+def _conditions(database: Database, filters: Filters) -> list[_Condition]:
+    possible = (
+        _between("taken", filters.after, "<", filters.before),
+        _between("size", filters.min_bytes, "<=", filters.max_bytes),
+        _between("width", filters.min_width, "<=", filters.max_width),
+        _between("height", filters.min_height, "<=", filters.max_height),
+        _among("format", filters.formats, database),
+        _among("camera", filters.cameras, database),
+    )
+    return [condition for condition in possible if condition is not None]
+
+
+def _between(column: str, least: object, comparison: str, most: object) -> _Condition | None:
+    bounds = [(">=", least), (comparison, most)]
+    given = [(sign, bound) for sign, bound in bounds if bound is not None]
+    if not given:
+        return None
+    sql = " AND ".join(f"p.{column} {sign} ?" for sign, _ in given)
+    return _Condition(column, sql, [bound for _, bound in given])
+
+
+def _among(column: str, wanted: Sequence[str], database: Database) -> _Condition | None:
+    if not wanted:
+        return None
+    there = values_of(database, column)
+    values = {value for each in wanted for value in there if _is_meant(column, each, value)}
+    for each in wanted:
+        if not any(_is_meant(column, each, value) for value in there):
+            raise QueryError(_no_photo_has(column, each, there))
+    return _Condition(column, f"p.{column} IN ({', '.join('?' * len(values))})", sorted(values))
+
+
+def _is_meant(column: str, wanted: str, value: str) -> bool:
+    if column == "format":
+        return _FORMAT_NAMES.get(wanted.upper(), wanted.upper()) == value
+    return wanted.casefold() in value.casefold()
+
+
+def _no_photo_has(column: str, wanted: str, there: Sequence[str]) -> str:
+    if not there:
+        return f"no photo has the {column} {wanted!r}: of none the {column} is known"
+    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    return f"no photo has the {column} {wanted!r}: there are {', '.join(there[:_NAMED])}{more}"
+
+
+def _way(database: Database, conditions: Sequence[_Condition]) -> str:
+    """How SQLite should find the photos: it keeps no statistics, so it is told the narrowest condition."""
+    if len(conditions) == 1:
+        return f"INDEXED BY {conditions[0].index}"
+    counts = [_count(database, condition) for condition in conditions]
+    least = min(counts)
+    return "NOT INDEXED" if least == _MANY else f"INDEXED BY {conditions[counts.index(least)].index}"
+
+
+def _count(database: Database, condition: _Condition) -> int:
+    """How many photos there are of which it holds; at most `_MANY` are counted."""
+    return int(
+        database.value(
+            f"SELECT count(*) FROM (SELECT 1 FROM photos p INDEXED BY {condition.index} "
+            f"WHERE {condition.sql} LIMIT {_MANY})",
+            condition.arguments,
+        )
+    )

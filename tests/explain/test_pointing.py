@@ -1,0 +1,126 @@
+"""The pointing game tells those that point from those that don't."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipsight.explain.protocol import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.explain.regions import OcclusionRegions
+from clipsight.explain.words import OcclusionWords
+from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
+from tests.explain import pointing
+from tests.training.pictures import COLOURS
+
+SIDE = 48
+PALETTE = np.array(list(COLOURS.values()), float)
+
+
+class Painter:
+    """A model that knows colours and nothing else: how much of each a picture has, or a text names."""
+
+    name = "painter"
+    preprocessing = PreprocessConfig(size=(SIDE, SIDE))
+    context_length = 77
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        return resize_and_crop(image, self.preprocessing)
+
+    def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
+        shares = [
+            (np.abs(np.asarray(each, float)[:, :, None] - PALETTE).max(axis=-1) < 40).mean(axis=(0, 1))
+            for each in pixels
+        ]
+        return _unit(np.array([[*share, 0.05] for share in shares]))
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return _unit(np.array([[*(colour in text.split() for colour in COLOURS), 0.5] for text in texts]))
+
+    def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
+        return (False,) * len(texts)
+
+
+class Oracle:
+    """Points at what has the colour of the query, or away from it."""
+
+    def __init__(self, model: Model, settings: Settings, *, sign: float = 1.0) -> None:
+        self._sign = sign
+
+    @staticmethod
+    def obstacle(model: Model) -> str | None:
+        return None
+
+    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+        colours = np.abs(np.asarray(pixels, float)[:, :, None] - PALETTE).max(axis=-1) < 40
+        asked = np.arange(len(PALETTE)) == query[:-1].argmax()
+        heat = colours[..., asked].sum(axis=-1) - 1.0 * colours[..., ~asked].sum(axis=-1)
+        return RegionExplanation("oracle", (self._sign * heat).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[pointing.Picture]:
+    rng = np.random.default_rng(0)
+    return [pointing.draw(SIDE, rng) for _ in range(20)]
+
+
+def test_boxes_are_where_the_things_are(drawn: list[pointing.Picture]) -> None:
+    for picture in drawn:
+        one, other = picture.things
+        assert one.colour != other.colour and one.shape != other.shape
+        pixels = np.asarray(picture.image, int)
+        ground = np.bincount(pixels[..., 0].ravel()).argmax()
+        solid = np.abs(pixels - ground).max(axis=-1) > 30
+        for left, top, right, bottom in (one.box, other.box):
+            assert solid[top, left:right].any() and solid[bottom - 1, left:right].any()
+            assert solid[top:bottom, left].any() and solid[top:bottom, right - 1].any()
+            solid[top:bottom, left:right] = False
+        assert not solid.any()
+
+
+def test_captions_name_both_things(drawn: list[pointing.Picture]) -> None:
+    picture = drawn[0]
+    one, other = picture.things
+    both, reverse, first, second = picture.captions()
+    assert both.split(" and ") == reverse.split(" and ")[::-1]
+    assert first.endswith(one.name) and second == other.name
+
+
+def test_pictures_are_written_with_their_captions(tmp_path: Path) -> None:
+    table = pointing.write(tmp_path, 3, SIDE, seed=0)
+    lines = table.read_text().splitlines()
+    assert lines[0] == "filepath,caption" and len(lines) == 1 + 3 * 4
+    assert Image.open(tmp_path / "00002.png").size == (SIDE, SIDE)
+
+
+def test_the_highest_cell_is_the_peak() -> None:
+    heat = np.zeros((2, 4))
+    heat[1, 2] = 1
+    assert pointing.peak(heat, 48) == (36.0, 30.0)
+
+
+def test_an_oracle_always_hits_and_its_opposite_never(drawn: list[pointing.Picture]) -> None:
+    model = Painter()
+    right = pointing.points_at(Oracle(model, Settings()), model, drawn, str)
+    wrong = pointing.points_at(Oracle(model, Settings(), sign=-1.0), model, drawn, str)
+    assert (right.hit, right.other) == (1.0, 0.0)
+    assert (wrong.hit, wrong.other) == (0.0, 1.0)
+
+
+def test_chance_is_the_share_of_the_boxes(drawn: list[pointing.Picture]) -> None:
+    things = [thing for picture in drawn for thing in picture.things]
+    points = np.random.default_rng(0).uniform(0, SIDE, (4000, 2))
+    hits = np.mean([[thing.holds(*point) for point in points] for thing in things])
+    assert pointing.chance(things, SIDE) == pytest.approx(hits, rel=0.1)
+
+
+def test_occlusion_wins_both_games_with_a_model_that_sees_colours(drawn: list[pointing.Picture]) -> None:
+    model = Painter()
+    assert pointing.points_at(OcclusionRegions(model, Settings()), model, drawn, str).hit >= 0.9
+    assert pointing.words_won(OcclusionWords(model, Settings()), model, drawn) == 1.0
+
+
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
