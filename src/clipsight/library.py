@@ -19,6 +19,7 @@ from clipsight.searching import (
     Sort as Sort,
 )
 from clipsight.searching import (
+    balance_sample,
     check_words,
     ids_with,
     in_order,
@@ -33,6 +34,7 @@ from clipsight.store.records import Ids, Model
 
 if TYPE_CHECKING:
     from clipsight.classify import Classification, Predictions
+    from clipsight.explain.protocol import Explanation, Settings
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.prompts import TemplateSet
@@ -296,6 +298,41 @@ class Library:
             chain.from_iterable(found), labels, self.encoder, chosen, LabelCache(self.path), calibration
         )
         return replace(result, chunks=map(self._keep_labels, result.chunks)) if keep else result
+
+    def explain(
+        self,
+        query: str | Query,
+        photo: PathLike,
+        *,
+        add: Sequence[str] = (),
+        subtract: Sequence[str] = (),
+        method: str = "occlusion",
+        word: str | None = None,
+        region: bool = True,
+        balance: bool = True,
+        settings: "Settings | None" = None,
+    ) -> "Explanation":
+        """Which parts and words of `query`, and which places of `photo`, made its score; see `explain`.
+
+        `method` is one of `explain.methods.METHODS`; `word` asks for the region of that word alone, and
+        without `region` there is none. `balance` is that of `search`, `settings` bound the cost. The photo
+        need not be indexed.
+        Raises `QueryError`, `ModelError` or `PhotoError`.
+        """
+        from clipsight.explain.explanation import explain
+        from clipsight.explain.model import OnnxModel
+
+        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        return explain(
+            parsed,
+            Path(photo),
+            OnnxModel(self.encoder),
+            method=method,
+            word=word,
+            region=region,
+            sample=balance_sample([parsed], self._catalog, self._model) if balance else None,
+            settings=settings,
+        )
 
     def _keep_labels(self, predictions: "Predictions") -> "Predictions":
         from clipsight.classify import NONE

@@ -92,6 +92,16 @@ class Query:
 def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None) -> Vectors:
     """One unit vector, float32[dim], for a query whose parts have the unit `vectors` float32[parts, dim].
 
+    The sum of the parts' vectors times their `coefficients`.
+    """
+    return (coefficients(query, vectors, sample) @ vectors.astype(np.float64)).astype(np.float32)
+
+
+def coefficients(
+    query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None
+) -> npt.NDArray[np.float64]:
+    """What each part's vector counts in the query's, float64[parts]: a cosine is the same sum of theirs.
+
     With `sample`, float[n, dim] of the library's own embeddings, each part's scores are brought
     to unit standard deviation over it before they are added ("balance"). Standardised scores are
     `(x . part - mean) / deviation`; the means are the same for every photo x, so the ranking is
@@ -104,11 +114,10 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
         deviations = (sample.astype(np.float64) @ vectors.T.astype(np.float64)).std(axis=0)
         if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
             weights /= deviations
-    total = weights @ vectors.astype(np.float64)
-    length = float(np.linalg.norm(total))
+    length = float(np.linalg.norm(weights @ vectors.astype(np.float64)))
     if length <= 1e-6 * float(np.abs(weights).sum()):  # what is left is the encoder's rounding
         raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
-    return (total / length).astype(np.float32)
+    return weights / length
 
 
 def embed(query: Query, encoder: "Encoder") -> Vectors:

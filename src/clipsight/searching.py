@@ -18,7 +18,7 @@ from clipsight.results import Match
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
 from clipsight.store.labels import vector_ids_labelled
-from clipsight.store.records import Ids, Model, State
+from clipsight.store.records import Ids, Model, State, Vectors
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -43,9 +43,7 @@ def query_vectors(
     """The queries' unit vectors, float32[n, dim]; the parts of all are embedded together."""
     vectors = embed(Query(tuple(part for query in queries for part in query.parts)), encoder)
     ends = np.cumsum([len(query.parts) for query in queries])[:-1]
-    sample = None
-    if balance and any(query.is_mixed for query in queries):
-        sample = catalog.sample_vectors(model, BALANCE_SAMPLE)
+    sample = balance_sample(queries, catalog, model) if balance else None
     return np.stack(
         [
             combine(query, parts, sample if query.is_mixed else None)
@@ -54,10 +52,18 @@ def query_vectors(
     )
 
 
+def balance_sample(queries: Iterable[Query], catalog: Catalog, model: Model) -> Vectors | None:
+    """What `query.coefficients` balances mixed queries by: float16[n, dim]; None where no query is mixed."""
+    if not any(query.is_mixed for query in queries):
+        return None
+    return catalog.sample_vectors(model, BALANCE_SAMPLE)
+
+
 def ids_with(filters: Filters, folders: Sequence[bytes], catalog: Catalog, model: Model) -> Ids | None:
     """Ids of the vectors among which to search; None for all.
 
-    `folders` are those of `filters` as the catalog names them. Raises `QueryError` or `LabelError` for what no photo has.
+    `folders` are those of `filters` as the catalog names them. Raises `QueryError` or `LabelError` for what
+    no photo has.
     """
     found = (
         catalog.vector_ids_under(folders, model) if folders else None,

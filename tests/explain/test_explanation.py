@@ -11,7 +11,7 @@ from PIL import Image
 from clipsight import Library
 from clipsight.errors import ModelError, PhotoError, QueryError
 from clipsight.explain import explanation
-from clipsight.explain.explanation import explain, explain_in, seen_box
+from clipsight.explain.explanation import explain, seen_box
 from clipsight.explain.methods import METHODS, Method
 from clipsight.explain.protocol import Explanation, Model
 from clipsight.explain.terminal import print_first
@@ -35,7 +35,7 @@ def test_the_score_is_that_of_a_search(tmp_path: Path, photos: Path) -> None:
         library.index(photos)
         for query in ("a cat + flower", f"{photos / 'coffee.png'} + 2:cat", "cat - rocket"):
             (match,) = (m for m in library.search(query, top=20) if m.path.name == "cat.png")
-            found = explain_in(library, Query.parse(query), photos / "cat.png", region=False)
+            found = library.explain(query, photos / "cat.png", region=False)
             assert found.score == pytest.approx(match.score, abs=2e-3)  # the library keeps float16
             assert found.model == "tiny"
 

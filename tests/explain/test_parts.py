@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clipsight.errors import QueryError
-from clipsight.explain.parts import coefficients, embed_parts
-from clipsight.query import Query, combine
+from clipsight.explain.parts import embed_parts
+from clipsight.query import Query, coefficients, combine
 from tests.explain.fake import DIM, FakeModel, unit
 
 

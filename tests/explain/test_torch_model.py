@@ -1,5 +1,6 @@
 """A checkpoint as explanations need it: the same vectors, its tokens as words, and errors that help."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from clip_weights import TINY_VIT
 from conftest import SAMPLES
 from hypothesis import given
@@ -16,7 +16,7 @@ from PIL import Image
 
 from clipsight.errors import CheckpointError, ModelError
 from clipsight.explain.segment import one_line, split
-from clipsight.explain.torch_methods.model import TorchModel, checkpoint_obstacle, open_checkpoint
+from clipsight.explain.torch_methods.model import checkpoint_obstacle, open_checkpoint
 from clipsight.explain.torch_methods.tokens import tokenise
 from clipsight.models.clip_bpe import clip_tokenizer
 from clipsight.models.encoder import Encoder
@@ -27,6 +27,7 @@ from tests.explain.checkpoints import PIECES, QUERY, RESNET, VIT, make_model
 from tests.explain.fake import FakeModel
 
 TEXTS = ["a dog", "", "so very " * 40, "CAFÉ  & Crème brûlée", QUERY]
+TOKENIZER = clip_tokenizer()
 
 
 @pytest.fixture(scope="module", params=["vit", "resnet"])
@@ -94,14 +95,10 @@ def test_a_long_text_keeps_its_end() -> None:
 @given(st.text(max_size=60).map(one_line).filter(bool))
 def test_all_that_tokens_have_goes_to_words(text: str) -> None:
     tokens = tokenise(text, 77)
-    assert tokens.ids == tuple(clip_tokenizer_ids(text)[:76]) + (49_407,) * tokens.truncated
+    assert tokens.ids == tuple(TOKENIZER.encode(text).ids[:76]) + (49_407,) * tokens.truncated
     values = np.arange(len(tokens.ids), dtype=float)
     visible = [value for value, (start, end) in zip(values[1:-1], tokens.places, strict=True) if end > start]
     assert sum(tokens.merge(values, split(text))) == pytest.approx(sum(visible))
-
-
-def clip_tokenizer_ids(text: str) -> list[int]:
-    return list(clip_tokenizer().encode(text).ids)
 
 
 def test_only_a_checkpoint_is_no_obstacle() -> None:
@@ -130,8 +127,6 @@ def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_methods_are_known_without_pytorch() -> None:
     """Importing them all is cheap: PyTorch is imported when a checkpoint is opened."""
-    import subprocess
-
     code = (
         "import sys; from clipsight.explain.methods import METHODS\n"
         "for method in METHODS.values():\n"
@@ -139,10 +134,3 @@ def test_the_methods_are_known_without_pytorch() -> None:
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_it_is_on_no_tape() -> None:
-    model = make_model()
-    assert isinstance(model, TorchModel)
-    assert not any(parameter.requires_grad for parameter in model.clip.parameters())
-    assert not torch.is_inference(model.clip.logit_scale)

@@ -76,11 +76,8 @@ def explain(
         if _is_for_torch(model, method):
             found = _by_checkpoint(model, parsed, photo, method, word, region, balance, settings)
         else:
-            from clipsight.explain.explanation import explain_in
-
             with open_library(library, model, device, threads) as photos:
-                found = explain_in(
-                    photos,
+                found = photos.explain(
                     parsed,
                     photo,
                     method=method,

@@ -71,6 +71,7 @@ def search(
     sure: Annotated[
         bool, typer.Option("--sure", help="Only photos that really match, none if nothing does.")
     ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell why the first three match.")] = False,
     no_indexing: Annotated[
         bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
     ] = False,
@@ -96,9 +97,13 @@ def search(
     from clipsight.store.filters import Filters, parse_bytes
 
     form = _one_format(as_json, as_csv, filepath_only, null)
+    if explain and form is not console.Format.TABLE:
+        raise typer.BadParameter("--explain goes without --json, --csv and --paths: see clipsight explain")
     if queries is not None:
-        if add or subtract or grid or preview or open_photos:
-            raise typer.BadParameter("--queries goes without --add, --subtract, --grid, --preview and --open")
+        if add or subtract or explain or grid or preview or open_photos:
+            raise typer.BadParameter(
+                "--queries goes without --add, --subtract, --explain, --grid, --preview and --open"
+            )
         check_format(form)
         folders = [*([Path(query)] if query else []), *(folders or [])]
         asked = read_queries(queries)
@@ -132,10 +137,14 @@ def search(
             filters=filters,
             exact=exact,
         )
-    if queries is not None:
-        print_answers(answers, form)
-    else:
-        console.print_matches(answers[0], form)
+        if queries is not None:
+            print_answers(answers, form)
+        else:
+            console.print_matches(answers[0], form)
+        if explain:
+            from clipsight.explain.terminal import print_first
+
+            print_first(photos, asked[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
     for line in (*notes, answered_by(answers[0].model)):
         console.note(line)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clipsight.errors import ModelError, PhotoError, QueryError
 from clipsight.explain.methods import DEFAULT, METHODS, Method
-from clipsight.explain.parts import coefficients, embed_parts
+from clipsight.explain.parts import embed_parts
 from clipsight.explain.protocol import (
     Explanation,
     Model,
@@ -27,10 +27,9 @@ from clipsight.explain.protocol import (
     WordShare,
 )
 from clipsight.explain.segment import Word, one_line, split
-from clipsight.query import Kind, Part, Query
+from clipsight.query import Kind, Part, Query, coefficients
 
 if TYPE_CHECKING:
-    from clipsight.library import Library
     from clipsight.models.preprocess import PreprocessConfig
 
 
@@ -89,36 +88,6 @@ def explain(
         additive=additive,
         seconds=perf_counter() - started,
         notes=tuple(notes),
-    )
-
-
-def explain_in(
-    library: "Library",
-    query: Query,
-    photo: Path,
-    *,
-    method: str = DEFAULT,
-    word: str | None = None,
-    region: bool = True,
-    balance: bool = True,
-    settings: Settings | None = None,
-) -> Explanation:
-    """`explain` by a library's model; `balance` weighs the parts of mixed queries as its search does."""
-    from clipsight.explain.model import OnnxModel
-    from clipsight.library import BALANCE_SAMPLE
-
-    sample = None
-    if balance and query.is_mixed:
-        sample = library._catalog.sample_vectors(library._model, BALANCE_SAMPLE)
-    return explain(
-        query,
-        photo,
-        OnnxModel(library.encoder),
-        method=method,
-        word=word,
-        region=region,
-        sample=sample,
-        settings=settings,
     )
 
 

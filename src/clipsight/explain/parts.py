@@ -1,8 +1,4 @@
-"""The parts of a joint query: what each adds to the score, exactly.
-
-A joint query's vector is a weighted sum of its parts' vectors, so its cosine with a photo is the same sum of
-theirs; `coefficients` are the weights as `query.combine` has them in the end.
-"""
+"""The parts of a joint query, embedded by any model that can be explained, not only an Encoder."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,28 +6,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.errors import QueryError
 from clipsight.explain.protocol import Model
 from clipsight.query import Query, Vectors, embed
-
-
-def coefficients(
-    query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None
-) -> npt.NDArray[np.float64]:
-    """float64[parts]: `coefficients @ vectors` is the unit vector of `combine(query, vectors, sample)`.
-
-    Raises `QueryError` where the parts cancel out.
-    """
-    weights = np.array([part.weight for part in query.parts], dtype=np.float64)
-    weights /= np.abs(weights).max() or 1.0
-    if sample is not None and len(sample) > 1:
-        deviations = (sample.astype(np.float64) @ vectors.T.astype(np.float64)).std(axis=0)
-        if (deviations > 1e-9).all():
-            weights /= deviations
-    length = float(np.linalg.norm(weights @ vectors.astype(np.float64)))
-    if length <= 1e-6 * float(np.abs(weights).sum()):
-        raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
-    return weights / length
 
 
 def embed_parts(query: Query, model: Model) -> Vectors:

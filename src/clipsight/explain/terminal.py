@@ -11,7 +11,6 @@ from rich.text import Text
 
 from clipsight.console import note
 from clipsight.errors import PhotoError
-from clipsight.explain.explanation import explain_in
 from clipsight.explain.overlay import heat_over, open_photo
 from clipsight.explain.protocol import Explanation, WordShare
 from clipsight.explain.telling import about_region, about_words, heading, shade
@@ -54,13 +53,8 @@ def print_first(library: "Library", query: Query, matches: Matches, *, balance: 
     """
     for match in matches[:FIRST]:
         try:
-            found = explain_in(
-                library,
-                query,
-                match.path,
-                region=can_preview(sys.stdout, os.environ) is not None,
-                balance=balance,
-            )
+            shown = can_preview(sys.stdout, os.environ) is not None
+            found = library.explain(query, match.path, region=shown, balance=balance)
         except PhotoError as error:
             note(str(error))
             continue
