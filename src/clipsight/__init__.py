@@ -10,11 +10,13 @@ Public names are imported on first use, so that `import clipsight` costs millise
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing's own costs a start 10 ms
 if TYPE_CHECKING:
+    from typing import Any
+
     from clipsight.errors import ClipsightError as ClipsightError
     from clipsight.library import Library as Library
     from clipsight.models.encoder import Encoder as Encoder
@@ -34,7 +36,7 @@ _HOME_OF = {
 __all__ = sorted([*_HOME_OF, "__version__"])
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME_OF:
         raise AttributeError(f"module 'clipsight' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

@@ -4,4 +4,16 @@ One module a group of commands; `app` is where they meet. Heavy modules are impo
 that `clipsight --help` starts at once.
 """
 
-from clipsight.cli.app import main as main
+
+def main() -> None:
+    """Run the command line; a search that a running server can answer is not even parsed here."""
+    import sys
+
+    from clipsight.web.client import answer
+
+    code = answer(sys.argv[1:])
+    if code is not None:
+        sys.exit(code)
+    from clipsight.cli.app import main as run
+
+    run()

@@ -25,6 +25,7 @@ from clipsight.cli import (
     organize,
     probe,
     search,
+    serve,
     train,
 )
 from clipsight.cli.options import Interrupted
@@ -45,6 +46,7 @@ app.command()(classify.classify)
 app.command()(match.match)
 app.command()(organize.organize)
 app.add_typer(probe.app, name="probe")
+app.command()(serve.serve)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command("export-model")(export_model.export_model)

@@ -86,6 +86,9 @@ def search(
         bool, typer.Option("--preview", "-p", help="Show the photos in the terminal.")
     ] = False,
     open_photos: Annotated[bool, typer.Option("--open", help="Open the photos that were found.")] = False,
+    server: Annotated[
+        str | None, typer.Option(help="Let the `clipsight serve` at this address search its library.")
+    ] = None,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",
@@ -123,6 +126,30 @@ def search(
         min_height=min_height,
         max_height=max_height,
     )
+    if server is not None:
+        if queries or explain or grid or preview or open_photos or filters != Filters(labels=filters.labels):
+            raise typer.BadParameter(
+                "--server goes without folders, filters but --label, --queries, --explain, --grid, --preview "
+                "and --open"
+            )
+        from clipsight.web import remote
+
+        found = remote.search(
+            server,
+            asked[0],
+            top,
+            offset=offset,
+            min_score=min_score,
+            sort=sort,
+            balance=balance,
+            labels=label or (),
+            sure=sure,
+            exact=exact,
+        )
+        console.print_matches(found, form)
+        for line in (*found.notes, answered_by(found.model)):
+            console.note(line)
+        return
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
             index_folders(photos, folders or [], quiet=True)

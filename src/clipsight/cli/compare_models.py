@@ -1,0 +1,75 @@
+"""`clipsight compare-models`: one model's precisions on this machine."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsight.cli.options import JsonOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from clipsight.comparison import Compared
+
+
+def compare_models(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL MODEL...", help="The model as it is, then its precisions.")
+    ],
+    photos: Annotated[
+        Path | None, typer.Option(help="Photos to compare vectors of (default: the demo's).")
+    ] = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
+    from rich.console import Console
+
+    from clipsight.comparison import compare, worth_using
+    from clipsight.console import note
+    from clipsight.models import zoo
+
+    folders = [zoo.locate(name) for name in models]
+    with Console(stderr=True).status("measuring"):
+        compared = compare(folders, _photos(photos), threads=threads)
+    best = worth_using(compared)
+    if as_json:
+        found = [each.to_dict() for each in compared]
+        print(json.dumps({"models": found, "worth_using": best.path if best else None}, indent=2))
+        return
+    _print(compared)
+    if best is None:
+        note(f"on this machine none is both much faster than {compared[0].name} and near to it")
+    else:
+        note(f"to use the faster one (photos are embedded anew): clipsight index --model {best.path}")
+
+
+def _print(compared: "list[Compared]") -> None:
+    from clipsight.cli.figures import print_table
+
+    first = compared[0]
+    rows = [
+        (
+            each.name,
+            f"{each.megabytes:,.0f}",
+            f"{each.photos_a_second:.1f}",
+            f"{each.photos_a_second / first.photos_a_second:.2f}",
+            f"{each.texts_a_second:.1f}",
+            f"{each.photo_cosine:.4f}",
+            f"{each.text_cosine:.4f}",
+        )
+        for each in compared
+    ]
+    heading = ("model", "MB", "photos/s", "x first", "texts/s", "photos' least cosine", "texts'")
+    print_table(heading, rows)
+
+
+def _photos(folder: Path | None) -> list[Path]:
+    import os
+
+    from clipsight.demo import sample_photos
+    from clipsight.indexing.scan import walk
+
+    if folder is None:
+        return sample_photos()
+    return [Path(os.fsdecode(file.path)) for each in walk(os.fsencode(folder)) for file in each.files]

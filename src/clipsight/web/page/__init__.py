@@ -1,0 +1,88 @@
+"""The page: search, classify and look after a library in the browser. Needs the extra [web].
+
+A Gradio application a language, below the server's /en/, /zh-Hant/ and /zh-Hans/; / leads to the one that
+the browser asks for. It loads nothing from elsewhere, and takes photos from /api/v1. Called by `web`.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from gradio.themes import Base
+
+    from clipsight.web.service import Service
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def mount(app: "FastAPI", service: "Service") -> None:
+    """Put the page into `app`, which answers /api/v1 for the same `service`; called after all its routes."""
+    # Read when it is imported and while it runs: no analytics, no look for newer versions, no Node server.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio as gr
+    from fastapi.staticfiles import StaticFiles
+
+    from clipsight.web.page.blocks import build
+    from clipsight.web.page.gate import Gate
+    from clipsight.web.page.texts import ALL
+
+    for texts in ALL:
+        gr.mount_gradio_app(
+            app,
+            build(service, texts),
+            path=f"/{texts.code}",
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            pwa=False,
+            show_error=False,
+            max_file_size=1,
+            theme=_theme(),
+            css_paths=[_STATIC / "page.css"],
+            js=f"document.documentElement.lang = '{texts.code}'",
+        )
+    app.mount("/page", StaticFiles(directory=_STATIC))
+    for path, file in (("/favicon.ico", "icon.svg"), ("/manifest.json", "manifest.json")):
+        app.add_route(path, _sends(file), include_in_schema=False)
+    app.add_route("/", _to_language, include_in_schema=False)
+    app.add_middleware(Gate, places=tuple(f"/{texts.code}" for texts in ALL))
+
+
+def _to_language(request: Request) -> RedirectResponse:
+    from clipsight.web.page.texts import preferred
+
+    place = preferred(request.headers.get("accept-language", "")).code
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{place}/{query}", 307, {"Vary": "Accept-Language"})
+
+
+def _sends(file: str) -> Callable[[Request], FileResponse]:
+    return lambda request: FileResponse(_STATIC / file)
+
+
+def _theme() -> "Base":
+    """Gradio's plainest theme with the system's own fonts: its usual ones come from Google."""
+    import gradio as gr
+
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.sky,
+        neutral_hue=gr.themes.colors.zinc,
+        radius_size=gr.themes.sizes.radius_md,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        button_primary_background_fill="#0369a1",
+        button_primary_background_fill_hover="#075985",
+        button_primary_background_fill_dark="#0369a1",
+        button_primary_background_fill_hover_dark="#075985",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+    )

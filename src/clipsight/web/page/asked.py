@@ -1,0 +1,147 @@
+"""What the browser sends: JSON of our own scripts, but from anybody, so nothing of it is taken on trust.
+
+Called by `search`, `classify` and `library`. All raise `QueryError` for what the page would never send.
+"""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from clipsight.errors import QueryError
+from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words, parse_words
+
+_NOT_OURS = "the page sent something it never should: reload it"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The search box: words by the grammar, and pictures, each with a key that the browser gave it."""
+
+    text: str
+    pictures: tuple[tuple[str, LibraryPhoto | Picture], ...]
+    sent: dict[str, Any]
+    """What was sent, to be sent back with other words or weights."""
+
+    @classmethod
+    def read(cls, value: object) -> "Asked":
+        sent = _mapping(json_of(value or '{"text": "", "pictures": []}'))
+        pictures = [_mapping(each) for each in _sequence(sent.get("pictures"))]
+        return cls(
+            text_of(sent.get("text")),
+            tuple((text_of(each.get("key")), picture_of(each)) for each in pictures),
+            sent,
+        )
+
+    @property
+    def words(self) -> tuple[Words, ...]:
+        return parse_words(self.text) if self.text.strip() else ()
+
+    @property
+    def parts(self) -> tuple[SearchPart, ...]:
+        """Everything that is asked for; empty where nothing is."""
+        return (*self.words, *(picture for _, picture in self.pictures))
+
+    def weighed(self, rows: object) -> str:
+        """The box's new value, as JSON, after its rows got new weights or some were removed."""
+        given = [_mapping(row) for row in _sequence(rows)]
+        words = [Words(text_of(row.get("text")), number(row)) for row in given if row.get("kind") == "words"]
+        weights = {text_of(row.get("key")): number(row) for row in given if row.get("kind") == "picture"}
+        sent = [
+            {**each, "weight": weights[each["key"]]}
+            for each in self.sent.get("pictures", [])
+            if each["key"] in weights
+        ]
+        return json.dumps({"text": as_text(words), "pictures": sent})
+
+
+def as_text(words: Sequence[Words]) -> str:
+    """The words in the grammar, so that they can be read and edited.
+
+    Not by `str` of a `Query`, which looks whether a file goes by that name.
+    """
+    first, *rest = [(each.weight < 0, _weighed(each)) for each in words] or [(False, "")]
+    text = f"- {first[1]}" if first[0] else first[1]
+    return text + "".join(f" {'-' if minus else '+'} {each}" for minus, each in rest)
+
+
+def _weighed(words: Words) -> str:
+    size = abs(words.weight)
+    has_colon = ":" in words.text  # what stands before it could be taken for a weight
+    return words.text if size == 1 and not has_colon else f"{size:g}:{words.text}"
+
+
+def picture_of(sent: dict[str, Any]) -> LibraryPhoto | Picture:
+    """A photo of the library, or an upload as a data: URL."""
+    weight = number(sent)
+    if "id" in sent:
+        return LibraryPhoto(identity(sent), weight)
+    head, comma, data = text_of(sent.get("data")).partition(";base64,")
+    if not comma or not head.startswith("data:"):
+        raise QueryError(_NOT_OURS)
+    try:
+        return Picture(base64.b64decode(data, validate=True), text_of(sent.get("name")), weight)
+    except binascii.Error as error:
+        raise QueryError(_NOT_OURS) from error
+
+
+def pictures_of(value: object) -> tuple[list[int], list[Picture]]:
+    """Photos chosen for classification: ids of the library's, and uploads."""
+    found = [picture_of(_mapping(each)) for each in _sequence(value)]
+    return (
+        [each.id for each in found if isinstance(each, LibraryPhoto)],
+        [each for each in found if isinstance(each, Picture)],
+    )
+
+
+def event(data: object) -> dict[str, Any]:
+    """What one of our scripts said with an event."""
+    return _mapping(getattr(data, "_data", None))
+
+
+def identity(sent: dict[str, Any]) -> int:
+    """The number of a photo."""
+    value = sent.get("id")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 63:
+        raise QueryError(_NOT_OURS)
+    return value
+
+
+def number(sent: dict[str, Any], name: str = "weight") -> float:
+    """A finite number; 1 where none is said."""
+    value = sent.get(name, 1.0)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise QueryError(_NOT_OURS)
+    return round(float(value), 3)
+
+
+def text_of(value: object) -> str:
+    if not isinstance(value, str):
+        raise QueryError(_NOT_OURS)
+    return value
+
+
+def texts_of(value: object) -> list[str]:
+    return [text_of(each) for each in _sequence(value)]
+
+
+def json_of(value: object) -> object:
+    try:
+        return cast(object, json.loads(text_of(value)))
+    except (ValueError, RecursionError) as error:
+        raise QueryError(_NOT_OURS) from error
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise QueryError(_NOT_OURS)
+    return value
+
+
+def _sequence(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise QueryError(_NOT_OURS)
+    return value

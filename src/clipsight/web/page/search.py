@@ -1,0 +1,238 @@
+"""The Search tab: the box, its parts, filters, the photos found, and one photo from near."""
+
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from clipsight.errors import ClipsightError
+from clipsight.results import Match, Matches
+from clipsight.web.errors import NoModelError
+from clipsight.web.page.asked import Asked, event, identity, number, text_of, texts_of
+from clipsight.web.page.piece import QUIETLY, piece, say
+from clipsight.web.page.reasons import reasons
+from clipsight.web.page.texts import Texts
+from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words
+from clipsight.web.service import Service
+
+PAGE = 60
+"""Photos shown at first, and more each time the end of the page comes near."""
+
+_ANY_PHOTO = "photo"
+"""What is searched for while nothing is asked for: some of the photos, to begin with."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The filters' components, in the order in which they are given to `find`."""
+
+    folder: Any
+    taken_from: Any
+    taken_to: Any
+    labels: Any
+    balance: Any
+    sure: Any
+
+    def all(self) -> list[Any]:
+        return [self.folder, self.taken_from, self.taken_to, self.labels, self.balance, self.sure]
+
+
+class Search:
+    """The tab's components, made inside a `gr.Blocks`, and what they do."""
+
+    def __init__(self, service: Service, texts: Texts) -> None:
+        self.service, self.texts = service, texts
+        self.ask = piece("ask", texts, events=("ask",))
+        self.rows = piece("rows", texts, events=("weigh",))
+        self.filters = self._filters()
+        self.gallery = piece("gallery", texts, events=("more", "open"))
+        self.detail = piece("detail", texts, events=("open", "explain", "similar", "collect"))
+
+    def _filters(self) -> Filters:
+        texts = self.texts
+        with gr.Accordion(texts.filters, open=False, elem_id="cs-filters"):
+            with gr.Row():
+                folder = gr.Dropdown([(texts.all_folders, "")], value="", label=texts.folder, min_width=220)
+                labels = gr.Dropdown([], value=[], label=texts.with_label, multiselect=True, min_width=220)
+                taken_from = gr.Textbox(label=texts.date_from, placeholder=texts.date_example, min_width=140)
+                taken_to = gr.Textbox(label=texts.date_to, placeholder=texts.date_example, min_width=140)
+            with gr.Row():
+                balance = gr.Checkbox(True, label=texts.balance, info=texts.balance_info, min_width=260)
+                sure = gr.Checkbox(False, label=texts.sure, info=texts.sure_info, min_width=260)
+        return Filters(folder, taken_from, taken_to, labels, balance, sure)
+
+    def connect(self) -> None:
+        """Tell the components what to do; each search is answered by `find`, whatever asked for it."""
+        asked = [self.ask, *self.filters.all()]
+        self.ask.ask(self.asked, asked, [self.rows, self.gallery], **QUIETLY)
+        for each in self.filters.all():
+            changed = each.change if isinstance(each, gr.Textbox) else each.input
+            changed(self.find, asked, [self.rows, self.gallery], **QUIETLY)
+        self.rows.weigh(self.weigh, asked, [self.ask, self.rows, self.gallery], **QUIETLY)
+        self.gallery.more(self.more, asked, self.gallery, **QUIETLY)
+        for each in (self.gallery, self.detail):
+            each.open(self.open, None, self.detail, **QUIETLY)
+        self.detail.explain(self.explain, self.ask, self.detail, **QUIETLY)
+        self.detail.similar(self.similar, asked, [self.ask, self.rows, self.gallery], **QUIETLY)
+
+    # -- what the browser asks for ------------------------------------------------------
+
+    def asked(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str]:
+        """`find` for what the box says with its event, which is newer than its value may be."""
+        return self.find(json.dumps(getattr(data, "_data", None)), *filters)
+
+    def find(self, box: object, *filters: Any) -> tuple[str, str]:
+        """The rows and the first photos for what is in the box."""
+        try:
+            asked = Asked.read(box)
+            return self._rows(asked), self._photos(asked, filters, 0)
+        except ClipsightError as error:
+            return say(rows=None), say(offset=0, error=str(error))
+
+    def more(self, data: gr.EventData, box: object, *filters: Any) -> str:
+        """The photos after those that are shown."""
+        try:
+            offset = int(number(event(data), "offset"))
+            return self._photos(Asked.read(box), filters, offset)
+        except ClipsightError as error:
+            return say(offset=0, error=str(error))
+
+    def weigh(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str, str]:
+        """The box with other weights, and what is found then."""
+        try:
+            box = Asked.read(box).weighed(event(data).get("rows"))
+        except ClipsightError as error:
+            return str(box), say(rows=None), say(offset=0, error=str(error))
+        return box, *self.find(box, *filters)
+
+    def similar(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str, str]:
+        """What is like one photo of the library."""
+        try:
+            photo = self.service.photo(identity(event(data)))
+        except ClipsightError as error:
+            return str(box), say(rows=None), say(offset=0, error=str(error))
+        picture = {"key": f"photo-{photo.id}", "id": photo.id, "name": photo.path.name, "weight": 1.0}
+        box = json.dumps({"text": "", "pictures": [picture]})
+        return box, *self.find(box, *filters)
+
+    def open(self, data: gr.EventData) -> str:
+        """One photo with all that is known of it."""
+        try:
+            sent = event(data)
+            photo = self.service.photo(identity(sent))
+            score = sent.get("score")
+            return say(
+                id=photo.id,
+                name=photo.path.name,
+                path=str(photo.path),
+                score=None if score is None else round(number(sent, "score"), 3),
+                facts=self._facts(photo),
+            )
+        except ClipsightError as error:
+            return say(error=str(error))
+
+    def explain(self, data: gr.EventData, box: object) -> str:
+        """Why a photo has its score."""
+        photo = None
+        try:
+            photo = identity(event(data))
+            return say(id=photo, reasons=reasons(self.service.explain(Asked.read(box).parts, photo)))
+        except ClipsightError as error:
+            return say(id=photo, reasons={"error": str(error)})
+
+    # -- answers -------------------------------------------------------------------------
+
+    def _rows(self, asked: Asked) -> str:
+        rows: list[dict[str, Any]] = [
+            {"kind": "words", "text": words.text, "name": words.text, "weight": words.weight}
+            for words in asked.words
+        ]
+        for (key, picture), sent in zip(asked.pictures, asked.sent.get("pictures", []), strict=True):
+            name = picture.name if isinstance(picture, Picture) else str(sent.get("name", picture.id))
+            photo = picture.id if isinstance(picture, LibraryPhoto) else None
+            rows.append({"kind": "picture", "key": key, "id": photo, "name": name, "weight": picture.weight})
+        needed = len(rows) > 1 or any(row["kind"] == "picture" or row["weight"] != 1 for row in rows)
+        return say(rows=rows if needed else [])
+
+    def _photos(self, asked: Asked, filters: Sequence[Any], offset: int) -> str:
+        folder, taken_from, taken_to, labels, balance, sure = filters
+        parts: Sequence[SearchPart] = asked.parts
+        browsing = not parts
+        started = time.perf_counter()
+        try:
+            matches = self.service.search(
+                parts or [Words(_ANY_PHOTO)],
+                top=PAGE,
+                offset=offset,
+                folders=[text_of(folder)] if folder else [],
+                labels=texts_of(labels or []),
+                taken_from=text_of(taken_from or "").strip() or None,
+                taken_to=text_of(taken_to or "").strip() or None,
+                balance=bool(balance),
+                sure=bool(sure) and not browsing,
+            )
+        except NoModelError:  # nothing indexed yet, which the page says elsewhere
+            if browsing:
+                return say(offset=0, items=[], more=False, summary="", key="empty")
+            raise
+        key = zlib.crc32(repr((asked.sent, list(filters))).encode())
+        return say(
+            offset=offset,
+            items=[_item(match) for match in matches],
+            more=len(matches) == PAGE,
+            summary=self._summary(matches, browsing, time.perf_counter() - started),
+            notes=list(matches.notes),
+            scores=not browsing,
+            key=key,
+        )
+
+    def _summary(self, matches: Matches, browsing: bool, seconds: float) -> str:
+        if not matches:
+            return "" if browsing else self.texts.found_none
+        if browsing:
+            return self.texts.browse
+        if len(matches) == PAGE:
+            return self.texts.best
+        if len(matches) == 1:
+            return self.texts.found_one
+        return self.texts.found.format(count=f"{len(matches):,}")
+
+    def _facts(self, photo: Any) -> list[tuple[str, str]]:
+        texts = self.texts
+        taken = (photo.taken or "").replace("T", " ")[:16]
+        if taken and photo.taken_source != "exif":
+            taken = texts.file_date.format(date=taken)
+        pixels = f"{photo.width:,} × {photo.height:,}" if photo.width and photo.height else ""
+        facts = [
+            (texts.taken, taken),
+            (texts.pixels, pixels),
+            (texts.size, file_size(photo.size)),
+            (texts.format, photo.format or ""),
+            (texts.camera, photo.camera or ""),
+            (texts.labels, ", ".join(photo.labels)),
+        ]
+        return [(name, value) for name, value in facts if value]
+
+
+def _item(match: Match) -> dict[str, Any]:
+    shape = match.width / match.height if match.width and match.height else 1.5
+    return {
+        "id": match.id,
+        "name": match.path.name,
+        "score": round(match.score, 3),
+        "shape": round(min(max(shape, 0.4), 3.0), 3),
+    }
+
+
+def file_size(count: int) -> str:
+    """Bytes as a person reads them."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError

@@ -1,0 +1,82 @@
+"use strict";
+/* The photos found. Value: {offset, items, more, summary, notes, scores, key} or {error}. Events: 'more', 'open'. */
+window.clipsight ??= {};
+clipsight.gallery = ({ element, trigger, props, watch }) => {
+  const { el, fill } = clipsight;
+  const texts = props.texts;
+  let key = null, waiting = false, more = false, scores = true;
+
+  const summary = el("p", { class: "cs-summary", role: "status" });
+  const notes = el("p", { class: "cs-hint", hidden: true });
+  const complaint = el("p", { class: "cs-error", role: "alert", hidden: true });
+  const list = el("ul", { class: "cs-gallery", "aria-label": texts.gallery });
+  const end = el("button", { type: "button", class: "cs-button cs-end", hidden: true, onclick: () => next() }, texts.more);
+  element.replaceChildren(summary, notes, complaint, list, end);
+
+  const tile = (item) => {
+    const score = item.score.toFixed(3);
+    const label = scores ? fill(texts.scored, { name: item.name, score }) : item.name;
+    const image = el("img", { src: clipsight.thumbnail(item.id, item.shape > 1.8 ? 640 : 320), alt: label, loading: "lazy", decoding: "async" });
+    const button = el("button", { type: "button", tabindex: -1, "data-id": item.id, title: item.name,
+      onclick: () => trigger("open", { id: item.id, score: scores ? item.score : null }) }, image);
+    if (scores) button.append(el("span", { class: "cs-score", "aria-hidden": "true" }, score));
+    image.addEventListener("error", () => {
+      button.classList.add("cs-gone");
+      image.replaceWith(el("span", {}, item.name));
+      button.setAttribute("aria-label", label);
+    });
+    return el("li", { style: `--shape: ${item.shape}` }, button);
+  };
+  const next = () => {
+    if (!more || waiting) return;
+    waiting = true;
+    trigger("more", { offset: clipsight.shown.length });
+  };
+  new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && next(), { rootMargin: "800px" }).observe(end);
+
+  /* One tab stop for all photos; arrows move among them, up and down by where they lie. */
+  const reach = (button) => {
+    for (const each of list.querySelectorAll('button[tabindex="0"]')) each.tabIndex = -1;
+    button.tabIndex = 0;
+    return button;
+  };
+  const beside = (button, down) => {
+    const from = button.getBoundingClientRect(), middle = (box) => box.left + box.width / 2;
+    const rows = [...list.querySelectorAll("button")].map((each) => [each, each.getBoundingClientRect()])
+      .filter(([, box]) => (down ? box.top >= from.bottom - 2 : box.bottom <= from.top + 2));
+    const near = rows.length && (down ? Math.min : Math.max)(...rows.map(([, box]) => box.top));
+    return rows.filter(([, box]) => Math.abs(box.top - near) < 2)
+      .sort(([, a], [, b]) => Math.abs(middle(a) - middle(from)) - Math.abs(middle(b) - middle(from)))[0]?.[0];
+  };
+  list.addEventListener("keydown", (event) => {
+    const all = [...list.querySelectorAll("button")], at = all.indexOf(event.target);
+    const to = { ArrowRight: () => all[at + 1], ArrowLeft: () => all[at - 1], Home: () => all[0], End: () => all.at(-1),
+      ArrowDown: () => beside(event.target, true), ArrowUp: () => beside(event.target, false) }[event.key];
+    if (at < 0 || !to) return;
+    event.preventDefault();
+    const found = to();
+    if (found) reach(found).focus();
+  });
+  list.addEventListener("focusin", (event) => event.target.matches("button") && reach(event.target));
+
+  clipsight.watch({ props, watch }, (value) => {
+    waiting = false;
+    complaint.textContent = value.error ?? "";
+    complaint.hidden = !value.error;
+    if (value.error || (value.offset && (value.key !== key || value.offset !== clipsight.shown.length))) return;
+    ({ key, more, scores } = value);
+    const tiles = value.items.map(tile);
+    if (value.offset) {
+      list.append(...tiles);
+      clipsight.shown.push(...value.items);
+    } else {
+      list.replaceChildren(...tiles);
+      clipsight.shown = value.items;
+      summary.textContent = value.summary;
+      notes.textContent = (value.notes ?? []).join(" ");
+      notes.hidden = !notes.textContent;
+    }
+    if (list.firstChild && !list.querySelector('[tabindex="0"]')) reach(list.querySelector("button"));
+    end.hidden = !more;
+  });
+};
