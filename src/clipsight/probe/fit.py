@@ -20,7 +20,7 @@ from clipsight.probe.head import Floats, Head, interpolate
 
 Ints = npt.NDArray[np.int64]
 Verdict = tuple[float, float]
-"""Accuracy and mean log likelihood on validation photos, or the other way round: the higher the better."""
+"""Accuracy and mean log likelihood on validation photos: the higher the better."""
 
 Learner = Callable[[Floats, Ints, float], Head]
 """From vectors float[n, dim], classes int64[n] and C."""
@@ -30,13 +30,13 @@ SWEEP = 10.0 ** (np.arange(12 * STEPS_PER_DECADE + 1) / STEPS_PER_DECADE - 6)
 """The values of C, which is 1 / lambda of the paper."""
 
 FEWEST_JUDGED = 100
-"""With fewer photos to judge by C is not chosen: an accuracy's standard error would be 3 % and more."""
+"""A plain probe's C is not chosen by fewer photos: an accuracy's standard error would be 3 % and more."""
 
 MOST_JUDGED = 500
 """Of the five validation splits as many are used as make so many photos; one alone for large collections."""
 
-C_OF_FEW, C_OF_FEW_HELD = 10.0**0.5, 10.0**-0.5
-"""For too few photos to choose by: of a plain probe, and of one that is held to zero-shot weights."""
+C_OF_FEW, C_HELD = 10.0**0.5, 10.0**-0.5
+"""Of a plain probe after few photos; of one held to zero-shot weights, unless another is clearly better."""
 
 ALPHA_UNJUDGED = 0.5
 """What WiSE-FT recommends where nothing is known: after one photo a class."""
@@ -68,26 +68,24 @@ def fit(
     at what `best_alpha` finds on the validation photos if that is None. The seed decides which these are.
     """
     vectors = vectors.astype(np.float64)
-    learn: Learner = logistic_regression if start is None else partial(fine_tune, start)
     splits = validation_splits(labels, seed)
     judged = sum(len(validation) for _, validation in splits)
-    if judged >= FEWEST_JUDGED:
-        # By accuracy, as in the paper; where good words leave few errors to count, by likelihood.
-        verdict = _by_accuracy if start is None else _by_likelihood
-        C = sweep(lambda each: verdict(*_unseen(learn, vectors, labels, splits, each)))
-    else:
-        C = C_OF_FEW if start is None else C_OF_FEW_HELD
-    head = learn(vectors, labels, C)
+
+    def unseen(learn: Learner, C: float) -> tuple[Floats, Ints]:
+        return _unseen(learn, vectors, labels, splits, C)
+
     if start is None:
-        return Fit(head, C, None, judged if judged >= FEWEST_JUDGED else 0)
-    if alpha is not None:
-        return Fit(interpolate(start, head, alpha), C, alpha, judged if judged >= FEWEST_JUDGED else 0)
-    alpha = ALPHA_UNJUDGED
-    if judged:
-        unseen = np.concatenate([validation for _, validation in splits])
-        tuned, right = _unseen(learn, vectors, labels, splits, C)
-        alpha = best_alpha(start.logits(vectors[unseen]), tuned, right)
-    return Fit(interpolate(start, head, alpha), C, alpha, judged)
+        judged = judged if judged >= FEWEST_JUDGED else 0
+        C = sweep(lambda each: _verdict(*unseen(logistic_regression, each))) if judged else C_OF_FEW
+        return Fit(logistic_regression(vectors, labels, C), C, None, judged)
+    learn = partial(fine_tune, start)
+    C = _held(partial(unseen, learn)) if judged else C_HELD
+    if alpha is None and judged:
+        rows = np.concatenate([validation for _, validation in splits])
+        alpha = best_alpha(start.logits(vectors[rows]), *unseen(learn, C))
+    elif alpha is None:
+        alpha = ALPHA_UNJUDGED
+    return Fit(interpolate(start, learn(vectors, labels, C), alpha), C, alpha, judged)
 
 
 def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
@@ -159,8 +157,7 @@ def best_alpha(begun: Floats, tuned: Floats, labels: Ints) -> float:
     # Logits are linear in the weights, so interpolating them is interpolating the heads.
     likelihoods = {alpha: _likelihoods((1 - alpha) * begun + alpha * tuned, labels) for alpha in ALPHAS}
     best = max(ALPHAS, key=lambda alpha: likelihoods[alpha].mean())
-    gains = likelihoods[best] - likelihoods[0.0]
-    return float(best) if gains.mean() > gains.std() / np.sqrt(len(gains)) else 0.0
+    return float(best) if _clearly_more(likelihoods[best], likelihoods[0.0], errors=1) else 0.0
 
 
 def validation_splits(labels: Ints, seed: int = 0) -> list[tuple[Ints, Ints]]:
@@ -195,13 +192,29 @@ def _unseen(
     return np.concatenate(logits), labels[np.concatenate([validation for _, validation in splits])]
 
 
-def _by_accuracy(logits: Floats, labels: Ints) -> Verdict:
-    return float((logits.argmax(1) == labels).mean()), float(_likelihoods(logits, labels).mean())
+def _verdict(logits: Floats, labels: Ints) -> Verdict:
+    return float(_right(logits, labels).mean()), float(_likelihoods(logits, labels).mean())
 
 
-def _by_likelihood(logits: Floats, labels: Ints) -> Verdict:
-    accuracy, likelihood = _by_accuracy(logits, labels)
-    return likelihood, accuracy
+def _held(unseen: Callable[[float], tuple[Floats, Ints]]) -> float:
+    """The C with the best accuracy, if by two standard errors better than C_HELD; else that.
+
+    Two, for it is the best of many; and not by likelihood, which grows as a head gets surer of what it knows.
+    """
+    best = sweep(lambda each: _verdict(*unseen(each)))
+    return best if _clearly_more(_right(*unseen(best)), _right(*unseen(C_HELD)), errors=2) else C_HELD
+
+
+def _clearly_more(scores: Floats, others: Floats, *, errors: float) -> bool:
+    """Whether the photos' mean gain over the other scores is more than so many of its standard errors."""
+    gains = scores - others
+    return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
+
+
+def _right(logits: Floats, labels: Ints) -> Floats:
+    """1 for each photo whose own class is the likeliest, else 0: float[n]."""
+    right: Floats = (logits.argmax(1) == labels).astype(np.float64)
+    return right
 
 
 def _likelihoods(logits: Floats, labels: Ints) -> Floats:
