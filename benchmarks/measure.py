@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,11 @@ def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> 
     """Run a command to its end. Raises RuntimeError, with what it printed, if it fails."""
     reader, writer = os.pipe()
     launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writer), *map(str, command)]
-    busy = _busy_seconds()
+    busy = busy_seconds()
     done = subprocess.run(
         launched, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, pass_fds=[writer]
     )
-    busy = _busy_seconds() - busy
+    busy = busy_seconds() - busy
     os.close(writer)
     with open(reader) as report:
         if done.returncode:
@@ -88,6 +89,19 @@ def median(runs: Sequence[Run]) -> Run:
     )
 
 
+class CoreSeconds:
+    """Counts, from its making, seconds of the cores that other processes left to this one."""
+
+    def __init__(self) -> None:
+        self._others = busy_seconds() - time.process_time()
+        self._started = time.perf_counter()
+
+    def so_far(self) -> float:
+        """On an idle machine, the seconds since then times the cores."""
+        others = busy_seconds() - time.process_time() - self._others
+        return (time.perf_counter() - self._started) * cores() - max(0.0, others)
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -97,7 +111,7 @@ def print_machine(*packages: str) -> None:
     """Print where and with what a benchmark runs; the load tells how busy the machine is with other work."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     load = os.getloadavg()[0]
-    print(f"{_processor()}, {cores()} cores, load {load:.1f} at the start; {platform.system()}")
+    print(f"{processor()}, {cores()} cores, load {load:.1f} at the start; {platform.system()}")
     print(f"Python {platform.python_version()}, {versions}", flush=True)
 
 
@@ -112,7 +126,7 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     sys.stdout.flush()
 
 
-def _busy_seconds() -> float:
+def busy_seconds() -> float:
     """CPU seconds that all processes have worked since the machine started; 0 where Linux does not tell."""
     try:
         user, nice, system, _idle, _waiting, *interrupts = (
@@ -123,7 +137,7 @@ def _busy_seconds() -> float:
     return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

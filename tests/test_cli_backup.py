@@ -7,13 +7,7 @@ from typer.testing import CliRunner
 
 from clipsight import Library
 from clipsight.cli.app import app
-from clipsight.cli.backup import backup, restore
 from clipsight.errors import LibraryError
-
-_KNOWN = {command.name or command.callback.__name__ for command in app.registered_commands}
-for _command in (backup, restore):
-    if _command.__name__ not in _KNOWN:
-        app.command()(_command)
 
 
 def run(*arguments: object) -> list[str]:

@@ -9,12 +9,8 @@ from typer.testing import CliRunner
 
 from clipsight import Library
 from clipsight.cli.app import app
-from clipsight.cli.check import check
 from clipsight.errors import LibraryError
 from clipsight.store.catalog import CATALOG_NAME
-
-if "check" not in {command.name or command.callback.__name__ for command in app.registered_commands}:
-    app.command()(check)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from clipsight.errors import LibraryError
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.check import Problem, Progress, damage, wrong_references, wrong_rows, wrong_vectors
 from clipsight.store.check_index import wrong_in_index
+from clipsight.store.records import Model
 from clipsight.store.recover import recover
 from clipsight.store.replacement import connect, held, put_in_place, temporary
 
@@ -167,12 +168,12 @@ def _wrong_index_file(library: Path, catalog: Catalog, progress: Progress) -> It
         yield Problem(
             f"the search file of {model.name} {', '.join(wrong)}",
             "removed; the next clipsight search makes it anew",
-            partial(_remove_files, folder),
+            partial(_remove_files, folder, model),
         )
 
 
-def _remove_files(folder: Path) -> None:
-    for file in folder.iterdir():
+def _remove_files(folder: Path, model: Model) -> None:
+    for file in folder.glob(f"{model.fingerprint[:16]}.*"):
         file.unlink(missing_ok=True)
 
 

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from clipsight.store.vectors import Progress, VectorIndex
 
 PathLike = str | os.PathLike[str]
-_match, _sorted = match_of, in_order
 
 
 @dataclass(frozen=True, slots=True)

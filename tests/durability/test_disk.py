@@ -15,7 +15,7 @@ from tests.durability.world import World
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
 def test_some_calls_fail(counted: Faults, world: World, failure: Failure) -> None:
     disk = Disk(counted, world)
-    said = [line for step in disk.steps() for line in disk.fail(step, failure, every=100, first=20)]
+    said = [line for step in disk.steps() for line in disk.fail(step, failure, every=100, first=7)]
     assert any(said)
 
 

@@ -6,14 +6,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from clipsight import Library
+from clipsight.indexing import pipeline
+from clipsight.indexing.tuning import PAYS, Tuning
+from clipsight.models.encoder import Encoder
 
 COUNT = 400
 
@@ -126,3 +133,110 @@ def test_two_processes_at_once(
         assert vectors_of(opened) == expected
         (report,) = opened.index(many)
         assert report.unchanged == COUNT
+
+
+class Watched:
+    """What threads do while a library is indexed: sizes of batches, sides asked for, how many at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batches: list[int] = []
+        self.sides: set[int | None] = set()
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+        decode, encode = pipeline.decode, Encoder.encode_pixels
+
+        def watched_decode(source: Any, *, min_side: int | None, **others: Any) -> Any:
+            self.sides.add(min_side)
+            with self._at_work():
+                return decode(source, min_side=min_side, **others)
+
+        def watched_encode(encoder: Encoder, pixels: Any, **others: Any) -> Any:
+            self.batches.append(len(pixels))
+            with self._at_work():
+                return encode(encoder, pixels, **others)
+
+        monkeypatch.setattr(pipeline, "decode", watched_decode)
+        monkeypatch.setattr(Encoder, "encode_pixels", watched_encode)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.001)
+        yield
+        with self._lock:
+            self._now -= 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_no_more_threads_at_work_than_asked_for(
+    many: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    watched = Watched(monkeypatch)
+    with Library.open(tmp_path / "library", model=str(tiny_model), threads=threads) as library:
+        library.index(many)
+    assert watched.most == threads
+    assert max(watched.batches) == 4 and sum(watched.batches) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("tuning", "exact", "side"),
+    [
+        (Tuning(batch=2, reduce=True), False, 32),
+        (Tuning(batch=16, threads_a_run=2, reduce=True), True, None),
+        (Tuning(batch=1, reduce=False), False, None),
+    ],
+)
+def test_a_run_does_as_it_is_tuned(
+    many: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    tuning: Tuning,
+    exact: bool,
+    side: int | None,
+) -> None:
+    watched = Watched(monkeypatch)
+    monkeypatch.setattr(pipeline, "tuning_for", lambda encoder, fingerprint, queued: tuning)
+    with Library.open(tmp_path / "library", model=str(tiny_model), threads=2) as library:
+        library.index(many, exact=exact)
+        assert library.encoder.workers == 2 // tuning.threads_a_run
+        assert vectors_of(library).keys() == expected.keys()
+    assert watched.sides == {side}
+    assert max(watched.batches) == tuning.batch and sum(watched.batches) == COUNT
+
+
+def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
+    tiny_model: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(PAYS):
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(photos / f"{number}.png")
+    monkeypatch.setattr(Encoder, "preprocess", interrupted := Interrupt(Encoder.preprocess))
+    with Library.open(tmp_path / "library", model=str(tiny_model), threads=1) as library:
+        with pytest.raises(KeyboardInterrupt):
+            library.index(photos)
+        assert interrupted.calls == 1 and not len(library) and not (home / "tuning.json").exists()
+        library.index(photos)
+        assert len(library) == PAYS and (home / "tuning.json").exists()
+
+
+class Interrupt:
+    """A method whose first call, which is the measurement's, is interrupted."""
+
+    def __init__(self, method: Any) -> None:
+        self.calls = 0
+        self._method = method
+
+    def __get__(self, encoder: Encoder, kind: type) -> Any:
+        def call(image: Any) -> Any:
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+            return self._method(encoder, image)
+
+        return call

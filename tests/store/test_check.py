@@ -1,11 +1,14 @@
 """Every kind of damage to a catalog or its search files is found, mended without touching anything else."""
 
+import json
+import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -162,23 +165,20 @@ def index_of(library: Path, approximate: bool) -> None:
             assert index.make_approximate(lambda done, total: None)
 
 
-def rewrite(library: Path, change: object) -> None:
+def rewrite(library: Path, change: Callable[[Any], None]) -> None:
     """Change the search file behind its stamp's back."""
     (file,) = (library / "vectors").glob("*.faiss")
     stat = file.stat()
     index = faiss.read_index(str(file))
-    change(index)  # type: ignore[operator]
+    change(index)
     faiss.write_index(index, str(file))
-    import json
-    import os
-
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     stamp = file.with_suffix(".json")
     content = json.loads(stamp.read_text()) | {"file_size": file.stat().st_size, "count": index.ntotal}
     stamp.write_text(json.dumps(content))
 
 
-def swap_ids(index: object) -> None:
+def swap_ids(index: Any) -> None:
     """Give two vectors each other's ids."""
     if isinstance(index, faiss.IndexIVF):
         lists = index.invlists
@@ -187,20 +187,22 @@ def swap_ids(index: object) -> None:
         ids = faiss.rev_swig_ptr(lists.get_ids(number), sizes[number])
         ids[:2] = ids[1::-1].copy()
     else:
-        ids = faiss.vector_to_array(index.id_map)  # type: ignore[attr-defined]
+        ids = faiss.vector_to_array(index.id_map)
         ids[[3, 4]] = ids[[4, 3]]
-        faiss.copy_array_to_vector(ids, index.id_map)  # type: ignore[attr-defined]
+        faiss.copy_array_to_vector(ids, index.id_map)
 
 
-def drop_some(index: object) -> None:
-    index.remove_ids(np.array([5, 6, 7]))  # type: ignore[attr-defined]
+def drop_some(index: Any) -> None:
+    index.remove_ids(np.array([5, 6, 7]))
 
 
 @pytest.mark.parametrize("approximate", [False, True], ids=["exact", "approximate"])
 @pytest.mark.parametrize(
     ("change", "wrong"), [(swap_ids, "holds 2 vectors that are not"), (drop_some, "lacks 3 vectors")]
 )
-def test_a_search_file_that_lies(library: Path, approximate: bool, change: object, wrong: str) -> None:
+def test_a_search_file_that_lies(
+    library: Path, approximate: bool, change: Callable[[Any], None], wrong: str
+) -> None:
     index_of(library, approximate)
     assert check(library).findings == []
     rewrite(library, change)
@@ -241,9 +243,7 @@ def kept_vectors(library: Path) -> dict[bytes, bytes]:
         return {hit.path: hit.vector.tobytes() for hit in catalog.each_hit(model)} if model else {}
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, *HealthCheck]
-)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     damages=st.lists(
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 9000), st.booleans()),
@@ -362,18 +362,16 @@ def test_a_damaged_library_of_each_version_is_recovered(version: int, tmp_path: 
 def test_check_sees_one_state_while_others_write(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = checkup.wrong_vectors
 
-    def late(*arguments: object) -> Iterator[object]:
+    def late(*arguments: Any) -> Iterator[Any]:
         with closing(Catalog(library)) as other:
             other.forget(b"/photos")
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments)
 
     monkeypatch.setattr(checkup, "wrong_vectors", late)
     assert check(library).findings == []
 
 
 def test_unfinished_files_are_removed_when_they_are_old(library: Path) -> None:
-    import os
-
     old, new = library / "vectors" / "tmpabc.tmp", library / "vectors" / "tmpxyz.tmp"
     for file in (old, new):
         file.write_bytes(bytes(2_000_000))

@@ -139,7 +139,9 @@ def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, t
     labelled = every[-5:]
     give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in labelled])
     allowed = vector_ids_labelled(database, model, ["dog"])
-    assert [each.hit.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]] == labelled
+    assert [
+        each.hit.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]
+    ] == labelled
     assert ids[0] != every[0]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def is_right(index: VectorIndex, catalog: Catalog, model: Model) -> bool:
     for hit in hits[:: max(1, len(hits) // 25)]:
         query = hit.vector.astype(np.float32)
         best = np.argsort(-(everything @ query.astype(np.float64)))[:10]
-        if [each.hit.path for each in rank(catalog, index, query[None], 10)[0]] != [hits[row].path for row in best]:
+        if [each.hit.path for each in rank(catalog, index, query[None], 10)[0]] != [
+            hits[row].path for row in best
+        ]:
             return False
     return len(hits) > 0
 
@@ -163,6 +166,15 @@ def test_a_full_disk_leaves_the_index_in_memory(
     monkeypatch.setattr(faiss, "write_index", full)
     assert is_right(VectorIndex(folder, catalog, model), catalog, model)
     assert os.listdir(folder) == []
+
+
+def test_what_a_killed_process_left_is_removed(catalog: Catalog, folder: Path, model: Model) -> None:
+    folder.mkdir()
+    for name, age in (("old.tmp", 7200), ("young.tmp", 10)):
+        (folder / name).write_bytes(b"half of")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    VectorIndex(folder, catalog, model)
+    assert {file.name for file in folder.glob("*.tmp")} == {"young.tmp"}
 
 
 def test_a_clean_file_is_mapped_and_left_alone(catalog: Catalog, folder: Path, model: Model) -> None:

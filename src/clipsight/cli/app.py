@@ -15,6 +15,7 @@ from clipsight.cli import (
     check,
     classify,
     collection,
+    compare_models,
     demo,
     evaluate,
     explain,
@@ -57,6 +58,7 @@ app.command()(check.check)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(models.models)
+app.command("compare-models")(compare_models.compare_models)
 app.command()(collection.forget)
 app.command("export")(collection.export)
 app.command("import")(collection.import_)

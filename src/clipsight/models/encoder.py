@@ -44,8 +44,9 @@ class Encoder:
     `device` is one of `available_devices()`; `threads` is how many CPU threads may work in all (None: as
     many as the cores this process may use). Each tower is loaded when it is first used.
 
-    On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, so that
-    `workers` calls at once keep every core busy without waiting for each other at every layer.
+    On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, unless
+    `use_threads_a_run` says so, and `workers` calls at once keep every core busy without waiting for each
+    other at every layer.
     Raises ModelError if the device is not there; a part of the folder that does not fit raises it when
     it is loaded.
     """
@@ -58,7 +59,8 @@ class Encoder:
             raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")
         self.folder = folder
         self.device = device
-        self._threads = threads or _usable_cores()
+        self.threads = threads or _usable_cores()
+        self._threads_a_run = 1
         self._loading = Lock()
         self._visual_tower: tuple[InferenceSession, ImageGraph] | None = None
         self._textual_tower: tuple[InferenceSession, TextGraph] | None = None
@@ -88,7 +90,13 @@ class Encoder:
     @property
     def workers(self) -> int:
         """How many calls of `encode_pixels` at once make full use of the device."""
-        return self._threads if self.device == "cpu" else 1
+        return max(1, self.threads // self._threads_a_run) if self.device == "cpu" else 1
+
+    def use_threads_a_run(self, threads: int) -> None:
+        """On the CPU, let `threads` work on each call of `encode_pixels`; not while one runs."""
+        with self._loading:
+            if threads != self._threads_a_run:
+                self._threads_a_run, self._visual_tower = threads, None
 
     def preprocess(self, image: "Image") -> NDArray[np.uint8]:
         """The pixels of one RGB photo that the model sees: uint8 [H, W, 3]."""
@@ -148,7 +156,7 @@ class Encoder:
     def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
         with self._loading:
             if self._visual_tower is None:
-                threads = 1 if self.device == "cpu" else self._threads
+                threads = self._threads_a_run if self.device == "cpu" else self.threads
                 session = load_tower(self.folder, "visual", self.device, threads)
                 with _about(self.folder):
                     graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
@@ -158,7 +166,7 @@ class Encoder:
     def _textual(self) -> "tuple[InferenceSession, TextGraph]":
         with self._loading:
             if self._textual_tower is None:
-                session = load_tower(self.folder, "textual", self.device, min(self._threads, _TEXT_THREADS))
+                session = load_tower(self.folder, "textual", self.device, min(self.threads, _TEXT_THREADS))
                 with _about(self.folder):
                     graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph

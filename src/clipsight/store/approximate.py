@@ -3,7 +3,7 @@
 FAISS sorts the vectors into lists by k-means (IVF), of which a search reads those nearest to the query,
 and keeps each as a 4-bit code (RaBitQ: Gao and Long, SIGMOD 2024, and Gao et al., SIGMOD 2025;
 https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913). What it finds are candidates, which
-`store.ranking` scores with the catalog's own vectors. Called by `store.vectors` and `store.optimize`.
+`store.ranking` scores with the catalog's own vectors. Called by `store.vectors`.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ def train(sample: Floats, lists: int) -> Any:
 
 
 def parameters(index: Any, allowed: int, effort: int, selector: Any) -> Any:
-    """How FAISS should search among so many vectors; `effort` (1, 2...) multiplies the lists that it reads."""
+    """How FAISS should search among so many vectors; `effort` (1, 2...) multiplies the lists it reads."""
     import faiss
 
     lists = np.ceil(effort * index.nlist * (_SPREAD / max(1, allowed)) ** 0.5)

@@ -7,8 +7,9 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Ids, Model, Vectors
+from clipsight.store.replacement import sync
 
 _FORMAT = 2
 _PROBED = 64
+_LEFT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class IndexFile:
         import faiss
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
         handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
@@ -83,6 +87,7 @@ class IndexFile:
                 faiss.write_index(index, name)
             except RuntimeError as error:  # FAISS reports I/O errors so
                 raise OSError(str(error)) from error
+            sync(temporary)  # a power cut must not leave the name and size of a file without its content
             written = self._stamp(contents, int(index.ntotal), temporary.stat())
             stamp = temporary.with_suffix(".json")
             with self._locked():
@@ -132,6 +137,13 @@ class IndexFile:
             stat.st_mtime_ns,
         )
 
+    def _remove_leftovers(self) -> None:
+        """Remove what processes left that were killed as they wrote, which takes seconds."""
+        for file in self._file.parent.glob("*.tmp"):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > _LEFT_SECONDS:
+                    file.unlink()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """While no other process replaces file and stamp; where the file system has no locks, at once."""
@@ -148,5 +160,5 @@ class IndexFile:
             os.close(handle)
 
 
-def _checksum(vector: Iterable[Any]) -> int:
-    return zlib.crc32(vector.tobytes())  # type: ignore[attr-defined]
+def _checksum(vector: Vectors) -> int:
+    return zlib.crc32(vector.tobytes())

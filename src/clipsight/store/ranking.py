@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Hit, Ids
+from clipsight.store.records import Hit, Ids, Model
 from clipsight.store.vectors import Found, VectorIndex
 
 _MARGIN = 1e-4
@@ -62,7 +62,7 @@ def rank(
         found = index.search(queries[pending], asked, allowed, exact=exact, effort=effort)
         unsettled = []
         for query, each in zip(pending.tolist(), found, strict=True):
-            scored = _score(catalog.hits(each.ids), queries[query], dropped[query])
+            scored = _best(catalog, index.model, each.ids, queries[query], count, dropped[query])
             ranked[query] = scored[:count]
             if not (each.all_there_are or _is_settled(scored, each, count, proven)):
                 unsettled.append(query)
@@ -83,11 +83,29 @@ def _is_settled(scored: list[Ranked], found: Found, count: int, proven: bool) ->
     return not proven or scored[count - 1].score > float(found.scores[-1]) + _MARGIN
 
 
-def _score(hits: list[Hit], query: Floats, left_out: Collection[int]) -> list[Ranked]:
+def _best(
+    catalog: Catalog, model: Model, ids: Ids, query: Floats, count: int, left_out: Collection[int]
+) -> list[Ranked]:
+    """At least the `count` best of these vectors whose photos may be shown, or all of them."""
+    scores = _scores(catalog, model, ids, query)
+    order = sorted(scores, key=scores.__getitem__, reverse=True)
+    wanted = count + len(left_out) + 4
+    while True:
+        taken = order[:wanted]
+        while len(taken) < len(order) and scores[order[len(taken)]] == scores[taken[-1]]:
+            taken.append(order[len(taken)])  # ties go by path
+        shown = [hit for hit in catalog.hits(taken) if hit.photo_id not in left_out]
+        if len(shown) >= count or len(taken) == len(order):
+            ranked = [Ranked(scores[hit.vector_id], hit) for hit in shown if hit.vector_id in scores]
+            return sorted(ranked, key=lambda each: (-each.score, each.hit.path))
+        wanted *= 4
+
+
+def _scores(catalog: Catalog, model: Model, ids: Ids, query: Floats) -> dict[int, float]:
+    """The exact score of each of these vectors that the catalog still has."""
     wide = query.astype(np.float64)
-    ranked = [
-        Ranked(float(hit.vector.astype(np.float64) @ wide), hit)
-        for hit in hits
-        if hit.photo_id not in left_out
-    ]
-    return sorted(ranked, key=lambda each: (-each.score, each.hit.path))
+    return {
+        id_: float(vector @ wide)
+        for known, vectors in catalog.vectors_with(ids, model)
+        for id_, vector in zip(known.tolist(), vectors.astype(np.float64), strict=True)
+    }

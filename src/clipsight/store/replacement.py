@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clipsight.errors import LibraryError
 
-_BUSY_SECONDS = 5.0
+_BUSY_SECONDS = 2.0
 _NOT_THE_FILE = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,

@@ -59,7 +59,7 @@ class VectorIndex:
     def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
         self._file = IndexFile(folder, catalog, model)
         self._catalog = catalog
-        self._model = model
+        self.model = model
         self._main: Any = None
         self._contents = Contents()
         self._tail = _empty(model.dim)
@@ -125,7 +125,7 @@ class VectorIndex:
 
     def drop_dead(self) -> None:
         """Make the file anew if it holds too many vectors that the catalog no longer has."""
-        if self._exceeds(len(self) - self._catalog.count_vectors(self._model)):
+        if self._exceeds(len(self) - self._catalog.count_vectors(self.model)):
             self._renew()
 
     def make_approximate(self, progress: Progress) -> bool:
@@ -134,11 +134,11 @@ class VectorIndex:
         `progress` is called with how many vectors are in, and of how many. Takes the memory of the
         new index and of the sample that k-means learns from.
         """
-        count = self._catalog.count_vectors(self._model)
+        count = self._catalog.count_vectors(self.model)
         if count < WORTH:  # many were dead
             return self._take(*self._read_after(0, room=count))
         lists = lists_for(count)
-        sample = self._catalog.sample_vectors(self._model, SAMPLE_A_LIST * lists)
+        sample = self._catalog.sample_vectors(self.model, SAMPLE_A_LIST * lists)
         index = train(sample.astype(np.float32), lists)
         del sample
         contents = self._add_to(index, Contents(trained=count), lambda done: progress(done, count))
@@ -149,9 +149,9 @@ class VectorIndex:
         ids = np.empty((len(queries), 0), np.int64)
         scores = np.empty((len(queries), 0), np.float32)
         chunks = (
-            self._catalog.vectors_after(0, self._model)
+            self._catalog.vectors_after(0, self.model)
             if allowed is None
-            else self._catalog.vectors_with(allowed, self._model)
+            else self._catalog.vectors_with(allowed, self.model)
         )
         for more, vectors in chunks:
             scores = np.hstack([scores, queries @ vectors.T.astype(np.float32)])
@@ -167,19 +167,19 @@ class VectorIndex:
 
     def _renew(self) -> None:
         """Bring the file up to date: with all vectors there are, and none that is dead."""
-        count = self._catalog.count_vectors(self._model)
+        count = self._catalog.count_vectors(self.model)
         loaded = self._file.open(mapped=False) if self.is_approximate and count >= WORTH // 2 else None
         if loaded is None:
             self._take(*self._read_after(0, room=count))
             return
         index, contents = loaded
         if index.ntotal + self._tail.ntotal > count:
-            _keep_only(index, self._catalog.vector_ids(self._model))
+            _keep_only(index, self._catalog.vector_ids(self.model))
         self._take(index, self._add_to(index, contents))
 
     def _take(self, index: Any, contents: Contents) -> bool:
         """Search this index, which is in memory, from now on; whether it could be written and is mapped."""
-        self._main, self._contents, self._tail = index, contents, _empty(self._model.dim)
+        self._main, self._contents, self._tail = index, contents, _empty(self.model.dim)
         try:
             self._file.write(index, contents)
         except OSError:
@@ -191,8 +191,8 @@ class VectorIndex:
 
     def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, Contents]:
         """An exact index in memory of the vectors with ids above `vector_id`."""
-        index, contents = _empty(self._model.dim, room), Contents(vector_id)
-        for ids, vectors in self._catalog.vectors_after(vector_id, self._model):
+        index, contents = _empty(self.model.dim, room), Contents(vector_id)
+        for ids, vectors in self._catalog.vectors_after(vector_id, self.model):
             index.add_sa_codes(vectors.view(np.uint8), ids)  # FAISS's codes are the float16 bytes as they are
             contents = contents.with_vectors(ids, vectors)
         return index, contents
@@ -201,7 +201,7 @@ class VectorIndex:
         self, index: Any, contents: Contents, progress: Callable[[int], None] = lambda done: None
     ) -> Contents:
         """Add the vectors that an approximate index in memory lacks; what it holds then."""
-        for ids, vectors in self._catalog.vectors_after(contents.last_id, self._model):
+        for ids, vectors in self._catalog.vectors_after(contents.last_id, self.model):
             index.add_with_ids(vectors.astype(np.float32), ids)
             contents = contents.with_vectors(ids, vectors)
             progress(int(index.ntotal))

@@ -6,7 +6,7 @@ at once, and thirty-two at a time cost a few runs of the encoder instead of thir
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -39,7 +39,7 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self, name: str, work: Callable[[list[Item]], Sequence[Result]], most: int, threads: int = 1
+        self, name: str, work: Callable[[list[Item]], Iterable[Result]], most: int, threads: int = 1
     ) -> None:
         self._work = work
         self._most = most
@@ -97,7 +97,7 @@ class Batcher(Generic[Item, Result]):
 
     def _serve(self, batch: "list[_Request[Item, Result]]") -> None:
         try:
-            results = self._work([item for request in batch for item in request.items])
+            results = list(self._work([item for request in batch for item in request.items]))
         except BaseException as error:
             for request in batch:
                 request.answer.set_exception(error)

@@ -111,7 +111,7 @@ def _open(photo: Kept) -> Iterator[BinaryIO]:
     Else whatever was put in its place, or a link to it, would be sent. Raises `NotFoundError`.
     """
     try:
-        with open(photo.path, "rb", opener=_open_without_waiting) as file:
+        with os.fdopen(_open_without_waiting(photo.path, os.O_RDONLY), "rb") as file:
             stat = os.fstat(file.fileno())
             if (stat.st_size, stat.st_mtime_ns) != (photo.size, photo.mtime_ns):
                 raise NotFoundError(

@@ -66,8 +66,10 @@ class QueryPart(_Closed):
 
 
 class _Query(_Closed):
-    query: Text | None = Field(None, description='Words by the grammar: "flower + 2:bee - cartoon".')
-    parts: list[QueryPart] = Field([], max_length=32, description="Or the parts one by one.")
+    query: Text | None = Field(default=None, description='Words by the grammar: "flower + 2:bee - cartoon".')
+    parts: list[QueryPart] = Field(
+        default_factory=list, max_length=32, description="Or the parts one by one."
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> "_Query":
@@ -82,27 +84,39 @@ class _Query(_Closed):
 class SearchRequest(_Query):
     top: Top = 10
     offset: Offset = 0
-    folders: list[FolderId] = Field([], max_length=100, description="Only photos in and below these.")
-    labels: list[Label] = Field([], max_length=100, description="Only photos with any of these labels.")
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="Only photos in and below these."
+    )
+    labels: list[Label] = Field(
+        default_factory=list, max_length=100, description="Only photos with any of these labels."
+    )
     taken_from: Date | None = None
     taken_to: Date | None = None
-    min_score: float | None = Field(None, allow_inf_nan=False)
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
     sort: Sort = "score"
-    balance: bool = Field(True, description="Give words and pictures equal say in mixed queries.")
-    sure: bool = Field(False, description="Only photos that really match, none if nothing does.")
-    exact: bool = Field(False, description="Compare all photos, where an approximate index may miss some.")
+    balance: bool = Field(default=True, description="Give words and pictures equal say in mixed queries.")
+    sure: bool = Field(default=False, description="Only photos that really match, none if nothing does.")
+    exact: bool = Field(
+        default=False, description="Compare all photos, where an approximate index may miss some."
+    )
 
 
 class ClassifyRequest(_Closed):
     labels: list[Label] = Field(min_length=2, max_length=1000)
-    photos: list[PhotoId] = Field([], max_length=1000)
-    pictures: list[Upload] = Field([], max_length=32)
-    folders: list[FolderId] = Field([], max_length=100, description="All photos in and below these.")
-    everything: bool = Field(False, description="All photos of the library.")
+    photos: list[PhotoId] = Field(default=[], max_length=1000)
+    pictures: list[Upload] = Field(default=[], max_length=32)
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="All photos in and below these."
+    )
+    everything: bool = Field(default=False, description="All photos of the library.")
     templates: Literal["plain", "simple", "imagenet"] = "plain"
-    extra_templates: list[Annotated[str, Field(max_length=1000)]] = Field([], max_length=100)
-    unknown: bool = Field(False, description="Tell photos apart that no label fits.")
-    keep: bool = Field(False, description="Note the best labels in the library, for searches by label.")
+    extra_templates: list[Annotated[str, Field(max_length=1000)]] = Field(
+        default_factory=list, max_length=100
+    )
+    unknown: bool = Field(default=False, description="Tell photos apart that no label fits.")
+    keep: bool = Field(
+        default=False, description="Note the best labels in the library, for searches by label."
+    )
     top: int = Field(5, ge=1, le=1000, description="How many labels of each photo.")
 
     @model_validator(mode="after")
@@ -115,7 +129,7 @@ class ClassifyRequest(_Closed):
 class ExplainRequest(_Query):
     photo: PhotoId | None = None
     picture: Upload | None = None
-    word: str | None = Field(None, max_length=1000, description="Show the places of this word alone.")
+    word: str | None = Field(default=None, max_length=1000, description="Show the places of this word alone.")
 
     @model_validator(mode="after")
     def _one_photo(self) -> "ExplainRequest":
@@ -125,14 +139,16 @@ class ExplainRequest(_Query):
 
 
 class IndexRequest(_Closed):
-    folders: list[FolderId] = Field([], max_length=100, description="Default: all that were indexed before.")
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="Default: all that were indexed before."
+    )
     model: str = Field("auto", max_length=200, description="Switch to this model, a name of GET /models.")
-    retry: bool = Field(False, description="Try files again that failed before.")
+    retry: bool = Field(default=False, description="Try files again that failed before.")
 
 
 class EmbedRequest(_Closed):
-    texts: list[Text] = Field([], max_length=1000)
-    pictures: list[Upload] = Field([], max_length=32)
+    texts: list[Text] = Field(default=[], max_length=1000)
+    pictures: list[Upload] = Field(default=[], max_length=32)
 
     @model_validator(mode="after")
     def _something(self) -> "EmbedRequest":
@@ -145,7 +161,7 @@ class OpenAIRequest(BaseModel):
     """As https://platform.openai.com/docs/api-reference/embeddings; fields not named here are ignored."""
 
     input: Text | Annotated[list[Text], Field(min_length=1, max_length=1000)]
-    model: str | None = Field(None, max_length=200, description="The library's model, if given.")
+    model: str | None = Field(default=None, max_length=200, description="The library's model, if given.")
     encoding_format: Literal["float", "base64"] = "float"
 
 
@@ -234,7 +250,7 @@ class ExplainAnswer(BaseModel):
     method: str
     words: list[WordAnswer]
     region: RegionAnswer | None
-    parts: list[PartAnswer] = Field([], description="Only where there are several.")
+    parts: list[PartAnswer] = Field(default=[], description="Only where there are several.")
     notes: list[str]
 
 

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 _STATIC = Path(__file__).parent / "static"
 
+_SETTINGS = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    # After every event Gradio makes statistics of the last 10,000 with pandas, for a page that is not there.
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(1 << 60),
+}
+"""Gradio reads these from the environment, and has no other way to say it."""
+
 
 def mount(app: "FastAPI", service: "Service") -> None:
     """Put the page into `app`, which answers /api/v1 for the same `service`; called after all its routes."""
-    # Read when it is imported and while it runs: no analytics, no look for newer versions, no Node server.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.update(_SETTINGS)
     import gradio as gr
     from fastapi.staticfiles import StaticFiles
 

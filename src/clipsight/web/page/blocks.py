@@ -30,7 +30,8 @@ def build(service: Service, texts: Texts) -> gr.Blocks:
         classify.connect(search.detail)
         library.connect()
         _connect_all(blocks, search, library, found)
-    return blocks
+    built: gr.Blocks = blocks
+    return built
 
 
 def _connect_all(blocks: gr.Blocks, search: Search, library: Library, found: Any) -> None:
