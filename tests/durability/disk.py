@@ -95,6 +95,7 @@ class Disk:
             assert "\n" not in said
             self.world.nothing_lost(before, self.world.seen(), step.forgets)
             self.world.sound()
+            assert not list(self.world.library.glob("catalog.sqlite3.*")), "a sound catalog was set aside"
             if at % (5 * every) == first:
                 outcome = self.faults.run(
                     work.index, self.world.library, self.world.photos, self.world.current_model()

@@ -420,3 +420,21 @@ def test_a_sample_and_what_can_t_be_compared(indexed: Path, photos: Path) -> Non
     report = check(indexed, photos=100)
     assert (report.consistent, report.compared) == (True, 6)
     assert report.notes == ["2 photos could not be compared: their files have changed or can't be read"]
+
+
+def test_a_disk_that_fails_once_is_no_damage(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([["database disk image is malformed"], []])
+    monkeypatch.setattr(check_module, "_integrity", lambda catalog: next(answers))
+    assert check(library, repair=True).findings == []
+
+
+def test_a_disk_that_fails_for_good_is_told(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(check_module, "read_through", fail)
+    before = (library / CATALOG_NAME).read_bytes()
+    (library / CATALOG_NAME).write_bytes(before[:-8192] + bytes(8192))
+    with pytest.raises(LibraryError, match=r"the disk failed to read .*: if it does so again"):
+        check(library, repair=True)
+    assert sorted(file.name for file in library.glob("catalog*")) == [CATALOG_NAME]

@@ -44,23 +44,31 @@ def damage(catalog: Path) -> list[str]:
 
     Raises `LibraryError` where the file can't be opened, or the disk fails to read it.
     """
+    found = _integrity(catalog)
+    if not found:
+        return []
+    try:
+        read_through(catalog)  # SQLite also calls damaged what the disk fails to read
+    except OSError as error:
+        raise LibraryError(
+            f"the disk failed to read {catalog} ({error.strerror}): if it does so again, copy what can "
+            "be read of the library to another disk and check it there"
+        ) from error
+    return _integrity(catalog)  # it may have failed once
+
+
+def _integrity(catalog: Path) -> list[str]:
     try:
         with closing(connect(catalog)) as connection:
             lines = connection.execute("PRAGMA integrity_check(100)").fetchall()
-        found = [" ".join(line.split()) for (line,) in lines if line != "ok"]
     except sqlite3.Error as error:
         if not is_damage(error):
-            raise LibraryError(f"can't check {catalog}: {error}") from error
-        found = [str(error)]
-    if found:
-        try:
-            read_through(catalog)  # SQLite calls damaged what it can't read
-        except OSError as error:
             raise LibraryError(
-                f"the disk failed to read {catalog} ({error.strerror}): if it does so again, copy what can "
-                "be read of the library to another disk and check it there"
+                f"can't check {catalog} ({error}): see that its disk is sound and has room, and that it may "
+                "be written, and run the command again"
             ) from error
-    return found
+        return [str(error)]
+    return [" ".join(line.split()) for (line,) in lines if line != "ok"]
 
 
 def wrong_references(database: Database) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ _NOT_THE_FILE = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
 )
 
 
@@ -34,7 +35,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file's content or the disk is to blame; not a lock, missing rights or a full disk."""
+    """Whether the file's content is to blame; not a lock, missing rights, a full disk or one that fails."""
     return (int(getattr(error, "sqlite_errorcode", 0)) & 0xFF) not in _NOT_THE_FILE
 
 
@@ -53,7 +54,8 @@ def held(catalog: Path) -> Iterator[sqlite3.Connection]:
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise LibraryError(
-                    f"can't replace {catalog} ({error}): end other clipsight programs that use this library"
+                    f"can't replace {catalog} ({error}): end other clipsight programs that use this library, "
+                    "see that its disk is sound and has room, and run the command again"
                 ) from error
         yield connection
 
