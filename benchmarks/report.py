@@ -37,6 +37,8 @@ def write(names: Sequence[str], outputs: Path, page: Path) -> Path:
         "",
         "## Beside peers and limits",
         "",
+        "The ratio is clipsight's figure by the other's.",
+        "",
         *_table(("what", "clipsight", "beside", "ratio"), list(ratios(tables))),
         "",
         *(f"![{plot.stem}]({plot.as_posix()})" for plot in plots),
@@ -55,7 +57,7 @@ def ratios(tables: dict[str, list[list[Row]]]) -> Iterator[tuple[str, str, str, 
         name = f"peak memory of that, {row['photos']} photos"
         yield _ratio(name, row, "clipsight peak MB", "rclip peak MB", "MB", "rclip")
     for row in _rows(tables, "rescan", "floor s"):
-        name = f"{row['']}, nothing new, 100,000 files" if row[""] == "index" else "that and a search"
+        name = "index, where nothing is new" if row[""] == "index" else "that and a search"
         yield _ratio(name, row, "clipsight s", "rclip s", "s", "rclip")
         yield _ratio(name, row, "clipsight s", "floor s", "s", "bare scandir and stat")
     for row in _rows(tables, "indexing", "limit /s"):
@@ -197,14 +199,14 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _section(text: str) -> Iterator[str]:
     """An output as Markdown: its command, tables as they are, and the lines between them as code."""
-    command, *lines = text.rstrip().splitlines()
+    command, *lines = text.split("\n")
     yield f"    {command}"
     table = False
-    for line in lines:
+    for line in filter(None, lines):
         if table != line.startswith("|"):
             table = not table
             yield ""
-        yield line if table or not line else f"    {line}"
+        yield line if table else f"    {line}"
 
 
 def _installed(name: str) -> bool:

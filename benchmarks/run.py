@@ -84,7 +84,7 @@ STEPS = (
         lambda s: [s.large, s.work, "--times", s.either(3, 1), "--model", "builtin", s.model],
         ["model", "large"],
     ),
-    Step("leak", lambda s: [s.work, "--photos", s.either(100_000, 5_000)], ["onnx"]),
+    Step("leak", lambda s: [s.work, "--photos", s.either(100_000, 20_000)], ["onnx"]),
     Step(
         "memory", lambda s: [s.work, "--counts", *(_counts(100, 300) if s.quick else _counts(1000, 20_000))]
     ),

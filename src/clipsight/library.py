@@ -13,12 +13,7 @@ from clipsight.errors import LibraryError, QueryError
 from clipsight.query import Query, notes_on
 from clipsight.results import Embeddings, Matches, Status
 from clipsight.searching import (
-    BALANCE_SAMPLE as BALANCE_SAMPLE,
-)
-from clipsight.searching import (
-    Sort as Sort,
-)
-from clipsight.searching import (
+    Sort,
     balance_sample,
     check_words,
     ids_with,

@@ -93,6 +93,10 @@ class Search:
         except ClipsightError as error:
             return say(rows=None), say(offset=0, error=str(error))
 
+    def find_said(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str]:
+        """`find` by what the box says with its event: its value may be overtaken by one sent from here."""
+        return self.find(json.dumps(event(data)), *filters)
+
     def more(self, data: gr.EventData, box: object, *filters: Any) -> str:
         """The photos after those that are shown."""
         try:
