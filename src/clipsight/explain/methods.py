@@ -75,7 +75,7 @@ METHODS = {
         Method(
             "relevance",
             "relevance propagated through attention (Chefer et al. 2021)",
-            "explanation",
+            "view",
             "torch_methods.relevance:RelevanceWords",
             "torch_methods.relevance:RelevanceRegions",
             "train",
