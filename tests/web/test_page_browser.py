@@ -163,7 +163,7 @@ def drop(page: Any, file: Path) -> None:
     )
 
 
-def test_drop_a_picture_and_add_words(browser: Any, address: str, pictures: Path, tmp_path: Path) -> None:
+def test_drop_a_picture_and_add_words(browser: Any, address: str, pictures: Path) -> None:
     with page_of(browser, address) as page:
         expect(tiles(page).first).to_be_visible()
         drop(page, pictures / "flower.jpg")
@@ -176,6 +176,11 @@ def test_drop_a_picture_and_add_words(browser: Any, address: str, pictures: Path
         page.get_by_role("button", name="Remove flower.jpg").click()
         expect(page.locator(".cs-rows")).to_be_hidden()
         first_is(page, "rocket.jpg")
+
+
+def test_a_dropped_file_that_is_no_picture_is_told(browser: Any, address: str, tmp_path: Path) -> None:
+    with page_of(browser, address) as page:
+        expect(tiles(page).first).to_be_visible()
         text = tmp_path / "text.jpg"
         text.write_text("no picture")
         drop(page, text)
