@@ -84,6 +84,9 @@ def test_no_path_of_a_request_leads_to_a_file(server: tuple[str, Path]) -> None:
         ("POST", "/en/gradio_api/run/find"),
         ("POST", "/en/gradio_api/api/find"),
         ("POST", "/en/gradio_api/stream/1"),
+        ("POST", "/en/gradio_api/queue/join"),
+        ("GET", "/en/gradio_api/queue/data?session_hash=1"),
+        ("GET", "/en/gradio_api/heartbeat/1"),
         ("GET", "/en/gradio_api/info"),
         ("GET", "/en/gradio_api/openapi.json"),
         ("GET", "/en/gradio_api/deep_link"),
@@ -115,9 +118,9 @@ def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
                 "fn_index": function["id"],
                 "session_hash": "s",
             }
-            assert ask(url, "POST", "/en/gradio_api/queue/join", json.dumps(event))[0] == 400
+            assert ask(url, "POST", "/en/gradio_api/run/predict", json.dumps(event))[0] == 400
     event_data = {"data": [], "event_data": named, "fn_index": 0, "session_hash": "s"}
-    assert SECRET not in ask(url, "POST", "/en/gradio_api/queue/join", json.dumps(event_data))[1]
+    assert SECRET not in ask(url, "POST", "/en/gradio_api/run/predict", json.dumps(event_data))[1]
     assert [file for file in (folder / "gradio").rglob("*") if file.is_file()] == []
 
 
@@ -126,7 +129,7 @@ def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
     ["", "{", "[]", "7", "null", '{"data": 7}', '{"data": [{}]}', '{"data": [[[]]]}', "[" * 100_000],
 )
 def test_an_event_that_is_none_is_refused(server: tuple[str, Path], body: str) -> None:
-    status, _ = ask(server[0], "POST", "/en/gradio_api/queue/join", body or " ")
+    status, _ = ask(server[0], "POST", "/en/gradio_api/run/predict", body or " ")
     assert status in (400, 422)
 
 

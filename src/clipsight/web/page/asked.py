@@ -7,7 +7,6 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ class Asked:
     text: str
     pictures: tuple[tuple[str, LibraryPhoto | Picture], ...]
     sent: dict[str, Any]
-    """What was sent, to be sent back with other words or weights."""
+    """What was sent."""
 
     @classmethod
     def read(cls, value: object) -> "Asked":
@@ -44,34 +43,6 @@ class Asked:
     def parts(self) -> tuple[SearchPart, ...]:
         """Everything that is asked for; empty where nothing is."""
         return (*self.words, *(picture for _, picture in self.pictures))
-
-    def weighed(self, rows: object) -> str:
-        """The box's new value, as JSON, after its rows got new weights or some were removed."""
-        given = [_mapping(row) for row in _sequence(rows)]
-        words = [Words(text_of(row.get("text")), number(row)) for row in given if row.get("kind") == "words"]
-        weights = {text_of(row.get("key")): number(row) for row in given if row.get("kind") == "picture"}
-        sent = [
-            {**each, "weight": weights[each["key"]]}
-            for each in self.sent.get("pictures", [])
-            if each["key"] in weights
-        ]
-        return json.dumps({"text": as_text(words), "pictures": sent})
-
-
-def as_text(words: Sequence[Words]) -> str:
-    """The words in the grammar, so that they can be read and edited.
-
-    Not by `str` of a `Query`, which looks whether a file goes by that name.
-    """
-    first, *rest = [(each.weight < 0, _weighed(each)) for each in words] or [(False, "")]
-    text = f"- {first[1]}" if first[0] else first[1]
-    return text + "".join(f" {'-' if minus else '+'} {each}" for minus, each in rest)
-
-
-def _weighed(words: Words) -> str:
-    size = abs(words.weight)
-    has_colon = ":" in words.text  # what stands before it could be taken for a weight
-    return words.text if size == 1 and not has_colon else f"{size:g}:{words.text}"
 
 
 def picture_of(sent: dict[str, Any]) -> LibraryPhoto | Picture:

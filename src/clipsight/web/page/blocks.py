@@ -61,8 +61,6 @@ def _connect_all(blocks: gr.Blocks, search: Search, library: Library, found: Any
         opened, None, [*growing, library.progress, library.timer, library.chooser, library.models], **QUIETLY
     )
     library.progress.grown(refresh, None, growing, **QUIETLY)
-    asked = [search.ask, *search.filters.all()]
-    library.progress.grown(search.find, asked, [search.rows, search.gallery], **QUIETLY)
 
 
 def _header(texts: Texts) -> str:

@@ -40,8 +40,7 @@ class Classify:
             self.classify,
             [self.form, self.templates, self.unknown],
             self.table,
-            concurrency_limit=2,
-            trigger_mode="once",
+            **QUIETLY | {"show_progress": "full", "trigger_mode": "once"},
         )
         detail.collect(self.collect, self.form, self.form, **QUIETLY)
 

@@ -1,8 +1,8 @@
 """What of Gradio can be reached: the page itself and its events, and nothing that names a file. For `mount`.
 
-Gradio serves and takes files (`/file=`, `/upload`, `/proxy=`, `/stream`), describes and runs every function
-for programs (`/info`, `/call`, `/api`), and edits and monitors applications. The page needs none of it,
-programs have /api/v1; what isn't named here is not found.
+Gradio serves and takes files (`/file=`, `/upload`, `/proxy=`, `/stream`), queues events, describes and runs
+every function for programs (`/info`, `/call`, `/api`), and edits and monitors applications. The page needs
+none of it, programs have /api/v1; what isn't named here is not found.
 """
 
 import json
@@ -11,13 +11,10 @@ import re
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_EVENT = "/gradio_api/queue/join"
+_EVENT = "/gradio_api/run/predict"
 _NEEDED = {
-    "GET": re.compile(
-        r"/(config|theme\.css|favicon\.ico|(assets|static)(/[\w-][\w.-]*)+"
-        r"|gradio_api/(heartbeat/\w+|queue/data|startup-events))?"
-    ),
-    "POST": re.compile(rf"{_EVENT}|/gradio_api/(reset|cancel)"),
+    "GET": re.compile(r"/(config|theme\.css|favicon\.ico|(assets|static)(/[\w-][\w.-]*)+)?"),
+    "POST": re.compile(_EVENT),
 }
 _NEEDED["HEAD"] = _NEEDED["GET"]
 

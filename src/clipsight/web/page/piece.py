@@ -33,12 +33,12 @@ def piece(script: str, texts: Texts, *, name: str | None = None, events: Sequenc
     )
 
 
-QUIETLY: dict[str, Any] = {
-    "show_progress": "hidden",
-    "concurrency_limit": None,
-    "trigger_mode": "always_last",
-}
-"""How events are answered that come often: any number at once, the latest always, without a spinner."""
+QUIETLY: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "queue": False}
+"""How events are answered that come often: at once, the latest always, without a spinner.
+
+Not through Gradio's queue: its stream of answers is closed after each last one, and an event that is sent
+while that happens is never answered.
+"""
 
 
 def say(**fields: Any) -> str:

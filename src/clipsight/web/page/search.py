@@ -1,6 +1,5 @@
 """The Search tab: the box, its parts, filters, the photos found, and one photo from near."""
 
-import json
 import time
 import zlib
 from collections.abc import Sequence
@@ -47,10 +46,10 @@ class Search:
     def __init__(self, service: Service, texts: Texts) -> None:
         self.service, self.texts = service, texts
         self.ask = piece("ask", texts, events=("ask",))
-        self.rows = piece("rows", texts, events=("weigh",))
+        self.rows = piece("rows", texts)
         self.filters = self._filters()
         self.gallery = piece("gallery", texts, events=("more", "open"))
-        self.detail = piece("detail", texts, events=("open", "explain", "similar", "collect"))
+        self.detail = piece("detail", texts, events=("open", "explain", "collect"))
 
     def _filters(self) -> Filters:
         texts = self.texts
@@ -66,24 +65,21 @@ class Search:
         return Filters(folder, taken_from, taken_to, labels, balance, sure)
 
     def connect(self) -> None:
-        """Tell the components what to do; each search is answered by `find`, whatever asked for it."""
+        """Tell the components what to do.
+
+        Whatever asks for a search in the browser does so by `ask`, so that no answer overtakes a later one.
+        """
         asked = [self.ask, *self.filters.all()]
-        self.ask.ask(self.asked, asked, [self.rows, self.gallery], **QUIETLY)
+        self.ask.ask(self.find, asked, [self.rows, self.gallery], **QUIETLY)
         for each in self.filters.all():
             changed = each.change if isinstance(each, gr.Textbox) else each.input
-            changed(self.find, asked, [self.rows, self.gallery], **QUIETLY)
-        self.rows.weigh(self.weigh, asked, [self.ask, self.rows, self.gallery], **QUIETLY)
+            changed(None, js="() => clipsight.askAgain()")
         self.gallery.more(self.more, asked, self.gallery, **QUIETLY)
         for each in (self.gallery, self.detail):
             each.open(self.open, None, self.detail, **QUIETLY)
         self.detail.explain(self.explain, self.ask, self.detail, **QUIETLY)
-        self.detail.similar(self.similar, asked, [self.ask, self.rows, self.gallery], **QUIETLY)
 
     # -- what the browser asks for ------------------------------------------------------
-
-    def asked(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str]:
-        """`find` for what the box says with its event, which is newer than its value may be."""
-        return self.find(json.dumps(getattr(data, "_data", None)), *filters)
 
     def find(self, box: object, *filters: Any) -> tuple[str, str]:
         """The rows and the first photos for what is in the box."""
@@ -93,10 +89,6 @@ class Search:
         except ClipsightError as error:
             return say(rows=None), say(offset=0, error=str(error))
 
-    def find_said(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str]:
-        """`find` by what the box says with its event: its value may be overtaken by one sent from here."""
-        return self.find(json.dumps(event(data)), *filters)
-
     def more(self, data: gr.EventData, box: object, *filters: Any) -> str:
         """The photos after those that are shown."""
         try:
@@ -104,24 +96,6 @@ class Search:
             return self._photos(Asked.read(box), filters, offset)
         except ClipsightError as error:
             return say(offset=0, error=str(error))
-
-    def weigh(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str, str]:
-        """The box with other weights, and what is found then."""
-        try:
-            box = Asked.read(box).weighed(event(data).get("rows"))
-        except ClipsightError as error:
-            return str(box), say(rows=None), say(offset=0, error=str(error))
-        return box, *self.find(box, *filters)
-
-    def similar(self, data: gr.EventData, box: object, *filters: Any) -> tuple[str, str, str]:
-        """What is like one photo of the library."""
-        try:
-            photo = self.service.photo(identity(event(data)))
-        except ClipsightError as error:
-            return str(box), say(rows=None), say(offset=0, error=str(error))
-        picture = {"key": f"photo-{photo.id}", "id": photo.id, "name": photo.path.name, "weight": 1.0}
-        box = json.dumps({"text": "", "pictures": [picture]})
-        return box, *self.find(box, *filters)
 
     def open(self, data: gr.EventData) -> str:
         """One photo with all that is known of it."""
@@ -160,7 +134,7 @@ class Search:
             photo = picture.id if isinstance(picture, LibraryPhoto) else None
             rows.append({"kind": "picture", "key": key, "id": photo, "name": name, "weight": picture.weight})
         needed = len(rows) > 1 or any(row["kind"] == "picture" or row["weight"] != 1 for row in rows)
-        return say(rows=rows if needed else [])
+        return say(rows=rows if needed else [], turn=asked.sent.get("turn"))
 
     def _photos(self, asked: Asked, filters: Sequence[Any], offset: int) -> str:
         folder, taken_from, taken_to, labels, balance, sure = filters

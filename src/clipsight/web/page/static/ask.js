@@ -1,7 +1,9 @@
 "use strict";
-/* The search box. Its value: {text, pictures: [{key, name, weight, data | id}]}. Event: 'ask', with the same. */
+/* What is asked for, which only the browser changes: the search box, its rows' weights, "more like this".
+   Filters and a growing library ask again.
+   Value: {text, pictures: [{key, name, weight, data | id}], turn}, for Python to read. Event: 'ask'. */
 window.clipsight ??= {};
-clipsight.ask = ({ element, trigger, props, watch }) => {
+clipsight.ask = ({ element, trigger, props }) => {
   const { el, icon, icons } = clipsight;
   const texts = props.texts;
   let asked = { text: "", pictures: [] };
@@ -18,20 +20,26 @@ clipsight.ask = ({ element, trigger, props, watch }) => {
     el("form", { role: "search", class: "cs-box" }, input, button, files),
     el("p", { id: "cs-hint", class: "cs-hint" }, texts.hint), complaint);
 
-  const send = () => {
-    props.value = JSON.stringify(asked);
-    trigger("ask", asked); // with the event: the value could be overtaken by one that Python has just sent
-  };
-  const typed = () => {
-    if (input.value === asked.text) return;
-    asked = { ...asked, text: input.value };
+  const ask = (change) => {
+    asked = { ...asked, ...change };
+    asked.turn = clipsight.turn = (clipsight.turn ?? 0) + 1;
+    if (input.value !== asked.text) input.value = asked.text;
     complaint.hidden = true;
     const address = new URL(location.href);
     if (asked.text) address.searchParams.set("q", asked.text);
     else address.searchParams.delete("q");
     history.replaceState(null, "", address);
-    send();
+    props.value = JSON.stringify(asked);
+    trigger("ask", {});
   };
+  const typed = () => input.value === asked.text || ask({ text: input.value });
+  clipsight.askAgain = () => ask({ text: input.value });
+  clipsight.weigh = (rows) => ask({
+    text: clipsight.written(rows.filter((row) => row.kind === "words")),
+    pictures: asked.pictures.flatMap((each) =>
+      rows.filter((row) => row.key === each.key).map(({ weight }) => ({ ...each, weight }))),
+  });
+  clipsight.moreLike = ({ id, name }) => ask({ text: "", pictures: [{ key: `photo-${id}`, id, name, weight: 1 }] });
   input.addEventListener("input", clipsight.later(200, typed));
   element.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -45,21 +53,17 @@ clipsight.ask = ({ element, trigger, props, watch }) => {
     }
   });
   clipsight.takePictures(element, files, texts, texts.drop_search,
-    (picture) => {
-      asked = { ...asked, pictures: [...asked.pictures, picture] };
-      complaint.hidden = true;
-      send();
-    },
+    (picture) => ask({ text: input.value, pictures: [...asked.pictures, picture] }),
     (text) => {
       complaint.textContent = text;
       complaint.hidden = false;
     });
 
-  watch("value", () => {
-    if (!props.value) return;
-    asked = JSON.parse(props.value);
-    if (input.value !== asked.text && !(document.activeElement === input && input.value)) input.value = asked.text;
-  });
-  asked.text = input.value = new URLSearchParams(location.search).get("q") ?? "";
-  send();
+  ask({ text: new URLSearchParams(location.search).get("q") ?? "" });
 };
+
+/* Words in the query's grammar. One with a colon gets its weight said: what stands before it could be taken for one. */
+clipsight.written = (words) => words.map(({ text, weight }, index) => {
+  const size = Math.abs(weight), sign = weight < 0 ? "- " : index ? "+ " : "";
+  return sign + (size === 1 && !text.includes(":") ? text : `${size}:${text}`);
+}).join(" ");

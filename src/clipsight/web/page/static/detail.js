@@ -1,5 +1,5 @@
 "use strict";
-/* One photo from near. Value: {id, name, path, score, facts}, then {id, reasons}. Events: 'open', 'explain', 'similar', 'collect'. */
+/* One photo from near. Value: {id, name, path, score, facts}, then {id, reasons}. Events: 'open', 'explain', 'collect'. */
 window.clipsight ??= {};
 clipsight.detail = ({ element, trigger, props, watch }) => {
   const { el, icon, icons } = clipsight;
@@ -48,7 +48,7 @@ clipsight.detail = ({ element, trigger, props, watch }) => {
     facts.replaceChildren(
       el("h2", { id: "cs-name" }, photo.name),
       el("div", { class: "cs-actions" },
-        button(texts.more_like_this, () => { dialog.close(); scrollTo(0, 0); trigger("similar", { id: photo.id }); }),
+        button(texts.more_like_this, () => { dialog.close(); scrollTo(0, 0); clipsight.moreLike(photo); }),
         photo.score === null ? null : explain,
         button(texts.classify_this, (event) => { event.target.disabled = true; trigger("collect", { id: photo.id }); }),
         el("a", { class: "cs-button", href: `../api/v1/photos/${photo.id}/file`, target: "_blank", rel: "noopener" }, texts.full_size)),

@@ -64,14 +64,20 @@ clipsight.gallery = ({ element, trigger, props, watch }) => {
     complaint.textContent = value.error ?? "";
     complaint.hidden = !value.error;
     if (value.error || (value.offset && (value.key !== key || value.offset !== clipsight.shown.length))) return;
-    ({ key, more, scores } = value);
-    const tiles = value.items.map(tile);
+    const { items } = value;
     if (value.offset) {
-      list.append(...tiles);
-      clipsight.shown.push(...value.items);
+      list.append(...items.map(tile));
+      clipsight.shown.push(...items);
+      ({ more } = value);
     } else {
-      list.replaceChildren(...tiles);
-      clipsight.shown = value.items;
+      const same = scores === value.scores && JSON.stringify(clipsight.shown.slice(0, items.length)) === JSON.stringify(items);
+      const longer = same && key === value.key && clipsight.shown.length > items.length;
+      ({ key, scores } = value);
+      if (!longer) ({ more } = value);
+      if (!(longer || (same && clipsight.shown.length === items.length))) { // else a tile would be taken from under the mouse
+        list.replaceChildren(...items.map(tile));
+        clipsight.shown = items;
+      }
       summary.textContent = value.summary;
       notes.textContent = (value.notes ?? []).join(" ");
       notes.hidden = !notes.textContent;

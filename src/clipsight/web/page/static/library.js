@@ -52,7 +52,7 @@ clipsight.chooser = ({ element, trigger, props, watch }) => {
   });
 };
 
-/* Value: {id, state, what, line, more, done, total, embedded}. Events: 'stop', and 'grown' when more can be found. */
+/* Value: {id, state, what, line, more, done, total, embedded}. Events: 'stop', and 'grown' when more can be found, which is asked for again. */
 clipsight.progress = ({ element, trigger, props, watch }) => {
   const { el } = clipsight;
   const texts = props.texts;
@@ -78,7 +78,10 @@ clipsight.progress = ({ element, trigger, props, watch }) => {
       trigger("stop", { id: value.id });
     };
     const grown = runs && value.embedded !== running?.embedded && Date.now() - (running?.told ?? 0) > 3000;
-    if (ended || begun || grown) trigger("grown", {});
+    if (ended || begun || grown) {
+      trigger("grown", {});
+      clipsight.askAgain?.(); // the box is not there while the library is empty, and asks when it comes
+    }
     if (!runs) running = null;
     else if (begun || grown) running = { id: value.id, embedded: value.embedded, told: Date.now() };
   });

@@ -1,12 +1,12 @@
 "use strict";
-/* The parts of the query, each with its sign and weight. Value: {rows}. Event: 'weigh', with all rows. */
+/* The parts of the query, each with its sign and weight. Value: {rows, turn}; changes go to `clipsight.weigh`. */
 window.clipsight ??= {};
-clipsight.rows = ({ element, trigger, props, watch }) => {
+clipsight.rows = ({ element, props, watch }) => {
   const { el, icon, icons, fill } = clipsight;
   const texts = props.texts;
   let rows = [];
   const same = (a, b) => a.length === b.length && a.every((row, i) => row.key === b[i].key && row.text === b[i].text);
-  const send = () => trigger("weigh", { rows: rows.map(({ kind, text, key, weight }) => ({ kind, text, key, weight })) });
+  const send = () => clipsight.weigh(rows);
   const soon = clipsight.later(120, send);
 
   const picture = (row) => {
@@ -44,7 +44,7 @@ clipsight.rows = ({ element, trigger, props, watch }) => {
   const list = el("ul", { class: "cs-rows", "aria-label": texts.parts });
   element.replaceChildren(list);
   clipsight.watch({ props, watch }, (value) => {
-    if (value.rows === null) return; // the box can't be read just now: leave the rows as they are
+    if (value.rows === null || value.turn !== clipsight.turn) return; // the box can't be read just now, or was changed
     const kept = same(rows, value.rows) && list.children.length === rows.length;
     if (kept && list.contains(document.activeElement) && document.activeElement.type === "range") return;
     rows = value.rows;
