@@ -1,12 +1,13 @@
 """Regions by occlusion: the place that makes the score is found, within the cost."""
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from clipsight.explain.protocol import RegionExplanation, Settings
-from clipsight.explain.regions import GRID, LEVELS, OcclusionRegions, covered, mean_colour, mean_over, windows
+from clipsight.explain.protocol import Pixels, RegionExplanation, Settings
+from clipsight.explain.regions import GRID, OcclusionRegions, covered, draw_masks, fit, mean_colour
 from tests.explain.fake import DIM, FakeModel, photo_of
 
 
@@ -34,25 +35,68 @@ def test_what_lowers_the_score_is_below_zero() -> None:
     assert heat[half + 3 :, half + 3 :].max() < 0 < heat[: half - 3, : half - 3].min()
 
 
-@pytest.mark.parametrize("cost", [64, 100, 250])
+@pytest.mark.parametrize("cost", [64, 100, 101, 250])
 def test_the_cost_bounds_the_photos(cost: int) -> None:
     model = FakeModel()
     explained(0, model, cost)
-    assert model.photos == cost + 1
+    assert model.photos == 1 + cost // 2 * 2
 
 
-def test_a_cost_above_all_windows_takes_each_once() -> None:
-    model = FakeModel()
-    explained(0, model, 10_000)
-    assert model.photos == 1 + sum(len(windows(*level)) for level in LEVELS)
+def test_masks_are_halves_with_their_complements() -> None:
+    masks = draw_masks(20, np.random.default_rng(0))
+    assert len(masks) == 40
+    for half, other in zip(masks[::2], masks[1::2], strict=True):
+        assert half.sum() == GRID * GRID // 2
+        assert (half ^ other).all()
+    assert len({mask.tobytes() for mask in masks}) == 40
+    near = np.mean([(mask[:, 1:] == mask[:, :-1]).mean() for mask in masks])
+    assert near > 0.8, "patches, not single cells"
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_every_cell_is_under_as_many_windows(level: tuple[int, int]) -> None:
-    counts = np.sum(windows(*level), axis=0)
-    side, step = level
-    assert counts.min() == (side // step) ** 2
-    assert counts.max() == math.ceil(side / step) ** 2
+def test_losses_that_add_up_are_told_apart() -> None:
+    truth = np.zeros((GRID, GRID))
+    truth[3:7, 9:13] = 0.02
+    truth[10:13, 2:6] = -0.01
+    masks = draw_masks(100, np.random.default_rng(1))
+    heat = fit(masks, np.array([truth[mask].sum() for mask in masks]))
+    assert np.corrcoef(heat.ravel(), truth.ravel())[0, 1] > 0.8
+    assert truth.ravel()[heat.argmax()] == 0.02 and truth.ravel()[heat.argmin()] == -0.01
+    assert heat.sum() == pytest.approx(truth.sum(), rel=0.3)
+
+
+def test_heat_is_the_gaussian_process_of_the_textbook() -> None:
+    """Rasmussen & Williams 2006, equation 2.23, with places' covariance summed over each mask."""
+    masks = draw_masks(6, np.random.default_rng(2))
+    losses = np.random.default_rng(3).standard_normal(12)
+    places = np.array([(row, column) for row in range(GRID) for column in range(GRID)])
+    covariance = np.array([np.exp(-((places - place) ** 2).sum(axis=1) / 4.5) for place in places])
+    cells = np.array([mask.ravel() for mask in masks]) - 0.5
+    among = cells @ covariance @ cells.T
+    expected = covariance @ cells.T @ np.linalg.inv(among + np.diag(np.full(12, among.trace() / 12)))
+    level = 2 * losses.mean() / GRID**2
+    assert fit(masks, losses).ravel() == pytest.approx(level + expected @ (losses - losses.mean()), abs=1e-9)
+
+
+def test_what_all_masks_lose_alike_is_all_places() -> None:
+    masks = draw_masks(10, np.random.default_rng(4))
+    assert fit(masks, np.full(20, 0.3)) == pytest.approx(np.full((GRID, GRID), 0.6 / GRID**2))
+
+
+def test_a_thing_that_fills_the_photo_has_heat() -> None:
+    """Whose score a small square, which covers a little of it, would not change."""
+    heat = OcclusionRegions(FillingModel(), Settings()).explain_region(query_for(0), photo_of(64, 64)).heat
+    assert heat.mean() > 0.005
+
+
+class FillingModel(FakeModel):
+    """Says 0.8 while no more than a third of the photo is covered, less by what is beyond."""
+
+    def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
+        whole = photo_of(64, 64)
+        shown = [(each == whole).all(axis=-1).mean() for each in pixels]
+        found = np.zeros((len(pixels), DIM), np.float32)
+        found[:, 0] = [0.8 * min(1.0, float(share) / 0.67) for share in shown]
+        return found
 
 
 def test_cells_cover_all_pixels_of_any_size() -> None:
@@ -61,13 +105,6 @@ def test_cells_cover_all_pixels_of_any_size() -> None:
     left = np.zeros((2, 2), np.bool_)
     left[:, 0] = True
     assert covered(pixels, cover, left)[..., 0].sum(axis=1).tolist() == [12 * 255] * 17
-
-
-def test_a_mean_is_over_the_windows_that_cover_a_cell() -> None:
-    one, both = np.zeros((GRID, GRID), np.bool_), np.zeros((GRID, GRID), np.bool_)
-    one[0, 0] = both[0, 0] = both[0, 1] = True
-    mean = mean_over([one, both], np.array([1.0, 3.0]))
-    assert mean[0, :3].tolist() == [2, 3, 0]
 
 
 def test_a_photo_of_nothing_has_no_heat() -> None:

@@ -16,7 +16,6 @@ from clipsight.errors import ModelError
 from clipsight.explain.protocol import Pixels, Vector
 from clipsight.models.graph import ImageGraph, ports
 from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
-from clipsight.models.preprocess import PreprocessConfig, normalise
 from clipsight.models.session import first_line
 
 if TYPE_CHECKING:
@@ -87,8 +86,8 @@ class FeatureMap:
 
     def _features(self, pixels: Pixels) -> tuple[Floats, list[NDArray[Any]]]:
         """float32[1, channels, rows, columns], and what else the second part needs."""
-        image = _image_input(self._graph, pixels, self._preprocess)
-        features, *sides = self._run(self._first, self._names, self._graph.feed(image))
+        feed = self._graph.feed([pixels], self._preprocess)
+        features, *sides = self._run(self._first, self._names, feed)
         return features[:1], [side[:1] if _is_of_photos(side) else side for side in sides]
 
     def _cosines(
@@ -203,12 +202,3 @@ def _session(model: "ModelProto", encoder: "Encoder") -> "InferenceSession":
 def _is_of_photos(side: NDArray[Any]) -> bool:
     """Whether its rows are a batch's photos; else it is a size."""
     return side.ndim > 1 and np.issubdtype(side.dtype, np.floating)
-
-
-def _image_input(graph: ImageGraph, pixels: Pixels, preprocess: PreprocessConfig) -> NDArray[Any]:
-    batch = np.zeros((graph.batch or 1, *pixels.shape), np.uint8)
-    batch[0] = pixels
-    if not graph.normalises:
-        values = normalise(batch, preprocess).astype(graph.image.dtype, copy=False)
-        return np.moveaxis(values, 1, -1) if graph.channels_last else values
-    return batch if graph.channels_last else np.moveaxis(batch, -1, 1)

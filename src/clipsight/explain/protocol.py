@@ -63,7 +63,8 @@ class RegionExplanation:
 
     `heat` is float32[rows, columns], finite, over the part of the photo that the model sees, rows from above:
     higher, the more that place raises the score; below 0, where it lowers it. `unit` says what 1 is:
-    "score" (cosine lost if about that place is covered) or "relative" (nothing but order and ratio).
+    "score" (cosine lost if a sixteenth of the photo is covered, all of it like that place) or "relative"
+    (nothing but order and ratio).
     """
 
     method: str

@@ -1,12 +1,18 @@
-"""Regions by occlusion: what the score loses where the photo is covered, coarse to fine.
+"""Regions by occlusion: what the score loses where the photo is covered.
 
-A grey square slides over the photo (Zeiler & Fergus 2014, arXiv:1311.2901, section 4.2): a large one first,
-then smaller ones where it cost most, as many as the cost allows. Its grey is the photo's mean colour: more
-faithful than the grey of the model's normalisation, and in the pointing game than the photo itself, blurred
+Halves of the photo are covered, drawn at random in patches, each and then its other half; the heat is the
+linear model of what the losses say of each place. Random masks are from RISE (Petsiuk et al. 2018,
+arXiv:1806.07421), the linear model from LIME (Ribeiro et al. 2016, arXiv:1602.04938). That near places are
+much alike, which a few masks can't tell, is put into both as a Gaussian process (Rasmussen & Williams 2006,
+"Gaussian Processes for Machine Learning", chapter 2). A thing that fills the photo is found so, where a
+small square that slides over it (Zeiler & Fergus 2014) covers too little to cost anything.
+
+The cover is the photo's mean colour: more faithful than the grey of the model's normalisation
 (`benchmarks/explain.py`).
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +22,29 @@ from clipsight.explain.protocol import Model, Pixels, RegionExplanation, Setting
 GRID = 16
 """Rows and columns of the heat."""
 
-LEVELS = ((5, 3), (2, 2), (1, 1))
-"""Side and step of the windows, in cells: 36, 64 and 256 of them."""
+UNIT_CELLS = GRID * GRID // 16
+"""Cells that 1 of the heat is told for: a sixteenth of the photo."""
+
+_PATCH = 2.5
+"""Length of the patches that masks are drawn in, in cells."""
+
+_NEAR = 1.5
+"""Length over which places are taken to be alike, in cells."""
+
+_NOISE = 1.0
+"""Variance of the losses that places don't explain, for 1 that they do."""
 
 _BATCH = 32
 
 Mask = NDArray[np.bool_]
 """bool[GRID, GRID]: cells that are covered."""
 
+Heat = NDArray[np.float64]
+"""float64[GRID, GRID]"""
+
 
 class OcclusionRegions:
-    """Mean loss of the score over the windows that cover a place, and over the levels.
-
-    `cover` makes of a photo what its covered places show.
-    """
+    """`cover` makes of a photo what its covered places show."""
 
     def __init__(
         self, model: Model, settings: Settings, *, cover: Callable[[Pixels], Pixels] | None = None
@@ -42,24 +57,15 @@ class OcclusionRegions:
         return None
 
     def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
-        """Embeds `cost` changed photos at most, but all windows of the first level."""
+        """Embeds `cost` changed photos, or one less."""
         score = float(self._model.encode_pixels([pixels])[0] @ query)
-        cover = self._cover(pixels)
-        heat, levels, left = np.zeros((GRID, GRID)), 0, self._settings.cost
-        for side, step in LEVELS:
-            masks = windows(side, step)
-            if levels:
-                masks = sorted(masks, key=lambda mask: -float(heat[mask].mean()))[: max(left, 0)]
-            if masks:
-                heat += mean_over(masks, score - self._scores(masks, query, pixels, cover))
-                levels, left = levels + 1, left - len(masks)
-        return RegionExplanation("occlusion", (heat / levels).astype(np.float32), "score")
+        masks = draw_masks(self._settings.cost // 2, np.random.default_rng(self._settings.seed))
+        heat = fit(masks, score - self._scores(masks, query, pixels))
+        return RegionExplanation("occlusion", (UNIT_CELLS * heat).astype(np.float32), "score")
 
-    def _scores(
-        self, masks: Sequence[Mask], query: Vector, pixels: Pixels, cover: Pixels
-    ) -> NDArray[np.float64]:
+    def _scores(self, masks: Sequence[Mask], query: Vector, pixels: Pixels) -> NDArray[np.float64]:
         """The cosine of the query with the photo, covered by each of the masks: float64[n]."""
-        scores: list[float] = []
+        cover, scores = self._cover(pixels), list[float]()
         for start in range(0, len(masks), _BATCH):
             changed = [covered(pixels, cover, mask) for mask in masks[start : start + _BATCH]]
             scores += (self._model.encode_pixels(changed) @ query).tolist()
@@ -67,10 +73,31 @@ class OcclusionRegions:
         return np.array(scores)
 
 
-def windows(side: int, step: int) -> list[Mask]:
-    """Squares of `side` cells, every `step` cells, also over the edges, so that all cells count alike."""
-    starts = range(step - side, GRID, step)
-    return [_square(top, left, side) for top in starts for left in starts]
+def draw_masks(pairs: int, rng: np.random.Generator) -> list[Mask]:
+    """Random halves of the cells in patches, each followed by its complement."""
+    root = np.linalg.cholesky(_likeness(_PATCH) + 1e-6 * np.eye(GRID * GRID))
+    masks = []
+    for _ in range(pairs):
+        field = root @ rng.standard_normal(GRID * GRID)
+        half = (field > np.median(field)).reshape(GRID, GRID)
+        masks += [half, ~half]
+    return masks
+
+
+def fit(masks: Sequence[Mask], losses: NDArray[np.float64]) -> Heat:
+    """What covering each cell loses, if losses add up over cells.
+
+    All alike lose their part of what masks do on average; what places lose more or less than that is the
+    mean of the Gaussian process.
+    """
+    cells = np.stack(masks).reshape(len(masks), -1).astype(np.float64)
+    level = losses.mean() / cells.sum(axis=1).mean()
+    cells -= cells.mean(axis=0)
+    across = cells @ _likeness(_NEAR)
+    explained = across @ cells.T
+    noise = _NOISE * np.trace(explained) / len(masks) * np.eye(len(masks))
+    heat: Heat = level + np.linalg.solve(explained + noise, losses - losses.mean()) @ across
+    return heat.reshape(GRID, GRID)
 
 
 def covered(pixels: Pixels, cover: Pixels, mask: Mask) -> Pixels:
@@ -86,15 +113,10 @@ def mean_colour(pixels: Pixels) -> Pixels:
     return np.broadcast_to(pixels.mean(axis=(0, 1)).round().astype(np.uint8), pixels.shape)
 
 
-def mean_over(masks: Sequence[Mask], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each cell the mean value of the masks that cover it; 0 where none does: float64[GRID, GRID]."""
-    stack = np.stack(masks).astype(np.float64)
-    total: NDArray[np.float64] = np.tensordot(values, stack, 1)
-    mean: NDArray[np.float64] = total / np.maximum(stack.sum(axis=0), 1)
-    return mean
-
-
-def _square(top: int, left: int, side: int) -> Mask:
-    mask = np.zeros((GRID, GRID), np.bool_)
-    mask[max(top, 0) : top + side, max(left, 0) : left + side] = True
-    return mask
+@cache
+def _likeness(length: float) -> NDArray[np.float64]:
+    """How alike two cells are, 1 to 0 by their distance: float64[GRID * GRID, GRID * GRID]."""
+    places = np.indices((GRID, GRID)).reshape(2, -1).T
+    distance = ((places[:, None] - places[None]) ** 2).sum(axis=-1)
+    alike: NDArray[np.float64] = np.exp(-distance / (2 * length**2))
+    return alike

@@ -36,7 +36,7 @@ def about_region(explanation: Explanation) -> str:
     where = f"most {across:.0%} across, {down:.0%} down"
     view = "" if METHODS[region.method].kind == "explanation" else ": a view of the model, not an explanation"
     if region.unit == "score":
-        where = f"covering a place costs up to {highest(explanation):.3f}, {where}"
+        where = f"covering a sixteenth of the photo costs up to {highest(explanation):.3f}, {where}"
     return f"region of {explanation.region_of!r} by {region.method}{view}; {where}"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clipsight.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, ports
-from clipsight.models.preprocess import normalise, resize_and_crop
+from clipsight.models.preprocess import resize_and_crop
 from clipsight.models.session import available_devices as available_devices
 from clipsight.models.session import first_line, load_tower
 from clipsight.models.tokenizer import Tokenizer, Tokens
@@ -122,8 +122,9 @@ class Encoder:
             for turn in _turns(len(pixels), graph.batch or _IMAGES_AT_ONCE):
                 if stop is not None and stop.is_set():
                     raise Cancelled
-                images = self._image_input(graph, pixels[turn])
-                rows = self._run(session, graph, graph.feed(images), options, len(images))
+                some = pixels[turn]
+                feed = graph.feed(some, self.folder.preprocess)
+                rows = self._run(session, graph, feed, options, graph.batch or len(some))
                 vectors[turn] = rows[: turn.stop - turn.start]
         return self._unit(vectors, "photo")
 
@@ -177,16 +178,6 @@ class Encoder:
             if self._tokenizer is None:
                 self._tokenizer = Tokenizer(self.folder)
         return self._tokenizer(texts, pad_to_context=pad_to_context)
-
-    def _image_input(
-        self, graph: ImageGraph, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
-    ) -> NDArray[Any]:
-        batch = np.zeros((graph.batch or len(pixels), *self.input_size, 3), np.uint8)
-        batch[: len(pixels)] = pixels
-        if not graph.normalises:
-            values = normalise(batch, self.folder.preprocess).astype(graph.image.dtype, copy=False)
-            return np.moveaxis(values, 1, -1) if graph.channels_last else values
-        return batch if graph.channels_last else np.moveaxis(batch, -1, 1)
 
     @contextmanager
     def _cancellable(self) -> "Iterator[RunOptions]":

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsight.errors import ModelError
+from clipsight.models.preprocess import PreprocessConfig, normalise
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -103,8 +104,17 @@ class ImageGraph:
         output = _embedding(outputs, dim, _IMAGE_OUTPUTS, "visual", found)
         return cls(images[0], output, batch, channels_last, images[0].dtype is np.uint8, unused)
 
-    def feed(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """What to run the graph with; `images` are in its own layout and type."""
+    def feed(
+        self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], preprocess: PreprocessConfig
+    ) -> dict[str, NDArray[Any]]:
+        """What to run the graph with for uint8 [n, height, width, 3]; filled up to `batch` with zeros."""
+        images: NDArray[Any] = np.zeros((self.batch or len(pixels), *preprocess.size, 3), np.uint8)
+        images[: len(pixels)] = pixels
+        if not self.normalises:
+            planes = normalise(images, preprocess).astype(self.image.dtype, copy=False)
+            images = np.moveaxis(planes, 1, -1) if self.channels_last else planes
+        elif not self.channels_last:
+            images = np.moveaxis(images, -1, 1)
         return {self.image.name: np.ascontiguousarray(images), **_zeros(self.unused)}
 
 
