@@ -36,6 +36,17 @@ def small(folder: Path, count: int, width: int) -> Path:
     return folder
 
 
+def parts(folder: Path, count: int, width: int) -> Path:
+    """Fill `folder` with `count` JPEGs of `width` x 3/4 `width`, each another part of a sample."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    samples = [photo for photo in _samples(None) if min(photo.size) >= 128]
+    for number in range(count):
+        photo = _part(samples, random).resize((width, width * 3 // 4), Image.Resampling.BICUBIC)
+        (folder / f"IMG_{number:04}.jpg").write_bytes(_jpeg(photo, 80))
+    return folder
+
+
 def large(folder: Path, count: int, sources: Path | None = None) -> Path:
     """Fill `folder` with `count` different JPEGs of 12 megapixels and some megabytes.
 

@@ -1,5 +1,6 @@
 """`clipsight serve`."""
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,9 @@ def serve(
     threads: ThreadsOption = None,
 ) -> None:
     """Open a web page, and an HTTP API, that search, classify and explain; until Ctrl-C."""
+    # NumPy's threads would spin between products far too small for them, on the cores that requests need. It
+    # reads this when it is imported, which nothing has done yet.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clipsight.web.extra import check_installed
 
     check_installed(page=page)

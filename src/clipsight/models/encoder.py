@@ -46,12 +46,15 @@ class Encoder:
 
     On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, unless
     `use_threads_a_run` says so, and `workers` calls at once keep every core busy without waiting for each
-    other at every layer.
+    other at every layer. `lasting`: texts are embedded again and again for long, as a server does;
+    loading takes longer then, each text less.
     Raises ModelError if the device is not there; a part of the folder that does not fit raises it when
     it is loaded.
     """
 
-    def __init__(self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None, lasting: bool = False
+    ) -> None:
         if threads is not None and threads < 1:
             raise ModelError(f"threads is {threads}; it must be 1 or more")
         if device != "cpu" and device not in available_devices():
@@ -60,6 +63,7 @@ class Encoder:
         self.folder = folder
         self.device = device
         self.threads = threads or _usable_cores()
+        self._lasting = lasting
         self._threads_a_run = 1
         self._loading = Lock()
         self._visual_tower: tuple[InferenceSession, ImageGraph] | None = None
@@ -167,7 +171,8 @@ class Encoder:
     def _textual(self) -> "tuple[InferenceSession, TextGraph]":
         with self._loading:
             if self._textual_tower is None:
-                session = load_tower(self.folder, "textual", self.device, min(self.threads, _TEXT_THREADS))
+                threads = min(self.threads, _TEXT_THREADS)
+                session = load_tower(self.folder, "textual", self.device, threads, lasting=self._lasting)
                 with _about(self.folder):
                     graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph

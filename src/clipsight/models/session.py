@@ -15,9 +15,12 @@ def available_devices() -> list[str]:
     return ["cpu", *sorted(_providers().keys() - {"cpu"})]
 
 
-def load_tower(folder: ModelFolder, tower: str, device: str, threads: int) -> "InferenceSession":
+def load_tower(
+    folder: ModelFolder, tower: str, device: str, threads: int, *, lasting: bool = False
+) -> "InferenceSession":
     """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
 
+    `lasting`: it will run for long, so that loading may take longer if running is faster then.
     What each choice here costs and gains: `python -m benchmarks.sessions MODEL`. All graph
     optimisations stay on, for they cost milliseconds.
     """
@@ -33,9 +36,9 @@ def load_tower(folder: ModelFolder, tower: str, device: str, threads: int) -> "I
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((_providers()[device], "CPUExecutionProvider")))
     file = folder.path / tower / "model.onnx"
-    if tower == "textual":
+    if tower == "textual" and not lasting:
         # Copying the weights into the order that suits the processor takes longer than it ever saves
-        # the few texts of a process.
+        # the few texts of a process. (It halves the time of a text by itself.)
         options.add_session_config_entry("session.disable_prepacking", "1")
     # On the CPU the weights are mapped; how a device's provider takes that differs, so it gets the file.
     options.add_session_config_entry(FOLDER_OPTION, str(file.parent))

@@ -1,13 +1,14 @@
 """Many threads ask for one thing each; few threads do what has come in at once. Used by `web.encoder`.
 
-Nothing waits for company: what has come in while one batch ran is the next batch. A lone caller is served
-at once, and thirty-two at a time cost a few runs of the encoder instead of thirty-two.
+Nothing waits for company: what has come in while one batch ran, or waited for its turn, is the next batch. A
+lone caller is served at once, and thirty-two at a time cost a few runs of the encoder instead of thirty-two.
 """
 
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -35,13 +36,20 @@ class Batcher(Generic[Item, Result]):
     """Calls `work` with the items of waiting callers, about `most` items at once, on `threads` threads.
 
     `work` takes items and gives as many results, in their order. What it raises is raised in every caller
-    of that batch.
+    of that batch. A batch is put together, and worked at, inside `turn`.
     """
 
     def __init__(
-        self, name: str, work: Callable[[list[Item]], Iterable[Result]], most: int, threads: int = 1
+        self,
+        name: str,
+        work: Callable[[list[Item]], Iterable[Result]],
+        most: int,
+        threads: int = 1,
+        *,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
         self._work = work
+        self._turn = turn or nullcontext()
         self._most = most
         self._waiting: queue.SimpleQueue[_Request[Item, Result] | None] = queue.SimpleQueue()
         self._closed = False
@@ -74,9 +82,10 @@ class Batcher(Generic[Item, Result]):
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None and not self._closed:
-            batch = self._take(first)
-            if batch:
-                self._serve(batch)
+            with self._turn:
+                batch = self._take(first)
+                if batch:
+                    self._serve(batch)
 
     def _take(self, first: "_Request[Item, Result]") -> "list[_Request[Item, Result]]":
         """`first` and those that wait behind it, without callers that have gone."""

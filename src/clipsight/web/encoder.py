@@ -6,7 +6,7 @@ Called by `reader` only.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,27 @@ _PIXELS = 4  # on a CPU core, more at once gains nothing (benchmarks/sessions.py
 
 
 class SharedEncoder(Encoder):
-    """Calls at the same time are batched; those of many texts or photos take turns with others."""
+    """Calls at the same time are batched; those of many texts or photos take turns with others.
 
-    def __init__(self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None) -> None:
-        super().__init__(folder, device=device, threads=threads)
+    A batch is encoded inside `turn`, of which the threads that compute have as many as there are cores:
+    while it waits there, it grows. So nobody may call this encoder from inside `turn`.
+    """
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
+        super().__init__(folder, device=device, threads=threads, lasting=True)
         self._calling = threading.local()
         self._lock = threading.Lock()
         self._recent: dict[str, Vector] = {}
-        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS)
+        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=turn)
         self._pixels: Batcher[NDArray[np.uint8], Vector] = Batcher(
-            "pixels", super().encode_pixels, _PIXELS, self.workers
+            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=turn
         )
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ index is made beside the old one, which is closed after its last call. Called by
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -21,6 +21,7 @@ from clipsight import model_choice
 from clipsight.classify import Classifier
 from clipsight.errors import ClipsightError, LibraryError
 from clipsight.label_cache import LabelCache
+from clipsight.models.folder import ModelFolder
 from clipsight.prompts import load_templates
 from clipsight.query import Query, combine
 from clipsight.rejection import BACKGROUND, SAMPLE, Calibration
@@ -43,6 +44,8 @@ must not starve while indexing commits every second."""
 
 Vectors = npt.NDArray[np.float32]
 
+MakeEncoder = Callable[[ModelFolder], SharedEncoder]
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -59,13 +62,11 @@ class Kept:
 class Reader:
     """The library in the folder `path` as it was when the reader was made; photos' own data are always fresh.
 
-    `encoder` is used again if it is of the library's model. Raises `LibraryError`, or `ModelError` if the
-    model can't be used.
+    `encoder` is used again if it is of the library's model, else `make` makes one. Raises `LibraryError`, or
+    `ModelError` if the model can't be used.
     """
 
-    def __init__(
-        self, path: Path, *, device: str, threads: int | None, encoder: SharedEncoder | None = None
-    ) -> None:
+    def __init__(self, path: Path, make: MakeEncoder, encoder: SharedEncoder | None = None) -> None:
         self.path = path
         self.catalog = Catalog(path)
         self._encoder: SharedEncoder | None = None
@@ -75,7 +76,7 @@ class Reader:
             self._model = self.catalog.current_model()
             if self._model is not None:
                 self._index = VectorIndex(path / "vectors", self.catalog, self._model)
-                self._encoder = _encoder_of(self._model, device, threads, encoder)
+                self._encoder = _encoder_of(self._model, make, encoder)
         except BaseException:
             self.close()
             raise
@@ -222,12 +223,12 @@ class Reader:
 class Readers:
     """The reader of the moment, replaced when it is stale; `use` it for one call each."""
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
-        self._path, self._device, self._threads = path, device, threads
+    def __init__(self, path: Path, make: MakeEncoder = SharedEncoder) -> None:
+        self._path, self._make = path, make
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._users: dict[Reader, int] = {}
-        self._current = Reader(path, device=device, threads=threads)
+        self._current = Reader(path, make)
         self._cost = 0.0
         self._made = 0.0
         self.problem: str | None = None
@@ -259,7 +260,7 @@ class Readers:
                 return
             started = time.monotonic()
             encoder = old.encoder if old.has_model else None
-            new = Reader(self._path, device=self._device, threads=self._threads, encoder=encoder)
+            new = Reader(self._path, self._make, encoder)
             self._made = time.monotonic()
             self._cost = self._made - started
             with self._lock:
@@ -296,12 +297,10 @@ class Readers:
                 self.problem = str(error)
 
 
-def _encoder_of(
-    model: Model, device: str, threads: int | None, encoder: SharedEncoder | None
-) -> SharedEncoder:
+def _encoder_of(model: Model, make: MakeEncoder, encoder: SharedEncoder | None) -> SharedEncoder:
     if encoder is not None and encoder.folder.fingerprint() == model.fingerprint:
         return encoder
-    made = SharedEncoder(model_choice.folder_of(model), device=device, threads=threads)
+    made = make(model_choice.folder_of(model))
     try:
         made.encode_texts(["warm"])  # loads the text tower, so that the first search is as fast as any
     except BaseException:

@@ -19,6 +19,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ from clipsight.web.answers import (
 )
 from clipsight.web.classifying import classify_with, streamed, uploaded
 from clipsight.web.dates import following
+from clipsight.web.encoder import SharedEncoder
 from clipsight.web.folders import Folders, folder_id
 from clipsight.web.index_process import Order
 from clipsight.web.jobs import Jobs
@@ -87,10 +89,11 @@ class Service:
         self.library = library.expanduser() if library else paths.default_library()
         self._device, self._threads = device, threads
         self._folders = Folders(roots)
-        self._readers = Readers(self.library, device=device, threads=threads)
+        self._computing = threading.BoundedSemaphore(threads or os.cpu_count() or 1)
+        make = partial(SharedEncoder, device=device, threads=threads, turn=self._computing)
+        self._readers = Readers(self.library, make)
         self._jobs = Jobs(self._readers.refresh)
         self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
-        self._computing = threading.BoundedSemaphore(threads or os.cpu_count() or 1)
 
     def close(self) -> None:
         """Stop indexing (what is embedded is kept), end all threads, close all files."""
@@ -399,7 +402,7 @@ class Service:
 
     @contextmanager
     def _turn(self, stop: Stop | None) -> Iterator[None]:
-        """As many as there are cores decode or compare at once.
+        """As many as there are cores decode, compare or encode at once; never ask the encoder inside.
 
         A photo may take a gigabyte of memory, and threads that compute would keep from the cores those that
         have next to nothing to do, such as to send a thumbnail.
