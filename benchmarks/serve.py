@@ -3,11 +3,11 @@
     python -m benchmarks.serve WORK [--photos 100000] [--clients 32] [--seconds 60]
 
 Clients send words, pictures and requests for thumbnails in turn at random over connections that stay open,
-each the next a quarter of a second after its answer. With `--think 0` they pause for nothing: as many requests
-as clients are then under way at any time, and answers take clients / cores times as long as alone by arithmetic.
-First one client alone, without pauses, then all of them. `x single` is the 95th percentile as a multiple of the
-single client's median of the same kind; `all` is over all kinds together. The server, and the clients, share
-this machine's cores.
+each the next a quarter of a second after its answer. With `--think 0` they make no pause: as many requests as
+clients are then under way at any time, and by arithmetic answers take clients / cores times as long as alone.
+First one client alone, without pauses, then all of them. `x single` is the 95th percentile as a multiple of
+the single client's median of the same kind; `all` is over all kinds together. The server, and the clients,
+share this machine's cores.
 """
 
 import argparse
