@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from clipsight.models.zoo import ModelStatus
 
 
+NO_MATCH = "no photo matches"
+
+
 class Format(Enum):
     """What a search prints."""
 
@@ -39,27 +42,35 @@ def note(line: str) -> None:
 
 def print_matches(matches: Matches, form: Format) -> None:
     """Print the answer to a query in the form that was asked for."""
+    if form is not Format.TABLE:
+        _write_bytes(matches_as_text(matches, form))
+    elif matches:
+        _stdout().print(matches_as_table(matches))
+    else:
+        note(NO_MATCH)
+
+
+def matches_as_text(matches: Matches, form: Format) -> str:
+    """The answer to a query for programs; bytes of paths that are not UTF-8 are surrogates."""
     match form:
         case Format.JSON:
-            print(json.dumps(matches.to_dict(), indent=2))
+            return json.dumps(matches.to_dict(), indent=2) + "\n"
         case Format.CSV:
-            _write_bytes(_csv(matches))
+            return _csv(matches)
         case Format.PATHS:
-            _write_bytes("".join(f"{match.path}\n" for match in matches))
+            return "".join(f"{match.path}\n" for match in matches)
         case Format.PATHS_0:
-            _write_bytes("".join(f"{match.path}\0" for match in matches))
+            return "".join(f"{match.path}\0" for match in matches)
         case Format.TABLE:
-            _print_table(matches)
+            raise ValueError("a table depends on where it is printed")
 
 
-def _print_table(matches: Matches) -> None:
-    if not matches:
-        note("no photo matches")
-        return
+def matches_as_table(matches: Matches) -> Table:
+    """The answer to a query for people."""
     table = _table("score", "photo", "size", "taken", right=("score", "size"))
     for match in matches:
         table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
-    _stdout().print(table)
+    return table
 
 
 def _path(match: Match) -> Text:

@@ -1,4 +1,4 @@
-"""The query grammar, and how a query becomes one vector.
+"""Queries: what their parts are, and how they become one vector.
 
     two dogs on a beach             words
     ./pool.jpg                      a picture: a path that exists, or an http(s) address
@@ -9,8 +9,6 @@ https://github.com/haofanwang/natural-language-joint-query-search), normalised, 
 scores stay cosines.
 """
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from clipsight import grammar
 from clipsight.errors import PhotoError, QueryError
 from clipsight.indexing.scan import has_photo_suffix
 
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 Vectors = npt.NDArray[np.float32]
-
-_OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
-_WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
-_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -53,7 +48,7 @@ class Part:
 
     def __str__(self) -> str:
         size = abs(self.weight)
-        if size == 1 and _weighted(self.value) is None:
+        if size == 1 and not (self.kind is Kind.TEXT and grammar.may_have_weight(self.value)):
             return self.value
         return f"{int(size) if size.is_integer() else size}:{self.value}"
 
@@ -160,55 +155,19 @@ def _open(part: Part, encoder: "Encoder") -> "Image":
 
 def _pieces(text: str) -> list[tuple[float, str]]:
     """The summands of a query with their signs, still as text."""
-    if not text.strip():
-        return []
     if _is_file(text.strip()):  # a file name may hold " - "
         return [(1.0, text)]
-    first, *rest = _OPERATOR.split(text)
-    pieces = [(1.0, first)] if first.strip() or not rest else []
-    return pieces + [
-        (1.0 if sign == "+" else -1.0, piece) for sign, piece in zip(rest[::2], rest[1::2], strict=True)
-    ]
+    return grammar.summands(text)
 
 
 def _part(piece: str, sign: float) -> Part:
     """Read one summand: an optional weight, then words, a path or an address."""
-    value, weight = piece.strip(), 1.0
-    prefix = _weighted(value)
-    if prefix:
-        text, space, rest = prefix.groups()
-        number = _number(text)
-        if number is not None:
-            weight, value = number, rest
-        elif not space:  # "two:bee" is a mistaken weight, "Title: bees" is words
-            raise QueryError(
-                f"weight {text!r} in {value!r} is not a number: write 2:{rest or 'bee'}; "
-                f"to search for words with a colon, write 1:{value}"
-            )
-    if not value:
-        raise QueryError(
-            f"part {piece.strip()!r} of the query is empty: write words or a picture, like 2:bee"
-        )
+    weight, value = grammar.weighed(piece, _is_file)
     return Part(_kind(value), value, sign * weight)
 
 
-def _weighted(value: str) -> re.Match[str] | None:
-    """What stands before and after a colon that may end a weight: not in addresses and names of files."""
-    prefix = _WEIGHT.fullmatch(value)
-    return None if prefix is None or _ADDRESS.match(value) or _is_file(value) else prefix
-
-
-def _number(text: str) -> float | None:
-    """A finite number, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _kind(value: str) -> Kind:
-    if _ADDRESS.match(value):
+    if grammar.is_address(value):
         return Kind.ADDRESS
     if _is_file(value):
         return Kind.PICTURE

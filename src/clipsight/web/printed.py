@@ -1,37 +1,28 @@
 """The answer to a search as `clipsight search` prints it, for another process. Called by `api` only."""
 
 import io
-import json
 
 from rich.console import Console
 
 from clipsight.cli.options import answered_by
-from clipsight.console import Format, _csv, _path, _pixels, _table, _taken
+from clipsight.console import NO_MATCH, Format, matches_as_table, matches_as_text
 from clipsight.results import Matches
 
 
 def printed(matches: Matches, form: Format, *, width: int, colour: bool) -> bytes:
     """Notes, a line each; an empty line; and then what goes to stdout, byte for byte."""
     notes = [*matches.notes, answered_by(matches.model)]
-    if form is Format.TABLE and not matches:
-        notes.insert(0, "no photo matches")
-    text = {
-        Format.JSON: lambda: json.dumps(matches.to_dict(), indent=2) + "\n",
-        Format.CSV: lambda: _csv(matches),
-        Format.PATHS: lambda: "".join(f"{match.path}\n" for match in matches),
-        Format.PATHS_0: lambda: "".join(f"{match.path}\0" for match in matches),
-        Format.TABLE: lambda: _drawn(matches, width, colour),
-    }[form]()
+    if form is not Format.TABLE:
+        text = matches_as_text(matches, form)
+    elif matches:
+        text = _drawn(matches, width, colour)
+    else:
+        notes, text = [NO_MATCH, *notes], ""
     head = "".join(f"{note}\n" for note in notes)
     return f"{head}\n".encode(errors="replace") + text.encode(errors="surrogateescape")
 
 
 def _drawn(matches: Matches, width: int, colour: bool) -> str:
-    if not matches:
-        return ""
-    table = _table("score", "photo", "size", "taken", right=("score", "size"))
-    for match in matches:
-        table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
     out = io.StringIO()
     console = Console(
         file=out,
@@ -42,5 +33,5 @@ def _drawn(matches: Matches, width: int, colour: bool) -> str:
         legacy_windows=False,
         _environ={},
     )
-    console.print(table)
+    console.print(matches_as_table(matches))
     return out.getvalue()
