@@ -4,6 +4,7 @@ import base64
 import csv
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ pytest.importorskip("playwright", reason="driving the page needs playwright")
 from playwright.sync_api import expect
 
 from clipsight import Library
+from clipsight.models.encoder import Cancelled
 from clipsight.web.page import search
 from clipsight.web.parts import Words, parse_words
+from clipsight.web.service import Service
 from tests.conftest import SAMPLES, copy_samples
 from tests.web.browser import chromium, keep, needs_browser, page_of, serving
 
@@ -281,6 +284,28 @@ def test_explain(browser: Any, address: str) -> None:
         keep(page, "explain")
         page.get_by_label("Heat map").uncheck()
         expect(heat).to_be_hidden()
+
+
+def test_leaving_a_photo_ends_its_explanation(
+    browser: Any, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def explain(*_: object, stop: threading.Event) -> None:
+        begun.set()
+        if stop.wait(60):
+            ended.set()
+        raise Cancelled
+
+    monkeypatch.setattr(Service, "explain", explain)
+    with page_of(browser, address) as page:
+        look_for(page, "a cat")
+        first_is(page, "cat.png")
+        tiles(page).first.click()
+        page.get_by_role("button", name="Explain").click()
+        assert begun.wait(60)
+        page.keyboard.press("Escape")
+        assert ended.wait(60)
 
 
 def test_classify(browser: Any, address: str, pictures: Path, tmp_path: Path) -> None:

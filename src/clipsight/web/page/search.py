@@ -1,5 +1,6 @@
 """The Search tab: the box, its parts, filters, the photos found, and one photo from near."""
 
+import threading
 import time
 import zlib
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from clipsight.errors import ClipsightError
+from clipsight.models.encoder import Cancelled
 from clipsight.results import Match, Matches
 from clipsight.web.errors import NoModelError
 from clipsight.web.page.asked import Asked, event, identity, number, text_of, texts_of
@@ -49,7 +51,8 @@ class Search:
         self.rows = piece("rows", texts)
         self.filters = self._filters()
         self.gallery = piece("gallery", texts, events=("more", "open"))
-        self.detail = piece("detail", texts, events=("open", "explain", "collect"))
+        self.detail = piece("detail", texts, events=("open", "explain", "leave", "collect"))
+        self._explaining: dict[str, threading.Event] = {}
 
     def _filters(self) -> Filters:
         texts = self.texts
@@ -78,6 +81,7 @@ class Search:
         for each in (self.gallery, self.detail):
             each.open(self.open, None, self.detail, **QUIETLY)
         self.detail.explain(self.explain, self.ask, self.detail, **QUIETLY)
+        self.detail.leave(self.leave, None, None, **QUIETLY)
 
     # -- what the browser asks for ------------------------------------------------------
 
@@ -113,14 +117,26 @@ class Search:
         except ClipsightError as error:
             return say(error=str(error))
 
-    def explain(self, data: gr.EventData, box: object) -> str:
-        """Why a photo has its score."""
-        photo = None
+    def explain(self, data: gr.EventData, box: object, request: gr.Request) -> Any:
+        """Why a photo has its score; nothing if the visitor leaves the photo meanwhile."""
+        photo, visitor, left = None, str(request.session_hash), threading.Event()
+        self._explaining[visitor] = left
         try:
             photo = identity(event(data))
-            return say(id=photo, reasons=reasons(self.service.explain(Asked.read(box).parts, photo)))
+            found = self.service.explain(Asked.read(box).parts, photo, stop=left)
+            return say(id=photo, reasons=reasons(found))
+        except Cancelled:
+            return gr.skip()
         except ClipsightError as error:
             return say(id=photo, reasons={"error": str(error)})
+        finally:
+            self._explaining.pop(visitor, None)
+
+    def leave(self, request: gr.Request) -> None:
+        """End the explanation that nobody waits for any more."""
+        left = self._explaining.get(str(request.session_hash))
+        if left is not None:
+            left.set()
 
     # -- answers -------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 "use strict";
-/* One photo from near. Value: {id, name, path, score, facts}, then {id, reasons}. Events: 'open', 'explain', 'collect'. */
+/* One photo from near. Value: {id, name, path, score, facts}, then {id, reasons}. Events: 'open', 'explain', 'leave', 'collect'. */
 window.clipsight ??= {};
 clipsight.detail = ({ element, trigger, props, watch }) => {
   const { el, icon, icons } = clipsight;
   const texts = props.texts;
-  let photo = null;
+  let photo = null, explaining = false;
 
   const picture = el("div", { class: "cs-picture" });
   const facts = el("div", { class: "cs-facts" });
@@ -24,6 +24,11 @@ clipsight.detail = ({ element, trigger, props, watch }) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by && event.target.type !== "checkbox") step(by);
   });
+  const leave = () => {
+    if (explaining) trigger("leave", {});
+    explaining = false;
+  };
+  dialog.addEventListener("close", leave);
   dialog.addEventListener("close", () => document.querySelector(`.cs-gallery [data-id="${photo?.id}"]`)?.focus());
   element.replaceChildren(dialog);
 
@@ -42,6 +47,7 @@ clipsight.detail = ({ element, trigger, props, watch }) => {
     const explain = button(texts.explain, () => {
       explain.disabled = true;
       why.replaceChildren(el("p", { class: "cs-hint" }, texts.explaining));
+      explaining = true;
       trigger("explain", { id: photo.id });
     });
     const rows = photo.score === null ? photo.facts : [[texts.score, photo.score.toFixed(3)], ...photo.facts];
@@ -88,12 +94,15 @@ clipsight.detail = ({ element, trigger, props, watch }) => {
 
   clipsight.watch({ props, watch }, (value) => {
     if (value.reasons) {
-      if (value.id === photo?.id && dialog.open) because(value.reasons);
+      if (value.id !== photo?.id || !dialog.open) return;
+      explaining = false;
+      because(value.reasons);
     } else if (value.error) {
       facts.replaceChildren(el("p", { class: "cs-error", role: "alert" }, value.error));
       picture.replaceChildren();
       if (!dialog.open) dialog.showModal();
     } else {
+      leave();
       photo = value;
       show();
     }
