@@ -5,9 +5,9 @@
 Clients send words, pictures and requests for thumbnails in turn at random over connections that stay open,
 each the next a quarter of a second after its answer. With `--think 0` they make no pause: as many requests as
 clients are then under way at any time, and by arithmetic answers take clients / cores times as long as alone.
-First one client alone, without pauses, then all of them. `x single` is the 95th percentile as a multiple of
-the single client's median of the same kind; `all` is over all kinds together. The server, and the clients,
-share this machine's cores.
+First one client alone, with the same pauses, then all of them. `x single` is the 95th percentile as a multiple
+of the single client's median of the same kind; below it the same over all kinds, each request by the median of
+its own. The server, and the clients, share this machine's cores.
 """
 
 import argparse
@@ -136,8 +136,8 @@ def _server(library: Path, work: Path) -> Iterator[Server]:
 
 
 def _load(server: Server, clients: int, seconds: float, think: float) -> None:
-    single = _ask(server, 1, seconds / 3, 0, _KINDS, _SHARES)  # thumbnails are made while it warms up
-    single = _ask(server, 1, seconds / 3, 0, _KINDS, _SHARES)
+    _ask(server, 1, seconds / 3, 0, _KINDS, _SHARES)  # thumbnails are made while it warms up
+    single = _ask(server, 1, seconds / 3, think, _KINDS, _SHARES)
     before = server.resident_bytes()
     many = _ask(server, clients, seconds, think, _KINDS, _SHARES)
     heading = ("", "single median ms", "median ms", "p95 ms", "x single", "requests", "errors")
@@ -145,9 +145,10 @@ def _load(server: Server, clients: int, seconds: float, think: float) -> None:
         _row(kind, single.seconds[kind], many.seconds[kind], sum(kind in error for error in many.errors))
         for kind in _KINDS
     ]
-    rows.append(_row("all", single.all, many.all, len(many.errors)))
     print(f"\n{clients} clients for {seconds:.0f} s, {len(many.all) / seconds:.0f} answers a second")
     measure.print_table(heading, rows)
+    times = [each / statistics.median(single.seconds[kind]) for kind in _KINDS for each in many.seconds[kind]]
+    print(f"all kinds: median {statistics.median(times):.1f}, p95 {_percentile(times, 0.95):.1f} x single")
     print(f"memory: {before / 1e6:.0f} MB before, {many.peak_bytes / 1e6:.0f} MB at most", flush=True)
     for error in many.errors[:5]:
         print(error)
