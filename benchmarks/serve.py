@@ -5,9 +5,9 @@
 Clients send words, pictures and requests for thumbnails in turn at random over connections that stay open,
 each the next a quarter of a second after its answer. With `--think 0` they make no pause: as many requests as
 clients are then under way at any time, and by arithmetic answers take clients / cores times as long as alone.
-First one client alone, with the same pauses, then all of them. `x single` is the 95th percentile as a multiple
-of the single client's median of the same kind; below it the same over all kinds, each request by the median of
-its own. The server, and the clients, share this machine's cores.
+First one client alone, with the same pauses, then all of them. `x single` is the 95th percentile as a
+multiple of the single client's median of the same kind; below it the same over all kinds, each request by
+the median of its own. The server, and the clients, share this machine's cores.
 """
 
 import argparse
