@@ -73,6 +73,17 @@ def test_damage_is_never_believed(data: st.DataObject, tmp_path_factory: pytest.
     assert all(np.array_equal(vector, vectors[key]) for key, vector in found.items())
 
 
+def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    """SQLite quotes it in its message, which Python then can't decode."""
+    cache, vectors = LabelCache(tmp_path), some(5)
+    cache.put(vectors)
+    content = cache.file.read_bytes()
+    cache.file.write_bytes(content.replace(b"sqlite_autoindex_labels_1", b"sqlite_autoindex_labels_\x80"))
+    assert cache.get(vectors) == {}
+    cache.put(vectors)
+    assert same(cache.get(vectors), vectors)
+
+
 @pytest.mark.parametrize("content", [b"no database at all" * 500, b"", b"SQLite format 3\0" + bytes(4000)])
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     cache, vectors = LabelCache(tmp_path), some(5)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.prompts import TemplateSet
+from clipsight.store.database import SQLITE_ERRORS
 
 Vector = npt.NDArray[np.float32]
 
@@ -47,7 +48,7 @@ class LabelCache:
         """The vectors, float32[dim], of those keys that are kept."""
         wanted = list(keys)
         found: dict[bytes, Vector] = {}
-        with suppress(sqlite3.Error), closing(self._open(create=False)) as connection:
+        with suppress(*SQLITE_ERRORS), closing(self._open(create=False)) as connection:
             for start in range(0, len(wanted), _ASKED_AT_ONCE):
                 part = wanted[start : start + _ASKED_AT_ONCE]
                 rows = connection.execute(
@@ -67,11 +68,11 @@ class LabelCache:
             rows.append((key, _checksum(key, blob), blob))
         try:
             self._write(rows)
-        except sqlite3.DatabaseError as error:
+        except SQLITE_ERRORS as error:
             if not _is_damage(error):
                 return
             self._remove()
-            with suppress(sqlite3.Error):
+            with suppress(*SQLITE_ERRORS):
                 self._write(rows)
 
     def _write(self, rows: list[tuple[bytes, bytes, bytes]]) -> None:
@@ -106,7 +107,11 @@ def _checksum(key: bytes, vector: bytes) -> bytes:
     return xxhash.xxh3_64_digest(key + vector)
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
     """Whether the file is to blame, not a lock or a full disk: SQLite's own codes, or another table."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return isinstance(error, UnicodeDecodeError) or code in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,
+    )

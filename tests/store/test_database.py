@@ -317,6 +317,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut to half": lambda path: truncate(path, path.stat().st_size // 16384 * 8192),
     "cut within a page": lambda path: truncate(path, path.stat().st_size - 5000),
     "cut to a few bytes": lambda path: truncate(path, 50),
+    "a name in the schema that is no text": lambda path: path.write_bytes(
+        path.read_bytes().replace(b"sqlite_autoindex_vectors_1", b"sqlite_autoindex_vectors_\x80")
+    ),
     "text": lambda path: path.write_text("these are my notes\n" * 1000),
 }
 

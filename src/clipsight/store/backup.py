@@ -13,6 +13,7 @@ from clipsight.errors import LibraryError
 from clipsight.files import replacing
 from clipsight.store.catalog import CATALOG_NAME
 from clipsight.store.check import damage
+from clipsight.store.database import SQLITE_ERRORS
 from clipsight.store.replacement import connect, held, put_in_place, sync, temporary
 from clipsight.store.schema import MIGRATIONS
 
@@ -34,7 +35,7 @@ def back_up(library: Path, file: Path, *, replace: bool = False) -> int:
                 source.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(new),))
             with closing(connect(new)) as copy:
                 (photos,) = copy.execute("SELECT count(*) FROM photos").fetchone()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise LibraryError(f"can't back up {library} to {file}: {error}") from error
         sync(new)
     sync(file.resolve().parent)
@@ -86,7 +87,7 @@ def _check_backup(file: Path) -> None:
 
 def _refuse_photos(old: sqlite3.Connection, library: Path) -> None:
     photos = 0
-    with suppress(sqlite3.DatabaseError):  # a damaged catalog is what backups are for
+    with suppress(*SQLITE_ERRORS):  # a damaged catalog is what backups are for
         (photos,) = old.execute("SELECT count(*) FROM photos").fetchone()
     if photos:
         raise LibraryError(

@@ -5,7 +5,6 @@ that memory does not grow with the library. Nothing is written before a problem'
 """
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from clipsight.errors import LibraryError
-from clipsight.store.database import Database, read_through
+from clipsight.store.database import SQLITE_ERRORS, Database, read_through
 from clipsight.store.records import Ids
 from clipsight.store.replacement import connect, is_damage
 from clipsight.store.rules import RULES, Rule
@@ -61,7 +60,7 @@ def _integrity(catalog: Path) -> list[str]:
     try:
         with closing(connect(catalog)) as connection:
             lines = connection.execute("PRAGMA integrity_check(100)").fetchall()
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if not is_damage(error):
             raise LibraryError(
                 f"can't check {catalog} ({error}): see that its disk is sound and has room, and that it may "

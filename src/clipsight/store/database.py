@@ -18,6 +18,9 @@ from typing import Any
 from clipsight.errors import LibraryError
 from clipsight.store.schema import MIGRATIONS
 
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a call of `sqlite3` raises: of a damaged file, it may not even be able to read what SQLite says."""
+
 BUSY_TIMEOUT_SECONDS = 60.0
 """How long one process waits for another one's commit, which takes milliseconds."""
 
@@ -128,12 +131,13 @@ class Database:
         with self._lock:
             try:
                 yield
-            except (sqlite3.Error, OSError) as error:
+            except (*SQLITE_ERRORS, OSError) as error:
                 raise self._explain(error) from error
 
-    def _explain(self, error: sqlite3.Error | OSError) -> LibraryError:
+    def _explain(self, error: Exception) -> LibraryError:
         code = _code(error)
-        nonsense = "Could not decode" in str(error)  # a damaged row that SQLite itself does not notice
+        # A damaged row that SQLite itself does not notice, or a damaged schema in what it says.
+        nonsense = isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
         if self._damage is None and (nonsense or (code in _DAMAGED and self._is_damaged())):
             self._damage = self._set_aside(error)
         if self._damage is not None:  # whatever is tried after it fails for that reason
@@ -176,8 +180,8 @@ class Database:
                 return bool(other.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)])
         except OSError:
             return False
-        except sqlite3.Error as error:
-            return _code(error) in _DAMAGED
+        except SQLITE_ERRORS as error:
+            return isinstance(error, UnicodeDecodeError) or _code(error) in _DAMAGED
 
     def _set_aside(self, error: Exception) -> LibraryError:
         """Rename the damaged file and its journals, so that a new one can take its place."""

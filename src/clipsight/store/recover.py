@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.errors import LibraryError
+from clipsight.store.database import SQLITE_ERRORS
 from clipsight.store.schema import MIGRATIONS
 
 _MOST_ROWS_A_PAGE = 100
@@ -40,7 +41,7 @@ def recover(damaged: sqlite3.Connection, new: Path) -> int:
         version = int(_value(damaged, "PRAGMA user_version")) or len(MIGRATIONS)
         pages = int(_value(damaged, "PRAGMA page_count"))
         _value(damaged, "SELECT count(*) FROM sqlite_master")
-    except sqlite3.DatabaseError as error:
+    except SQLITE_ERRORS as error:
         raise _nothing(str(error)) from error
     if version > len(MIGRATIONS):
         raise LibraryError("a newer clipsight wrote the damaged catalog: upgrade clipsight to repair it")
@@ -49,7 +50,7 @@ def recover(damaged: sqlite3.Connection, new: Path) -> int:
             _make(target, version)
             _copy(damaged, target, pages)
             photos = int(_value(target, "SELECT count(*) FROM photos"))
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise LibraryError(f"can't write the new catalog {new}: {error}") from error
     if not photos:
         raise _nothing("no photo is left")
@@ -119,7 +120,7 @@ def _by_ids(damaged: sqlite3.Connection, table: _Table, pages: int) -> Iterator[
 def _highest_id(damaged: sqlite3.Connection, table: str) -> int:
     """The highest id that was given out; 0 where that can't be read."""
     for sql in (f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'", f"SELECT max(id) FROM {table}"):
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*SQLITE_ERRORS):
             if highest := _value(damaged, sql):
                 return int(highest)
     return 0
@@ -142,7 +143,7 @@ def _up_to_damage(
         for row in damaged.execute(select, arguments):
             yield row
             last = row[0]
-    except sqlite3.DatabaseError:
+    except SQLITE_ERRORS:
         return last, False
     return last, True
 

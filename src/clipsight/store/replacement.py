@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clipsight.errors import LibraryError
+from clipsight.store.database import SQLITE_ERRORS
 
 _BUSY_SECONDS = 2.0
 _NOT_THE_FILE = (
@@ -34,7 +35,7 @@ def connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether the file's content is to blame; not a lock, missing rights, a full disk or one that fails."""
     return (int(getattr(error, "sqlite_errorcode", 0)) & 0xFF) not in _NOT_THE_FILE
 
@@ -51,7 +52,7 @@ def held(catalog: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             if not is_damage(error):
                 raise LibraryError(
                     f"can't replace {catalog} ({error}): end other clipsight programs that use this library, "

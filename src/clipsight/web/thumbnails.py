@@ -11,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from clipsight.store.database import SQLITE_ERRORS
+
 SIZES = (160, 320, 640, 1280)
 """Pixels of the longer side; what is asked for is rounded up to one of these."""
 
@@ -46,14 +48,14 @@ class Thumbnails:
 
     def get(self, key: str) -> bytes | None:
         """The thumbnail with this key, if it is kept."""
-        with self._lock, suppress(sqlite3.Error):
+        with self._lock, suppress(*SQLITE_ERRORS):
             row = self._connection.execute("SELECT jpeg FROM thumbnails WHERE key = ?", (key,)).fetchone()
             return None if row is None else bytes(row[0])
         return None
 
     def put(self, key: str, jpeg: bytes) -> None:
         """Keep a thumbnail; the oldest make room for it."""
-        with self._lock, suppress(sqlite3.Error), self._connection:
+        with self._lock, suppress(*SQLITE_ERRORS), self._connection:
             if self._bytes() + len(jpeg) > self._most_bytes:
                 self._connection.execute(
                     "DELETE FROM thumbnails WHERE number <= (SELECT min(number) + ? * (max(number) - "
@@ -79,11 +81,11 @@ class Thumbnails:
     def _open(self) -> sqlite3.Connection:
         try:
             return _prepared(str(self._file))
-        except sqlite3.DatabaseError:
+        except SQLITE_ERRORS:
             # Damaged, or not to be written. Once more from nothing; if that fails too, in memory.
             with suppress(OSError):
                 self._file.unlink()
-            with suppress(sqlite3.Error):
+            with suppress(*SQLITE_ERRORS):
                 return _prepared(str(self._file))
             return _prepared(":memory:")
 
