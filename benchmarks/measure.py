@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipsight.indexing.tuning import processor
+
 ROOT = Path(__file__).parent.parent
 
 # A process that is started counts the memory of the one that starts it in its own peak, so a small
@@ -135,11 +137,3 @@ def busy_seconds() -> float:
     except OSError:
         return 0.0
     return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.prompts import TemplateSet
-from clipsight.store.database import SQLITE_ERRORS
+from clipsight.store.database import DAMAGED, SQLITE_ERRORS, sqlite_code
 
 Vector = npt.NDArray[np.float32]
 
@@ -108,10 +108,5 @@ def _checksum(key: bytes, vector: bytes) -> bytes:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the file is to blame, not a lock or a full disk: SQLite's own codes, or another table."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, UnicodeDecodeError) or code in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_ERROR,
-    )
+    """Whether the file is to blame, or holds another table; not a lock or a full disk."""
+    return sqlite_code(error) in (*DAMAGED, sqlite3.SQLITE_ERROR)

@@ -112,7 +112,7 @@ def test_another_machine_measures_again(
     encoder: Encoder, chosen: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuning_for(encoder, "a", ENOUGH)
-    monkeypatch.setattr(tuning, "_processor", lambda: "another")
+    monkeypatch.setattr(tuning, "processor", lambda: "another")
     assert kept_tuning("a", 2) is None
     tuning_for(encoder, "a", ENOUGH)
     assert chosen == [2, 2]

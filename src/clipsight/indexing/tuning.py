@@ -6,7 +6,6 @@ them; what the measurement is for are the others, and models whose graphs take a
 
 import io
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipsight import paths
+from clipsight.errors import ClipsightError
+from clipsight.files import replacing
 from clipsight.indexing.decode import decode
 
 if TYPE_CHECKING:
@@ -157,7 +158,6 @@ class DecodeProbe:
 
     def __call__(self, tuning: Tuning) -> Cost:
         side = max(self.encoder.input_size) if tuning.reduce else None
-
         file = self._file
 
         def once() -> None:
@@ -197,10 +197,11 @@ def _file() -> Path:
 def _key(fingerprint: str, threads: int) -> str:
     import onnxruntime
 
-    return f"{fingerprint} {threads} threads, onnxruntime {onnxruntime.__version__}, {_processor()}"
+    return f"{fingerprint} {threads} threads, onnxruntime {onnxruntime.__version__}, {processor()}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """This machine's architecture and processor, as the system names them."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -229,11 +230,7 @@ def _tuning(kept: object, threads: int) -> Tuning | None:
 def _keep(key: str, tuning: Tuning) -> None:
     others = {name: kept for name, kept in _read().items() if name != key}
     newest = dict([*others.items(), (key, asdict(tuning))][-_MOST_KEPT:])
-    written = _file().with_name(f"{_file().name}.{os.getpid()}.tmp")
-    try:
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(newest, indent=1))
-        os.replace(written, _file())
-    except OSError:
-        with suppress(OSError):
-            written.unlink()
+    with suppress(ClipsightError, OSError):
+        paths.home().mkdir(parents=True, exist_ok=True)
+        with replacing(_file()) as written:
+            written.write_text(json.dumps(newest, indent=1))

@@ -27,7 +27,9 @@ BUSY_TIMEOUT_SECONDS = 60.0
 _PAGE_SIZE = 8192
 """Bytes; seven vectors of 512 dimensions fill a page, where SQLite's own 4096 would waste a quarter."""
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What `sqlite_code` gives for a file whose content is to blame."""
+
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -135,10 +137,10 @@ class Database:
                 raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> LibraryError:
-        code = _code(error)
-        # A damaged row that SQLite itself does not notice, or a damaged schema in what it says.
+        code = sqlite_code(error)
+        # What can't be read as text is damage that SQLite itself does not notice.
         nonsense = isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
-        if self._damage is None and (nonsense or (code in _DAMAGED and self._is_damaged())):
+        if self._damage is None and (nonsense or (code in DAMAGED and self._is_damaged())):
             self._damage = self._set_aside(error)
         if self._damage is not None:  # whatever is tried after it fails for that reason
             return self._damage
@@ -152,7 +154,7 @@ class Database:
             return LibraryError(
                 f"another process has kept {self.path} locked: try again when it has finished"
             )
-        if code in (sqlite3.SQLITE_IOERR, *_DAMAGED):
+        if code in (sqlite3.SQLITE_IOERR, *DAMAGED):
             return LibraryError(
                 f"the disk failed to read or write {self.path} ({error}); everything committed before is "
                 "kept: check the disk and run the command again"
@@ -181,7 +183,7 @@ class Database:
         except OSError:
             return False
         except SQLITE_ERRORS as error:
-            return isinstance(error, UnicodeDecodeError) or _code(error) in _DAMAGED
+            return sqlite_code(error) in DAMAGED
 
     def _set_aside(self, error: Exception) -> LibraryError:
         """Rename the damaged file and its journals, so that a new one can take its place."""
@@ -212,7 +214,7 @@ class Database:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
-                if _code(error) not in _LOCKED or time.monotonic() > deadline:
+                if sqlite_code(error) not in _LOCKED or time.monotonic() > deadline:
                     raise
             time.sleep(0.01)
 
@@ -236,8 +238,10 @@ class Database:
         return version
 
 
-def _code(error: Exception) -> int:
-    """SQLite's result code without its extended part; 0 for other errors."""
+def sqlite_code(error: Exception) -> int:
+    """SQLite's result code without its extended part: damage for text that is none, 0 for other errors."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clipsight.errors import LibraryError
-from clipsight.store.database import SQLITE_ERRORS
+from clipsight.store.database import SQLITE_ERRORS, sqlite_code
 
 _BUSY_SECONDS = 2.0
 _NOT_THE_FILE = (
@@ -37,7 +37,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
 def is_damage(error: Exception) -> bool:
     """Whether the file's content is to blame; not a lock, missing rights, a full disk or one that fails."""
-    return (int(getattr(error, "sqlite_errorcode", 0)) & 0xFF) not in _NOT_THE_FILE
+    return sqlite_code(error) not in _NOT_THE_FILE
 
 
 @contextmanager
