@@ -3,9 +3,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
+from clipsight.cli.app import app
 from clipsight.web import page
 from clipsight.web.page.texts import ALL, ENGLISH, SIMPLIFIED, TRADITIONAL, Texts, preferred
 
@@ -54,3 +56,15 @@ def test_every_text_is_used() -> None:
     written = "\n".join(file.read_text() for file in sources if file.name != "texts.py")
     for field in fields(Texts):
         assert re.search(rf"\b(texts|each|preferred\(.*\))\.{field.name}\b", written), field.name
+
+
+def test_options_that_are_named_exist() -> None:
+    served = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    options = {option for parameter in served.params for option in parameter.opts}
+    named = {
+        option
+        for texts in ALL
+        for field in fields(Texts)
+        for option in re.findall(r"--\w+", getattr(texts, field.name))
+    }
+    assert named and named <= options

@@ -10,6 +10,7 @@ from clipsight.heatmap import Grid
 from clipsight.predictions import Seen, csv_text, failure_notes
 from clipsight.web.page.asked import event, identity, json_of, pictures_of, texts_of
 from clipsight.web.page.piece import QUIETLY, piece, say
+from clipsight.web.page.problems import told
 from clipsight.web.page.texts import Texts
 from clipsight.web.service import Service
 
@@ -59,7 +60,7 @@ class Classify:
             )
             return self._table(result)
         except ClipsightError as error:
-            return say(error=str(error))
+            return say(error=told(error, self.texts))
 
     def collect(self, form: object, data: gr.EventData) -> str:
         """The form with one photo more."""

@@ -8,6 +8,7 @@ from clipsight.errors import ClipsightError
 from clipsight.web.answers import Folder, Job
 from clipsight.web.page.asked import event, text_of
 from clipsight.web.page.piece import QUIETLY, piece, say
+from clipsight.web.page.problems import told
 from clipsight.web.page.search import file_size
 from clipsight.web.page.texts import Texts
 from clipsight.web.service import Service
@@ -107,7 +108,7 @@ class Library:
             ]
             return self.folders_in(places)
         except ClipsightError as error:
-            return say(trail=[], folders=[], error=str(error))
+            return say(trail=[], folders=[], error=told(error, self.texts))
 
     # -- answers ---------------------------------------------------------------------------
 
@@ -192,4 +193,4 @@ class Library:
         )
 
     def _refused(self, error: ClipsightError) -> tuple[str, Any]:
-        return say(state="failed", id="", line=str(error), more=[]), gr.Timer()
+        return say(state="failed", id="", line=told(error, self.texts), more=[]), gr.Timer()

@@ -15,6 +15,7 @@ from clipsight.results import Match, Matches
 from clipsight.web.errors import NoModelError
 from clipsight.web.page.asked import Asked, event, identity, number, text_of, texts_of
 from clipsight.web.page.piece import QUIETLY, piece, say
+from clipsight.web.page.problems import told
 from clipsight.web.page.reasons import reasons
 from clipsight.web.page.texts import Texts
 from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words
@@ -91,7 +92,7 @@ class Search:
             asked = Asked.read(box)
             return self._rows(asked), self._photos(asked, filters, 0)
         except ClipsightError as error:
-            return say(rows=None), say(offset=0, error=str(error))
+            return say(rows=None), say(offset=0, error=told(error, self.texts))
 
     def more(self, data: gr.EventData, box: object, *filters: Any) -> str:
         """The photos after those that are shown."""
@@ -99,7 +100,7 @@ class Search:
             offset = int(number(event(data), "offset"))
             return self._photos(Asked.read(box), filters, offset)
         except ClipsightError as error:
-            return say(offset=0, error=str(error))
+            return say(offset=0, error=told(error, self.texts))
 
     def open(self, data: gr.EventData) -> str:
         """One photo with all that is known of it."""
@@ -115,7 +116,7 @@ class Search:
                 facts=self._facts(photo),
             )
         except ClipsightError as error:
-            return say(error=str(error))
+            return say(error=told(error, self.texts))
 
     def explain(self, data: gr.EventData, box: object, request: gr.Request) -> Any:
         """Why a photo has its score; nothing if the visitor leaves the photo meanwhile."""
@@ -128,7 +129,7 @@ class Search:
         except Cancelled:
             return gr.skip()
         except ClipsightError as error:
-            return say(id=photo, reasons={"error": str(error)})
+            return say(id=photo, reasons={"error": told(error, self.texts)})
         finally:
             self._explaining.pop(visitor, None)
 

@@ -142,6 +142,16 @@ class Texts:
     switch_info: str
     to_download: str
 
+    # what can't be done, with the error's own words, which are English
+    bad_query: str
+    bad_picture: str
+    bad_labels: str
+    bad_library: str
+    bad_model: str
+    not_there: str
+    busy: str
+    no_photos_yet: str
+
 
 ENGLISH = Texts(
     code="en",
@@ -235,7 +245,7 @@ ENGLISH = Texts(
     up="Back to {name}",
     start="Index {name}",
     no_roots="This server was not given a folder to choose from. Start it with one: "
-    "clipsight serve --root ~/Pictures",
+    "clipsight serve --roots ~/Pictures",
     no_subfolders="No folders in here.",
     stop="Stop",
     stopping="Stopping...",
@@ -262,6 +272,14 @@ ENGLISH = Texts(
     switch="Switch",
     switch_info="All photos are looked at again, in the background; you can search meanwhile.",
     to_download="{size} to download",
+    bad_query="{reason}",
+    bad_picture="{reason}",
+    bad_labels="{reason}",
+    bad_library="{reason}",
+    bad_model="{reason}",
+    not_there="{reason}",
+    busy="{reason}",
+    no_photos_yet="{reason}",
 )
 
 TRADITIONAL = Texts(
@@ -354,7 +372,7 @@ TRADITIONAL = Texts(
     choose_folder="資料夾",
     up="返回 {name}",
     start="為 {name} 建立索引",
-    no_roots="此伺服器沒有可選的資料夾。請這樣啟動：clipsight serve --root ~/Pictures",
+    no_roots="此伺服器沒有可選的資料夾。請這樣啟動：clipsight serve --roots ~/Pictures",
     no_subfolders="這裡沒有資料夾。",
     stop="停止",
     stopping="正在停止…",
@@ -381,6 +399,14 @@ TRADITIONAL = Texts(
     switch="切換",
     switch_info="所有相片會在背景重新處理；期間仍可搜尋。",
     to_download="需下載 {size}",
+    bad_query="無法處理這個查詢：{reason}",
+    bad_picture="無法使用這張圖片：{reason}",
+    bad_labels="無法使用這些標籤：{reason}",
+    bad_library="無法使用相片庫：{reason}",
+    bad_model="無法使用模型：{reason}",
+    not_there="已找不到這個項目，請重新搜尋：{reason}",
+    busy="正在處理另一項工作，請稍後再試：{reason}",
+    no_photos_yet="還沒有可搜尋的相片，請先加入資料夾：{reason}",
 )
 
 SIMPLIFIED = Texts(
@@ -473,7 +499,7 @@ SIMPLIFIED = Texts(
     choose_folder="文件夹",
     up="返回 {name}",
     start="为 {name} 建立索引",
-    no_roots="此服务器没有可选的文件夹。请这样启动：clipsight serve --root ~/Pictures",
+    no_roots="此服务器没有可选的文件夹。请这样启动：clipsight serve --roots ~/Pictures",
     no_subfolders="这里没有文件夹。",
     stop="停止",
     stopping="正在停止…",
@@ -500,6 +526,14 @@ SIMPLIFIED = Texts(
     switch="切换",
     switch_info="所有照片会在后台重新处理；期间仍可搜索。",
     to_download="需下载 {size}",
+    bad_query="无法处理这个查询：{reason}",
+    bad_picture="无法使用这张图片：{reason}",
+    bad_labels="无法使用这些标签：{reason}",
+    bad_library="无法使用照片库：{reason}",
+    bad_model="无法使用模型：{reason}",
+    not_there="已找不到这个项目，请重新搜索：{reason}",
+    busy="正在处理另一项工作，请稍后再试：{reason}",
+    no_photos_yet="还没有可搜索的照片，请先加入文件夹：{reason}",
 )
 
 ALL = (ENGLISH, TRADITIONAL, SIMPLIFIED)
