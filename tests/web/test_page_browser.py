@@ -399,6 +399,10 @@ def test_phone(browser: Any, address: str) -> None:
             page.get_by_role("tab", name=tab).tap()
             assert fits(page)
             keep(page, f"phone-{tab.lower()}")
+        page.get_by_role("tab", name="Classify").tap()
+        templates = page.get_by_label("Turn labels into sentences").bounding_box()
+        unknown = page.get_by_label("Allow").bounding_box()
+        assert unknown["y"] > templates["y"] + templates["height"], "options side by side"
 
 
 def test_dark_mode(browser: Any, address: str) -> None:
