@@ -118,3 +118,8 @@ class Health:
     photos: int | None
     model: str | None
     problems: tuple[str, ...] = field(default=())
+
+
+def sendable(text: object) -> str:
+    """The text, or path, as JSON can hold it: names of files need not be UTF-8."""
+    return str(text).encode(errors="backslashreplace").decode()

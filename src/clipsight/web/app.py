@@ -11,6 +11,7 @@ from clipsight import __version__
 from clipsight.errors import ClipsightError
 from clipsight.models.encoder import Cancelled
 from clipsight.web.access import Access
+from clipsight.web.answers import sendable
 from clipsight.web.api import routes
 from clipsight.web.calls import Calls
 from clipsight.web.errors import BusyError, NoModelError, NotFoundError
@@ -50,21 +51,16 @@ def make_app(service: Service, access: Access, calls: Calls, *, page: bool = Tru
 
 def _explain(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return JSONResponse({"detail": _text(str(error))}, status_code=status)
+    return JSONResponse({"detail": sendable(error)}, status_code=status)
 
 
 def _explain_request(request: Request, error: Exception) -> Response:
     """What is wrong with the request, where; what was sent is not sent back."""
     assert isinstance(error, RequestValidationError)
     told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
-    return JSONResponse({"detail": _text("; ".join(told))}, status_code=422)
+    return JSONResponse({"detail": sendable("; ".join(told))}, status_code=422)
 
 
 def _nobody_waits(request: Request, error: Exception) -> Response:
     """The client has gone, or the server shuts down."""
     return JSONResponse({"detail": "stopped: the server is shutting down"}, status_code=503)
-
-
-def _text(line: str) -> str:
-    """The line as it can be sent: file names need not be UTF-8."""
-    return line.encode(errors="backslashreplace").decode()

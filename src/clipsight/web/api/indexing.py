@@ -1,0 +1,68 @@
+"""Endpoints of indexing runs: start, follow, stop. Called by `api`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Path as InPath
+from fastapi.responses import StreamingResponse
+
+from clipsight.web.answers import Job
+from clipsight.web.calls import Calls
+from clipsight.web.schemas import IndexRequest, JobAnswer
+from clipsight.web.service import Service
+
+_TELL_SECONDS = 0.25
+"""How often a run's progress is looked at for its listeners."""
+
+JobId = Annotated[str, InPath(max_length=64)]
+
+
+def add(router: APIRouter, service: Service, calls: Calls) -> None:
+    """Add them to `router`, which answers below /api/v1."""
+
+    @router.post("/index", response_model=JobAnswer, status_code=202, tags=["index"])
+    async def index(body: IndexRequest) -> Job:
+        """Start to bring folders up to date, or to switch to another model; one run at a time."""
+        return await calls(partial(service.start_index, body.folders, model=body.model, retry=body.retry))
+
+    @router.get("/index", response_model=list[JobAnswer], tags=["index"])
+    async def runs() -> list[Job]:
+        """The runs since the server started, the newest first."""
+        return service.jobs()
+
+    @router.get("/index/{job}", response_model=JobAnswer, tags=["index"])
+    async def run(job: JobId) -> Job:
+        """How far a run is."""
+        return service.job(job)
+
+    @router.delete("/index/{job}", response_model=JobAnswer, status_code=202, tags=["index"])
+    async def stop(job: JobId) -> Job:
+        """Ask a run to stop; what it has embedded is kept."""
+        return service.stop_job(job)
+
+    @router.get(
+        "/index/{job}/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}, "description": "The run, as `data: {...}`."}},
+        tags=["index"],
+    )
+    async def events(job: JobId) -> StreamingResponse:
+        """The run each time it has changed, up to its end, as server-sent events."""
+        service.job(job)  # 404 while there is still a status to send
+        return StreamingResponse(_events(service, calls, job), media_type="text/event-stream")
+
+
+async def _events(service: Service, calls: Calls, job_id: str) -> AsyncIterator[str]:
+    told = None
+    while (told is None or told.running) and not calls.ending:
+        job = service.job(job_id)
+        if job is not told:
+            told = job
+            yield f"data: {json.dumps(asdict(job))}\n\n"
+        if job.running:
+            await asyncio.sleep(_TELL_SECONDS)
