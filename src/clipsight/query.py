@@ -106,7 +106,8 @@ def coefficients(
     weights = np.array([part.weight for part in query.parts], dtype=np.float64)
     weights /= np.abs(weights).max() or 1.0  # only ratios count, and sums stay finite
     if sample is not None and len(sample) > 1:
-        deviations = (sample.astype(np.float64) @ vectors.T.astype(np.float64)).std(axis=0)
+        scores = sample.astype(np.float32, copy=False) @ vectors.T.astype(np.float32, copy=False)
+        deviations = scores.std(axis=0, dtype=np.float64)
         if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
             weights /= deviations
     length = float(np.linalg.norm(weights @ vectors.astype(np.float64)))
