@@ -1,13 +1,16 @@
 """The server under load: many clients at once, searching while indexing, and the command line through it.
 
-    python -m benchmarks.serve WORK [--photos 100000] [--clients 32] [--seconds 60]
+    python -m benchmarks.serve WORK [--photos 100000] [--clients 32] [--seconds 60] [--think 0.25 0]
 
 Clients send words, pictures and requests for thumbnails in turn at random over connections that stay open,
-each the next a quarter of a second after its answer. With `--think 0` they make no pause: as many requests as
-clients are then under way at any time, and by arithmetic answers take clients / cores times as long as alone.
-First one client alone, with the same pauses, then all of them. `x single` is the 95th percentile as a
-multiple of the single client's median of the same kind; below it the same over all kinds, each request by
-the median of its own. The server, and the clients, share this machine's cores.
+each the next a quarter of a second after its answer; then without any pause, when as many requests as there
+are clients are under way at any time. Each time one client is alone first, with the same pauses. `x single`
+is the 95th percentile as a multiple of the single client's median of the same kind; below it the same over
+all kinds, each request by the median of its own. The server, and the clients, share this machine's cores.
+
+No server can answer more than the cores have time for: with `clients` requests always under way, each
+costing so much CPU, the mean answer takes clients x CPU / cores. That limit is printed, too, as a multiple of
+the mean answer to one client alone. Only work that requests share lowers it.
 """
 
 import argparse
@@ -89,7 +92,9 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=100_000, help="vectors in the library")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--think", type=float, default=0.25, help="pause before each request in seconds")
+    parser.add_argument(
+        "--think", type=float, nargs="+", default=[0.25, 0.0], help="pause before each request in seconds"
+    )
     parser.add_argument("--times", type=int, default=25, help="runs of the command line (default 25)")
     arguments = parser.parse_args()
     work = arguments.work.resolve()
@@ -97,7 +102,9 @@ def main() -> None:
     library = _library(work, arguments.photos)
     measure.print_machine("onnxruntime", "faiss-cpu", "fastapi", "uvicorn")
     with _server(library, work) as server:
-        _load(server, arguments.clients, arguments.seconds, arguments.think)
+        _ask(server, 1, arguments.seconds / 3, 0, _KINDS, _SHARES)  # thumbnails are made while it warms up
+        for think in arguments.think:
+            _load(server, arguments.clients, arguments.seconds, think)
         _command_line(library, work, arguments.times)
         _indexing(server, work, arguments.seconds / 2)
     shutil.rmtree(work / "new", ignore_errors=True)
@@ -136,19 +143,29 @@ def _server(library: Path, work: Path) -> Iterator[Server]:
 
 
 def _load(server: Server, clients: int, seconds: float, think: float) -> None:
-    _ask(server, 1, seconds / 3, 0, _KINDS, _SHARES)  # thumbnails are made while it warms up
     single = _ask(server, 1, seconds / 3, think, _KINDS, _SHARES)
     before = server.resident_bytes()
+    worked = measure.busy_seconds()
     many = _ask(server, clients, seconds, think, _KINDS, _SHARES)
+    cost = (measure.busy_seconds() - worked) / len(many.all)
     heading = ("", "single median ms", "median ms", "p95 ms", "x single", "requests", "errors")
     rows = [
         _row(kind, single.seconds[kind], many.seconds[kind], sum(kind in error for error in many.errors))
         for kind in _KINDS
     ]
-    print(f"\n{clients} clients for {seconds:.0f} s, {len(many.all) / seconds:.0f} answers a second")
+    print(
+        f"\n{clients} clients for {seconds:.0f} s that pause {think:g} s between requests, "
+        f"{len(many.all) / seconds:.0f} answers a second"
+    )
     measure.print_table(heading, rows)
     times = [each / statistics.median(single.seconds[kind]) for kind in _KINDS for each in many.seconds[kind]]
     print(f"all kinds: median {statistics.median(times):.1f}, p95 {_percentile(times, 0.95):.1f} x single")
+    alone = statistics.mean(single.all)
+    least = max(1.0, (clients * cost / measure.cores() - think) / alone)
+    print(
+        f"{cost * 1e3:.1f} ms of CPU an answer: the mean can't be below {least:.1f} x single; "
+        f"it is {statistics.mean(many.all) / alone:.1f}"
+    )
     print(f"memory: {before / 1e6:.0f} MB before, {many.peak_bytes / 1e6:.0f} MB at most", flush=True)
     for error in many.errors[:5]:
         print(error)

@@ -378,3 +378,19 @@ def test_import_of_a_foreign_file(library: Library, tmp_path: Path) -> None:
 
 def test_catalog_states_are_what_the_schema_says() -> None:
     assert [state.value for state in State] == [0, 1, 2]
+
+
+def test_match_ranks_the_lines_of_a_file(library: Library, photos: Path, tmp_path: Path) -> None:
+    lines = ["a cat looks at you", "two red flowers", "", "a temple under a blue sky"]
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(lines))
+    photo = library.encoder.encode_images([Image.open(photos / "cat.png").convert("RGB")])[0]
+    scores = library.encoder.encode_texts(lines) @ photo
+    heard: list[tuple[int, int]] = []
+    found = library.match(photos / "cat.png", file, top=2, progress=lambda *done: heard.append(done))
+    expected = sorted((row for row, line in enumerate(lines) if line), key=lambda row: -scores[row])
+    assert [match.line - 1 for match in found] == expected[:2]
+    assert [match.score for match in found] == pytest.approx(sorted(scores[expected])[:0:-1], abs=1e-3)
+    assert heard[-1] == (3, 3)
+    with pytest.raises(QueryError, match="no such picture"):
+        library.match("none.jpg", file)

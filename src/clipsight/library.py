@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clipsight.rejection import Calibration
     from clipsight.store.exchange import ImportReport
     from clipsight.store.vectors import Progress, VectorIndex
+    from clipsight.texts import TextMatch
 
 PathLike = str | os.PathLike[str]
 
@@ -327,6 +328,24 @@ class Library:
             sample=balance_sample([parsed], self._catalog, self._model) if balance else None,
             settings=settings,
         )
+
+    def match(
+        self,
+        photo: PathLike,
+        texts: PathLike,
+        top: int = 5,
+        *,
+        progress: "Progress" = lambda done, count: None,
+    ) -> "list[TextMatch]":
+        """The `top` lines of the file `texts` that fit a photo (a path or an address) best; see `texts`.
+
+        The photo need not be indexed. The file is embedded once, and `progress` told of it. Raises
+        `QueryError`, `LabelError`, or `LibraryError` where its vectors can't be kept.
+        """
+        from clipsight.texts import match_texts, photo_vector
+
+        vector = photo_vector(os.fspath(photo), self.encoder)
+        return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
     def _keep_labels(self, predictions: "Predictions") -> "Predictions":
         from clipsight.classify import NONE

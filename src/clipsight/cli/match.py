@@ -36,13 +36,11 @@ def match(
 ) -> None:
     """Find the texts in a file that fit PHOTO best; the file is embedded once and remembered."""
     from clipsight.console import note
-    from clipsight.texts import match_texts, photo_vector
 
     with open_library(library, model, device, threads) as photos:
         encoder = photos.encoder
-        vector = photo_vector(photo, encoder)
         with _bar() as progress:
-            found = match_texts(vector, texts.expanduser(), encoder, top, progress=progress)
+            found = photos.match(photo, texts, top, progress=progress)
         cut = encoder.truncated([each.text for each in found])
     if as_json:
         matches = [each.to_dict() for each in found]
