@@ -93,7 +93,7 @@ def _seconds(work: Callable[[], object], turns: int) -> float:
 
 
 def _library(work: Path, photos: int) -> Path:
-    library = work / f"library-{photos}"
+    library = work / f"classify-{photos}"
     if not library.exists():
         paths = [str(work / "photos" / f"{number // 1000:04}" / f"{number}.jpg") for number in range(photos)]
         dim = ModelFolder.read(zoo.locate("builtin")).embed_dim
