@@ -34,6 +34,7 @@ _TEXTS_AT_ONCE = 1024
 """Filled templates that are embedded before their labels are kept: an interrupted run goes on from there."""
 
 _SCORES_AT_ONCE = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
+_SHORT = 64  # labels, up to which it pays to turn rows into columns
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,9 @@ class Classifier:
         for start in range(0, len(scores), step):
             block = scores[start : start + step]
             if self.logit_bias is None:
-                block -= block.max(axis=1, keepdims=True)
+                block -= _reduced(np.maximum, block)[:, None]
                 np.exp(block, out=block)
-                block /= block.sum(axis=1, keepdims=True)
+                block /= _reduced(np.add, block)[:, None]
             else:
                 block += np.float32(self.logit_bias)
                 with np.errstate(over="ignore"):  # the probability is 0 where exp is infinite
@@ -196,6 +197,16 @@ def classify(
         encoder.folder.logit_scale_assumed,
         unknown=calibration is not None,
     )
+
+
+def _reduced(function: np.ufunc, rows: Vectors) -> Vectors:
+    """Each row's sum or highest number; NumPy takes nine times as long over short rows as over columns."""
+    reduced: Vectors = (
+        function.reduce(np.ascontiguousarray(rows.T), axis=0)
+        if rows.shape[1] < _SHORT
+        else function.reduce(rows, axis=1)
+    )
+    return reduced
 
 
 def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibration") -> Predictions:
