@@ -16,7 +16,6 @@ can be found some seconds later.
 """
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -55,6 +54,7 @@ from clipsight.web.index_process import Order
 from clipsight.web.jobs import Jobs
 from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words, as_query, parse_words
 from clipsight.web.reader import Reader, Readers
+from clipsight.web.turns import Line, Turns
 
 if TYPE_CHECKING:
     from clipsight.classify import Classification
@@ -89,8 +89,8 @@ class Service:
         self.library = library.expanduser() if library else paths.default_library()
         self._device, self._threads = device, threads
         self._folders = Folders(roots)
-        self._computing = threading.BoundedSemaphore(threads or os.cpu_count() or 1)
-        make = partial(SharedEncoder, device=device, threads=threads, turn=self._computing)
+        self._turns = Turns(threads or os.cpu_count() or 1)
+        make = partial(SharedEncoder, device=device, threads=threads, turn=self._turns.first)
         self._readers = Readers(self.library, make)
         self._jobs = Jobs(self._readers.refresh)
         self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
@@ -145,7 +145,7 @@ class Service:
                 before=following(taken_to) if taken_to else None,
             )
             vectors = self._embed(parts, reader, stop)
-            with self._turn(stop):
+            with self._turn(self._turns.first, stop):
                 ranked, how = reader.rank(
                     asked,
                     vectors,
@@ -267,7 +267,7 @@ class Service:
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
         jpeg = self._thumbnails.get(tag)
         if jpeg is None:
-            with self._turn(stop):
+            with self._turn(self._turns.later, stop):
                 jpeg = thumbnails.make(pictures.open_photo(photo, min_side=shown), shown)
             self._thumbnails.put(tag, jpeg)
         return Thumbnail(jpeg, tag)
@@ -280,7 +280,7 @@ class Service:
         """
         with self._readers.use() as reader:
             photo = reader.photo(photo_id)
-        with self._turn(stop):
+        with self._turn(self._turns.first, stop):
             return pictures.original(photo) if original else pictures.cleaned(photo)
 
     # -- the library --------------------------------------------------------------------
@@ -401,13 +401,9 @@ class Service:
             yield reader
 
     @contextmanager
-    def _turn(self, stop: Stop | None) -> Iterator[None]:
-        """As many as there are cores decode, compare or encode at once; never ask the encoder inside.
-
-        A photo may take a gigabyte of memory, and threads that compute would keep from the cores those that
-        have next to nothing to do, such as to send a thumbnail.
-        """
-        with self._computing:
+    def _turn(self, line: Line, stop: Stop | None) -> Iterator[None]:
+        """Decode or compare inside this; never ask the encoder there, which waits for a turn of its own."""
+        with line:
             if stop is not None and stop.is_set():
                 raise Cancelled
             yield
@@ -424,7 +420,7 @@ class Service:
                 case LibraryPhoto(photo_id):
                     ids[place] = photo_id
                 case Picture():
-                    with self._turn(stop):
+                    with self._turn(self._turns.first, stop):
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
                         pixels[place] = encoder.preprocess(image)
         if ids:
