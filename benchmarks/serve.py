@@ -1,4 +1,4 @@
-"""The server under load: many clients at once, searching while indexing, and the command line through it.
+"""The server under load: many clients at once, searching beside other work, and the command line through it.
 
     python -m benchmarks.serve WORK [--photos 100000] [--clients 32] [--seconds 60] [--think 0.25 0]
 
@@ -43,6 +43,7 @@ _PLACES = ("beach", "street", "table", "lake", "mountain", "field", "roof", "riv
 _DIM = 256  # of the builtin model
 _REAL = 300
 _WIDTH = 1280
+_CONNECTIONS = 6  # of a browser to one server
 
 Request = tuple[str, str, bytes | None]
 
@@ -106,6 +107,7 @@ def main() -> None:
         for think in arguments.think:
             _load(server, arguments.clients, arguments.seconds, think)
         _command_line(library, work, arguments.times)
+        _thumbnails(server, arguments.seconds / 6)
         _indexing(server, work, arguments.seconds / 2)
     shutil.rmtree(work / "new", ignore_errors=True)
 
@@ -120,6 +122,8 @@ def _library(work: Path, count: int) -> Path:
         synthetic.fill_clipsight(library, work / "home", Path("builtin"), paths, _DIM)
         command = measure.clipsight("index", real, "--library", library)
         measure.run(command, cwd=work, env=measure.environment(work / "home"))
+    for file in library.glob("thumbnails.sqlite3*"):
+        file.unlink()
     return library
 
 
@@ -183,6 +187,33 @@ def _row(name: str, single: list[float], many: list[float], errors: int) -> tupl
     )
 
 
+def _thumbnails(server: Server, seconds: float) -> None:
+    """Search by one client, before and while a browser asks for thumbnails that are not made yet."""
+    before = _ask(server, 1, seconds, 0, ("words",), (1.0,))
+    todo = [f"/api/v1/photos/{id_}/thumbnail?size={size}" for size in (640, 1280) for id_ in server.photo_ids]
+    made = len(todo)
+
+    def look() -> None:
+        connection = http.client.HTTPConnection(server.place, timeout=60)
+        while todo:
+            connection.request("GET", todo.pop())
+            connection.getresponse().read()
+        connection.close()
+
+    threads = [threading.Thread(target=look) for _ in range(_CONNECTIONS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    during = Outcome()
+    while todo:
+        during.seconds["words"] += _ask(server, 1, 0.5, 0, ("words",), (1.0,)).all
+    for thread in threads:
+        thread.join()
+    taken = time.perf_counter() - started
+    print(f"\nwords while {made} thumbnails of photos of {_WIDTH} pixels are made in {taken:.1f} s")
+    _print_beside(before, during, "while they are made")
+
+
 def _indexing(server: Server, work: Path, seconds: float) -> None:
     """Search by one client, before and while thousands of new photos are indexed."""
     shutil.rmtree(work / "new", ignore_errors=True)
@@ -197,13 +228,17 @@ def _indexing(server: Server, work: Path, seconds: float) -> None:
     during = _ask(server, 1, seconds, 0, ("words",), (1.0,))
     told = _get(server.place, f"/api/v1/index/{job['id']}")
     print(f"\nwords while indexing, {told['state']}: {told['embedded']:,} of {told['total']:,} photos")
+    _print_beside(before, during, "while indexing")
+    _post(server.place, f"/api/v1/index/{job['id']}", None, method="DELETE")
+
+
+def _print_beside(before: Outcome, during: Outcome, name: str) -> None:
     rows = [
         (name, f"{statistics.median(each.all) * 1e3:.1f}", f"{_percentile(each.all, 0.95) * 1e3:.1f}")
-        for name, each in (("before", before), ("while indexing", during))
+        for name, each in (("before", before), (name, during))
     ]
     measure.print_table(("", "median ms", "p95 ms"), rows)
     print(f"p95: {_percentile(during.all, 0.95) / _percentile(before.all, 0.95):.1f} x", flush=True)
-    _post(server.place, f"/api/v1/index/{job['id']}", None, method="DELETE")
 
 
 def _command_line(library: Path, work: Path, times: int) -> None:
