@@ -10,10 +10,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import copy_samples
 from PIL import Image
+from typer.main import get_command
+
+from clipsight.cli.app import app
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -253,6 +257,28 @@ def test_help_names_every_command_and_is_documented() -> None:
     assert {"search", "classify", "probe"} <= set(commands)
     for command in commands:
         assert f"clipsight {command}" in readme, f"the README does not tell of {command}"
+
+
+def _documented_commands() -> list[str]:
+    """What README and docs have as a command, in a line of its own or among words."""
+    folder = Path(__file__).parent.parent
+    texts = [file.read_text() for file in [folder / "README.md", *sorted((folder / "docs").glob("*.md"))]]
+    found = re.findall(r"^    clipsight (.*)|`clipsight ([^`]*)`", "\n".join(texts), re.MULTILINE)
+    return [line or words for line, words in found]
+
+
+def test_documented_commands_and_options_exist() -> None:
+    root: Any = get_command(app)
+    wrong = []
+    for documented in _documented_commands():
+        command, arguments = root, re.split(r" #|[|;&]", documented)[0].split()
+        while arguments and arguments[0] in getattr(command, "commands", {}):
+            command = command.commands[arguments.pop(0)]
+        options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+        named = {each.partition("=")[0] for each in arguments if re.match("--?[a-z]", each)}
+        if not named <= options | {"--help"} or (command is root and not named):
+            wrong.append(documented)
+    assert wrong == []
 
 
 def test_import_is_light() -> None:
