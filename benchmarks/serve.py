@@ -109,22 +109,23 @@ def main() -> None:
         _command_line(library, work, arguments.times)
         _thumbnails(server, arguments.seconds / 6)
         _indexing(server, work, arguments.seconds / 2)
-    shutil.rmtree(work / "new", ignore_errors=True)
+    for used in (library, work / "new"):
+        shutil.rmtree(used)
 
 
 def _library(work: Path, count: int) -> Path:
-    """A library of synthetic vectors, and of real photos for the thumbnails."""
-    library, real = work / f"serve-{count}", work / "real"
+    """A library of synthetic vectors, and of real photos for the thumbnails; a new copy for each run."""
+    made, used, real = work / f"serve-{count}", work / "serve-now", work / "real"
     if not real.exists():
         photos.parts(real, _REAL, _WIDTH)
-    if not library.exists():
+    if not made.exists():
         paths = [str(work / "none" / f"{n // 1000:04}" / f"IMG_{n % 1000:04}.jpg") for n in range(count)]
-        synthetic.fill_clipsight(library, work / "home", Path("builtin"), paths, _DIM)
-        command = measure.clipsight("index", real, "--library", library)
+        synthetic.fill_clipsight(made, work / "home", Path("builtin"), paths, _DIM)
+        command = measure.clipsight("index", real, "--library", made)
         measure.run(command, cwd=work, env=measure.environment(work / "home"))
-    for file in library.glob("thumbnails.sqlite3*"):
-        file.unlink()
-    return library
+    shutil.rmtree(used, ignore_errors=True)
+    shutil.copytree(made, used)
+    return used
 
 
 @contextmanager
