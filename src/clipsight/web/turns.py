@@ -8,7 +8,7 @@ import threading
 from collections import deque
 
 PATIENCE = 4
-"""Of so many turns that are given while both kinds wait, one goes to what can wait, but not for ever."""
+"""Of so many turns given while both kinds wait, one goes to what can wait, lest it wait for ever."""
 
 
 class Turns:
