@@ -7,6 +7,8 @@ each the next a quarter of a second after its answer; then without any pause, wh
 are clients are under way at any time. Each time one client is alone first, with the same pauses. `x single`
 is the 95th percentile as a multiple of the single client's median of the same kind; below it the same over
 all kinds, each request by the median of its own. The server, and the clients, share this machine's cores.
+Where clients stand for people, load tools advise pauses, of seconds (k6's `sleep`,
+https://k6.io/docs/v0.32/javascript-api/k6/sleep-t/; Locust's `wait_time`).
 
 No server can answer more than the cores have time for: with `clients` requests always under way, each
 costing so much CPU, the mean answer takes clients x CPU / cores. That limit is printed, too, as a multiple of
