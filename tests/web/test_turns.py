@@ -3,6 +3,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clipsight.web.turns import PATIENCE, Line, Turns
 
@@ -30,7 +32,9 @@ def test_no_more_than_so_many_are_inside() -> None:
                     inside -= 1
 
     threads = [
-        threading.Thread(target=work, args=(line,)) for line in (turns.first, turns.later) for _ in range(6)
+        threading.Thread(target=work, args=(line,))
+        for line in (turns.first, turns.second, turns.last)
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -39,8 +43,8 @@ def test_no_more_than_so_many_are_inside() -> None:
     assert (inside, most) == (0, 3)
 
 
-def test_who_can_wait_comes_later_but_comes() -> None:
-    turns = Turns(1)
+def order_of(turns: Turns, arrivals: list[str]) -> list[str]:
+    """In which order those that come while the only turn is taken get it: names of lines and numbers."""
     order: list[str] = []
 
     def work(line: Line, name: str) -> None:
@@ -49,26 +53,41 @@ def test_who_can_wait_comes_later_but_comes() -> None:
 
     threads = []
     with turns.first:
-        for number in range(8):
-            for name, line in (("later", turns.later), ("first", turns.first)):
-                threads.append(threading.Thread(target=work, args=(line, f"{name} {number}")))
-                threads[-1].start()
-                wait_for(lambda line=line, number=number: len(line.waiting) == number + 1)
+        for name in arrivals:
+            line = getattr(turns, name)
+            place = len(line.waiting)
+            threads.append(threading.Thread(target=work, args=(line, f"{name} {place}")))
+            threads[-1].start()
+            wait_for(lambda line=line, place=place: len(line.waiting) == place + 1)
     for thread in threads:
         thread.join(30)
-    firsts, laters = ([f"{name} {number}" for number in range(8)] for name in ("first", "later"))
-    expected = []
-    while firsts:
-        expected += firsts[: PATIENCE - 1]
-        firsts = firsts[PATIENCE - 1 :]
-        if firsts:
-            expected.append(laters.pop(0))
-    assert order == expected + laters
+    return order
+
+
+@given(st.lists(st.sampled_from(["first", "second", "last"]), max_size=16))
+@settings(max_examples=30, deadline=None)
+def test_each_line_comes_in_order_before_the_next_but_for_patience(arrivals: list[str]) -> None:
+    order = order_of(Turns(1), arrivals)
+    places = {
+        name: [f"{name} {n}" for n in range(arrivals.count(name))] for name in ("first", "second", "last")
+    }
+    for name, expected in places.items():
+        assert [each for each in order if each.startswith(name)] == expected
+    for name in ("second", "last"):  # none waits longer than it must
+        turns_of = [n for n, each in enumerate(order) if each.startswith(name)]
+        assert all(b - a <= PATIENCE + 1 for a, b in zip([-1, *turns_of], turns_of, strict=False))
+
+
+def test_what_is_short_comes_first() -> None:
+    lines = order_of(Turns(1), ["last"] * 3 + ["second"] * 3 + ["first"] * 9)
+    names = [each.partition(" ")[0] for each in lines]
+    others = ["second", "last"]
+    assert names == ["first", *(["first", "first", *others] * 3), "first", "first"]
 
 
 def test_a_turn_ends_with_an_error() -> None:
     turns = Turns(1)
-    with pytest.raises(ZeroDivisionError), turns.later:
+    with pytest.raises(ZeroDivisionError), turns.last:
         _ = 1 / 0
     with turns.first:
         pass

@@ -6,7 +6,7 @@ Called by `reader` only.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clipsight.models.encoder import Cancelled, Encoder, Stop
 from clipsight.models.folder import ModelFolder
 from clipsight.web.batching import Batcher
+from clipsight.web.turns import Turns
 
 Vector = NDArray[np.float32]
 
@@ -28,8 +29,8 @@ _PIXELS = 4  # on a CPU core, more at once gains nothing (benchmarks/sessions.py
 class SharedEncoder(Encoder):
     """Calls at the same time are batched; those of many texts or photos take turns with others.
 
-    A batch is encoded inside `turn`, of which the threads that compute have as many as there are cores:
-    while it waits there, it grows. So nobody may call this encoder from inside `turn`.
+    A batch is encoded in one of the `turns` that all who compute share: while it waits for that, it grows. So
+    nobody may call this encoder from inside a turn.
     """
 
     def __init__(
@@ -38,15 +39,16 @@ class SharedEncoder(Encoder):
         *,
         device: str = "cpu",
         threads: int | None = None,
-        turn: AbstractContextManager[object] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         super().__init__(folder, device=device, threads=threads, lasting=True)
         self._calling = threading.local()
         self._lock = threading.Lock()
         self._recent: dict[str, Vector] = {}
-        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=turn)
+        shared = turns or Turns(self.workers)
+        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=shared.first)
         self._pixels: Batcher[NDArray[np.uint8], Vector] = Batcher(
-            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=turn
+            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=shared.second
         )
 
     def close(self) -> None:

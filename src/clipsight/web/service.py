@@ -90,7 +90,7 @@ class Service:
         self._device, self._threads = device, threads
         self._folders = Folders(roots)
         self._turns = Turns(threads or os.cpu_count() or 1)
-        make = partial(SharedEncoder, device=device, threads=threads, turn=self._turns.first)
+        make = partial(SharedEncoder, device=device, threads=threads, turns=self._turns)
         self._readers = Readers(self.library, make)
         self._jobs = Jobs(self._readers.refresh)
         self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
@@ -267,7 +267,7 @@ class Service:
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
         jpeg = self._thumbnails.get(tag)
         if jpeg is None:
-            with self._turn(self._turns.later, stop):
+            with self._turn(self._turns.last, stop):
                 jpeg = thumbnails.make(pictures.open_photo(photo, min_side=shown), shown)
             self._thumbnails.put(tag, jpeg)
         return Thumbnail(jpeg, tag)
@@ -280,7 +280,7 @@ class Service:
         """
         with self._readers.use() as reader:
             photo = reader.photo(photo_id)
-        with self._turn(self._turns.first, stop):
+        with self._turn(self._turns.second, stop):
             return pictures.original(photo) if original else pictures.cleaned(photo)
 
     # -- the library --------------------------------------------------------------------
@@ -420,7 +420,7 @@ class Service:
                 case LibraryPhoto(photo_id):
                     ids[place] = photo_id
                 case Picture():
-                    with self._turn(self._turns.first, stop):
+                    with self._turn(self._turns.second, stop):
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
                         pixels[place] = encoder.preprocess(image)
         if ids:

@@ -1,29 +1,33 @@
-"""Which thread computes next: as many at once as there are cores, searches before what can wait.
+"""Which thread computes next: as many at once as there are cores, what is short or urgent before the rest.
 
 A photo being decoded may take a gigabyte of memory, and threads that compute would keep from the cores those
-that have next to nothing to do, such as to send a thumbnail. Used by `service` and, through it, `encoder`.
+that have next to nothing to do, such as to send a thumbnail. Used by `service` and `encoder`.
 """
 
 import threading
 from collections import deque
 
 PATIENCE = 4
-"""Of so many turns given while both kinds wait, one goes to what can wait, lest it wait for ever."""
+"""A line that waits gets one turn in so many, or in one more if two lines are due, lest it wait for ever."""
 
 
 class Turns:
-    """At most `count` threads are inside `with turns.first:` and `with turns.later:` together.
+    """At most `count` threads are inside `with turns.first:`, `turns.second` and `turns.last` together.
 
-    Those that wait for `first` come before those that wait for `later`, but for one turn in `PATIENCE`; among
-    themselves they come in order. Whoever is inside must not enter again.
+    Those that wait in the first line come before the second, and these before the last, but for `PATIENCE`;
+    in a line they come in order. Whoever is inside must not enter again.
     """
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._passed = 0
         self._lock = threading.Lock()
         self.first = Line(self)
-        self.later = Line(self)
+        """For what takes milliseconds: texts to embed, vectors to compare."""
+        self.second = Line(self)
+        """For pictures that are asked with, explained or classified."""
+        self.last = Line(self)
+        """For thumbnails that must be made."""
+        self._lines = (self.first, self.second, self.last)
 
     def take(self, line: "Line") -> None:
         """Wait in `line` for a turn."""
@@ -38,20 +42,15 @@ class Turns:
     def give(self) -> None:
         """End a turn: it is handed to whoever is next, past those that only now come."""
         with self._lock:
-            line = self._next_line()
-            if line is None:
+            lines = [line for line in self._lines if line.waiting]
+            if not lines:
                 self._free += 1
-            else:
-                line.waiting.popleft().set()
-
-    def _next_line(self) -> "Line | None":
-        if not self.later.waiting:
-            return self.first if self.first.waiting else None
-        if self.first.waiting and self._passed < PATIENCE - 1:
-            self._passed += 1
-            return self.first
-        self._passed = 0
-        return self.later
+                return
+            chosen = next((line for line in lines if line.passed >= PATIENCE - 1), lines[0])
+            for line in lines:
+                line.passed += 1
+            chosen.passed = 0
+            chosen.waiting.popleft().set()
 
 
 class Line:
@@ -59,6 +58,8 @@ class Line:
 
     def __init__(self, turns: Turns) -> None:
         self.waiting: deque[threading.Event] = deque()
+        self.passed = 0
+        """How many turns others got while somebody waited here."""
         self._turns = turns
 
     def __enter__(self) -> None:
