@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipsight.web.turns import PATIENCE, Line, Turns
+from clipsight.web.turns import Line, Turns
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -67,7 +67,7 @@ def order_of(turns: Turns, arrivals: list[str]) -> list[str]:
 @given(st.lists(st.sampled_from(["first", "second", "last"]), max_size=16))
 @settings(max_examples=30, deadline=None)
 def test_each_line_comes_in_order_before_the_next_but_for_patience(arrivals: list[str]) -> None:
-    order = order_of(Turns(1), arrivals)
+    order = order_of(Turns(1, patience=4), arrivals)
     places = {
         name: [f"{name} {n}" for n in range(arrivals.count(name))] for name in ("first", "second", "last")
     }
@@ -75,11 +75,11 @@ def test_each_line_comes_in_order_before_the_next_but_for_patience(arrivals: lis
         assert [each for each in order if each.startswith(name)] == expected
     for name in ("second", "last"):  # none waits longer than it must
         turns_of = [n for n, each in enumerate(order) if each.startswith(name)]
-        assert all(b - a <= PATIENCE + 1 for a, b in zip([-1, *turns_of], turns_of, strict=False))
+        assert all(b - a <= 4 + 1 for a, b in zip([-1, *turns_of], turns_of, strict=False))
 
 
 def test_what_is_short_comes_first() -> None:
-    lines = order_of(Turns(1), ["last"] * 3 + ["second"] * 3 + ["first"] * 9)
+    lines = order_of(Turns(1, patience=4), ["last"] * 3 + ["second"] * 3 + ["first"] * 9)
     names = [each.partition(" ")[0] for each in lines]
     others = ["second", "last"]
     assert names == ["first", *(["first", "first", *others] * 3), "first", "first"]

@@ -7,19 +7,20 @@ that have next to nothing to do, such as to send a thumbnail. Used by `service` 
 import threading
 from collections import deque
 
-PATIENCE = 4
+PATIENCE = 32
 """A line that waits gets one turn in so many, or in one more if two lines are due, lest it wait for ever."""
 
 
 class Turns:
     """At most `count` threads are inside `with turns.first:`, `turns.second` and `turns.last` together.
 
-    Those that wait in the first line come before the second, and these before the last, but for `PATIENCE`;
+    Those that wait in the first line come before the second, and these before the last, but for `patience`;
     in a line they come in order. Whoever is inside must not enter again.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, patience: int = PATIENCE) -> None:
         self._free = count
+        self._patience = patience
         self._lock = threading.Lock()
         self.first = Line(self)
         """For what takes milliseconds: texts to embed, vectors to compare."""
@@ -46,7 +47,7 @@ class Turns:
             if not lines:
                 self._free += 1
                 return
-            chosen = next((line for line in lines if line.passed >= PATIENCE - 1), lines[0])
+            chosen = next((line for line in lines if line.passed >= self._patience - 1), lines[0])
             for line in lines:
                 line.passed += 1
             chosen.passed = 0
