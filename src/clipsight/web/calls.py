@@ -9,6 +9,8 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 
+from clipsight.models.encoder import Cancelled
+
 Answer = TypeVar("Answer")
 
 MOST_THREADS = 64
@@ -31,13 +33,19 @@ class Calls:
     async def until_gone(self, request: Request, function: Callable[[threading.Event], Answer]) -> Answer:
         """The same with an event that is set when the client has gone, or the server shuts down.
 
-        `function` then raises `encoder.Cancelled`, which nobody waits for.
+        `function` then raises `encoder.Cancelled`, which nobody waits for; it is not begun any more.
         """
         gone = threading.Event()
+
+        def unless_gone() -> Answer:
+            if gone.is_set():
+                raise Cancelled
+            return function(gone)
+
         watcher = asyncio.create_task(_watch(request, gone))
         self._running.add(gone)
         try:
-            return await anyio.to_thread.run_sync(function, gone, limiter=self._limit)
+            return await anyio.to_thread.run_sync(unless_gone, limiter=self._limit)
         finally:
             self._running.discard(gone)
             watcher.cancel()
