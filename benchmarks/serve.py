@@ -194,12 +194,12 @@ def _thumbnails(server: Server, seconds: float) -> None:
     """Search by one client, before and while a browser asks for thumbnails that are not made yet."""
     before = _ask(server, 1, seconds, 0, ("words",), (1.0,))
     todo = [f"/api/v1/photos/{id_}/thumbnail?size={size}" for size in (640, 1280) for id_ in server.photo_ids]
-    made = len(todo)
+    paths = iter(todo)
 
     def look() -> None:
         connection = http.client.HTTPConnection(server.place, timeout=60)
-        while todo:
-            connection.request("GET", todo.pop())
+        for path in paths:
+            connection.request("GET", path)
             connection.getresponse().read()
         connection.close()
 
@@ -208,12 +208,10 @@ def _thumbnails(server: Server, seconds: float) -> None:
     for thread in threads:
         thread.start()
     during = Outcome()
-    while todo:
+    while any(thread.is_alive() for thread in threads):
         during.seconds["words"] += _ask(server, 1, 0.5, 0, ("words",), (1.0,)).all
-    for thread in threads:
-        thread.join()
     taken = time.perf_counter() - started
-    print(f"\nwords while {made} thumbnails of photos of {_WIDTH} pixels are made in {taken:.1f} s")
+    print(f"\nwords while {len(todo)} thumbnails of photos of {_WIDTH} pixels are made in {taken:.1f} s")
     _print_beside(before, during, "while they are made")
 
 
@@ -284,8 +282,9 @@ def _ask(
     def client(number: int) -> None:
         dice = random.Random(number + time.time())
         connection = http.client.HTTPConnection(server.place, timeout=60)
-        while time.monotonic() < until:
-            (kind,) = dice.choices(kinds, shares)
+        due = dice.sample(kinds, len(kinds))  # each kind once, however short the time
+        while due or time.monotonic() < until:
+            kind = due.pop() if due else dice.choices(kinds, shares)[0]
             method, path, body = server.request(kind, dice)
             started = time.perf_counter()
             try:

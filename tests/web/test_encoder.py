@@ -12,6 +12,7 @@ from clipsight.models.encoder import Cancelled, Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.web import encoder as module
 from clipsight.web.encoder import SharedEncoder
+from clipsight.web.turns import Turns
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def folder(tiny_model: Path) -> ModelFolder:
 
 @pytest.fixture
 def shared(folder: ModelFolder) -> Iterator[SharedEncoder]:
-    encoder = SharedEncoder(folder)
+    encoder = SharedEncoder(folder, turns=Turns(2))
     yield encoder
     encoder.close()
 

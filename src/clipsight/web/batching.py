@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -46,10 +46,10 @@ class Batcher(Generic[Item, Result]):
         most: int,
         threads: int = 1,
         *,
-        turn: AbstractContextManager[object] | None = None,
+        turn: AbstractContextManager[object],
     ) -> None:
         self._work = work
-        self._turn = turn or nullcontext()
+        self._turn = turn
         self._most = most
         self._waiting: queue.SimpleQueue[_Request[Item, Result] | None] = queue.SimpleQueue()
         self._closed = False

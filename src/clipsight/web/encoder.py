@@ -39,16 +39,15 @@ class SharedEncoder(Encoder):
         *,
         device: str = "cpu",
         threads: int | None = None,
-        turns: Turns | None = None,
+        turns: Turns,
     ) -> None:
         super().__init__(folder, device=device, threads=threads, lasting=True)
         self._calling = threading.local()
         self._lock = threading.Lock()
         self._recent: dict[str, Vector] = {}
-        shared = turns or Turns(self.workers)
-        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=shared.first)
+        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=turns.first)
         self._pixels: Batcher[NDArray[np.uint8], Vector] = Batcher(
-            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=shared.second
+            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=turns.second
         )
 
     def close(self) -> None:

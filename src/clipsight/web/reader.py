@@ -223,7 +223,7 @@ class Reader:
 class Readers:
     """The reader of the moment, replaced when it is stale; `use` it for one call each."""
 
-    def __init__(self, path: Path, make: MakeEncoder = SharedEncoder) -> None:
+    def __init__(self, path: Path, make: MakeEncoder) -> None:
         self._path, self._make = path, make
         self._lock = threading.Lock()
         self._making = threading.Lock()
