@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import measure, synthetic
-from clipsight.classify import Classifier
-from clipsight.models import zoo
+from clipsight.classification.zero_shot import Classifier
+from clipsight.models import registry
 from clipsight.models.folder import ModelFolder
 
 _TEN = "t-shirt,trousers,dress,hat,shirt,shoes,shorts,skirt,jacket,sweater"
@@ -96,7 +96,7 @@ def _library(work: Path, photos: int) -> Path:
     library = work / f"classify-{photos}"
     if not library.exists():
         paths = [str(work / "photos" / f"{number // 1000:04}" / f"{number}.jpg") for number in range(photos)]
-        dim = ModelFolder.read(zoo.locate("builtin")).embed_dim
+        dim = ModelFolder.read(registry.locate("builtin")).embed_dim
         synthetic.fill_clipsight(library, work / "home", Path("builtin"), paths, dim)
     return library
 

@@ -28,8 +28,8 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-import clipsight.indexing.decode
-from clipsight.indexing.decode import decode, open_picture
+import clipsight.indexing.media.photo
+from clipsight.indexing.media.photo import decode, open_picture
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
@@ -147,7 +147,7 @@ def scaled(file: bytes, scale: int) -> Image.Image:
 
 def cosine(encoder: Encoder, file: bytes, margin: float) -> float:
     """Between the embeddings of the full-size decode and of the one that the rule chooses."""
-    with patch.object(clipsight.indexing.decode, "DCT_MARGIN", margin):
+    with patch.object(clipsight.indexing.media.photo, "DCT_MARGIN", margin):
         fast = decode(file, mtime_ns=0, min_side=max(encoder.input_size)).image
     vectors = encoder.encode_images([decode(file, mtime_ns=0).image, fast])
     return float(vectors[0] @ vectors[1])

@@ -33,15 +33,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import measure
+from clipsight.explain.base import Model, Pixels, Settings, Vector
 from clipsight.explain.explanation import explainers
-from clipsight.explain.methods import METHODS
-from clipsight.explain.model import OnnxModel
-from clipsight.explain.protocol import Model, Pixels, Settings, Vector
+from clipsight.explain.onnx_model import OnnxModel
 from clipsight.explain.regions import OcclusionRegions, covered, draw_masks, mean_colour
-from clipsight.explain.segment import Word, keep, split
+from clipsight.explain.registry import METHODS
+from clipsight.explain.text_segments import Word, keep, split
 from clipsight.explain.words import OcclusionWords
-from clipsight.indexing.decode import open_picture
-from clipsight.models import zoo
+from clipsight.indexing.media.photo import open_picture
+from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
@@ -303,7 +303,7 @@ def _model(name: str) -> Model:
         from clipsight.explain.torch_methods.model import open_checkpoint
 
         return open_checkpoint(name)
-    return OnnxModel(Encoder(ModelFolder.read(zoo.locate(name))))
+    return OnnxModel(Encoder(ModelFolder.read(registry.locate(name))))
 
 
 def _samples(model: Model, folder: Path | None, count: int) -> list[Sample]:

@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import measure
+from clipsight.clip.checkpoint import save
+from clipsight.clip.model import create
 from clipsight.demo import sample_photos
+from clipsight.export.export import export_model
+from clipsight.export.onnx_graph import Precision, quantise
+from clipsight.export.parity import TEXTS
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-from clipsight.training.agreement import TEXTS
-from clipsight.training.checkpoint import save
-from clipsight.training.clip import create
-from clipsight.training.export import export_model
-from clipsight.training.onnx_graph import Precision, quantise
 
 _PHOTOS, _TEXTS, _ROUNDS = 16, 16, 6
 _SENTENCE = "two dogs on a beach at sunset, playing with a ball"

@@ -121,7 +121,7 @@ def _reported_seconds(output: str) -> float:
 def _floors(model: Path, files: Sequence[Path]) -> _Floors:
     import onnxruntime
 
-    from clipsight.indexing.decode import DCT_MARGIN
+    from clipsight.indexing.media.photo import DCT_MARGIN
     from clipsight.models.folder import ModelFolder
 
     height, width = ModelFolder.read(model).preprocess.size

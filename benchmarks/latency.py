@@ -164,7 +164,7 @@ def in_process(part: str, place: Place, photos: Path) -> Answered:
 
 
 def of_clipsight(place: Place) -> Answered:
-    from clipsight.store.ranking import rank
+    from clipsight.store.vectors.rerank import rank
 
     started = time.perf_counter()
     with closing(place.catalog()) as catalog:

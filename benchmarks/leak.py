@@ -65,7 +65,7 @@ def main() -> None:
 def tiny_model(folder: Path) -> Path:
     """The model that the tests use."""
     sys.path.insert(0, str(measure.ROOT / "tests"))
-    from tiny_models import make_model_folder
+    from tests.support.tiny_models import make_model_folder
 
     return make_model_folder(folder) if not folder.exists() else folder
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipsight.indexing.tuning import processor
+from clipsight.indexing.autotune import processor
 
 ROOT = Path(__file__).parent.parent
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.training import WORDS, Printed
-from clipsight.explain.methods import METHODS, Method
-from clipsight.explain.model import OnnxModel
-from clipsight.explain.protocol import Model, Settings
+from clipsight.explain.base import Model, Settings
+from clipsight.explain.onnx_model import OnnxModel
+from clipsight.explain.registry import METHODS, Method
 from clipsight.explain.torch_methods.model import open_checkpoint
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-from tests.explain import pointing
+from tests.support import pointing
 
 TOWERS = {
     "ResNet": {"image_size": 96, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32},
@@ -39,9 +39,9 @@ PICTURES = 100
 def train(work: Path) -> None:
     """Both towers, each with its export beside it."""
     from clipsight.demo import sample_photos
-    from clipsight.training import run
-    from clipsight.training.export import export_model
-    from clipsight.training.settings import Settings as Training
+    from clipsight.export.export import export_model
+    from clipsight.training.config import Settings as Training
+    from clipsight.training.train import train as train_clip
 
     for name, tower in TOWERS.items():
         side = int(str(tower["image_size"]))
@@ -52,7 +52,7 @@ def train(work: Path) -> None:
         epochs, rate = (12, 2e-3) if name == "ResNet" else (18, 1e-3)
         settings = Training(epochs=epochs, batch=128, learning_rate=rate, weight_decay=0.05, crop=0.95)
         print(name)
-        run.train(
+        train_clip(
             seen, work / name / "run", arch=str(arch), settings=settings, val=unseen,
             save_every=138, observer=Printed(),
         )  # fmt: skip

@@ -25,11 +25,12 @@ import numpy as np
 
 from benchmarks import measure
 from clipsight import Library
-from clipsight.labelled import Labelled, LabelledVectors, embed_labelled, read_labelled
-from clipsight.probe.curve import shots_up_to
+from clipsight.classification.dataset import Labelled, LabelledVectors, read_labelled
+from clipsight.classification.prompts import load_templates
+from clipsight.probe.few_shot import shots_up_to
 from clipsight.probe.head import Head, zero_shot_head
+from clipsight.probe.labelled_vectors import embed_labelled
 from clipsight.probe.report import few, fit_head, split, take
-from clipsight.prompts import load_templates
 from recipes.builtin.data import assign_splits
 from recipes.builtin.evaluate import PROMPTS
 

@@ -1,4 +1,4 @@
-"""When does a text not fit at all? Fits the calibration of `clipsight.rejection` and measures it.
+"""When does a text not fit at all? Fits the calibration of `clipsight.search.confidence` and measures it.
 
     python -m benchmarks.rejection DATA WORK
 
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import measure
-from clipsight import rejection
-from clipsight.classify import Classifier
+from clipsight.classification.prompts import TemplateSet, load_templates
+from clipsight.classification.zero_shot import Classifier
 from clipsight.library import Library
 from clipsight.models.encoder import Encoder
-from clipsight.prompts import TemplateSet, load_templates
-from clipsight.rejection import BACKGROUND, Calibration
+from clipsight.search import confidence
+from clipsight.search.confidence import BACKGROUND, Calibration
 from recipes.builtin.data import class_names, load_photos
 
 Floats = npt.NDArray[np.float32]
@@ -99,7 +99,7 @@ def main() -> None:
         _deal(_labels, dev, arguments.collections), _deal(_queries, dev, arguments.collections)
     )
     print(f"\n{len(dev.vectors)} dev photos: SLOPE {slope:.2f}, CROWD {-crowd:.2f}, OFFSET {offset:.2f}")
-    print(f"used below: SLOPE {rejection.SLOPE}, CROWD {rejection.CROWD}, OFFSET {rejection.OFFSET}")
+    print(f"used below: SLOPE {confidence.SLOPE}, CROWD {confidence.CROWD}, OFFSET {confidence.OFFSET}")
     for least, most in ((8, len(test.vectors)), (8, 8)):
         print(
             f"\n{len(test.vectors)} test photos, {arguments.collections} collections of {least} to {most}\n"
@@ -303,7 +303,7 @@ def _answer(
 
 
 def _report_sure(judged: Judged) -> None:
-    kept = _chance(judged) >= rejection.SURE
+    kept = _chance(judged) >= confidence.SURE
     rows = []
     for task in ("clothing", "scenes", "captions", _LEFT_OUT, _NO_SUCH):
         chosen = judged.task == task
@@ -357,7 +357,7 @@ def _fit(labels: Judged, queries: Judged) -> tuple[float, float, float]:
 
 
 def _chance(judged: Judged) -> npt.NDArray[np.float64]:
-    odds = rejection.SLOPE * judged.level - rejection.CROWD * judged.crowd + rejection.OFFSET
+    odds = confidence.SLOPE * judged.level - confidence.CROWD * judged.crowd + confidence.OFFSET
     chance: npt.NDArray[np.float64] = 1 / (1 + np.exp(-odds))
     return chance
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure
-from clipsight.indexing.tuning import processor
+from clipsight.indexing.autotune import processor
 
 LEFT_OUT, FAILED = "(left out)", "(failed)"
 

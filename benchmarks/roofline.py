@@ -28,8 +28,8 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from benchmarks import measure, tuning
-from clipsight.indexing.tuning import DEFAULT
-from clipsight.models import zoo
+from clipsight.indexing.autotune import DEFAULT
+from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
@@ -59,7 +59,7 @@ def main() -> None:
     measure.print_machine("onnxruntime", "numpy")
     rows = [*roofs()]
     for name in arguments.model:
-        rows += below(ModelFolder.read(zoo.locate(name)), photos, work)
+        rows += below(ModelFolder.read(registry.locate(name)), photos, work)
     roof = {cores: max(rate for _, of, rate, _ in rows if of == cores) for cores in (1, measure.cores())}
     cells = [
         (what, str(cores), f"{rate:.0f}", f"{rate / roof[cores]:.2f}", photos_a_second)

@@ -29,7 +29,7 @@ from benchmarks import measure, synthetic
 if TYPE_CHECKING:
     from clipsight.store.catalog import Catalog
     from clipsight.store.records import Ids, Model
-    from clipsight.store.vectors import VectorIndex
+    from clipsight.store.vectors.faiss import VectorIndex
 
 _HELD_OUT = 500
 _K = 10
@@ -104,7 +104,7 @@ class _Place:
         return model
 
     def index(self, catalog: "Catalog") -> "VectorIndex":
-        from clipsight.store.vectors import VectorIndex
+        from clipsight.store.vectors.faiss import VectorIndex
 
         return VectorIndex(self.library / "vectors", catalog, self.model(catalog))
 
@@ -147,11 +147,11 @@ def _captions(photos: Path) -> list[str]:
 
 def _fill(library: Path, vectors: Iterator[Floats], dim: int) -> None:
     """Make a library of these vectors."""
-    from clipsight.models import zoo
+    from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
     from clipsight.store.catalog import Catalog
 
-    builtin = ModelFolder.read(zoo.locate("builtin"))
+    builtin = ModelFolder.read(registry.locate("builtin"))
     is_builtin = builtin.embed_dim == dim
     random = np.random.default_rng(1)
     with closing(Catalog(library)) as catalog:
@@ -221,7 +221,7 @@ def _files(place: _Place, seconds: float) -> list[list[str]]:
 
 def _search(place: _Place) -> list[list[str]]:
     """Warm searches, one query at a time; a process that searches and does nothing else."""
-    from clipsight.store.ranking import rank
+    from clipsight.store.vectors.rerank import rank
 
     rows = [["queries", "recall@10", "first of 15 = top", "p50 ms", "p95 ms", "CPU p50", "CPU p95", "RSS MB"]]
     with closing(place.catalog()) as catalog:
@@ -241,10 +241,10 @@ def _search(place: _Place) -> list[list[str]]:
 
 def _filters(place: _Place) -> list[list[str]]:
     """Filters of known shares: what finding the ids adds, what the search then costs, and how right it is."""
-    from clipsight.searching import ids_with
+    from clipsight.search.steps import ids_with
     from clipsight.store.filters import EVERYTHING, Filters
     from clipsight.store.labels import GivenLabel, give_labels
-    from clipsight.store.ranking import rank
+    from clipsight.store.vectors.rerank import rank
 
     with closing(place.catalog()) as catalog:
         model, index = place.model(catalog), place.index(catalog)
@@ -287,8 +287,8 @@ def _filters(place: _Place) -> list[list[str]]:
 
 def _changes(place: _Place) -> list[list[str]]:
     """Photos that come and go: all that happens in the library beyond reading and embedding them."""
-    from clipsight.store.ranking import rank
     from clipsight.store.records import Description, FileStat
+    from clipsight.store.vectors.rerank import rank
 
     rows = [["change", "catalog s", "next opening and search s", "file rewritten"]]
     vectors = np.concatenate(list(synthetic.unit_vectors(_NEW, place.dim, seed=9)))

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import measure, synthetic
 from clipsight import Library
-from clipsight.store.approximate import SAMPLE_A_LIST, lists_for, parameters, train
+from clipsight.store.vectors.approximate import SAMPLE_A_LIST, lists_for, parameters, train
 
 _QUERIES = 200
 _CANDIDATES = 144

@@ -57,7 +57,7 @@ def start_line(model: Path, *choices: str | int) -> None:
 def print_line(model: Path, tower: str, weights: str, level: str, threads: int, batch: int) -> None:
     import onnxruntime
 
-    from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
+    from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
 
     file = model / tower / "model.onnx"
     options = onnxruntime.SessionOptions()

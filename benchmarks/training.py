@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clipsight.training.config import Settings
 from clipsight.training.progress import Progress
-from clipsight.training.run import train
-from clipsight.training.settings import Settings
-from tests.training import pictures as generated
+from clipsight.training.train import train
+from tests.support import pictures as generated
 
 RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32}
 VIT = {"image_size": 32, "layers": 3, "width": 128, "patch_size": 8, "head_width": 32}

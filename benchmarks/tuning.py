@@ -5,7 +5,7 @@
     python -m benchmarks.tuning PHOTOS WORK --model builtin MODEL
 
 The photos are indexed with every fixed setting (photos a run of the encoder, CPU threads of a run, threads
-that read and decode, JPEGs reduced or in full) and with the one that `clipsight.indexing.tuning` chooses when
+that read and decode, JPEGs reduced or in full) and with the one that `indexing.autotune` chooses when
 it measures, all in turn, in every round into a new library. The rate is photos a second for each core that
 other processes left over, so that it means something on a busy machine too. `of best` is the median, over
 the rounds, of a setting's rate by the best rate of all settings' medians.
@@ -22,11 +22,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks import measure
+from clipsight.indexing.autotune import DEFAULT, DecodeProbe, EncoderProbe, Tuning, choose
 from clipsight.indexing.changes import find_changes
-from clipsight.indexing.cores import Cores
+from clipsight.indexing.core_limiter import Cores
 from clipsight.indexing.pipeline import Pipeline, Progress, ReadOptions
-from clipsight.indexing.tuning import DEFAULT, DecodeProbe, EncoderProbe, Tuning, choose
-from clipsight.models import zoo
+from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.store.catalog import Catalog
@@ -58,7 +58,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     measure.print_machine("onnxruntime", "pillow", "numpy")
     for name in arguments.model:
-        compare(ModelFolder.read(zoo.locate(name)), photos, work, arguments.times)
+        compare(ModelFolder.read(registry.locate(name)), photos, work, arguments.times)
 
 
 def compare(folder: ModelFolder, photos: Path, work: Path, times: int) -> None:

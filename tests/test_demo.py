@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from clipsight import Library, demo
+from clipsight.core.errors import LibraryError
 from clipsight.demo import run_demo, sample_photos
-from clipsight.errors import LibraryError
-from clipsight.indexing.decode import decode
-from clipsight.results import Matches
+from clipsight.indexing.media.photo import decode
+from clipsight.search.results import Matches
 
 SHEETS = ["1-words.jpg", "2-picture.jpg", "3-joint.jpg", "4-before-minus.jpg", "5-minus.jpg"]
 SHOWN = [

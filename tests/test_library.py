@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
 from PIL import Image
 
 from clipsight import Library, Matches
-from clipsight.errors import LabelError, LibraryError, ModelError, QueryError
+from clipsight.core.errors import LabelError, LibraryError, ModelError, QueryError
 from clipsight.models.encoder import Encoder
-from clipsight.rejection import SURE
+from clipsight.search.confidence import SURE
 from clipsight.store.records import State
+from tests.support.samples import SAMPLES
 
 
 def names(matches: Matches) -> list[str]:
@@ -327,7 +327,7 @@ def test_folders_inside_each_other(library: Library, photos: Path) -> None:
 
 
 def test_switching_the_model(library: Library, photos: Path, tmp_path: Path) -> None:
-    from tiny_models import make_model_folder
+    from tests.support.tiny_models import make_model_folder
 
     library.index(photos)
     old = names(library.search("cat", top=20))
@@ -352,7 +352,7 @@ def test_switching_the_model(library: Library, photos: Path, tmp_path: Path) -> 
 
 
 def test_changed_model_folder_is_refused(photos: Path, tmp_path: Path) -> None:
-    from tiny_models import make_model_folder
+    from tests.support.tiny_models import make_model_folder
 
     model = make_model_folder(tmp_path / "model")
     with Library.open(tmp_path / "lib", model=str(model)) as library:

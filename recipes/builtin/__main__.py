@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
 
 from .data import SEED, Photo, class_names, load_photos, load_sentences
 from .evaluate import axes_of, figures, fit_scale, open_bench, text_to_image

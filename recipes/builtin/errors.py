@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
 
 
 class RecipeError(ClipsightError):

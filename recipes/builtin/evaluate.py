@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 

@@ -16,7 +16,7 @@ from onnx import TensorProto
 from torch import Tensor
 from torch.nn import LayerNorm
 
-from clipsight.training.onnx_graph import Shape
+from clipsight.export.onnx_graph import Shape
 
 from .graph import Graph
 from .model import FEATURES, FLOOR, TAP_WIDTH, TAPS, TRAINED_FROM, Builtin

@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from clipsight.training import onnx_graph
-from clipsight.training.onnx_graph import Shape
+from clipsight.export import onnx_graph
+from clipsight.export.onnx_graph import Shape
 
 
 class Graph(onnx_graph.Graph):

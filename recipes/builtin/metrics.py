@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.evaluation.retrieval import recall
+from clipsight.metrics.retrieval import recall
 
 Vectors = NDArray[np.float32]
 

@@ -11,26 +11,26 @@ Public names are imported on first use, so that `import clipsight` costs millise
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+from clipsight.core.version import __version__ as __version__
 
 TYPE_CHECKING = False  # typing's own costs a start 10 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from clipsight.errors import ClipsightError as ClipsightError
+    from clipsight.core.errors import ClipsightError as ClipsightError
     from clipsight.library import Library as Library
     from clipsight.models.encoder import Encoder as Encoder
-    from clipsight.query import Query as Query
-    from clipsight.results import Match as Match
-    from clipsight.results import Matches as Matches
+    from clipsight.search.query import Query as Query
+    from clipsight.search.results import Match as Match
+    from clipsight.search.results import Matches as Matches
 
 _HOME_OF = {
-    "ClipsightError": "clipsight.errors",
+    "ClipsightError": "clipsight.core.errors",
     "Encoder": "clipsight.models.encoder",
     "Library": "clipsight.library",
-    "Match": "clipsight.results",
-    "Matches": "clipsight.results",
-    "Query": "clipsight.query",
+    "Match": "clipsight.search.results",
+    "Matches": "clipsight.search.results",
+    "Query": "clipsight.search.query",
 }
 
 __all__ = sorted([*_HOME_OF, "__version__"])

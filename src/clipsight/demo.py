@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.indexing.scan import walk
-from clipsight.query import Kind, Part, Query
-from clipsight.results import Matches
-from clipsight.sheet import write_sheet
+from clipsight.render.contact_sheet import write_sheet
+from clipsight.search.query import Kind, Part, Query
+from clipsight.search.results import Matches
 
 if TYPE_CHECKING:
     from clipsight.indexing.indexer import Observer

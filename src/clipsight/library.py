@@ -8,11 +8,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipsight import model_choice, paths
-from clipsight.errors import LibraryError, QueryError
-from clipsight.query import Query, notes_on
-from clipsight.results import Embeddings, Matches, Status
-from clipsight.searching import (
+from clipsight.core import paths
+from clipsight.core.errors import LibraryError, QueryError
+from clipsight.search import model_selection
+from clipsight.search.query import Query, notes_on
+from clipsight.search.results import Embeddings, Matches, Status
+from clipsight.search.steps import (
     Sort,
     balance_sample,
     check_words,
@@ -28,15 +29,15 @@ from clipsight.store.filters import EVERYTHING, Filters
 from clipsight.store.records import Ids, Model
 
 if TYPE_CHECKING:
-    from clipsight.classify import Classification, Predictions
-    from clipsight.explain.protocol import Explanation, Settings
+    from clipsight.classification.prompts import TemplateSet
+    from clipsight.classification.zero_shot import Classification, Predictions
+    from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
-    from clipsight.prompts import TemplateSet
-    from clipsight.rejection import Calibration
-    from clipsight.store.exchange import ImportReport
-    from clipsight.store.vectors import Progress, VectorIndex
-    from clipsight.texts import TextMatch
+    from clipsight.search.confidence import Calibration
+    from clipsight.search.text_matching import TextMatch
+    from clipsight.store.vector_io import ImportReport
+    from clipsight.store.vectors.faiss import Progress, VectorIndex
 
 PathLike = str | os.PathLike[str]
 
@@ -163,7 +164,7 @@ class Library:
                     observer=observer or Silent(),
                 )
             )
-        model_choice.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
+        model_selection.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
         if any(report.changed for report in reports):
             self._index = None
             self._vectors.drop_dead()
@@ -227,7 +228,7 @@ class Library:
         exact: bool = False,
     ) -> list[Matches]:
         """What `search` finds for each of the queries, in their order; sooner than one by one."""
-        from clipsight.store.ranking import rank
+        from clipsight.store.vectors.rerank import rank
 
         if top < 1 or offset < 0:
             raise QueryError(f"top must be at least 1 and offset at least 0 (got {top} and {offset})")
@@ -277,9 +278,9 @@ class Library:
         `search(labels=...)`. Nothing is held: iterate over the result once. Raises `LabelError`, and
         `LibraryError` for a folder that has not been indexed.
         """
-        from clipsight.classify import classify, failed_in
-        from clipsight.label_cache import LabelCache
-        from clipsight.prompts import load_templates
+        from clipsight.classification.label_cache import LabelCache
+        from clipsight.classification.prompts import load_templates
+        from clipsight.classification.zero_shot import classify, failed_in
 
         chosen = load_templates(templates) if isinstance(templates, str) else templates
         folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
@@ -315,7 +316,7 @@ class Library:
         Raises `QueryError`, `ModelError` or `PhotoError`.
         """
         from clipsight.explain.explanation import explain
-        from clipsight.explain.model import OnnxModel
+        from clipsight.explain.onnx_model import OnnxModel
 
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
         return explain(
@@ -342,13 +343,13 @@ class Library:
         The photo need not be indexed. The file is embedded once, and `progress` told of it. Raises
         `QueryError`, `LabelError`, or `LibraryError` where its vectors can't be kept.
         """
-        from clipsight.texts import match_texts, photo_vector
+        from clipsight.search.text_matching import match_texts, photo_vector
 
         vector = photo_vector(os.fspath(photo), self.encoder)
         return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
     def _keep_labels(self, predictions: "Predictions") -> "Predictions":
-        from clipsight.classify import NONE
+        from clipsight.classification.zero_shot import NONE
         from clipsight.store.labels import GivenLabel, give_labels
 
         given = [
@@ -383,7 +384,7 @@ class Library:
         In chunks, so that memory does not grow with the library. Raises `LibraryError` for a
         folder that has not been indexed.
         """
-        from clipsight.embeddings import stored
+        from clipsight.search.embeddings import stored
 
         absolute = self._known(folders)
         return stored(self._catalog, self._model, absolute or None)
@@ -393,7 +394,7 @@ class Library:
 
         A file that can't be read is told in its chunk's `failures`. Nothing is added to the library.
         """
-        from clipsight.embeddings import of_files
+        from clipsight.search.embeddings import of_files
 
         files = (Path(photo).expanduser() for photo in photos)
         return of_files(files, self._catalog, self._model, lambda: self.encoder)
@@ -426,7 +427,7 @@ class Library:
 
     def export(self, file: PathLike) -> int:
         """Write `paths` and `vectors` (float16[n, dim]) to a .npz or .parquet file; how many."""
-        from clipsight.store.exchange import export_vectors
+        from clipsight.store.vector_io import export_vectors
 
         return export_vectors(self._catalog, self._model, Path(file).expanduser())
 
@@ -435,7 +436,7 @@ class Library:
 
         They must be of this library's model; the file's own label is checked where it has one.
         """
-        from clipsight.store.exchange import import_vectors
+        from clipsight.store.vector_io import import_vectors
 
         report = import_vectors(self._catalog, self._model, Path(file).expanduser())
         self._index = None
@@ -446,13 +447,13 @@ class Library:
         """The model that turns words and photos into vectors; loaded on first use."""
         from clipsight.models.encoder import Encoder
 
-        return Encoder(model_choice.folder_of(self._model), device=self.device, threads=self.threads)
+        return Encoder(model_selection.folder_of(self._model), device=self.device, threads=self.threads)
 
     # -- internals ---------------------------------------------------------------------
 
     @cached_property
     def _model(self) -> Model:
-        return model_choice.choose(self._catalog, self._wanted, self.note)
+        return model_selection.choose(self._catalog, self._wanted, self.note)
 
     def _check_folder(self, folder: bytes) -> None:
         """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""
@@ -467,7 +468,7 @@ class Library:
 
     @property
     def _vectors(self) -> "VectorIndex":
-        from clipsight.store.vectors import VectorIndex
+        from clipsight.store.vectors.faiss import VectorIndex
 
         if self._index is None:
             self._index = VectorIndex(self._vectors_folder, self._catalog, self._model)
@@ -483,10 +484,10 @@ class Library:
 
     def _calibration(self) -> "Calibration":
         """What cosines with words mean among the library's photos."""
-        from clipsight.classify import Classifier
-        from clipsight.label_cache import LabelCache
-        from clipsight.prompts import load_templates
-        from clipsight.rejection import BACKGROUND, SAMPLE, Calibration
+        from clipsight.classification.label_cache import LabelCache
+        from clipsight.classification.prompts import load_templates
+        from clipsight.classification.zero_shot import Classifier
+        from clipsight.search.confidence import BACKGROUND, SAMPLE, Calibration
 
         sample = self._catalog.sample_vectors(self._model, SAMPLE)
         if not len(sample):

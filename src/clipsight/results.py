@@ -1,111 +1,12 @@
-"""What a library answers: small frozen dataclasses that print, count and convert themselves."""
+"""Deprecated name of `clipsight.search.results`, kept for one release."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, overload
+import warnings
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from clipsight.store.records import Counts, Failure, Ids, Root
+import clipsight.search.results as _module
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A photo that was found.
-
-    `score` is the cosine of the query's and the photo's embedding (-1 to 1). `width` and
-    `height` are pixels of the upright photo, `size` is bytes; they and `taken` (ISO 8601,
-    local time; `taken_source` is "exif" or "mtime") are None for imported vectors whose file
-    was never read. `reachable` is False while the photo's folder can't be read.
-    """
-
-    path: Path
-    score: float
-    id: int
-    width: int | None
-    height: int | None
-    taken: str | None
-    taken_source: str | None
-    size: int
-    reachable: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """The match as `--json` prints it."""
-        return {
-            "path": str(self.path),
-            "score": round(self.score, 6),
-            "id": self.id,
-            "width": self.width,
-            "height": self.height,
-            "taken": self.taken,
-        }
-
-
-@dataclass(frozen=True)
-class Matches(Sequence[Match]):
-    """The matches of one query, best first, with what was asked and which model answered."""
-
-    query: str
-    model: str
-    matches: tuple[Match, ...]
-    notes: tuple[str, ...] = ()
-    """What the user should know of how the query was read, one line each (cut text, say)."""
-
-    def __len__(self) -> int:
-        return len(self.matches)
-
-    def __iter__(self) -> Iterator[Match]:
-        return iter(self.matches)
-
-    @overload
-    def __getitem__(self, index: int) -> Match: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Match]: ...
-    def __getitem__(self, index: int | slice) -> Match | Sequence[Match]:
-        return self.matches[index]
-
-    def __repr__(self) -> str:
-        best = f", best {self.matches[0].score:.3f} {self.matches[0].path.name!r}" if self.matches else ""
-        return f"Matches({self.query!r}, {len(self)} photos{best})"
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """The matches as a list of plain dictionaries, as in `--json`."""
-        return [match.to_dict() for match in self.matches]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The whole answer as `--json` prints it."""
-        return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Photos with their vectors, in one order: what classification and probes work on."""
-
-    ids: Ids
-    """int64[n], the library's numbers of the photos; 0 for a photo it does not have"""
-    paths: tuple[Path, ...]
-    vectors: npt.NDArray[np.float32]
-    """float32[n, dim], unit length (as far as float16 in the library tells)"""
-    failures: tuple[tuple[Path, str], ...] = ()
-    """Files that could not be read, with the reason."""
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a library holds. Paths are as the system gives them."""
-
-    path: Path
-    model: str | None
-    next_model: str | None
-    to_embed: int
-    """Photos that still lack a vector of `next_model`, while a switch is under way."""
-    counts: Counts
-    folders: tuple[tuple[Root, Counts], ...]
-    failures: tuple[Failure, ...]
-    bytes: int
-    """Size of the library's own files on disk."""
+def __getattr__(name: str) -> Any:
+    value = getattr(_module, name)
+    warnings.warn("clipsight.results is now clipsight.search.results", DeprecationWarning, stacklevel=2)
+    return value

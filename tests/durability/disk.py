@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import SAMPLES
 from tests.durability import work
 from tests.durability.faults import Action, Fault, Faults
 from tests.durability.kills import Step
 from tests.durability.world import World, new_world
+from tests.support.samples import SAMPLES
 
 PICTURE = SAMPLES["cat.png"]
 _AT_START = 10

@@ -22,12 +22,19 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
 from tests.durability.work import scaled
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
-_PRELOAD = ("clipsight.library", "clipsight.checkup", "clipsight.recheck", "onnxruntime", "faiss", "xxhash")
+_PRELOAD = (
+    "clipsight.library",
+    "clipsight.maintenance.check",
+    "clipsight.maintenance.check_photos",
+    "onnxruntime",
+    "faiss",
+    "xxhash",
+)
 _PATIENCE_SECONDS = 120
 
 

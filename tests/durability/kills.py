@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clipsight.store.check import damage
-from tests.conftest import SAMPLES
+from clipsight.maintenance.check_catalog import damage
 from tests.durability import work
 from tests.durability.faults import Action, Fault, Faults, Outcome
 from tests.durability.world import World, new_world
+from tests.support.samples import SAMPLES
 
 PICTURE = SAMPLES["cat.png"]
 _AT_START = 24

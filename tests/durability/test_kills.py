@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from clipsight.checkup import check
-from clipsight.errors import LibraryError
-from clipsight.store.backup import back_up, restore
+from clipsight.core.errors import LibraryError
+from clipsight.maintenance.backup import back_up, restore
+from clipsight.maintenance.check import check
+from clipsight.maintenance.check_catalog import damage
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.check import damage
 from tests.durability import work
 from tests.durability.faults import Action, Fault, Faults
 from tests.durability.kills import Kills

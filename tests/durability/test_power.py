@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from catalogs import add_photos, some_model, unit_vectors
 
-from clipsight.checkup import check
 from clipsight.indexing import pipeline
 from clipsight.library import Library
+from clipsight.maintenance.check import check
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from tests.durability.world import World
+from tests.support.catalogs import add_photos, some_model, unit_vectors
 
 COMMITS = 12
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from clipsight import Library
-from clipsight.checkup import check
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.indexing import pipeline
+from clipsight.maintenance.check import check
 from clipsight.store import database as database_module
 from clipsight.store.catalog import CATALOG_NAME
 from clipsight.store.database import Database

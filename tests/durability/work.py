@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from clipsight import Library
-from clipsight.checkup import check
 from clipsight.indexing import pipeline
-from clipsight.store import backup, vectors
+from clipsight.maintenance import backup
+from clipsight.maintenance.check import check
+from clipsight.store.vectors import faiss
 
 Report = Callable[[Any], None]
 
@@ -21,8 +22,8 @@ def scaled() -> Iterator[None]:
     """A few dozen photos are treated like a million: commits, tails of search files, approximate ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
-        patch.setattr(vectors, "SMALL", 8)
-        patch.setattr(vectors, "WORTH", 16)
+        patch.setattr(faiss, "SMALL", 8)
+        patch.setattr(faiss, "WORTH", 16)
         yield
 
 

@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from clipsight.checkup import CheckReport, check
 from clipsight.indexing.pipeline import hash_content
+from clipsight.maintenance.check import CheckReport, check
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.ranking import rank
 from clipsight.store.records import State
-from clipsight.store.vectors import VectorIndex
+from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.rerank import rank
 from tests.durability.work import scaled
-from tests.tiny_models import make_model_folder
+from tests.support.tiny_models import make_model_folder
 
 Vector = npt.NDArray[np.float32]
 

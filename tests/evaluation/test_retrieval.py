@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight import Library
-from clipsight.errors import LabelError
-from clipsight.evaluation import retrieval
-from clipsight.evaluation.retrieval import Recall, measure_retrieval, read_captions, recall
+from clipsight.core.errors import LabelError
+from clipsight.evaluation.retrieval import measure_retrieval, read_captions
+from clipsight.metrics import retrieval
+from clipsight.metrics.retrieval import Recall, recall
 
 
 def unit(count: int, dim: int, seed: int) -> np.ndarray:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import CLIPModel
 
-from clipsight.explain.protocol import Settings
-from clipsight.explain.segment import split
+from clipsight.clip.checkpoint import save
+from clipsight.explain.base import Settings
+from clipsight.explain.text_segments import split
 from clipsight.explain.torch_methods.attention import AttentionWords
-from clipsight.training.checkpoint import save
-from tests.explain.checkpoints import QUERY, grouped, make_model, noise
+from tests.support.checkpoints import QUERY, grouped, make_model, noise
 
 
 def test_words_have_the_last_layers_attention_of_the_end(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from clipsight import Library
-from clipsight.errors import ModelError, PhotoError, QueryError
+from clipsight.cli.search import _print_first
+from clipsight.core.errors import ModelError, PhotoError, QueryError
 from clipsight.explain import explanation
+from clipsight.explain.base import Explanation, Model
 from clipsight.explain.explanation import explain, seen_box
-from clipsight.explain.methods import METHODS, Method
-from clipsight.explain.protocol import Explanation, Model
-from clipsight.explain.terminal import print_first
+from clipsight.explain.registry import METHODS, Method
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.query import Query
-from tests.explain.fake import FakeModel, make_folder
+from clipsight.search.query import Query
+from tests.support.fake import FakeModel, make_folder
 
 
 def asked(query: str, photo: Path, model: Model | None = None, **options: object) -> Explanation:
@@ -48,7 +48,7 @@ def test_the_first_matches_of_a_search_are_explained(
         query = Query.parse("a red flower + cat")
         matches = library.search(query)
         matches[1].path.unlink()
-        print_first(library, query, matches)
+        _print_first(library, query, matches)
     out, err = capsys.readouterr()
     names = [line.split()[3].rstrip(",") for line in out.splitlines() if line.startswith("score")]
     assert names == [matches[0].path.name, matches[2].path.name]

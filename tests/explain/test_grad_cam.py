@@ -11,25 +11,25 @@ import numpy.typing as npt
 import onnx
 import pytest
 import torch
-from conftest import SAMPLES
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from tiny_models import make_model_folder
 from torch import Tensor
 from torch.nn import functional as F
 
-from clipsight.errors import ModelError
+from clipsight.clip.checkpoint import save
+from clipsight.core.errors import ModelError
 from clipsight.explain import feature_map
+from clipsight.explain.base import Settings
 from clipsight.explain.feature_map import FeatureMap
 from clipsight.explain.grad_cam import GradCamRegions
-from clipsight.explain.model import OnnxModel
-from clipsight.explain.protocol import Settings
-from clipsight.models import zoo
+from clipsight.explain.onnx_model import OnnxModel
+from clipsight.export.export import export_model
+from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-from clipsight.training.checkpoint import save
-from clipsight.training.export import export_model
-from tests.explain.checkpoints import QUERY, RESNET, VIT, make_model, noise
+from tests.support.checkpoints import QUERY, RESNET, VIT, make_model, noise
+from tests.support.samples import SAMPLES
+from tests.support.tiny_models import make_model_folder
 
 Heat = npt.NDArray[np.floating[Any]]
 
@@ -107,12 +107,12 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
 
 def test_the_builtin_model() -> None:
     """Its second part node by node in PyTorch, in double precision."""
-    model = onnx_model(zoo.builtin_folder())
+    model = onnx_model(registry.builtin_folder())
     pixels = model.preprocess(Image.open(SAMPLES["cat.png"]).convert("RGB"))
     query = model.encode_texts(["a cat"])[0]
     explainer = FeatureMap(model.encoder)
     features, sides = explainer._features(pixels)
-    graph = onnx.load(zoo.builtin_folder() / "visual" / "model.onnx").graph
+    graph = onnx.load(registry.builtin_folder() / "visual" / "model.onnx").graph
     values = {
         each.name: _double(torch.from_numpy(numpy_helper.to_array(each).copy())) for each in graph.initializer
     }
@@ -191,7 +191,7 @@ def test_a_checkpoints_vit_has_none() -> None:
 
 def test_without_onnx_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_map, "find_spec", lambda name: None)
-    assert "pip install onnx" in str(GradCamRegions.obstacle(onnx_model(zoo.builtin_folder())))
+    assert "pip install onnx" in str(GradCamRegions.obstacle(onnx_model(registry.builtin_folder())))
 
 
 def _block(x: Tensor, weight: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from clipsight.explain.protocol import Settings
-from clipsight.explain.segment import split
+from clipsight.clip.architecture import Architecture
+from clipsight.explain.base import Settings
+from clipsight.explain.text_segments import split
 from clipsight.explain.torch_methods.gradient import GradientRegions, GradientWords
-from clipsight.training.architecture import Architecture
-from tests.explain.checkpoints import PIECES, QUERY, RESNET, VIT, make_model, noise
+from tests.support.checkpoints import PIECES, QUERY, RESNET, VIT, make_model, noise
 
 STEP = 1e-5
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipsight.errors import QueryError
+from clipsight.core.errors import QueryError
 from clipsight.explain.parts import embed_parts
-from clipsight.query import Query, coefficients, combine
-from tests.explain.fake import DIM, FakeModel, unit
+from clipsight.search.query import Query, coefficients, combine
+from tests.support.fake import DIM, FakeModel, unit
 
 
 @pytest.mark.parametrize(

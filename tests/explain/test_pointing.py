@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipsight.explain.protocol import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
 from clipsight.explain.regions import OcclusionRegions
 from clipsight.explain.words import OcclusionWords
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
-from tests.explain import pointing
-from tests.training.pictures import COLOURS
+from tests.support import pointing
+from tests.support.pictures import COLOURS
 
 SIDE = 48
 PALETTE = np.array(list(COLOURS.values()), np.int16)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clipsight.explain.protocol import Pixels, RegionExplanation, Settings
+from clipsight.explain.base import Pixels, RegionExplanation, Settings
 from clipsight.explain.regions import GRID, OcclusionRegions, covered, draw_masks, fit, mean_colour
-from tests.explain.fake import DIM, FakeModel, photo_of
+from tests.support.fake import DIM, FakeModel, photo_of
 
 
 def query_for(number: int) -> np.ndarray:

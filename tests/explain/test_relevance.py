@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel
 
-from clipsight.explain.protocol import Settings
-from clipsight.explain.segment import split
+from clipsight.clip.checkpoint import save
+from clipsight.explain.base import Settings
+from clipsight.explain.text_segments import split
 from clipsight.explain.torch_methods.model import TorchModel
 from clipsight.explain.torch_methods.relevance import RelevanceRegions, RelevanceWords
-from clipsight.training.checkpoint import save
-from tests.explain.checkpoints import QUERY, RESNET, grouped, make_model, noise
+from tests.support.checkpoints import QUERY, RESNET, grouped, make_model, noise
 
 
 def rolled_out(layers: tuple[Tensor, ...], logit: Tensor) -> npt.NDArray[np.float64]:

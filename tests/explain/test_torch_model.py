@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_weights import TINY_VIT
-from conftest import SAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipsight.errors import CheckpointError, ModelError
-from clipsight.explain.segment import one_line, split
+from clipsight.clip.checkpoint import save
+from clipsight.core.errors import CheckpointError, ModelError
+from clipsight.explain.text_segments import one_line, split
 from clipsight.explain.torch_methods.model import checkpoint_obstacle, open_checkpoint
 from clipsight.explain.torch_methods.tokens import tokenise
+from clipsight.export.export import export_model
 from clipsight.models.clip_bpe import clip_tokenizer
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-from clipsight.training.checkpoint import save
-from clipsight.training.export import export_model
-from tests.explain.checkpoints import PIECES, QUERY, RESNET, VIT, make_model
-from tests.explain.fake import FakeModel
+from tests.support.checkpoints import PIECES, QUERY, RESNET, VIT, make_model
+from tests.support.clip_weights import TINY_VIT
+from tests.support.fake import FakeModel
+from tests.support.samples import SAMPLES
 
 TEXTS = ["a dog", "", "so very " * 40, "CAFÉ  & Crème brûlée", QUERY]
 TOKENIZER = clip_tokenizer()
@@ -118,7 +118,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("clipsight.training.")]:
+    for name in [name for name in sys.modules if name.startswith(("clipsight.clip.", "clipsight.training."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match=r"a checkpoint needs torch: pip install 'clipsight\[train\]'"):
@@ -128,7 +128,7 @@ def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_methods_are_known_without_pytorch() -> None:
     """Importing them all is cheap: PyTorch is imported when a checkpoint is opened."""
     code = (
-        "import sys; from clipsight.explain.methods import METHODS\n"
+        "import sys; from clipsight.explain.registry import METHODS\n"
         "for method in METHODS.values():\n"
         "    method.words and method.word_explainer(); method.regions and method.region_explainer()\n"
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from clipsight.explain.protocol import Settings, WordExplanation
-from clipsight.explain.segment import split
+from clipsight.explain.base import Settings, WordExplanation
+from clipsight.explain.text_segments import split
 from clipsight.explain.words import (
     OcclusionWords,
     coalitions,
@@ -12,7 +12,7 @@ from clipsight.explain.words import (
     exact_shares,
     sampled_shares,
 )
-from tests.explain.fake import FakeModel, photo_of
+from tests.support.fake import FakeModel, photo_of
 
 LONG = "a small red bird sits on the old green bench beside two tall trees in spring"
 

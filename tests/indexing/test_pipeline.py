@@ -19,7 +19,7 @@ from PIL import Image
 
 from clipsight import Library
 from clipsight.indexing import pipeline
-from clipsight.indexing.tuning import PAYS, Tuning
+from clipsight.indexing.autotune import PAYS, Tuning
 from clipsight.models.encoder import Encoder
 
 COUNT = 400

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hub_server import Faults, HubServer, tiny_repository
 
 from clipsight.models import download
 from clipsight.models.download import install, partial_bytes
 from clipsight.models.folder import ModelFolder, model_files
 from clipsight.models.hub import HubError, listing
+from tests.support.hub_server import Faults, HubServer, tiny_repository
 
 REPO = "immich-app/tiny"
 SIZE = 200_000
@@ -29,7 +29,7 @@ VISUAL, TEXTUAL = "visual/model.onnx", "textual/model.onnx"
 INSTALL = f"""
 import signal
 from pathlib import Path
-from clipsight import paths
+from clipsight.core import paths
 from clipsight.models.download import install
 from clipsight.models.hub import listing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background

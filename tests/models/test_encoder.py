@@ -15,12 +15,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from tiny_models import make_model_folder
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models import encoder as encoder_module
 from clipsight.models.encoder import Cancelled, Encoder, available_devices
 from clipsight.models.folder import ModelFolder
+from tests.support.tiny_models import make_model_folder
 
 TEXTS = ["a red dog", "two dogs on a beach", "", "x" * 5000, "a red dog"]
 
@@ -487,7 +487,7 @@ def test_memory_stays_flat_over_batches_of_every_size(usual: Encoder) -> None:
 def test_the_builtin_model_knows_a_cat_from_a_cup() -> None:
     import skimage
 
-    from clipsight.models.zoo import builtin_folder
+    from clipsight.models.registry import builtin_folder
 
     data = Path(skimage.__file__).parent / "data"
     photos = [Image.open(data / name).convert("RGB") for name in ("chelsea.png", "coffee.png", "rocket.jpg")]

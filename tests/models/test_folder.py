@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import make_model_folder
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder, model_files
+from tests.support.tiny_models import make_model_folder
 
 PARTS = [
     "config.json",

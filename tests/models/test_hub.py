@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hub_server import HubServer, tiny_repository
 
 from clipsight.models.hub import HubError, NotOnnxError, RemoteFile, listing, listing_within, open_blocks
+from tests.support.hub_server import HubServer, tiny_repository
 
 REPO = "immich-app/tiny"
 FILES = tiny_repository()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import OPENAI_MEAN, OPENAI_STD, PreprocessConfig, normalise, resize_and_crop
 
 PHOTOS = sorted(

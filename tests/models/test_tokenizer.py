@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import make_model_folder
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 from transformers import CLIPTokenizer
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.clip_bpe import END, START, clip_tokenizer, clip_vocabulary, read_merges
 from clipsight.models.folder import ModelFolder
 from clipsight.models.tokenizer import Tokenizer, canonicalise
+from tests.support.tiny_models import make_model_folder
 
 
 @pytest.fixture(scope="module")

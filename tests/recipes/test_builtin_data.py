@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.errors import TrainingError
+from clipsight.core.errors import TrainingError
 from recipes.builtin import data as sources
 from recipes.builtin.errors import RecipeError
 from recipes.builtin.words import class_captions, class_words, product_captions

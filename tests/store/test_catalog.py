@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catalogs import add_photos, some_model, stat_of, unit_vectors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.store import catalog as catalog_module
 from clipsight.store.catalog import Catalog
-from clipsight.store.intervals import gaps, intervals_of, merged
+from clipsight.store.path_ranges import gaps, intervals_of, merged
 from clipsight.store.records import Counts, Description, FileStat, Known, Model, Root, State
+from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DIM = 4
 

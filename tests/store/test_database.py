@@ -14,14 +14,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from catalogs import add_photos, finish, some_model, start_python, unit_vectors
 
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.store import database as database_module
 from clipsight.store.catalog import Catalog
 from clipsight.store.database import Database
 from clipsight.store.records import Counts, State
 from clipsight.store.schema import MIGRATIONS
+from tests.support.catalogs import add_photos, finish, some_model, start_python, unit_vectors
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from catalogs import add_photos, some_model, stat_of, unit_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipsight.errors import QueryError
+from clipsight.core.errors import QueryError
 from clipsight.store import filters as filters_module
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import EVERYTHING, Filters, parse_bytes, values_of, vector_ids_with
 from clipsight.store.records import Description, Model
+from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DATES = ("2023-12-31T23:59:59", "2024-01-01T00:00:00", "2024-05-06T07:30:00", "2025-02-03T10:00:00", None)
 CAMERAS = ("Canon EOS 5D", "CANON PowerShot", "Pixel 8", None)

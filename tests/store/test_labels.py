@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catalogs import add_photos, some_model, stat_of, unit_vectors
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from clipsight.errors import LabelError, LibraryError
+from clipsight.core.errors import LabelError, LibraryError
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
-from clipsight.store.ranking import rank
 from clipsight.store.records import Description, Model, State
-from clipsight.store.vectors import VectorIndex
+from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.rerank import rank
+from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DIM = 4
 PETS = ("cat", "dog")

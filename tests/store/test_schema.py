@@ -2,7 +2,7 @@
 
 `tests/golden/catalog-vN.sql` is a small catalog of schema N as SQL text. For a new version:
 
-    PYTHONPATH=src:tests python tests/store/test_schema.py > tests/golden/catalog-vN.sql
+    PYTHONPATH=src:. python tests/store/test_schema.py > tests/golden/catalog-vN.sql
 """
 
 import re
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catalogs import stat_of
 
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
 from clipsight.store.records import Counts, Description, Root, State
 from clipsight.store.schema import MIGRATIONS
+from tests.support.catalogs import stat_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 VERSIONS = range(1, len(MIGRATIONS) + 1)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from clip_weights import TINY_VIT, fill, ids, images
 
-from clipsight.errors import TrainingError
+from clipsight.clip.model import CLIP
+from clipsight.core.errors import TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.clip import CLIP
 from clipsight.training.distributed import gather, gather_objects, join, mean
 from clipsight.training.loss import clip_loss
-from clipsight.training.report import read_metrics
-from clipsight.training.run import train
+from clipsight.training.run_log import read_metrics
 from clipsight.training.state import read_state
+from clipsight.training.train import train
 from clipsight.training.trainer import LAST
-from tests.training import pictures
+from tests.support import pictures
+from tests.support.clip_weights import TINY_VIT, fill, ids, images
 from tests.training.two_processes import ROWS, SETTINGS
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "arch.json").write_text(json.dumps(ARCHITECTURE))
     root = SCRIPT.parents[2]
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT]
-    paths = [str(root / "src"), str(root / "tests"), str(root), os.environ.get("PYTHONPATH", "")]
+    paths = [str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")]
     started = subprocess.Popen(
         [sys.executable, *command, out, data, out / "arch.json"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from clip_weights import TINY_RESNET, TINY_VIT, fill, ids, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipsight.training.architecture import Architecture
-from clipsight.training.clip import CLIP
+from clipsight.clip.architecture import Architecture
+from clipsight.clip.model import CLIP
 from clipsight.training.loss import backward, clip_loss, gathered_loss
+from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill, ids, images
 
 ROWS = 6
 

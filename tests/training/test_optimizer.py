@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from clip_weights import TINY_VIT
 from torch import Tensor, nn
 
-from clipsight.errors import TrainingError
-from clipsight.training.clip import CLIP
+from clipsight.clip.model import CLIP
+from clipsight.core.errors import TrainingError
+from clipsight.training.config import Precision
 from clipsight.training.optimizer import Group, Optimizer, cosine, decaying_groups
-from clipsight.training.settings import Precision
+from tests.support.clip_weights import TINY_VIT
 
 CPU = torch.device("cpu")
 

@@ -14,21 +14,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clipsight.errors import CheckpointError, LabelError, ModelError, TrainingError
+from clipsight.clip.architecture import Architecture, TextConfig, VisionConfig
+from clipsight.clip.checkpoint import save
+from clipsight.clip.declared import declared_preprocess, weights_in
+from clipsight.clip.model import CLIP, create
+from clipsight.core.errors import CheckpointError, LabelError, ModelError, TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.architecture import Architecture, TextConfig, VisionConfig
-from clipsight.training.checkpoint import save
-from clipsight.training.clip import CLIP, create
-from clipsight.training.data import Batch
-from clipsight.training.declared import declared_preprocess, weights_in
+from clipsight.training.config import Settings
+from clipsight.training.datasets import Batch
 from clipsight.training.distributed import Processes
 from clipsight.training.progress import Progress
-from clipsight.training.report import COLUMNS, read_metrics
-from clipsight.training.run import Trained, train
-from clipsight.training.settings import Settings
+from clipsight.training.run_log import COLUMNS, read_metrics
 from clipsight.training.state import read_state
+from clipsight.training.train import Trained, train
 from clipsight.training.trainer import LAST, Trainer
-from tests.training import pictures
+from tests.support import pictures
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 ARCHITECTURE = Architecture(

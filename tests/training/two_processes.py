@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import torch
-from clip_weights import TINY_VIT, fill, ids, images
 from torch.nn.parallel import DistributedDataParallel
 
-from clipsight.training.clip import CLIP
+from clipsight.clip.model import CLIP
+from clipsight.training.config import Settings
 from clipsight.training.distributed import Processes, gather, gather_objects, join, mean
 from clipsight.training.loss import backward
-from clipsight.training.run import train
-from clipsight.training.settings import Settings
+from clipsight.training.train import train
+from tests.support.clip_weights import TINY_VIT, fill, ids, images
 
 ROWS = 8
 SETTINGS = Settings(epochs=2, batch=8, learning_rate=1e-3, micro_batch=3)

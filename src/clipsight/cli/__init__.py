@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line; a search that a running server can answer is not even parsed here."""
     import sys
 
-    from clipsight.web.client import answer
+    from clipsight.web.client.local import answer
 
     code = answer(sys.argv[1:])
     if code is not None:

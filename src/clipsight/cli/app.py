@@ -9,7 +9,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from clipsight import __version__
 from clipsight.cli import (
     backup,
     check,
@@ -30,7 +29,8 @@ from clipsight.cli import (
     train,
 )
 from clipsight.cli.options import Interrupted
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
+from clipsight.core.version import __version__
 
 app = typer.Typer(
     name="clipsight",

@@ -22,12 +22,13 @@ def check(
     library: LibraryOption = None,
 ) -> None:
     """Check the index: its database, vectors and search files. Exit code 1 if anything is wrong."""
-    from clipsight import checkup, paths
-    from clipsight.console import note
+    from clipsight.core import paths
+    from clipsight.maintenance.check import check as check_library
+    from clipsight.render.tables import note
 
     folder = library.expanduser() if library else paths.default_library()
     with _bar() as progress:
-        report = checkup.check(folder, photos=photos, repair=repair, progress=progress)
+        report = check_library(folder, photos=photos, repair=repair, progress=progress)
     for finding in report.findings:
         print(finding)
     print(report)

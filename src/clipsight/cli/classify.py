@@ -17,17 +17,16 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
-    answered_by,
     index_folders,
     open_library,
 )
-from clipsight.errors import LabelError, LibraryError
+from clipsight.core.errors import LabelError, LibraryError
 
 if TYPE_CHECKING:
-    from clipsight.classify import Classification, Predictions
+    from clipsight.classification.prompt_selection import Accuracy, Comparison
+    from clipsight.classification.prompts import TemplateSet
+    from clipsight.classification.zero_shot import Classification, Predictions
     from clipsight.library import Library
-    from clipsight.prompts import TemplateSet
-    from clipsight.template_choice import Accuracy, Comparison
 
 
 def classify(
@@ -83,9 +82,9 @@ def classify(
     threads: ThreadsOption = None,
 ) -> None:
     """Tell which text or label fits photos best, and how probable each is; folders are indexed first."""
-    from clipsight.classify import split_arguments
-    from clipsight.console import note
-    from clipsight.prompts import PLAIN, check_labels, load_templates, read_labels
+    from clipsight.classification.prompts import PLAIN, check_labels, load_templates, read_labels
+    from clipsight.classification.zero_shot import split_arguments
+    from clipsight.render.tables import note
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
@@ -141,9 +140,9 @@ def _show(
 
     `sort` takes all photos and says in a line where it put them.
     """
-    from clipsight import heatmap
-    from clipsight.console import note
-    from clipsight.predictions import Seen, csv_text, failure_notes, json_text
+    from clipsight.render import heatmap
+    from clipsight.render.predictions import Seen, csv_text, failure_notes, json_text
+    from clipsight.render.tables import answered_by, note
 
     targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
     seen = Seen(result, keep=heatmap.HTML_ROWS, targets=targets)
@@ -189,11 +188,11 @@ def _sorter(
     opened: "Library", destination: Path, how: str, min_prob: float, dry_run: bool
 ) -> "Callable[[Iterable[Predictions]], str]":
     """What sorts photos into `destination` as they are classified; those that no label fits stay out."""
-    from clipsight.classify import NONE
-    from clipsight.console import note
-    from clipsight.lettering import visible
-    from clipsight.organize import How, Placed
-    from clipsight.organize import organize as place
+    from clipsight.classification.zero_shot import NONE
+    from clipsight.organize.organizer import How, Placed
+    from clipsight.organize.organizer import organize as place
+    from clipsight.render.fonts import visible
+    from clipsight.render.tables import note
 
     folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
 
@@ -239,12 +238,13 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
     from rich.console import Console
     from rich.progress import track
 
-    from clipsight.console import note
-    from clipsight.label_cache import LabelCache
-    from clipsight.labelled import embed_labelled, read_labelled
-    from clipsight.predictions import failure_notes
-    from clipsight.progress import index_bar
-    from clipsight.template_choice import compare_templates
+    from clipsight.classification.dataset import read_labelled
+    from clipsight.classification.label_cache import LabelCache
+    from clipsight.classification.prompt_selection import compare_templates
+    from clipsight.cli.progress import index_bar
+    from clipsight.probe.labelled_vectors import embed_labelled
+    from clipsight.render.predictions import failure_notes
+    from clipsight.render.tables import answered_by, note
 
     labelled = read_labelled(source)
     with index_bar() as bar:

@@ -55,14 +55,14 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """Show folders, counts, the model in use, and every file that failed with its reason."""
     import json
 
-    from clipsight import console
+    from clipsight.render import tables
 
     with open_library(library) as photos:
         found = photos.status()
     if as_json:
-        print(json.dumps(console.status_to_dict(found), indent=2))
+        print(json.dumps(tables.status_to_dict(found), indent=2))
     else:
-        console.print_status(found)
+        tables.print_status(found)
 
 
 def forget(
@@ -70,7 +70,7 @@ def forget(
     library: LibraryOption = None,
 ) -> None:
     """Drop everything the index knows of FOLDER; photos are not touched."""
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     with open_library(library) as photos:
         note(f"forgot {photos.forget(folder):,} photos in {folder}; the files are as they were")
@@ -81,7 +81,7 @@ def export(
     library: LibraryOption = None,
 ) -> None:
     """Write the paths and vectors of all photos to FILE."""
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     with open_library(library) as photos:
         note(f"wrote {photos.export(file):,} vectors of {photos.model} to {file}")
@@ -95,7 +95,7 @@ def import_(
     model: ModelOption = "auto",
 ) -> None:
     """Make vectors that were computed elsewhere searchable."""
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     with open_library(library, model) as photos:
         report = photos.import_(file)

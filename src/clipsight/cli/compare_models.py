@@ -9,7 +9,7 @@ import typer
 from clipsight.cli.options import JsonOption, ThreadsOption
 
 if TYPE_CHECKING:
-    from clipsight.comparison import Compared
+    from clipsight.evaluation.precision_benchmark import Compared
 
 
 def compare_models(
@@ -25,11 +25,11 @@ def compare_models(
     """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
     from rich.console import Console
 
-    from clipsight.comparison import compare, worth_using
-    from clipsight.console import note
-    from clipsight.models import zoo
+    from clipsight.evaluation.precision_benchmark import compare, worth_using
+    from clipsight.models import registry
+    from clipsight.render.tables import note
 
-    folders = [zoo.locate(name) for name in models]
+    folders = [registry.locate(name) for name in models]
     with Console(stderr=True).status("measuring"):
         compared = compare(folders, _photos(photos), threads=threads)
     best = worth_using(compared)

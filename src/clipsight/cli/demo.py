@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clipsight.cli.options import ModelOption, answered_by, open_library
+from clipsight.cli.options import ModelOption, open_library
 
 
 def demo(
@@ -15,10 +15,10 @@ def demo(
     model: ModelOption = "builtin",
 ) -> None:
     """Search the sample photos of scikit-image and scikit-learn by words, picture, both, and minus."""
-    from clipsight.console import Format, note, print_matches
+    from clipsight.cli.progress import index_bar
     from clipsight.demo import run_demo
-    from clipsight.progress import index_bar
-    from clipsight.results import Matches
+    from clipsight.render.tables import Format, answered_by, note, print_matches
+    from clipsight.search.results import Matches
 
     def show(matches: Matches) -> None:
         print(f"\n{matches.query}", flush=True)

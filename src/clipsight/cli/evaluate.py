@@ -11,13 +11,13 @@ import typer
 from clipsight.cli.options import DeviceOption, JsonOption, ThreadsOption
 
 if TYPE_CHECKING:
+    from clipsight.classification.dataset import LabelledVectors
+    from clipsight.classification.prompts import TemplateSet
+    from clipsight.cli.progress import IndexBar
     from clipsight.evaluation.retrieval import Retrieval
-    from clipsight.evaluation.scores import Scores
-    from clipsight.evaluation.shift import Shift
-    from clipsight.labelled import LabelledVectors
+    from clipsight.evaluation.robustness import Shift
     from clipsight.library import Library
-    from clipsight.progress import IndexBar
-    from clipsight.prompts import TemplateSet
+    from clipsight.metrics.classification import Scores
 
 TemplatesOption = Annotated[
     str | None,
@@ -60,8 +60,8 @@ def evaluate(
 ) -> None:
     """Measure MODEL on your own photos: retrieval, zero-shot, linear probe, or robustness to a shift."""
     from clipsight.evaluation.retrieval import measure_retrieval
-    from clipsight.evaluation.shift import measure_shift
-    from clipsight.evaluation.zeroshot import measure_zero_shot
+    from clipsight.evaluation.robustness import measure_shift
+    from clipsight.evaluation.zero_shot import measure_zero_shot
 
     asked = [name for name in (retrieval, zeroshot, linear_probe, shift) if name is not None]
     if len(asked) != 1:
@@ -89,14 +89,14 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
 
     The user's own library is not touched.
     """
-    from clipsight import paths
     from clipsight.cli.figures import noted_bar
-    from clipsight.console import note
+    from clipsight.core import paths
     from clipsight.library import Library
-    from clipsight.models import zoo
+    from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
+    from clipsight.render.tables import note
 
-    folder = ModelFolder.read(zoo.locate(model))
+    folder = ModelFolder.read(registry.locate(model))
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in folder.name)
     path = paths.home() / "measured" / f"{name}-{folder.fingerprint()[:8]}"
     with Library.open(path, model, device=device, threads=threads, note=note) as library, noted_bar() as bar:
@@ -104,7 +104,8 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
 
 
 def _embedded(source: Path, library: "Library", bar: "IndexBar") -> "LabelledVectors":
-    from clipsight.labelled import embed_labelled, read_labelled
+    from clipsight.classification.dataset import read_labelled
+    from clipsight.probe.labelled_vectors import embed_labelled
 
     return embed_labelled(read_labelled(source.expanduser()), library, observer=bar)
 
@@ -193,7 +194,7 @@ def _failed(failures: tuple[tuple[Path, str], ...]) -> list[dict[str, str]]:
 
 def prompts_for(templates: str | None, template: list[str] | None) -> "TemplateSet":
     """The templates of the two options; "simple", OpenAI's seven, where neither is given."""
-    from clipsight.prompts import load_templates
+    from clipsight.classification.prompts import load_templates
 
     return load_templates(templates or (None if template else "simple"), template or ())
 

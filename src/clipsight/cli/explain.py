@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipsight.cli.options import (
-    DeviceOption,
-    JsonOption,
-    LibraryOption,
-    ThreadsOption,
-    answered_by,
-    open_library,
-)
-from clipsight.explain.methods import DEFAULT, DEFAULT_COST, LEAST_COST, METHODS
+from clipsight.cli.options import DeviceOption, JsonOption, LibraryOption, ThreadsOption, open_library
+from clipsight.explain.registry import DEFAULT, DEFAULT_COST, LEAST_COST, METHODS
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from clipsight.explain.protocol import Explanation, Settings
-    from clipsight.query import Query
+    from clipsight.explain.base import Explanation, Settings
+    from clipsight.search.query import Query
 
 _METHODS = "; ".join(
     f"{each.name}: {each.help}"
@@ -65,9 +58,9 @@ def explain(
     threads: ThreadsOption = None,
 ) -> None:
     """Tell which words, and which places of the photo, made its score."""
-    from clipsight.console import note
-    from clipsight.explain.protocol import Settings
-    from clipsight.query import Query
+    from clipsight.explain.base import Settings
+    from clipsight.render.tables import answered_by, note
+    from clipsight.search.query import Query
 
     _check_target(out, photo)
     parsed = Query.parse(query, add=add or (), subtract=subtract or ())
@@ -89,7 +82,7 @@ def explain(
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
-        from clipsight.explain.terminal import print_explanation
+        from clipsight.render.explanations.terminal import print_explanation
 
         print_explanation(found)
     if out is not None:
@@ -109,8 +102,8 @@ def _by_checkpoint(
     settings: "Settings",
 ) -> "Explanation":
     """By a model in PyTorch; no library has photos by it, so mixed queries are the plain sum."""
-    from clipsight.console import note
     from clipsight.explain.explanation import check_installed, explain
+    from clipsight.render.tables import note
 
     check_installed(METHODS[method])
     from clipsight.explain.torch_methods.model import open_checkpoint
@@ -132,7 +125,7 @@ def _is_for_torch(model: str, method: str) -> bool:
 
 def _check_target(out: Path | None, photo: Path) -> None:
     """Tell before any work that a file can't be written."""
-    from clipsight.errors import LibraryError
+    from clipsight.core.errors import LibraryError
 
     if out is None:
         return
@@ -146,11 +139,11 @@ def _check_target(out: Path | None, photo: Path) -> None:
 
 def _write(found: "Explanation", out: Path) -> None:
     if out.suffix.lower() == ".png":
-        from clipsight.explain.picture import write_png
+        from clipsight.render.explanations.png import write_png
 
         write_png(found, out)
     else:
-        from clipsight.explain.page import write_html
+        from clipsight.render.explanations.html import write_html
 
         write_html(found, out)
 

@@ -10,7 +10,7 @@ import typer
 from clipsight.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from clipsight.training.export import Exported
+    from clipsight.export.export import Exported
 
 
 class Precision(Enum):
@@ -52,7 +52,7 @@ def export_model(
     """Export weights of CLIP for PyTorch as a model folder, and check that it gives the same vectors."""
     from rich.console import Console
 
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     with Console(stderr=True).status("exporting"):
         done = _exported(source, out, precision, arch, photos, force)
@@ -71,10 +71,10 @@ def export_model(
 def _exported(
     source: str, out: Path, precision: Precision, arch: str | None, photos: Path | None, force: bool
 ) -> "Exported":
-    from clipsight.errors import ModelError
+    from clipsight.core.errors import ModelError
 
     try:
-        from clipsight.training.export import export_model
+        from clipsight.export.export import export_model
     except ModuleNotFoundError as error:
         raise ModelError(f"exporting needs {error.name}: pip install 'clipsight[train]'") from error
     compared = _sample_photos() if photos is None else _photos_in(photos)
@@ -82,8 +82,8 @@ def _exported(
 
 
 def _sample_photos() -> list[Path]:
+    from clipsight.core.errors import LibraryError, ModelError
     from clipsight.demo import sample_photos
-    from clipsight.errors import LibraryError, ModelError
 
     try:
         return sample_photos()

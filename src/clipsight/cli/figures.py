@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsight.cli.options import Interrupted
-from clipsight.console import note
-from clipsight.lettering import visible
-from clipsight.progress import IndexBar, index_bar
+from clipsight.cli.progress import IndexBar, index_bar
+from clipsight.render.fonts import visible
+from clipsight.render.tables import note
 
 if TYPE_CHECKING:
-    from clipsight.evaluation.scores import Scores
+    from clipsight.metrics.classification import Scores
 
 _TOLD = 10
 """Photos left out that are named; of the others, how many."""

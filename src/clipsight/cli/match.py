@@ -16,12 +16,11 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
-    answered_by,
     open_library,
 )
 
 if TYPE_CHECKING:
-    from clipsight.texts import TextMatch
+    from clipsight.search.text_matching import TextMatch
 
 
 def match(
@@ -35,7 +34,7 @@ def match(
     threads: ThreadsOption = None,
 ) -> None:
     """Find the texts in a file that fit PHOTO best; the file is embedded once and remembered."""
-    from clipsight.console import note
+    from clipsight.render.tables import answered_by, note
 
     with open_library(library, model, device, threads) as photos:
         encoder = photos.encoder
@@ -58,7 +57,7 @@ def _print_table(found: "list[TextMatch]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from clipsight.lettering import visible
+    from clipsight.render.fonts import visible
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("score", "line"):
@@ -75,8 +74,8 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clipsight.console import note
-    from clipsight.texts import SHARD
+    from clipsight.render.tables import note
+    from clipsight.search.text_matching import SHARD
 
     console = Console(stderr=True)
     columns = (TextColumn("embedding texts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -8,8 +8,8 @@ def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     import json
     from dataclasses import asdict
 
-    from clipsight import console
-    from clipsight.models.zoo import list_models
+    from clipsight.models.registry import list_models
+    from clipsight.render import tables
 
     with open_library(library) as photos:
         in_use = photos.status().model
@@ -17,4 +17,4 @@ def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps([{**asdict(model), "in_use": model.name == in_use} for model in found], indent=2))
     else:
-        console.print_models(found, in_use)
+        tables.print_models(found, in_use)

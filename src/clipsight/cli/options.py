@@ -34,16 +34,16 @@ class Interrupted(BaseException):
 def open_library(
     library: Path | None, model: str = "auto", device: str = "cpu", threads: int | None = None
 ) -> "Library":
-    from clipsight.console import note
     from clipsight.library import Library
+    from clipsight.render.tables import note
 
     return Library.open(library, model, device=device, threads=threads, note=note)
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
     """Index with a progress bar; print what was done (if `quiet`, only where there is something to say)."""
-    from clipsight.console import note
-    from clipsight.progress import index_bar
+    from clipsight.cli.progress import index_bar
+    from clipsight.render.tables import note
 
     with index_bar() as bar:
         try:
@@ -60,14 +60,3 @@ def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = F
             note(f"can't read {problem}; its photos are kept")
         if report.failed:
             note("some files could not be read; the reasons: clipsight status")
-
-
-def answered_by(model: str) -> str:
-    from clipsight.models.zoo import RECOMMENDED
-
-    if model != "builtin":
-        return f"answered by {model}"
-    return (
-        "answered by builtin, the small model that comes with clipsight; "
-        f"for a stronger one: clipsight index --model {RECOMMENDED}"
-    )

@@ -22,9 +22,9 @@ from clipsight.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from clipsight.classify import Prediction, Predictions
+    from clipsight.classification.zero_shot import Prediction, Predictions
     from clipsight.probe import Probe
-    from clipsight.probe.curve import Point
+    from clipsight.probe.few_shot import Point
     from clipsight.probe.report import Alpha, Report
 
 app = typer.Typer(
@@ -71,10 +71,10 @@ def fit(
 ) -> None:
     """Learn the classes of SOURCE, and test them on photos held out; the photos are indexed first."""
     from clipsight.cli.figures import note_left_out, noted_bar
-    from clipsight.console import note
-    from clipsight.errors import LabelError
+    from clipsight.core.errors import LabelError
     from clipsight.probe import fit_probe
     from clipsight.probe.extra import extra
+    from clipsight.render.tables import note
 
     how = _alpha(alpha)
     prompts = prompts_for(templates, template)
@@ -124,7 +124,7 @@ def apply(
 ) -> None:
     """Classify photos with the probe in FILE: the likeliest class of each, with its probability."""
     from clipsight.cli.figures import note_left_out
-    from clipsight.errors import LabelError
+    from clipsight.core.errors import LabelError
     from clipsight.probe import load_probe
 
     if as_json and as_csv:
@@ -158,15 +158,15 @@ def _alpha(given: str | None) -> "Alpha":
 
 
 def _told(point: "Point") -> None:
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     if sys.stderr.isatty():
         note(f"few-shot curve: {point.to_dict()['shots']} photos a class: done")
 
 
 def _write_report(folder: Path, found: "Report") -> None:
-    from clipsight.errors import LabelError
-    from clipsight.probe.curve import to_csv
+    from clipsight.core.errors import LabelError
+    from clipsight.probe.few_shot import to_csv
     from clipsight.probe.file import replacing
     from clipsight.probe.plots import confusion_png, curve_png
 
@@ -217,7 +217,7 @@ def _print_report(found: "Report") -> None:
 
 def _noting(chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]) -> "Iterator[Predictions]":
     """Chunks with at least one photo; raises `LabelError` at the end if there was none."""
-    from clipsight.errors import LabelError
+    from clipsight.core.errors import LabelError
 
     found = False
     for chunk in chunks:
@@ -236,7 +236,7 @@ def _as_lines(
     """The likeliest class of each photo and its probability, a line a photo."""
     from rich.cells import cell_len
 
-    from clipsight.lettering import visible
+    from clipsight.render.fonts import visible
 
     width = max(cell_len(visible(name)) for name in probe.classes)
     for chunk in chunks:

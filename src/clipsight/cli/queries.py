@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from clipsight.errors import QueryError
+from clipsight.core.errors import QueryError
 
 if TYPE_CHECKING:
-    from clipsight.console import Format
-    from clipsight.query import Query
-    from clipsight.results import Matches
+    from clipsight.render.tables import Format
+    from clipsight.search.query import Query
+    from clipsight.search.results import Matches
 
 
 def read_queries(file: Path) -> "list[Query]":
     """The queries of a file, or of stdin for `-`, one a line, empty lines aside. Raises `QueryError`."""
-    from clipsight.query import Query
+    from clipsight.search.query import Query
 
     try:
         data = sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
@@ -40,7 +40,7 @@ def read_queries(file: Path) -> "list[Query]":
 
 def check_format(form: "Format") -> None:
     """Refuse forms that don't tell which photo answers which query."""
-    from clipsight.console import Format
+    from clipsight.render.tables import Format
 
     if form in (Format.PATHS, Format.PATHS_0):
         raise typer.BadParameter("--paths would not tell which query a photo answers: take --json or --csv")
@@ -48,10 +48,10 @@ def check_format(form: "Format") -> None:
 
 def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
     """Print what was found for each query: tables under it, a JSON array, or CSV with a column for it."""
-    from clipsight import console
-    from clipsight.console import Format
-    from clipsight.files import csv_line
-    from clipsight.lettering import visible
+    from clipsight.core.files import csv_line
+    from clipsight.render import tables
+    from clipsight.render.fonts import visible
+    from clipsight.render.tables import Format
 
     if form is Format.JSON:
         print(json.dumps([answer.to_dict() for answer in answers], indent=2))
@@ -66,5 +66,5 @@ def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
     for answer in answers:
         print(f"{visible(answer.query)}:" + ("" if answer else " no photo matches"))
         if answer:
-            console.print_matches(answer, form)
+            tables.print_matches(answer, form)
         print(flush=True)

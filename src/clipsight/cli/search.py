@@ -14,14 +14,16 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
-    answered_by,
     index_folders,
     open_library,
 )
 from clipsight.cli.queries import check_format, print_answers, read_queries
 
 if TYPE_CHECKING:
-    from clipsight.console import Format
+    from clipsight.library import Library
+    from clipsight.render.tables import Format
+    from clipsight.search.query import Query
+    from clipsight.search.results import Matches
 
 
 def search(
@@ -95,12 +97,13 @@ def search(
     threads: ThreadsOption = None,
 ) -> None:
     """Find photos by words, by a picture, or by both; new photos in FOLDERS are indexed first."""
-    from clipsight import console
-    from clipsight.query import Query
+    from clipsight.render import tables
+    from clipsight.render.tables import answered_by
+    from clipsight.search.query import Query
     from clipsight.store.filters import Filters, parse_bytes
 
     form = _one_format(as_json, as_csv, filepath_only, null)
-    if explain and form is not console.Format.TABLE:
+    if explain and form is not tables.Format.TABLE:
         raise typer.BadParameter("--explain goes without --json, --csv and --paths: see clipsight explain")
     if queries is not None:
         if add or subtract or explain or grid or preview or open_photos:
@@ -132,7 +135,7 @@ def search(
                 "--server goes without folders, filters but --label, --queries, --explain, --grid, --preview "
                 "and --open"
             )
-        from clipsight.web import remote
+        from clipsight.web.client import remote
 
         found = remote.search(
             server,
@@ -146,9 +149,9 @@ def search(
             sure=sure,
             exact=exact,
         )
-        console.print_matches(found, form)
+        tables.print_matches(found, form)
         for line in (*found.notes, answered_by(found.model)):
-            console.note(line)
+            tables.note(line)
         return
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
@@ -167,30 +170,28 @@ def search(
         if queries is not None:
             print_answers(answers, form)
         else:
-            console.print_matches(answers[0], form)
+            tables.print_matches(answers[0], form)
         if explain:
-            from clipsight.explain.terminal import print_first
-
-            print_first(photos, asked[0], answers[0], balance=balance)
+            _print_first(photos, asked[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
     for line in (*notes, answered_by(answers[0].model)):
-        console.note(line)
+        tables.note(line)
     if grid is not None:
-        from clipsight.sheet import write_sheet
+        from clipsight.render.contact_sheet import write_sheet
 
         write_sheet(answers[0], grid)
     if preview:
-        from clipsight.preview import print_previews
+        from clipsight.render.terminal_images import print_previews
 
         if not print_previews(answers[0], sys.stdout, width=shutil.get_terminal_size().columns):
-            console.note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
+            tables.note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
     if open_photos:
         for match in answers[0]:
             typer.launch(str(match.path))
 
 
 def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format":
-    from clipsight.console import Format
+    from clipsight.render.tables import Format
 
     asked = [
         form
@@ -205,3 +206,30 @@ def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format
     if len(asked) > 1:
         raise typer.BadParameter("choose one of --json, --csv and --paths")
     return asked[0] if asked else Format.TABLE
+
+
+_FIRST = 3
+"""Matches that `clipsight search --explain` explains."""
+
+
+def _print_first(library: "Library", query: "Query", matches: "Matches", *, balance: bool = True) -> None:
+    """Explain the first `_FIRST` matches on stdout; regions only where they can be shown.
+
+    A photo that can't be read any more is told on stderr.
+    """
+    import os
+
+    from clipsight.core.errors import PhotoError
+    from clipsight.render.explanations.terminal import print_explanation
+    from clipsight.render.tables import note
+    from clipsight.render.terminal_images import can_preview
+
+    for match in matches[:_FIRST]:
+        try:
+            shown = can_preview(sys.stdout, os.environ) is not None
+            found = library.explain(query, match.path, region=shown, balance=balance)
+        except PhotoError as error:
+            note(str(error))
+            continue
+        print()
+        print_explanation(found)

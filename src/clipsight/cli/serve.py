@@ -41,12 +41,12 @@ def serve(
     # NumPy's threads would spin between products far too small for them, on the cores that requests need. It
     # reads this when it is imported, which nothing has done yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from clipsight.web.extra import check_installed
+    from clipsight.web.server.extra import check_installed
 
     check_installed(page=page)
-    from clipsight.console import note
-    from clipsight.web.server import is_local
-    from clipsight.web.server import serve as run
+    from clipsight.render.tables import note
+    from clipsight.web.server.run import is_local
+    from clipsight.web.server.run import serve as run
 
     def ready(url: str) -> None:
         if not is_local(host):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from clipsight.training.progress import Progress
-    from clipsight.training.run import Trained
+    from clipsight.training.train import Trained
 
 
 class Tower(Enum):
@@ -107,13 +107,13 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train CLIP on DATA, from scratch (--arch) or from weights (--init)."""
-    from clipsight.errors import TrainingError
+    from clipsight.core.errors import TrainingError
 
     try:
         import torch
 
-        from clipsight.training import run
-        from clipsight.training.settings import Settings
+        from clipsight.training.config import Settings
+        from clipsight.training.train import train as train_clip
     except ModuleNotFoundError as error:
         raise TrainingError(f"training needs {error.name}: pip install 'clipsight[train]'") from error
     if threads:
@@ -132,7 +132,7 @@ def train(
         seed=seed,
     )
     with _watched(out) as watcher:
-        done = run.train(
+        done = train_clip(
             data,
             out,
             arch=arch,
@@ -190,7 +190,7 @@ def _watched(out: Path) -> Iterator["_Watcher | None"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     if os.environ.get("RANK", "0") != "0":
         yield None
@@ -213,7 +213,7 @@ def _watched(out: Path) -> Iterator["_Watcher | None"]:
 
 def _print(done: "Trained", as_json: bool) -> None:
     from clipsight.cli.figures import note_left_out
-    from clipsight.console import note
+    from clipsight.render.tables import note
 
     if as_json:
         print(json.dumps(done.to_dict(), indent=2))

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError, PhotoError, QueryError
-from clipsight.explain.methods import DEFAULT, METHODS, Method
-from clipsight.explain.parts import embed_parts
-from clipsight.explain.protocol import (
+from clipsight.core.errors import ModelError, PhotoError, QueryError
+from clipsight.explain.base import (
     Explanation,
     Model,
     PartShare,
@@ -26,8 +24,10 @@ from clipsight.explain.protocol import (
     WordExplainer,
     WordShare,
 )
-from clipsight.explain.segment import Word, one_line, split
-from clipsight.query import Kind, Part, Query, coefficients
+from clipsight.explain.parts import embed_parts
+from clipsight.explain.registry import DEFAULT, METHODS, Method
+from clipsight.explain.text_segments import Word, one_line, split
+from clipsight.search.query import Kind, Part, Query, coefficients
 
 if TYPE_CHECKING:
     from clipsight.models.preprocess import PreprocessConfig
@@ -147,7 +147,7 @@ def _can(method: Method, model: Model) -> bool:
 
 def _read(photo: Path, model: Model) -> tuple[Pixels, tuple[float, float, float, float]]:
     """What the model sees of the photo, and which part of it that is."""
-    from clipsight.indexing.decode import open_picture
+    from clipsight.indexing.media.photo import open_picture
 
     config = model.preprocessing
     try:

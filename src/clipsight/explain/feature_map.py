@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError
-from clipsight.explain.protocol import Pixels, Vector
+from clipsight.core.errors import ModelError
+from clipsight.explain.base import Pixels, Vector
 from clipsight.models.graph import ImageGraph, ports
-from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
 from clipsight.models.session import first_line
+from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto

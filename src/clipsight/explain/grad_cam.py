@@ -7,9 +7,9 @@ convolution, and no PyTorch is needed; of a checkpoint it is the ResNet's, befor
 
 import numpy as np
 
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
 from clipsight.explain.feature_map import FeatureMap
-from clipsight.explain.model import OnnxModel
-from clipsight.explain.protocol import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.explain.onnx_model import OnnxModel
 from clipsight.explain.torch_methods.model import TorchModel
 
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.explain.protocol import Model
-from clipsight.query import Query, Vectors, embed
+from clipsight.explain.base import Model
+from clipsight.search.query import Query, Vectors, embed
 
 
 def embed_parts(query: Query, model: Model) -> Vectors:

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.protocol import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
 
 GRID = 16
 """Rows and columns of the heat."""

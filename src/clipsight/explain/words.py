@@ -16,8 +16,8 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.protocol import Model, Pixels, Settings, Vector, WordExplanation, WordShare
-from clipsight.explain.segment import Word, keep
+from clipsight.explain.base import Model, Pixels, Settings, Vector, WordExplanation, WordShare
+from clipsight.explain.text_segments import Word, keep
 
 TEXTS_PER_COST = 2
 """Changed texts for one changed photo of `Settings.cost`: a text takes a fraction of a photo's time."""

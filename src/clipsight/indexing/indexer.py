@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.indexing.changes import find_changes
-from clipsight.indexing.decode import DEFAULT_MAX_PIXELS
+from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS
 from clipsight.indexing.pipeline import Pipeline, Progress, ReadOptions
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model, Root, State

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.errors import PhotoError
-from clipsight.indexing.cores import Cores
-from clipsight.indexing.decode import DEFAULT_MAX_PIXELS, PhotoInfo, decode
-from clipsight.indexing.tuning import DEFAULT, Tuning, tuning_for
+from clipsight.core.errors import PhotoError
+from clipsight.indexing.autotune import DEFAULT, Tuning, tuning_for
+from clipsight.indexing.core_limiter import Cores
+from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, PhotoInfo, decode
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Description, FileStat, Model
 

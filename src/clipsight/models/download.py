@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.hub import (
     HubError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, ports
 from clipsight.models.preprocess import resize_and_crop

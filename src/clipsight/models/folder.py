@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from clipsight import paths
-from clipsight.errors import ModelError
+from clipsight.core import paths
+from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import PreprocessConfig
 
 _CONFIG = "config.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import PreprocessConfig, normalise
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from clipsight import __version__
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
+from clipsight.core.version import __version__
 from clipsight.models.folder import model_files
 
 DEFAULT_ENDPOINT = "https://huggingface.co"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
-from clipsight.models.mapped import FOLDER_OPTION, graph_without_weights
+from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

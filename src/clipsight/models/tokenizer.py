@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import ModelError
+from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
 
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from clipsight.errors import LabelError
+from clipsight.core.errors import LabelError
 
 
 def extra(module: str) -> Any:

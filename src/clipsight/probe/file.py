@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classify import Predictions
-from clipsight.errors import LabelError
+from clipsight.classification.zero_shot import Predictions
+from clipsight.core.errors import LabelError
 from clipsight.probe.extra import extra
 from clipsight.probe.head import Head
-from clipsight.results import Embeddings
+from clipsight.search.results import Embeddings
 
 if TYPE_CHECKING:
     from clipsight.library import Library

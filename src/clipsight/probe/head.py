@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from clipsight.classification.prompts import TemplateSet
     from clipsight.models.encoder import Encoder
-    from clipsight.prompts import TemplateSet
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -41,7 +41,7 @@ def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "Templ
     Class names are read as words: "living_room" is asked for as "living room". Raises `LabelError`
     for a template that can't be used.
     """
-    from clipsight.classify import Classifier
+    from clipsight.classification.zero_shot import Classifier
 
     names = [name.replace("_", " ") for name in classes]
     classifier = Classifier.of(names, encoder, templates)

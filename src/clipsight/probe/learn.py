@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipsight.labelled import embed_labelled, read_labelled
-from clipsight.probe.curve import Point, curve, shots_up_to
+from clipsight.classification.dataset import read_labelled
+from clipsight.classification.prompts import TemplateSet, load_templates
 from clipsight.probe.extra import extra
+from clipsight.probe.few_shot import Point, curve, shots_up_to
 from clipsight.probe.head import zero_shot_head
+from clipsight.probe.labelled_vectors import embed_labelled
 from clipsight.probe.report import Alpha, Report, check_alpha, fit_and_test, same_classes, split
-from clipsight.prompts import TemplateSet, load_templates
 
 if TYPE_CHECKING:
     from clipsight.indexing.indexer import Observer

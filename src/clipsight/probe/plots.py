@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from clipsight.evaluation.scores import Scores
-from clipsight.lettering import visible
-from clipsight.probe.curve import Point
+from clipsight.metrics.classification import Scores
 from clipsight.probe.extra import extra
+from clipsight.probe.few_shot import Point
+from clipsight.render.fonts import visible
 
 _NUMBERED = 40
 """Classes up to which every cell shows its number and every row its name; beyond, they could not be read."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import clipsight
-from clipsight.errors import LabelError
-from clipsight.evaluation.scores import Scores, score
-from clipsight.labelled import LabelledVectors
+from clipsight.classification.dataset import LabelledVectors
+from clipsight.core.errors import LabelError
+from clipsight.metrics.classification import Scores, score
 from clipsight.probe.file import Probe
-from clipsight.probe.fit import Fit, Ints, fit
 from clipsight.probe.head import Head, zero_shot_head
+from clipsight.probe.logistic import Fit, Ints, fit
 
 if TYPE_CHECKING:
+    from clipsight.classification.prompts import TemplateSet
     from clipsight.models.encoder import Encoder
-    from clipsight.probe.curve import Point
-    from clipsight.prompts import TemplateSet
+    from clipsight.probe.few_shot import Point
 
 Alpha = float | Literal["auto"] | None
 """None: a plain probe; a number or "auto": one that starts from the words and is interpolated with them."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.store.database import Database
-from clipsight.store.intervals import Interval, gaps, intervals_of, merged, under
+from clipsight.store.path_ranges import Interval, gaps, intervals_of, merged, under
 from clipsight.store.records import (
     MISSING_DAYS,
     Counts,

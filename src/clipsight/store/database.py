@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clipsight.errors import LibraryError
+from clipsight.core.errors import LibraryError
 from clipsight.store.schema import MIGRATIONS
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clipsight.errors import QueryError
+from clipsight.core.errors import QueryError
 from clipsight.store.database import Database
 from clipsight.store.records import Ids, Model
 

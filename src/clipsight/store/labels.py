@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipsight.errors import LabelError
+from clipsight.core.errors import LabelError
 from clipsight.store.database import Database
 from clipsight.store.records import Ids, Model, State
 

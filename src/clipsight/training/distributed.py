@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clipsight.errors import TrainingError
+from clipsight.core.errors import TrainingError
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clipsight.errors import TrainingError
+from clipsight.core.errors import TrainingError
+from clipsight.training.config import Precision
 from clipsight.training.distributed import mean
-from clipsight.training.settings import Precision
 
 Rate = Callable[[int], float]
 """From a step, counted from 0, to its learning rate."""

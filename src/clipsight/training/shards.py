@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clipsight.errors import PhotoError, TrainingError
+from clipsight.core.errors import PhotoError, TrainingError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.training.source import Indices, Source, caption_lines, digest
 

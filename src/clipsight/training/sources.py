@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from clipsight.errors import TrainingError
+from clipsight.core.errors import TrainingError
 from clipsight.indexing.scan import walk
 from clipsight.training.shards import Shards
 from clipsight.training.source import Indices, Source, caption_lines, digest

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from clipsight.errors import TrainingError
-from clipsight.files import replacing
+from clipsight.core.errors import TrainingError
+from clipsight.core.files import replacing
 
 
 def read_state(path: Path) -> dict[str, Any]:

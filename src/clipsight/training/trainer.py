@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from clipsight.errors import TrainingError
+from clipsight.clip.checkpoint import save
+from clipsight.clip.model import CLIP
+from clipsight.core.errors import TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.checkpoint import save
-from clipsight.training.clip import CLIP
-from clipsight.training.data import Batch
+from clipsight.training.config import Settings, Tower
+from clipsight.training.datasets import Batch
 from clipsight.training.distributed import Processes, gather_objects
 from clipsight.training.loss import backward
 from clipsight.training.optimizer import Optimizer, cosine, decaying_groups
 from clipsight.training.progress import Observer, Pace, Progress
-from clipsight.training.report import Report
-from clipsight.training.settings import Settings, Tower
+from clipsight.training.run_log import Report
 from clipsight.training.state import as_stored, differences, read_state, write_state
 
 Measure = Callable[[CLIP], Mapping[str, float]]

@@ -7,8 +7,8 @@ every photo: attention is not an explanation (Jain & Wallace 2019, arXiv:1902.10
 
 from collections.abc import Sequence
 
-from clipsight.explain.protocol import Model, Pixels, Settings, WordExplanation, WordShare
-from clipsight.explain.segment import Word
+from clipsight.explain.base import Model, Pixels, Settings, WordExplanation, WordShare
+from clipsight.explain.text_segments import Word
 from clipsight.explain.torch_methods.model import TorchModel, checkpoint_obstacle
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.protocol import (
+from clipsight.explain.base import (
     Model,
     Pixels,
     RegionExplanation,
@@ -18,7 +18,7 @@ from clipsight.explain.protocol import (
     WordExplanation,
     WordShare,
 )
-from clipsight.explain.segment import Word
+from clipsight.explain.text_segments import Word
 from clipsight.explain.torch_methods.model import TorchModel, checkpoint_obstacle
 
 # Side in pixels of the places that a ResNet's pixels are summed over; of a ViT's they are its patches.

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.errors import CheckpointError, ModelError
-from clipsight.explain.protocol import Model, Pixels, Vector
+from clipsight.core.errors import CheckpointError, ModelError
+from clipsight.explain.base import Model, Pixels, Vector
 from clipsight.models.preprocess import PreprocessConfig, normalise, resize_and_crop
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from clipsight.clip.model import CLIP
     from clipsight.explain.torch_methods.tokens import Tokens
     from clipsight.explain.torch_methods.trace import Trace
-    from clipsight.training.clip import CLIP
 
 _IMAGES_AT_ONCE = 16
 _TEXTS_AT_ONCE = 64
@@ -31,13 +31,13 @@ def open_checkpoint(source: str | Path) -> "TorchModel":
     PyTorch is not installed, CheckpointError for weights that can't be used.
     """
     try:
-        from clipsight.training import published
-        from clipsight.training.clip import create
-        from clipsight.training.data import VOCABULARY
-        from clipsight.training.declared import declared_preprocess, weights_in
+        from clipsight.clip import pretrained
+        from clipsight.clip.declared import declared_preprocess, weights_in
+        from clipsight.clip.model import create
+        from clipsight.clip.tokens import VOCABULARY
     except ModuleNotFoundError as error:
         raise ModelError(f"a checkpoint needs {error.name}: pip install 'clipsight[train]'") from error
-    weights = weights_in(published.locate(source))
+    weights = weights_in(pretrained.locate(source))
     clip = create(pretrained=weights)
     size = clip.architecture.text_cfg.vocab_size
     if size != VOCABULARY:

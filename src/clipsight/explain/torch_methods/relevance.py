@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipsight.explain.protocol import (
+from clipsight.explain.base import (
     Model,
     Pixels,
     RegionExplanation,
@@ -21,7 +21,7 @@ from clipsight.explain.protocol import (
     WordExplanation,
     WordShare,
 )
-from clipsight.explain.segment import Word
+from clipsight.explain.text_segments import Word
 from clipsight.explain.torch_methods.model import TorchModel, checkpoint_obstacle
 from clipsight.explain.torch_methods.trace import Floats, Trace
 

@@ -13,7 +13,7 @@ from clipsight.models.clip_bpe import clip_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from clipsight.explain.segment import Word
+    from clipsight.explain.text_segments import Word
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.protocol import Vector
+from clipsight.explain.base import Vector
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from clipsight.training.clip import CLIP
+    from clipsight.clip.model import CLIP
 
 Floats = NDArray[np.float32]
 

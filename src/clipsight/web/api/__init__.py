@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from clipsight.web.api import embedding, indexing, library, photos, search, state
-from clipsight.web.calls import Calls
-from clipsight.web.metrics import Metrics
-from clipsight.web.service import Service
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.metrics import Metrics
+from clipsight.web.service.service import Service
 
 _DETAIL = {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {

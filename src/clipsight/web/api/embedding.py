@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 
-from clipsight.web.calls import Calls
-from clipsight.web.errors import NotFoundError
-from clipsight.web.schemas import EmbedAnswer, EmbedRequest, OpenAIAnswer, OpenAIRequest
-from clipsight.web.service import Service
+from clipsight.web.api.schemas import EmbedAnswer, EmbedRequest, OpenAIAnswer, OpenAIRequest
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.service.errors import NotFoundError
+from clipsight.web.service.service import Service
 
 
 def add(router: APIRouter, service: Service, calls: Calls) -> None:

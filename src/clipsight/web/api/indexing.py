@@ -11,10 +11,10 @@ from fastapi import APIRouter
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 
-from clipsight.web.answers import Job
-from clipsight.web.calls import Calls
-from clipsight.web.schemas import IndexRequest, JobAnswer
-from clipsight.web.service import Service
+from clipsight.web.api.schemas import IndexRequest, JobAnswer
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.service.payloads import Job
+from clipsight.web.service.service import Service
 
 _TELL_SECONDS = 0.25
 """How often a run's progress is looked at for its listeners."""

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 
-from clipsight.web.answers import sendable
-from clipsight.web.calls import Calls
-from clipsight.web.schemas import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
-from clipsight.web.service import Service
+from clipsight.web.api.schemas import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.service.payloads import sendable
+from clipsight.web.service.service import Service
 
 
 def add(router: APIRouter, service: Service, calls: Calls) -> None:

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
-from clipsight.web.answers import PhotoFile, sendable
-from clipsight.web.calls import Calls
-from clipsight.web.schemas import PhotoAnswer, PhotoId
-from clipsight.web.service import THUMBNAIL_SIZES, Service
+from clipsight.web.api.schemas import PhotoAnswer, PhotoId
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.service.payloads import PhotoFile, sendable
+from clipsight.web.service.service import THUMBNAIL_SIZES, Service
 
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 

@@ -5,13 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from clipsight.classify import best_labels
-from clipsight.console import Format
-from clipsight.web.answers import sendable
-from clipsight.web.calls import Calls
-from clipsight.web.parts import parse_words
-from clipsight.web.printed import printed
-from clipsight.web.schemas import (
+from clipsight.classification.zero_shot import best_labels
+from clipsight.render.tables import Format
+from clipsight.web.api.printed import printed
+from clipsight.web.api.schemas import (
     ClassifyAnswer,
     ClassifyRequest,
     Date,
@@ -26,7 +23,10 @@ from clipsight.web.schemas import (
     Text,
     Top,
 )
-from clipsight.web.service import Service
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.service.parts import parse_words
+from clipsight.web.service.payloads import sendable
+from clipsight.web.service.service import Service
 
 
 def add(router: APIRouter, service: Service, calls: Calls) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from clipsight.web.calls import Calls
-from clipsight.web.metrics import Metrics, resident_bytes
-from clipsight.web.schemas import Alive, HealthAnswer
-from clipsight.web.service import Service
+from clipsight.web.api.schemas import Alive, HealthAnswer
+from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.metrics import Metrics, resident_bytes
+from clipsight.web.service.service import Service
 
 
 def add(router: APIRouter, service: Service, calls: Calls) -> None:

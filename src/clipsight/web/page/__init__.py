@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio.themes import Base
 
-    from clipsight.web.service import Service
+    from clipsight.web.service.service import Service
 
 _STATIC = Path(__file__).parent / "static"
 

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, cast
 
-from clipsight.errors import QueryError
-from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words, parse_words
+from clipsight.core.errors import QueryError
+from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words, parse_words
 
 _NOT_OURS = "the page sent something it never should: reload it"
 

@@ -9,7 +9,7 @@ from clipsight.web.page.library import Library
 from clipsight.web.page.piece import QUIETLY
 from clipsight.web.page.search import Search
 from clipsight.web.page.texts import ALL, Texts
-from clipsight.web.service import Service
+from clipsight.web.service.service import Service
 
 
 def build(service: Service, texts: Texts) -> gr.Blocks:

@@ -4,15 +4,15 @@ from typing import Any
 
 import gradio as gr
 
-from clipsight.classify import Classification, Prediction
-from clipsight.errors import ClipsightError
-from clipsight.heatmap import Grid
-from clipsight.predictions import Seen, csv_text, failure_notes
+from clipsight.classification.zero_shot import Classification, Prediction
+from clipsight.core.errors import ClipsightError
+from clipsight.render.heatmap import Grid
+from clipsight.render.predictions import Seen, csv_text, failure_notes
 from clipsight.web.page.asked import event, identity, json_of, pictures_of, texts_of
 from clipsight.web.page.piece import QUIETLY, piece, say
 from clipsight.web.page.problems import told
 from clipsight.web.page.texts import Texts
-from clipsight.web.service import Service
+from clipsight.web.service.service import Service
 
 ROWS = 200
 """Photos shown in the table; the CSV has them all."""

@@ -4,14 +4,14 @@ from typing import Any
 
 import gradio as gr
 
-from clipsight.errors import ClipsightError
-from clipsight.web.answers import Folder, Job
+from clipsight.core.errors import ClipsightError
 from clipsight.web.page.asked import event, text_of
 from clipsight.web.page.piece import QUIETLY, piece, say
 from clipsight.web.page.problems import told
 from clipsight.web.page.search import file_size
 from clipsight.web.page.texts import Texts
-from clipsight.web.service import Service
+from clipsight.web.service.payloads import Folder, Job
+from clipsight.web.service.service import Service
 
 _FAILURES = 100
 

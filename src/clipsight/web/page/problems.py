@@ -3,9 +3,9 @@
 Called by all tabs.
 """
 
-from clipsight.errors import ClipsightError, LabelError, ModelError, PhotoError, QueryError
-from clipsight.web.errors import BusyError, NoModelError, NotFoundError
+from clipsight.core.errors import ClipsightError, LabelError, ModelError, PhotoError, QueryError
 from clipsight.web.page.texts import Texts
+from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError
 
 
 def told(error: ClipsightError, texts: Texts) -> str:

@@ -5,7 +5,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipsight.explain.protocol import Explanation
+    from clipsight.explain.base import Explanation
 
 
 def reasons(explanation: "Explanation") -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _heat_png(explanation: "Explanation") -> str:
     import numpy as np
     from PIL import Image
 
-    from clipsight.explain.overlay import colours, highest
+    from clipsight.render.explanations.overlay import colours, highest
 
     assert explanation.region is not None
     levels = explanation.region.heat / (highest(explanation) or 1.0)

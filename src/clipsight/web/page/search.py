@@ -9,17 +9,17 @@ from typing import Any
 
 import gradio as gr
 
-from clipsight.errors import ClipsightError
+from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Cancelled
-from clipsight.results import Match, Matches
-from clipsight.web.errors import NoModelError
+from clipsight.search.results import Match, Matches
 from clipsight.web.page.asked import Asked, event, identity, number, text_of, texts_of
 from clipsight.web.page.piece import QUIETLY, piece, say
 from clipsight.web.page.problems import told
 from clipsight.web.page.reasons import reasons
 from clipsight.web.page.texts import Texts
-from clipsight.web.parts import LibraryPhoto, Picture, SearchPart, Words
-from clipsight.web.service import Service
+from clipsight.web.service.errors import NoModelError
+from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words
+from clipsight.web.service.service import Service
 
 PAGE = 60
 """Photos shown at first, and more each time the end of the page comes near."""

@@ -1,0 +1,1 @@
+"""Zero-shot classification: labels, prompt templates, labelled datasets."""

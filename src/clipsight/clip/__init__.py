@@ -1,0 +1,1 @@
+"""CLIP in PyTorch (the extra `[train]`): the architecture and published weights."""

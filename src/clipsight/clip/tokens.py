@@ -1,0 +1,43 @@
+"""Photos and texts as the tensors that CLIP takes: normalised pixels and token ids."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from clipsight.models.clip_bpe import END, clip_tokenizer
+from clipsight.models.preprocess import PreprocessConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+VOCABULARY = 49_408
+"""Tokens of CLIP's byte-pair vocabulary."""
+
+
+def normalise(pixels: Tensor, config: PreprocessConfig) -> Tensor:
+    """uint8[batch,height,width,3] -> float32[batch,3,height,width], by the mean and deviation of `config`."""
+    mean, std = (pixels.new_tensor(each, dtype=torch.float32) for each in (config.mean, config.std))
+    return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+def tokenise(texts: Sequence[str], context_length: int) -> npt.NDArray[np.int64]:
+    """CLIP's token ids int64[texts,context_length], cut with the end kept, padded with 0 as OpenAI's are."""
+    ids = np.zeros((len(texts), context_length), np.int64)
+    end = _tokenizer().token_to_id(END)
+    assert end is not None
+    for row, text in enumerate(texts):
+        found = _tokenizer().encode(text).ids
+        if len(found) > context_length:
+            found = [*found[: context_length - 1], end]
+        ids[row, : len(found)] = found
+    return ids
+
+
+@cache
+def _tokenizer() -> "Tokenizer":
+    return clip_tokenizer()

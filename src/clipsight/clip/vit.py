@@ -1,0 +1,43 @@
+"""CLIP's Vision Transformer (Dosovitskiy et al. 2021; Radford et al. 2021, section 2.4)."""
+
+import torch
+from torch import Tensor, nn
+
+from clipsight.clip.architecture import VisionConfig
+from clipsight.clip.transformer import Transformer
+
+
+class VisionTransformer(nn.Module):
+    """Patches and a class token through a transformer; the class token, projected, is the embedding.
+
+    One LayerNorm more than in the ViT paper stands before the transformer. The blocks start as PyTorch's
+    own attention and linear layers do, as in the paper's code.
+    """
+
+    def __init__(self, config: VisionConfig, embed_dim: int, *, quick_gelu: bool = False) -> None:
+        super().__init__()
+        assert isinstance(config.layers, int) and config.patch_size is not None
+        width, patch = config.width, config.patch_size
+        scale = width**-0.5
+        self.conv1 = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(scale * torch.randn(width))
+        self.positional_embedding = nn.Parameter(scale * torch.randn(config.grid**2 + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(
+            width, config.layers, config.heads, mlp_ratio=config.mlp_ratio, quick_gelu=quick_gelu
+        )
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
+
+    def forward(self, images: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
+        """float[batch,3,image_size,image_size], normalised -> float[batch,embed_dim], of any length.
+
+        Where given, `attentions` receives each layer's weights, float[batch,heads,query,key]; position 0 is
+        the class token, then come the patches row by row.
+        """
+        patches = self.conv1(images).flatten(2).transpose(1, 2)
+        first = self.class_embedding.expand(images.shape[0], 1, -1)
+        x = torch.cat([first.to(patches.dtype), patches], dim=1) + self.positional_embedding
+        x = self.transformer(self.ln_pre(x), attentions)
+        embedding: Tensor = self.ln_post(x[:, 0]) @ self.proj
+        return embedding

@@ -1,0 +1,63 @@
+"""What a shift of the photos costs: accuracy on one collection and on another of the same classes.
+
+CLIP's claim is that zero-shot classification loses less than a classifier that was fitted (Radford et al.
+2021, section 3.3). Called by `clipsight evaluate --shift`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clipsight.metrics.classification import Scores, score
+from clipsight.probe.head import Head, zero_shot_head
+from clipsight.probe.report import fit_head, same_classes, split
+
+if TYPE_CHECKING:
+    from clipsight.classification.dataset import LabelledVectors
+    from clipsight.classification.prompts import TemplateSet
+    from clipsight.models.encoder import Encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """One way to classify: its scores on held-out photos of A and on those of B."""
+
+    name: str
+    on_a: Scores
+    on_b: Scores
+
+    @property
+    def change(self) -> float:
+        """Accuracy on B less that on A."""
+        return self.on_b.top1 - self.on_a.top1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as `--json` prints them."""
+        return {"a": self.on_a.to_dict(), "b": self.on_b.to_dict(), "change": round(self.change, 6)}
+
+
+def measure_shift(
+    a: "LabelledVectors",
+    b: "LabelledVectors",
+    encoder: "Encoder",
+    templates: "TemplateSet",
+    *,
+    seed: int = 0,
+) -> list[Shift]:
+    """Zero-shot, the probe fitted on four fifths of `a`, and the one of them that started from zero-shot.
+
+    All are tested on the other fifth of `a` and on the whole of `b`, whose classes must be among those
+    of `a` (`LabelError`).
+    """
+    shifted = same_classes(b, a.classes)
+    train, test = split(a, seed=seed)
+    words = zero_shot_head(a.classes, encoder, templates)
+    heads = {
+        "zero-shot": words,
+        "probe": fit_head(train, words, None, seed=seed).head,
+        "probe from zero-shot": fit_head(train, words, "auto", seed=seed).head,
+    }
+    return [Shift(name, _scores(head, test), _scores(head, shifted)) for name, head in heads.items()]
+
+
+def _scores(head: Head, photos: "LabelledVectors") -> Scores:
+    return score(head.logits(photos.vectors), photos.labels, photos.classes)

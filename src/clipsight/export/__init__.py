@@ -1,0 +1,1 @@
+"""A checkpoint as a model folder of ONNX graphs (the extra `[train]`)."""

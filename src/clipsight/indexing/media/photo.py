@@ -1,0 +1,281 @@
+"""A file's bytes -> upright RGB pixels and what is known about the photo; or one reason why not."""
+
+import importlib
+import io
+import logging
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from clipsight.core.errors import PhotoError
+from clipsight.indexing.media.exif import ORIENTATION, date_of_file, read_metadata, valid_orientation
+from clipsight.indexing.media.heif import check_item_types
+from clipsight.indexing.media.pixels import to_rgb
+
+DEFAULT_MAX_PIXELS = 250_000_000
+"""Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
+
+DCT_MARGIN = 1.65
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 only while its short side stays this many times `min_side`.
+
+Measured by `python -m benchmarks.dct_scale`: at 1.65 the lowest cosine between the embeddings of a
+reduced and a full decode is 0.9956 (the median 0.999) over photos smooth, grainy and sharp at each
+scale; at 1.25 it is 0.986. A 12-megapixel JPEG decodes in 37 ms at 1/8, 43 at 1/4 and 57 in full, and
+then resizes in 2, 5 and 61. Above 1.67, 4000 x 3000 pixels would no longer come at 1/8 for a model
+of 224 x 224.
+"""
+
+_MODULES = {
+    "JPEG": "PIL.JpegImagePlugin",
+    "PNG": "PIL.PngImagePlugin",
+    "WEBP": "PIL.WebPImagePlugin",
+    "GIF": "PIL.GifImagePlugin",
+    "BMP": "PIL.BmpImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+    "JPEG2000": "PIL.Jpeg2KImagePlugin",
+    "PPM": "PIL.PpmImagePlugin",
+    "AVIF": "PIL.AvifImagePlugin",
+    "HEIF": "pi_heif.HeifImagePlugin",
+}
+"""The readers a photo folder can reach, imported when the first file of the format is met.
+
+Pillow has some thirty more, a few of them hazardous (EPS runs Ghostscript): they are never tried.
+"""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
+)
+
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), ("AVIF",)),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), ("HEIF",)),
+    **dict.fromkeys((b"mif1", b"msf1"), ("AVIF", "HEIF")),
+}
+"""Major brand of an ISO base media file -> formats it may be; the last two brands don't say which."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+# Three settings of Pillow's that exist only for the whole process, made once, here. Its pixel limit is
+# fixed at 179 megapixels; ours is an argument, so its own is lifted. What it warns of while it reads (odd
+# tags, mostly) would land between the user's results; what matters of it is raised as PhotoError.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoInfo:
+    """What the catalog keeps about a photo; width and height in pixels, upright, at full size."""
+
+    width: int
+    height: int
+    format: str
+    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF."""
+    taken: str
+    """ISO 8601 local time, to the second."""
+    taken_source: str
+    """`exif`, or `mtime` where EXIF has no believable date."""
+    camera: str | None
+    orientation: int
+    """EXIF orientation, 1 to 8, as stored; the pixels have been turned already."""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A photo's pixels (mode RGB, upright, perhaps smaller than the photo) and its description."""
+
+    image: Image.Image
+    info: PhotoInfo
+
+
+def decode(
+    source: bytes | Path,
+    *,
+    mtime_ns: int,
+    min_side: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    gps: bool = False,
+) -> Decoded:
+    """Decode a photo from its bytes or its path; safe to call from many threads.
+
+    With `min_side`, pixels that the model needs on the short side, a JPEG may come at a reduced DCT
+    scale; without, pixels are exact. `mtime_ns` dates a photo that EXIF does not; `gps` also reads the
+    place. Colour profiles are ignored, as the training of CLIP models ignored them.
+
+    Raises PhotoError, whose text is the reason, for whatever can be wrong with a file: it is no image,
+    is damaged, cut short, or has more than `max_pixels` pixels by its header, before any is decoded.
+    """
+    with _open(source) as file:
+        formats = _sniff(file)
+        try:
+            picture = _read_header(file, formats, max_pixels)
+            return _read_photo(picture, mtime_ns, min_side, gps)
+        except PhotoError:
+            raise
+        except Exception as error:  # Pillow, libtiff, libheif and zlib raise whatever they like
+            raise PhotoError(_reason(error, formats)) from error
+
+
+def open_picture(
+    source: bytes | Path, *, min_side: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
+    """The upright RGB pixels of a picture used in a query, decoded exactly as indexed photos are.
+
+    Raises PhotoError.
+    """
+    return decode(source, mtime_ns=0, min_side=min_side, max_pixels=max_pixels).image
+
+
+def _open(source: bytes | Path) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a FIFO would wait for ever
+            raise PhotoError("not a file")
+        return open(source, "rb")
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _sniff(file: IO[bytes]) -> tuple[str, ...]:
+    """The formats a file may have by its first bytes: one, or two that share a container."""
+    try:
+        head = file.read(32)
+    except OSError as error:
+        raise PhotoError(f"can't be read: {error.strerror or error}") from error
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        return _BRANDS[head[8:12]]
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ("WEBP",)
+    for signature, format_ in _SIGNATURES:
+        if head.startswith(signature):
+            return (format_,)
+    raise PhotoError(f"not an image: {_describe(head)}")
+
+
+def _describe(head: bytes) -> str:
+    if not head:
+        return "the file is empty"
+    if not head.strip(b"\0"):
+        return "the file holds zeros"
+    if all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head):
+        return "the file is text"
+    return f"unknown content, begins with {head[:8].hex(' ')}"
+
+
+def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> ImageFile.ImageFile:
+    for format_ in formats:
+        importlib.import_module(_MODULES[format_])
+    if "HEIF" in formats:
+        file.seek(0)
+        check_item_types(file.read())
+    picture = Image.open(file, formats=formats)
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise PhotoError(
+            f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
+            f"the limit is {max_pixels / 1e6:.0f}"
+        )
+    return picture
+
+
+def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> Decoded:
+    format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
+    orientation = _applied_by_reader(picture)
+    full = picture.size
+    scale = _dct_scale(full, min_side) if min_side and format_ == "JPEG" else 1
+    if scale > 1:
+        picture.draft(None, (full[0] // scale, full[1] // scale))
+    picture.load()
+    metadata = read_metadata(picture, gps=gps)
+    image = to_rgb(picture)
+    if scale > 1:
+        image = _whole(image, full, scale)
+    if metadata.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[metadata.orientation])
+    if scale == 1:  # a HEIC's size is sure only now
+        full = image.size
+    elif metadata.orientation >= 5:
+        full = full[::-1]
+    info = PhotoInfo(
+        *full,
+        format=format_,
+        taken=metadata.taken or date_of_file(mtime_ns),
+        taken_source="exif" if metadata.taken else "mtime",
+        camera=metadata.camera,
+        orientation=orientation or metadata.orientation,
+        latitude=metadata.latitude,
+        longitude=metadata.longitude,
+    )
+    return Decoded(image, info)
+
+
+def _dct_scale(size: tuple[int, int], min_side: int) -> int:
+    """The largest reduction, 8, 4, 2 or 1, that keeps the margin."""
+    return next((scale for scale in (8, 4, 2) if min(size) >= DCT_MARGIN * min_side * scale), 1)
+
+
+def _whole(image: Image.Image, full: tuple[int, int], scale: int) -> Image.Image:
+    """A reduced image whose last column and row are as much picture as the others.
+
+    libjpeg rounds the reduced size up: 4001 pixels at 1/8 become 501, the last of them one eighth
+    picture. Taken for a whole one, it would shift everything by up to a pixel, and a shift changes an
+    embedding more than the reduction does. Most sides straight from a camera are multiples of 8: those
+    images are left as they are.
+    """
+    width, height = full[0] / scale, full[1] / scale
+    if image.size == (width, height):
+        return image
+    # Lanczos, because a softer filter at almost the same size would blur.
+    return image.resize((round(width), round(height)), Image.Resampling.LANCZOS, box=(0, 0, width, height))
+
+
+def _applied_by_reader(picture: ImageFile.ImageFile) -> int | None:
+    """The stored orientation of the formats whose reader turns the pixels itself and drops the tag."""
+    if picture.format == "TIFF":
+        return valid_orientation(cast("Any", picture).tag_v2.get(ORIENTATION))
+    if picture.format == "HEIF":
+        return valid_orientation(picture.info.get("original_orientation"))
+    return None
+
+
+def _reason(error: Exception, formats: tuple[str, ...]) -> str:
+    """One line that says what is wrong with the file."""
+    name = "/".join(formats)
+    if isinstance(error, MemoryError):
+        return f"{name} too large for this machine's memory"
+    if isinstance(error, OSError) and error.errno:
+        return f"can't be read: {error.strerror}"
+    if isinstance(error, UnidentifiedImageError):
+        return f"damaged {name}, or a kind of it that can't be read"
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    if "truncated" in text.lower():
+        return f"truncated {name}: the file ends before its picture does"
+    return f"damaged {name}: {text}"

@@ -1,0 +1,170 @@
+"""Whether the catalog is sound: the SQLite file, references between rows, rows that can't be, vectors.
+
+Called by `checkup`, which puts the index files and the photos themselves beside it. Reads in chunks, so
+that memory does not grow with the library. Nothing is written before a problem's `mend` is called.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from clipsight.core.errors import LibraryError
+from clipsight.maintenance.invariants import RULES, Rule
+from clipsight.maintenance.replacement import connect, is_damage
+from clipsight.store.database import SQLITE_ERRORS, Database, read_through
+from clipsight.store.records import Ids
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is, and how much there is where that is known."""
+
+OFF_UNIT = 2e-3
+"""Rounding to float16 moves a unit vector's length by less than a quarter of this."""
+
+_CHUNK = 2048  # vectors read at a time
+_NAMED = 3  # photos named in a line
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong, what mending it means in words, and how it is done."""
+
+    wrong: str
+    remedy: str
+    mend: Callable[[], None]
+
+
+def damage(catalog: Path) -> list[str]:
+    """What SQLite itself finds wrong with the file, its pages and indexes: a line each, a hundred at most.
+
+    Raises `LibraryError` where the file can't be opened, or the disk fails to read it.
+    """
+    found = _integrity(catalog)
+    if not found:
+        return []
+    try:
+        read_through(catalog)  # SQLite also calls damaged what the disk fails to read
+    except OSError as error:
+        raise LibraryError(
+            f"the disk failed to read {catalog} ({error.strerror}): if it does so again, copy what can "
+            "be read of the library to another disk and check it there"
+        ) from error
+    return _integrity(catalog)  # it may have failed once
+
+
+def _integrity(catalog: Path) -> list[str]:
+    try:
+        with closing(connect(catalog)) as connection:
+            lines = connection.execute("PRAGMA integrity_check(100)").fetchall()
+    except SQLITE_ERRORS as error:
+        if not is_damage(error):
+            raise LibraryError(
+                f"can't check {catalog} ({error}): see that its disk is sound and has room, and that it may "
+                "be written, and run the command again"
+            ) from error
+        return [str(error)]
+    return [" ".join(line.split()) for (line,) in lines if line != "ok"]
+
+
+def wrong_references(database: Database) -> Iterator[Problem]:
+    """Rows that refer to rows that do not exist."""
+    for table, parent, count in database.rows(
+        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
+    ):
+        conditions = [
+            f'NOT EXISTS (SELECT 1 FROM {parent} WHERE {parent}."{theirs}" = {table}."{ours}")'
+            for ours, theirs in database.rows(
+                'SELECT "from", "to" FROM pragma_foreign_key_list(?) WHERE "table" = ?', (table, parent)
+            )
+        ]
+        drop = f"DELETE FROM {table} WHERE {' OR '.join(conditions)}"
+        yield Problem(
+            f"{count:,} rows of {table} belong to rows of {parent} that do not exist",
+            "dropped; what photos lack by it, the next clipsight index makes anew",
+            partial(_run, database, drop),
+        )
+
+
+def wrong_rows(database: Database) -> Iterator[Problem]:
+    """Rows that can't be, by the rules of `store.rules`."""
+    for rule in RULES:
+        if count := _count(database, rule):
+            statement = f"{rule.mend} WHERE {rule.wrong}"
+            yield Problem(f"{count:,} {rule.what}", rule.remedy, partial(_run, database, statement))
+
+
+def wrong_vectors(database: Database, progress: Progress) -> Iterator[Problem]:
+    """Vectors of the wrong length, that hold something else than numbers, or that are not of unit length."""
+    found: dict[str, list[int]] = {}
+    total = int(database.value("SELECT max(id) FROM vectors") or 0)
+    for last, wrong in _each_wrong(database):
+        progress("vectors", last, total)
+        for what, ids in wrong.items():
+            found.setdefault(what, []).extend(ids.tolist())
+    for what, bad in found.items():
+        yield Problem(
+            f"{len(bad):,} vectors {what}, such as of {_names(database, bad)}",
+            "dropped; the next clipsight index embeds these photos again",
+            partial(_drop_vectors, database, bad),
+        )
+
+
+def _drop_vectors(database: Database, ids: list[int]) -> None:
+    with database.transaction():
+        database.run_many("DELETE FROM vectors WHERE id = ?", [(id_,) for id_ in ids])
+
+
+def _each_wrong(database: Database) -> Iterator[tuple[int, dict[str, Ids]]]:
+    """Highest id and ids of what is wrong in each chunk of vectors."""
+    dims = dict(database.rows("SELECT id, dim FROM models"))
+    last = 0
+    while rows := database.rows(
+        "SELECT id, model_id, iif(typeof(vector) = 'blob', vector, NULL) FROM vectors WHERE id > ? "
+        "ORDER BY id LIMIT ?",
+        (last, _CHUNK),
+    ):
+        last = rows[-1][0]
+        for model_id in {row[1] for row in rows} & dims.keys():  # others are wrong references
+            part = [(id_, vector) for id_, model, vector in rows if model == model_id]
+            yield last, _wrong_of(part, dims[model_id])
+
+
+def _wrong_of(rows: list[tuple[int, bytes | None]], dim: int) -> dict[str, Ids]:
+    whole = [(id_, vector) for id_, vector in rows if vector is not None and len(vector) == 2 * dim]
+    ids = np.array([id_ for id_, _ in whole], dtype=np.int64)
+    vectors = np.frombuffer(b"".join(vector for _, vector in whole), dtype="<f2").reshape(len(ids), dim)
+    with np.errstate(invalid="ignore", over="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    finite = np.isfinite(lengths)
+    others = np.setdiff1d(np.array([id_ for id_, _ in rows], dtype=np.int64), ids)
+    wrong = {
+        "have another number of dimensions than their model": others,
+        "hold values that are not finite": ids[~finite],
+        "are not of unit length": ids[finite & (np.abs(lengths - 1) > OFF_UNIT)],
+    }
+    return {what: found for what, found in wrong.items() if len(found)}
+
+
+def _names(database: Database, ids: list[int]) -> str:
+    """The photos of the first few of these vectors, as a person reads them."""
+    few = ids[:_NAMED]
+    rows = database.rows(
+        "SELECT p.folder, p.name FROM vectors v JOIN photos p ON p.id = v.photo_id "
+        f"WHERE v.id IN ({', '.join('?' * len(few))}) ORDER BY v.id",
+        few,
+    )
+    names = ", ".join(repr(os.fsdecode(os.path.join(*row))) for row in rows)
+    return names + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
+
+
+def _count(database: Database, rule: Rule) -> int:
+    return int(database.value(f"SELECT count(*) FROM {rule.table} WHERE {rule.wrong}"))
+
+
+def _run(database: Database, statement: str) -> None:
+    with database.transaction():
+        database.run(statement)

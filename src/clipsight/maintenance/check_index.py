@@ -1,0 +1,98 @@
+"""Whether a FAISS index holds the catalog's vectors: each once, under its own id. Called by `checkup`.
+
+An index may lack younger vectors than it was made from, and hold some that the catalog no longer has; see
+`store.vectors`. Reads list after list, so that memory grows by a few bytes a photo only.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.maintenance.check_catalog import Progress
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Ids, Model, Vectors
+
+_AT_ONCE = 4096
+_ALIKE = 0.5
+"""Share of bytes in which an approximate code equals that of its vector, at least; of two random vectors an
+eighth are equal. Another release of FAISS may round some bytes otherwise."""
+
+Codes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Ids int64[n] and codes uint8[n, bytes] as they lie in the file, and how vectors become such codes."""
+
+    ids: Ids
+    codes: Codes
+    encode: Callable[[Vectors], Codes]
+    alike: float
+    """Share of bytes in which a code must be as made anew."""
+
+
+def wrong_in_index(
+    index: Any, last_id: int, catalog: Catalog, model: Model, progress: Progress
+) -> Iterator[str]:
+    """What is wrong with an index of all vectors with ids up to `last_id`, exact or approximate."""
+    read = [np.empty(0, np.int64)]
+    wrong = done = 0
+    for part in _parts(index):
+        progress("search file", done, index.ntotal)
+        done += len(part.ids)
+        read.append(part.ids)
+        order = np.argsort(part.ids)
+        for known, vectors in catalog.vectors_with(part.ids, model):
+            rows = order[np.searchsorted(part.ids, known, sorter=order)]
+            wrong += int(((part.encode(vectors) == part.codes[rows]).mean(axis=1) < part.alike).sum())
+    ids = np.sort(np.concatenate(read))
+    twice = int((np.diff(ids) == 0).sum())
+    alive = catalog.vector_ids(model)
+    lacking = len(np.setdiff1d(alive[alive <= last_id], ids))
+    if wrong:
+        yield f"holds {wrong:,} vectors that are not those of the catalog"
+    if twice:
+        yield f"holds {twice:,} vectors twice"
+    if lacking:
+        yield f"lacks {lacking:,} vectors"
+
+
+def _parts(index: Any) -> Iterator[_Part]:
+    import faiss
+
+    if isinstance(index, faiss.IndexIVF):
+        yield from _lists(index)
+        return
+    flat = faiss.downcast_index(index.index)
+    ids = faiss.vector_to_array(index.id_map)
+    codes = faiss.rev_swig_ptr(flat.codes.data(), flat.ntotal * flat.code_size).reshape(-1, flat.code_size)
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        yield _Part(ids[rows], codes[rows], lambda vectors: vectors.view(np.uint8), alike=1.0)
+
+
+def _lists(index: Any) -> Iterator[_Part]:
+    import faiss
+
+    lists = index.invlists
+    for number in range(index.nlist):
+        size = lists.list_size(number)
+        if size:
+            ids = faiss.rev_swig_ptr(lists.get_ids(number), size).copy()
+            codes = faiss.rev_swig_ptr(lists.get_codes(number), size * lists.code_size).reshape(size, -1)
+            yield _Part(ids, codes, partial(_encode, index, number), alike=_ALIKE)
+
+
+def _encode(index: Any, number: int, vectors: Vectors) -> Codes:
+    """The codes of vectors, float16[n, dim], in a list of an approximate index."""
+    import faiss
+
+    wide = np.ascontiguousarray(vectors, dtype=np.float32)
+    numbers = np.full(len(wide), number, dtype=np.int64)
+    codes = np.empty((len(wide), index.invlists.code_size), dtype=np.uint8)
+    index.encode_vectors(len(wide), faiss.swig_ptr(wide), faiss.swig_ptr(numbers), faiss.swig_ptr(codes))
+    return codes

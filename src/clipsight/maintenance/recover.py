@@ -1,0 +1,153 @@
+"""What SQLite can still read of a damaged catalog, in a new file. Called by `checkup`.
+
+A table is read from both its ends up to the first damage, then likewise each half of what lies between,
+so that only what lies on damaged pages is lost. The new file has the schema version of the old one;
+rows that can't be are for `store.check` to mend.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsight.core.errors import LibraryError
+from clipsight.store.database import SQLITE_ERRORS
+from clipsight.store.schema import MIGRATIONS
+
+_MOST_ROWS_A_PAGE = 100
+_MOST_INTERVALS = 100_000
+"""Some seconds; a damaged page may claim to hold any number of ids."""
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    name: str
+    columns: str
+    key: tuple[str, ...]
+    has_ids: bool
+
+
+def recover(damaged: sqlite3.Connection, new: Path) -> int:
+    """Write to the file `new` whatever can be read through the connection; how many photos that are.
+
+    Raises `LibraryError` where nothing can be read, and where `new` can't be written.
+    """
+    try:
+        version = int(_value(damaged, "PRAGMA user_version")) or len(MIGRATIONS)
+        pages = int(_value(damaged, "PRAGMA page_count"))
+        _value(damaged, "SELECT count(*) FROM sqlite_master")
+    except SQLITE_ERRORS as error:
+        raise _nothing(str(error)) from error
+    if version > len(MIGRATIONS):
+        raise LibraryError("a newer clipsight wrote the damaged catalog: upgrade clipsight to repair it")
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as target:
+            _make(target, version)
+            _copy(damaged, target, pages)
+            photos = int(_value(target, "SELECT count(*) FROM photos"))
+    except SQLITE_ERRORS as error:
+        raise LibraryError(f"can't write the new catalog {new}: {error}") from error
+    if not photos:
+        raise _nothing("no photo is left")
+    return photos
+
+
+def _nothing(reason: str) -> LibraryError:
+    return LibraryError(
+        f"nothing can be read of the damaged catalog ({reason}): clipsight restore FILE brings a backup "
+        "back; without one, clipsight index ~/Pictures begins anew"
+    )
+
+
+def _make(target: sqlite3.Connection, version: int) -> None:
+    """Give an empty file the tables of a schema version."""
+    target.execute("PRAGMA page_size = 8192")
+    target.execute("PRAGMA synchronous = OFF")  # nobody uses this file before it is whole and synced
+    for script in MIGRATIONS[:version]:
+        target.executescript(script)
+    target.execute(f"PRAGMA user_version = {version}")
+
+
+def _copy(damaged: sqlite3.Connection, target: sqlite3.Connection, pages: int) -> None:
+    target.execute("BEGIN")
+    for table in _tables(target):
+        rows = _by_ids(damaged, table, pages) if table.has_ids else _from_both_ends(damaged, table)
+        marks = ", ".join("?" * (table.columns.count(",") + 1))
+        target.executemany(f"INSERT OR IGNORE INTO {table.name} ({table.columns}) VALUES ({marks})", rows)
+    target.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files were made of the old catalog
+    target.execute("COMMIT")
+
+
+def _tables(target: sqlite3.Connection) -> list[_Table]:
+    """In the order in which they were made, which is that of references."""
+    found = []
+    for name, sql in target.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' "
+        "ORDER BY rowid"
+    ).fetchall():
+        columns = target.execute(f"SELECT name, pk FROM pragma_table_info('{name}')").fetchall()
+        key = tuple(column for column, place in sorted(columns, key=lambda column: column[1]) if place)
+        found.append(
+            _Table(name, ", ".join(column for column, _ in columns), key, "WITHOUT ROWID" not in sql)
+        )
+    return found
+
+
+def _by_ids(damaged: sqlite3.Connection, table: _Table, pages: int) -> Iterator[_Row]:
+    """All rows that can be read of a table whose rows have ids; `id` is its first column."""
+    intervals = deque([(1, _highest_id(damaged, table.name) or pages * _MOST_ROWS_A_PAGE)])
+    select = f"SELECT {table.columns} FROM {table.name} WHERE id BETWEEN ? AND ? ORDER BY id"
+    for _ in range(_MOST_INTERVALS):
+        if not intervals:
+            return
+        low, high = intervals.popleft()  # the largest first
+        last, whole = yield from _up_to_damage(damaged, select, (low, high))
+        if whole:
+            continue
+        low = low if last is None else last + 1
+        last, _ = yield from _up_to_damage(damaged, f"{select} DESC", (low, high))
+        high = high if last is None else last - 1
+        if low < high:
+            middle = (low + high) // 2
+            intervals += [(low, middle), (middle + 1, high)]
+
+
+def _highest_id(damaged: sqlite3.Connection, table: str) -> int:
+    """The highest id that was given out; 0 where that can't be read."""
+    for sql in (f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'", f"SELECT max(id) FROM {table}"):
+        with suppress(*SQLITE_ERRORS):
+            if highest := _value(damaged, sql):
+                return int(highest)
+    return 0
+
+
+def _from_both_ends(damaged: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
+    """The rows of a table without ids, from its beginning and from its end up to the first damage."""
+    select = f"SELECT {table.columns} FROM {table.name} ORDER BY "
+    _, whole = yield from _up_to_damage(damaged, select + ", ".join(table.key))
+    if not whole:
+        yield from _up_to_damage(damaged, select + ", ".join(f"{column} DESC" for column in table.key))
+
+
+def _up_to_damage(
+    damaged: sqlite3.Connection, select: str, arguments: tuple[int, ...] = ()
+) -> Generator[_Row, None, tuple[Any, bool]]:
+    """The rows up to the first that can't be read; then the last one's first column, and if it was all."""
+    last = None
+    try:
+        for row in damaged.execute(select, arguments):
+            yield row
+            last = row[0]
+    except SQLITE_ERRORS:
+        return last, False
+    return last, True
+
+
+def _value(connection: sqlite3.Connection, sql: str) -> Any:
+    row = connection.execute(sql).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,1 @@
+"""Figures of merit in pure NumPy: recall@k, accuracy, calibration."""

@@ -1,0 +1,1 @@
+"""Photos sorted into folders by label, and back again."""

@@ -1,0 +1,65 @@
+"""Labelled photos embedded through a library, which keeps their vectors and can be interrupted."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.classification.dataset import Labelled, LabelledVectors
+from clipsight.core.errors import LabelError
+
+if TYPE_CHECKING:
+    from clipsight.indexing.indexer import Observer
+    from clipsight.library import Library
+
+
+def embed_labelled(
+    labelled: Labelled, library: "Library", *, observer: "Observer | None" = None
+) -> LabelledVectors:
+    """Index the photos' folders in `library`, which can be interrupted and goes on, and take their vectors.
+
+    Raises `LabelError` where no photo of a class can be read.
+    """
+    paths, vectors, failures = embed_files(labelled.paths, library, observer=observer)
+    label_of = dict(zip(labelled.paths, labelled.labels.tolist(), strict=True))
+    labels = np.array([label_of[path] for path in paths], dtype=np.int64)
+    counts = np.bincount(labels, minlength=len(labelled.classes))
+    if not counts.all():
+        empty = labelled.classes[int(counts.argmin())]
+        raise LabelError(f"no photo of the class {empty!r} can be read: the reasons: clipsight status")
+    return LabelledVectors(labelled.classes, paths, vectors, labels, failures)
+
+
+def embed_files(
+    files: Sequence[Path], library: "Library", *, observer: "Observer | None" = None
+) -> tuple[tuple[Path, ...], npt.NDArray[np.float32], tuple[tuple[Path, str], ...]]:
+    """Index the folders that hold `files` (absolute paths), and take the files' vectors in their order.
+
+    The paths that could be read, their vectors float32[n, dim], and the others with the reason.
+    """
+    folders = _topmost({path.parent for path in files})
+    library.index(*folders, observer=observer)
+    wanted = set(files)
+    vector_of = {
+        path: vector
+        for chunk in library.embeddings(*folders)
+        for path, vector in zip(chunk.paths, chunk.vectors, strict=True)
+        if path in wanted
+    }
+    found = tuple(path for path in files if path in vector_of)
+    vectors = np.array([vector_of[path] for path in found], dtype=np.float32)
+    reasons = {Path(os.fsdecode(failure.path)): failure.reason for failure in library.status().failures}
+    failures = tuple(
+        (path, reasons.get(path, "left out of the index: missing, hidden, excluded or not a photo"))
+        for path in files
+        if path not in vector_of
+    )
+    return found, vectors, failures
+
+
+def _topmost(folders: set[Path]) -> list[Path]:
+    """Those of `folders` that lie in no other of them."""
+    return sorted(folder for folder in folders if not any(parent in folders for parent in folder.parents))

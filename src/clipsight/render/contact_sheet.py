@@ -1,0 +1,204 @@
+"""Contact sheets: the photos that a query found, on one picture, labelled."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipsight.core.errors import LibraryError, PhotoError
+from clipsight.core.files import replacing
+from clipsight.render.fonts import Letters
+from clipsight.search.results import Match, Matches
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+TILE = (264, 212)
+"""Largest width and height of a photo on the sheet, in pixels."""
+
+MAX_SIDE = 65_000
+"""Longest side of a sheet in pixels; JPEG allows 65,535."""
+
+MAX_PIXELS = 64_000_000
+"""Largest sheet: some 750 photos, and 256 MB while it is made."""
+
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+_SAVE_OPTIONS = {"JPEG": {"quality": 90, "subsampling": 0}, "PNG": {}}
+
+_MARGIN = 32
+_GAP = 24
+_CAPTION = 44
+"""Height of the two lines under a photo, from its lower edge."""
+
+_PAGE, _MOUNT, _EMPTY, _INK, _FAINT = "#161618", "#212124", "#34343a", "#f2f2f2", "#a2a2aa"
+_TITLE_SIZE, _TITLE_LINE, _TITLE_LINES = 24, 32, 3
+_TEXT_SIZE, _TEXT_LINE = 14, 20
+
+
+def write_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> None:
+    """Write a contact sheet of `matches` to `file`, a JPEG or PNG by its suffix.
+
+    The query is the title, the model stands below it, and under each photo its file name and score.
+    Photos keep their shape and are not enlarged; one that can't be read now leaves a grey tile with
+    the reason. No matches make a sheet that says so, lest an older one be taken for the answer. The
+    file appears whole or not at all. `columns` is chosen to fill the rows if not given.
+
+    Raises LibraryError for another suffix, a folder that can't be written to, more photos than a
+    sheet can hold, or a `file` that is itself one of the photos.
+    """
+    file = Path(os.path.realpath(file))
+    format_ = _FORMATS.get(file.suffix.lower())
+    if format_ is None:
+        raise LibraryError(f"can't write a contact sheet as {file.name}: name it .jpg or .png")
+    if any(os.path.realpath(match.path) == str(file) for match in matches):
+        raise LibraryError(f"{file} is one of the photos that were found: choose another name for the sheet")
+    if columns is not None and columns < 1:
+        raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
+    columns = columns or choose_columns(len(matches))
+    with replacing(file) as temporary, temporary.open("xb") as out:
+        _draw(matches, columns).save(out, format_, **_SAVE_OPTIONS[format_])
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of the sheet, in pixels from its upper left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Size of a sheet and where its photos go, row by row; captions hang below the tiles."""
+
+    width: int
+    height: int
+    tiles: tuple[Box, ...]
+
+
+def lay_out(count: int, columns: int, title_lines: int) -> Layout:
+    """Place `count` photos; a sheet is never narrower than three columns, so that its title has room."""
+    width, height = TILE
+    top = _MARGIN + title_lines * _TITLE_LINE + _TEXT_LINE + _GAP
+    tiles = tuple(
+        Box(_MARGIN + column * (width + _GAP), top + row * (height + _CAPTION + _GAP), width, height)
+        for row, column in (divmod(index, columns) for index in range(count))
+    )
+    rows = ceil(count / columns)
+    return Layout(
+        width=page_width(columns),
+        height=top + (rows * (height + _CAPTION + _GAP) - _GAP if rows else _TEXT_LINE) + _MARGIN,
+        tiles=tiles,
+    )
+
+
+def page_width(columns: int) -> int:
+    """Width of a sheet of so many columns, in pixels."""
+    return 2 * _MARGIN + max(columns, 3) * (TILE[0] + _GAP) - _GAP
+
+
+def choose_columns(count: int) -> int:
+    """The number of columns, 1 to 8, that leaves few places empty and the sheet a little wider than high."""
+    if count <= 3:
+        return max(count, 1)
+    ideal = min(8, max(3, round(sqrt(1.5 * count))))
+    near = range(max(3, ideal - 1), min(8, ideal + 1) + 1)
+    return min(near, key=lambda columns: (-count % columns, abs(columns - ideal), -columns))
+
+
+def thumbnails(matches: Iterable[Match], size: tuple[int, int]) -> "Iterator[Image | str]":
+    """Each photo as RGB pixels within `size` (width, height), or the reason why it can't be read, in order.
+
+    Photos keep their shape and are not enlarged. Only a few are decoded at a time.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda match: _thumbnail(match, size), matches)
+
+
+def _thumbnail(match: Match, size: tuple[int, int]) -> "Image | str":
+    from PIL.Image import Resampling
+
+    from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
+
+    # The library may have been told to take larger photos than usual; those it took are shown too.
+    limit = max(DEFAULT_MAX_PIXELS, (match.width or 0) * (match.height or 0))
+    try:
+        photo = decode(match.path, mtime_ns=0, min_side=min(size), max_pixels=limit).image
+    except PhotoError as error:
+        return str(error)
+    photo.thumbnail(size, Resampling.LANCZOS, reducing_gap=3.0)
+    return photo
+
+
+def _draw(matches: Matches, columns: int) -> "Image":
+    """The finished sheet, mode RGB."""
+    from PIL import Image, ImageDraw
+
+    photos = f"{len(matches):,} photo{'s' if len(matches) > 1 else ''}" if matches else "no photo matches"
+    subtitle = f"model {matches.model}: {photos}"
+    letters = Letters([matches.query, subtitle, *(match.path.name for match in matches)])
+    title = letters.wrap(
+        letters.legible(" ".join(matches.query.split())),
+        _TITLE_SIZE,
+        page_width(columns) - 2 * _MARGIN,
+        _TITLE_LINES,
+    )
+    layout = lay_out(len(matches), columns, len(title))
+    _check_size(layout, len(matches))
+    sheet = Image.new("RGB", (layout.width, layout.height), _PAGE)
+    canvas = ImageDraw.Draw(sheet)
+    _draw_head(canvas, letters, title, letters.legible(subtitle))
+    for match, tile, photo in zip(matches, layout.tiles, thumbnails(matches, TILE), strict=True):
+        if isinstance(photo, str):
+            _draw_missing(canvas, tile, photo)
+        else:
+            _fill(canvas, tile, _MOUNT)
+            left = tile.left + (tile.width - photo.width) // 2
+            sheet.paste(photo, (left, tile.top + (tile.height - photo.height) // 2))
+        _draw_caption(canvas, letters, tile, match)
+    return sheet
+
+
+def _check_size(layout: Layout, count: int) -> None:
+    if max(layout.width, layout.height) > MAX_SIDE or layout.width * layout.height > MAX_PIXELS:
+        raise LibraryError(
+            f"a contact sheet of {count:,} photos would have {layout.width:,} x {layout.height:,} pixels, "
+            f"more than one can hold: ask for fewer with --top, and for the next ones with --offset"
+        )
+
+
+def _draw_head(canvas: "ImageDraw", letters: Letters, title: Sequence[str], subtitle: str) -> None:
+    base = _MARGIN - 8
+    for line in title:
+        base += _TITLE_LINE
+        letters.draw(canvas, (_MARGIN, base), line, _TITLE_SIZE, _INK)
+    letters.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, _FAINT)
+
+
+def _draw_caption(canvas: "ImageDraw", letters: Letters, tile: Box, match: Match) -> None:
+    name = letters.shorten(letters.legible(match.path.name), _TEXT_SIZE, tile.width)
+    base = tile.top + tile.height + _TEXT_LINE
+    letters.draw(canvas, (tile.left, base), name, _TEXT_SIZE, _INK)
+    letters.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, _FAINT)
+
+
+def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
+    """A grey tile with the reason why the photo isn't there, centred."""
+    _fill(canvas, tile, _EMPTY)
+    letters = Letters([reason])
+    lines = letters.wrap(letters.legible(reason), _TEXT_SIZE, tile.width - 2 * _GAP, 6)
+    base = tile.top + (tile.height - len(lines) * _TEXT_LINE) // 2 + 15
+    for number, line in enumerate(lines):
+        left = tile.left + (tile.width - letters.width(line, _TEXT_SIZE)) / 2
+        letters.draw(canvas, (left, base + number * _TEXT_LINE), line, _TEXT_SIZE, _FAINT)
+
+
+def _fill(canvas: "ImageDraw", box: Box, colour: str) -> None:
+    last = (box.left + box.width - 1, box.top + box.height - 1)  # Pillow's rectangles include it
+    canvas.rectangle(((box.left, box.top), last), fill=colour)

@@ -1,0 +1,96 @@
+"""Explanations in a terminal: words shaded by their share, numbers as a table, heat in half blocks."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clipsight.explain.base import Explanation, WordShare
+from clipsight.render.explanations.overlay import heat_over, open_photo
+from clipsight.render.explanations.sentences import about_region, about_words, heading, shade
+from clipsight.render.fonts import visible
+from clipsight.render.heatmap import ink_on
+from clipsight.render.terminal_images import Protocol, can_preview, half_blocks
+
+if TYPE_CHECKING:
+    pass
+
+_HEAT = 38
+"""Width and greatest height of the photo with heat, in cells; a cell is two pixels high."""
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Print an explanation on stdout; colours and heat only where it is a terminal that shows them."""
+    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    out.print(Text(visible(heading(explanation)), style="bold", overflow="fold"))
+    if len(explanation.parts) > 1:
+        out.print(_parts(explanation))
+    if explanation.words:
+        if out.is_terminal:
+            out.print(_shaded(explanation))
+        out.print(_words(explanation))
+        out.print(Text(about_words(explanation)))
+    if explanation.region:
+        _print_heat(explanation)
+        out.print(Text(visible(about_region(explanation)), overflow="fold"))
+
+
+def _parts(explanation: Explanation) -> Table:
+    table = _table("part", "share", "cosine")
+    for part in explanation.parts:
+        table.add_row(_name(part.part), f"{part.share:+.3f}", f"{part.cosine:.3f}")
+    return table
+
+
+def _words(explanation: Explanation) -> Table:
+    """A row a word, with the columns that the method fills."""
+    errors = any(word.stderr is not None for word in explanation.words)
+    alone = any(word.left_out is not None for word in explanation.words)
+    table = _table("word", "share", *(["±"] * errors), *(["if left out"] * alone))
+    for word in explanation.words:
+        numbers = [f"{word.contribution:+.3f}", *([f"{word.stderr or 0:.3f}"] * errors)]
+        numbers += [f"{-(word.left_out or 0.0):+.3f}"] * alone
+        table.add_row(_name(word.word), *numbers)
+    return table
+
+
+def _shaded(explanation: Explanation) -> Text:
+    longest = max(abs(word.contribution) for word in explanation.words)
+    line = Text()
+    for word in explanation.words:
+        line.append_text(_shaded_word(word, longest)).append(" ")
+    return line
+
+
+def _shaded_word(word: WordShare, longest: float) -> Text:
+    red, green, blue = colour = shade(word.contribution, longest)
+    return Text(f" {visible(word.word)} ", style=f"{ink_on(colour)} on rgb({red},{green},{blue})")
+
+
+def _print_heat(explanation: Explanation) -> None:
+    """The photo with its heat, where stdout is a terminal that can show it."""
+    able = can_preview(sys.stdout, os.environ)
+    if able is None:
+        return
+    protocol = Protocol.COLOURS_256 if able is Protocol.COLOURS_256 else Protocol.TRUECOLOR
+    picture = heat_over(open_photo(explanation.photo, _HEAT), explanation).convert("RGBA")
+    pixels = np.asarray(picture)
+    blank = np.zeros((len(pixels) % 2, pixels.shape[1], 4), np.uint8)
+    for line in half_blocks(np.concatenate([pixels, blank]), protocol):
+        print(line)
+
+
+def _name(text: str) -> Text:
+    return Text(visible(text), overflow="fold")
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table

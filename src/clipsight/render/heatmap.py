@@ -1,0 +1,318 @@
+"""Heat maps of a classification: photos x labels, shaded by probability; in a terminal, as HTML, as PNG.
+
+A few labels are columns (a matrix). Of many, each photo has its best ones as columns of its own (ranked).
+Called by `cli`.
+"""
+
+import base64
+import html
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clipsight.classification.zero_shot import Classification, Prediction, best_labels
+from clipsight.core.files import replacing
+from clipsight.render.contact_sheet import thumbnails
+from clipsight.render.fonts import Letters, visible
+from clipsight.render.predictions import Seen
+from clipsight.search.results import Match
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+TABLE_ROWS, HTML_ROWS, PNG_ROWS = 50, 200, 100
+"""Photos shown at most, the first ones."""
+
+MOST_COLUMNS = 24
+"""Labels shown at most; as a matrix, half of that."""
+
+_MATRIX, _RANKED = MOST_COLUMNS // 2, 5
+
+_COLOURS = (
+    (0x21, 0x21, 0x24),
+    (0x5B, 0x2A, 0x5E),
+    (0xB4, 0x3C, 0x58),
+    (0xF0, 0x7F, 0x3C),
+    (0xFB, 0xE0, 0x8A),
+)
+"""From probability 0 to 1, in even steps: as lightness grows, grey prints can be read too."""
+
+_PAGE, _INK, _FAINT, _EMPTY = "#161618", "#f2f2f2", "#a2a2aa", "#34343a"
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A label's probability for a photo, and whether no other label's is higher."""
+
+    label: str
+    probability: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Which labels are shown of each photo: all, in one order (`ranked` 0), or its `ranked` best ones."""
+
+    labels: tuple[str, ...]
+    ranked: int
+
+    @classmethod
+    def of(
+        cls, labels: tuple[str, ...], top: int | None, *, matrix: int = _MATRIX, ranked: int = _RANKED
+    ) -> "Grid":
+        """All labels up to `matrix` of them, else the `ranked` best; or the `top` best, to `MOST_COLUMNS`."""
+        if top is None:
+            return cls(labels, 0 if len(labels) <= matrix else ranked)
+        if top >= len(labels) and len(labels) <= matrix:
+            return cls(labels, 0)
+        return cls(labels, min(top, len(labels), MOST_COLUMNS))
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(map(str, range(1, self.ranked + 1))) if self.ranked else self.labels
+
+    def cells(self, prediction: Prediction) -> list[Cell]:
+        """The photo's cells, in the order of the columns."""
+        row = prediction.probabilities
+        best = int(row.argmax())
+        order = best_labels(row[None], self.ranked)[0].tolist() if self.ranked else range(len(row))
+        return [Cell(self.labels[index], float(row[index]), index == best) for index in order]
+
+
+def colour_of(probability: float) -> Colour:
+    """The cell's colour for a probability of 0 to 1, red, green, blue of 0 to 255."""
+    place = min(max(probability, 0.0), 1.0) * (len(_COLOURS) - 1)
+    low = min(int(place), len(_COLOURS) - 2)
+    red, green, blue = (
+        round(a + (b - a) * (place - low)) for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)
+    )
+    return red, green, blue
+
+
+def ink_on(colour: Colour) -> str:
+    """Black or white, whichever has more contrast with `colour` (WCAG 2: 4.5 at least, for any colour)."""
+    shares = [c / 255 for c in colour]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
+def summary(result: Classification, grid: Grid, shown: int, count: int) -> str:
+    """One line: the model, how probabilities were made, the templates, what is shown of how much."""
+    rule = f"{result.classifier.scoring} of {result.classifier.logit_scale:g} x cosine"
+    if result.classifier.logit_bias is not None:
+        rule += f" {result.classifier.logit_bias:+g}"
+    photos = f"{count:,} photo{'s' if count > 1 else ''}"
+    if shown < count:
+        photos = f"the first {shown:,} of {photos}"
+    if grid.ranked:
+        photos += f", the best {grid.ranked} of {len(grid.labels):,} labels each"
+    return f"model {result.model}, {rule}, templates {result.templates.name}: {photos}"
+
+
+def print_table(seen: Seen, top: int | None) -> None:
+    """Print the first photos as a table: best cell marked by `*`, shaded where stdout shows colours.
+
+    Of more than `TABLE_ROWS` photos it also tells how many each label is the best of.
+    """
+    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    labels = seen.result.labels
+    room = out.width - 24  # beside the photo's path; a number takes 9 cells, one with its label some 16
+    grid = Grid.of(
+        labels, top, matrix=max(2, min(_MATRIX, room // 9)), ranked=max(1, min(_RANKED, room // 16))
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in grid.heading:
+        table.add_column(Text(visible(name)), justify="right", vertical="middle", overflow="fold")
+    table.add_column("photo", overflow="fold", min_width=20)
+    for prediction in seen.first[:TABLE_ROWS]:
+        cells = [_terminal_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction)]
+        table.add_row(*cells, Text(visible(str(prediction.path))))
+    out.print(table)
+    if seen.count > TABLE_ROWS:
+        out.print(_counts(seen))
+
+
+def _counts(seen: Seen) -> Table:
+    """Where the table ends before the photos do: how many photos each label is the best of."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"\nof all {seen.count:,}", justify="right")
+    table.add_column("\nbest label")
+    for label, count in seen.photos_of.most_common(TABLE_ROWS):
+        table.add_row(f"{count:,}", Text(visible(label), overflow="fold"))
+    return table
+
+
+def _terminal_cell(cell: Cell, *, named: bool) -> Text:
+    red, green, blue = colour = colour_of(cell.probability)
+    mark = "*" if cell.best else " "
+    text = f"{visible(cell.label)} {cell.probability:.2f}" if named else f"{cell.probability:.2f}"
+    bold = "bold " if cell.best else ""
+    return Text(f" {text}{mark}", style=f"{bold}{ink_on(colour)} on rgb({red},{green},{blue})")
+
+
+# -- HTML ---------------------------------------------------------------------------
+
+_STYLE = """
+:root { color-scheme: dark }
+body { margin: 2rem; font: 14px/1.4 system-ui, sans-serif; color: #f2f2f2; background: #161618 }
+p { color: #a2a2aa }
+table { border-collapse: separate; border-spacing: 2px }
+thead th { position: sticky; top: 0; padding: .4rem; background: #161618; vertical-align: bottom;
+  max-width: 9rem; overflow-wrap: anywhere; font-weight: 600 }
+tbody th { text-align: left; font-weight: 400; max-width: 18rem; overflow-wrap: anywhere;
+  padding-right: .6rem }
+td { min-width: 4.2rem; padding: .4rem; text-align: center; font-variant-numeric: tabular-nums }
+td.best { outline: 2px solid #f2f2f2; outline-offset: -2px; font-weight: 700 }
+td span { display: block; overflow-wrap: anywhere }
+img { display: block; max-width: 112px; max-height: 84px; margin: auto }
+.missing { max-width: 112px; color: #a2a2aa; font-size: 11px }
+"""
+
+
+def write_html(seen: Seen, file: Path, top: int | None) -> None:
+    """Write the first photos as one HTML file that needs no other: thumbnails and style are in it.
+
+    The file appears whole or not at all. Raises `LibraryError` where it can't be written.
+    """
+    with replacing(file) as temporary, temporary.open("xb") as out:
+        for line in _html(seen, Grid.of(seen.result.labels, top)):
+            out.write(line.encode())
+
+
+def _html(seen: Seen, grid: Grid) -> Iterator[str]:
+    rows = seen.first[:HTML_ROWS]
+    yield '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>clipsight classify</title>\n'
+    yield f"<style>{_STYLE}</style>\n<h1>Classification</h1>\n"
+    yield f"<p>{html.escape(visible(summary(seen.result, grid, len(rows), seen.count)))}</p>\n<table>\n"
+    heading = "".join(f'<th scope="col">{html.escape(visible(name))}</th>' for name in grid.heading)
+    yield f"<thead><tr><th></th><th></th>{heading}</tr></thead>\n<tbody>\n"
+    for prediction, thumbnail in zip(rows, _thumbnails(rows), strict=True):
+        path = visible(str(prediction.path))
+        yield f'<tr><td>{_html_picture(thumbnail)}</td><th scope="row">{html.escape(path)}</th>'
+        yield "".join(_html_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction))
+        yield "</tr>\n"
+    yield "</tbody>\n</table>\n</html>\n"
+
+
+def _html_cell(cell: Cell, *, named: bool) -> str:
+    red, green, blue = colour = colour_of(cell.probability)
+    best = ' class="best"' if cell.best else ""
+    name = f"<span>{html.escape(visible(cell.label))}</span>" if named else ""
+    style = f"background: rgb({red} {green} {blue}); color: {ink_on(colour)}"
+    return f'<td{best} style="{style}">{name}{cell.probability:.3f}</td>'
+
+
+def _html_picture(thumbnail: "Image | str") -> str:
+    if isinstance(thumbnail, str):
+        return f'<div class="missing">{html.escape(visible(thumbnail))}</div>'
+    out = io.BytesIO()
+    thumbnail.save(out, "JPEG", quality=85)
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'
+
+
+# -- PNG ----------------------------------------------------------------------------
+
+_MARGIN, _GAP, _LINE = 32, 2, 20
+_THUMBNAIL = (112, 84)
+_NAME, _MATRIX_CELL, _RANKED_CELL = 208, 96, 144
+_SMALL = 14
+
+
+def write_png(seen: Seen, file: Path, top: int | None) -> None:
+    """Write the first photos as a picture: a row a photo, with its thumbnail and name.
+
+    The file appears whole or not at all. Raises `LibraryError` where it can't be written.
+    """
+    with replacing(file) as temporary, temporary.open("xb") as out:
+        _draw(seen, Grid.of(seen.result.labels, top)).save(out, "PNG")
+
+
+def _draw(seen: Seen, grid: Grid) -> "Image":
+    from PIL import Image, ImageDraw
+
+    rows = seen.first[:PNG_ROWS]
+    told = summary(seen.result, grid, len(rows), seen.count)
+    letters = Letters([told, *seen.result.labels, *(row.path.name for row in rows)])
+    cell = _RANKED_CELL if grid.ranked else _MATRIX_CELL
+    left = _MARGIN + _THUMBNAIL[0] + _NAME
+    width = left + len(grid.heading) * (cell + _GAP) + _MARGIN
+    note = letters.wrap(letters.legible(told), _SMALL, width - 2 * _MARGIN, 4)
+    heads = [letters.wrap(letters.legible(name), _SMALL, cell - 8, 4) for name in grid.heading]
+    top = _MARGIN + (len(note) + max(map(len, heads))) * _LINE + 24
+    step = _THUMBNAIL[1] + _GAP
+    picture = Image.new("RGB", (width, top + len(rows) * step + _MARGIN), _PAGE)
+    canvas = ImageDraw.Draw(picture)
+    for number, line in enumerate(note):
+        letters.draw(canvas, (_MARGIN, _MARGIN + number * _LINE + 12), line, _SMALL, _FAINT)
+    for column, lines in enumerate(heads):
+        _centred(canvas, letters, lines, left + column * (cell + _GAP) + cell / 2, top - 8, _INK)
+
+    @cache
+    def label_lines(label: str) -> list[str]:
+        return letters.wrap(letters.legible(label), _SMALL, cell - 16, 2)
+
+    for number, (prediction, photo) in enumerate(zip(rows, _thumbnails(rows), strict=True)):
+        y = top + number * step
+        _draw_photo(picture, canvas, photo, y)
+        name = letters.wrap(letters.legible(prediction.path.name), _SMALL, _NAME - 24, 3)
+        base = y + (_THUMBNAIL[1] - len(name) * _LINE) // 2 + 15
+        for line_number, line in enumerate(name):
+            place = (_MARGIN + _THUMBNAIL[0] + 12, base + line_number * _LINE)
+            letters.draw(canvas, place, line, _SMALL, _INK)
+        for column, each in enumerate(grid.cells(prediction)):
+            lines = [*(label_lines(each.label) if grid.ranked else ()), f"{each.probability:.3f}"]
+            _draw_cell(canvas, letters, (left + column * (cell + _GAP), y, cell), each, lines)
+    return picture
+
+
+def _draw_photo(picture: "Image", canvas: "ImageDraw", photo: "Image | str", y: int) -> None:
+    width, height = _THUMBNAIL
+    if isinstance(photo, str):
+        canvas.rectangle((_MARGIN, y, _MARGIN + width - 1, y + height - 1), fill=_EMPTY)
+        letters = Letters([photo])
+        lines = letters.wrap(letters.legible(photo), 11, width - 12, 5)
+        for number, line in enumerate(lines):
+            letters.draw(canvas, (_MARGIN + 6, y + 16 + 14 * number), line, 11, _FAINT)
+    else:
+        picture.paste(photo, (_MARGIN + (width - photo.width) // 2, y + (height - photo.height) // 2))
+
+
+def _draw_cell(
+    canvas: "ImageDraw", letters: Letters, box: tuple[int, int, int], cell: Cell, lines: Sequence[str]
+) -> None:
+    """A cell at `box` (left, top, width): its colour, its text, and a frame round the photo's best."""
+    left, top, width = box
+    height, colour = _THUMBNAIL[1], colour_of(cell.probability)
+    frame = {"outline": _INK, "width": 3} if cell.best else {}
+    canvas.rectangle((left, top, left + width - 1, top + height - 1), fill=colour, **frame)  # type: ignore[arg-type]
+    base = top + (height + len(lines) * _LINE) // 2 - 5
+    _centred(canvas, letters, lines, left + width / 2, base, ink_on(colour))
+
+
+def _centred(
+    canvas: "ImageDraw", letters: Letters, lines: Sequence[str], middle: float, base: float, colour: str
+) -> None:
+    """Lines centred about `middle`, the last one's base line at `base`."""
+    for number, line in enumerate(reversed(lines)):
+        x = middle - letters.width(line, _SMALL) / 2
+        letters.draw(canvas, (x, base - number * _LINE), line, _SMALL, colour)
+
+
+def _thumbnails(rows: Sequence[Prediction]) -> "Iterator[Image | str]":
+    return thumbnails(
+        (Match(row.path, row.probability, row.id, None, None, None, None, 0, True) for row in rows),
+        _THUMBNAIL,
+    )

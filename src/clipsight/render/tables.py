@@ -1,0 +1,242 @@
+"""How results look: tables for people, `--json`, `--csv`, `--paths` and `-0` for programs.
+
+Results go to stdout, notes to stderr. Called by `cli` only.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clipsight.core.files import csv_line
+from clipsight.render.fonts import visible
+from clipsight.search.results import Match, Matches, Status
+
+if TYPE_CHECKING:
+    from clipsight.models.registry import ModelStatus
+
+
+NO_MATCH = "no photo matches"
+
+
+class Format(Enum):
+    """What a search prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PATHS = "paths"
+    PATHS_0 = "paths-0"
+
+
+def note(line: str) -> None:
+    """Print a line that a person should see, beside the results."""
+    print(f"clipsight: {line}", file=sys.stderr)
+
+
+def print_matches(matches: Matches, form: Format) -> None:
+    """Print the answer to a query in the form that was asked for."""
+    if form is not Format.TABLE:
+        _write_bytes(matches_as_text(matches, form))
+    elif matches:
+        _stdout().print(matches_as_table(matches))
+    else:
+        note(NO_MATCH)
+
+
+def matches_as_text(matches: Matches, form: Format) -> str:
+    """The answer to a query for programs; bytes of paths that are not UTF-8 are surrogates."""
+    match form:
+        case Format.JSON:
+            return json.dumps(matches.to_dict(), indent=2) + "\n"
+        case Format.CSV:
+            return _csv(matches)
+        case Format.PATHS:
+            return "".join(f"{match.path}\n" for match in matches)
+        case Format.PATHS_0:
+            return "".join(f"{match.path}\0" for match in matches)
+        case Format.TABLE:
+            raise ValueError("a table depends on where it is printed")
+
+
+def matches_as_table(matches: Matches) -> Table:
+    """The answer to a query for people."""
+    table = _table("score", "photo", "size", "taken", right=("score", "size"))
+    for match in matches:
+        table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
+    return table
+
+
+def _path(match: Match) -> Text:
+    return Text(visible(str(match.path)), style="" if match.reachable else "dim", overflow="fold")
+
+
+def _pixels(match: Match) -> str:
+    return f"{match.width} x {match.height}" if match.width else ""
+
+
+def _taken(match: Match) -> str:
+    if match.taken is None:
+        return ""
+    return match.taken[:16].replace("T", " ") + ("" if match.taken_source == "exif" else " *")
+
+
+def _csv(matches: Matches) -> str:
+    columns = ("path", "score", "id", "width", "height", "taken")
+    rows = ([row[column] for column in columns] for row in matches.to_dicts())
+    return "".join(f"{csv_line(cells)}\n" for cells in (columns, *rows))
+
+
+def _write_bytes(text: str) -> None:
+    """Write text whose paths need not be UTF-8 as the bytes that they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def print_status(status: Status) -> None:
+    """Print what a library holds, and every file that failed with its reason."""
+    out = _stdout()
+    counts = status.counts
+    rows: list[tuple[str, str]] = [
+        ("library", str(status.path)),
+        ("model", status.model or "none yet"),
+        ("photos", f"{counts.present + counts.unreachable:,}"),
+    ]
+    if status.next_model:
+        rows.append(("switching to", f"{status.next_model}: {status.to_embed:,} photos to embed"))
+    if counts.unreachable:
+        rows.append(("unreachable", f"{counts.unreachable:,} (kept; they come back with their folder)"))
+    if counts.missing:
+        rows.append(("gone", f"{counts.missing:,} (not shown; dropped after 30 days)"))
+    rows += [("failed", f"{len(status.failures):,}"), ("on disk", _bytes(status.bytes))]
+    summary = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        summary.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    out.print(summary)
+    if status.folders:
+        table = _table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
+        for root, here in status.folders:
+            table.add_row(
+                Text(visible(os.fsdecode(root.path)), overflow="fold"),
+                f"{here.present + here.unreachable:,}",
+                f"{here.unreachable:,}" if here.unreachable else "",
+                (root.indexed or "not finished").replace("T", " "),
+            )
+        out.print(table)
+    if status.failures:
+        table = _table("failed", "reason", "date")
+        for failure in status.failures:
+            table.add_row(
+                Text(visible(os.fsdecode(failure.path)), overflow="fold"),
+                Text(failure.reason, overflow="fold"),
+                failure.date[:16].replace("T", " "),
+            )
+        out.print(table)
+
+
+def status_to_dict(status: Status) -> dict[str, Any]:
+    """The status as `--json` prints it."""
+    return {
+        "library": str(status.path),
+        "model": status.model,
+        "next_model": status.next_model,
+        "to_embed": status.to_embed,
+        "photos": status.counts.present + status.counts.unreachable,
+        "unreachable": status.counts.unreachable,
+        "missing": status.counts.missing,
+        "bytes": status.bytes,
+        "folders": [
+            {
+                "path": os.fsdecode(root.path),
+                "photos": here.present + here.unreachable,
+                "unreachable": here.unreachable,
+                "reachable": root.reachable,
+                "indexed": root.indexed,
+            }
+            for root, here in status.folders
+        ],
+        "failures": [
+            {"path": os.fsdecode(failure.path), "reason": failure.reason, "date": failure.date}
+            for failure in status.failures
+        ],
+    }
+
+
+def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
+    """Print the models that are here and that can be had; `in_use` is the library's own."""
+    table = _table(
+        "",
+        "model",
+        "here",
+        "size",
+        "dim",
+        "ImageNet",
+        "retrieval",
+        "licence",
+        right=("size", "dim", "ImageNet", "retrieval"),
+    )
+    for model in models:
+        marks = ("*" if model.name == in_use else "") + ("r" if model.recommended else "")
+        here = model.problem or ("yes" if model.on_disk else "partly" if model.partial_bytes else "")
+        table.add_row(
+            marks,
+            Text(model.name + (" (multilingual)" if model.multilingual else ""), overflow="fold"),
+            Text(here, overflow="fold"),
+            _bytes(model.size_bytes) if model.size_bytes else "",
+            str(model.embed_dim or ""),
+            _figure(model.imagenet_top1),
+            _figure(model.retrieval),
+            Text((model.license or "") + (", not for commercial use" if model.commercial is False else "")),
+        )
+    out = _stdout()
+    out.print(table)
+    out.print(
+        "*: this library's model; r: recommended. ImageNet: zero-shot top-1 in percent. Retrieval: mean of"
+    )
+    out.print(
+        "recall@1, @5 and @10 in percent, Crossmodal-3600, English. Sources: docs/models.md and --json."
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _stdout() -> Console:
+    # Wide where stdout is a file or pipe: a table cut to 80 columns would lose path names.
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
+
+
+def answered_by(model: str) -> str:
+    """The line that names the model, with a stronger one where there is."""
+    from clipsight.models.registry import RECOMMENDED
+
+    if model != "builtin":
+        return f"answered by {model}"
+    return (
+        "answered by builtin, the small model that comes with clipsight; "
+        f"for a stronger one: clipsight index --model {RECOMMENDED}"
+    )

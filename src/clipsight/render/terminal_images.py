@@ -1,0 +1,209 @@
+"""Thumbnails in the terminal: as pictures where it can draw them, as coloured half blocks elsewhere.
+
+What a terminal can is told by environment variables alone: a question to the terminal could hang, or
+leave its answer in the shell's input. Sixel has no variable of its own, so it isn't used; terminals
+that have it and 24-bit colour show half blocks. So do those in tmux and screen, which pass no pictures.
+"""
+
+import base64
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, TextIO
+
+from clipsight.render.contact_sheet import thumbnails
+from clipsight.render.fonts import ELLIPSIS, visible
+from clipsight.search.results import Match, Matches
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL.Image import Image
+
+    Pixels = npt.NDArray[np.uint8]
+
+
+class Protocol(Enum):
+    """How pictures are written to a terminal."""
+
+    KITTY = "kitty"
+    """https://sw.kovidgoyal.net/kitty/graphics-protocol/: kitty, Ghostty."""
+    ITERM = "iterm"
+    """https://iterm2.com/documentation-images.html: iTerm2, WezTerm, mintty, Rio, Konsole from 22.04."""
+    TRUECOLOR = "truecolor"
+    """Half blocks in 24-bit colour."""
+    COLOURS_256 = "256"
+    """Half blocks in the 240 fixed colours of xterm's palette."""
+
+
+_PICTURE = (26, 12)
+"""Width of a thumbnail in cells, and pixels a cell, which terminals scale to their own."""
+_BLOCKS = (38, 1)
+_GAP = 2
+_GREY = "#6c6c6c"
+
+
+def can_preview(stream: TextIO, environ: Mapping[str, str]) -> Protocol | None:
+    """The best way to show pictures on `stream`; None if it is no terminal, or one not known to show any."""
+    encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+    if not stream.isatty() or not encoding.startswith("utf8"):
+        return None
+    term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
+    if term in ("", "dumb"):
+        return None
+    multiplexed = "TMUX" in environ or "STY" in environ or term.startswith(("tmux", "screen"))
+    if not multiplexed:
+        if term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
+            return Protocol.KITTY
+        if program in ("iTerm.app", "WezTerm", "mintty", "rio") or environ.get("LC_TERMINAL") == "iTerm2":
+            return Protocol.ITERM
+        konsole = environ.get("KONSOLE_VERSION", "")  # 220400 is 22.04.0
+        if konsole.isdecimal() and int(konsole) >= 220400:
+            return Protocol.ITERM
+    if (
+        environ.get("COLORTERM") in ("truecolor", "24bit")
+        or term.endswith("-direct")
+        or "WT_SESSION" in environ
+    ):
+        return Protocol.TRUECOLOR
+    return Protocol.COLOURS_256 if "256color" in term else None
+
+
+def print_previews(matches: Matches, stream: TextIO, *, width: int) -> bool:
+    """Print a thumbnail of each match with its name and score, in rows of at most `width` cells.
+
+    Returns False, and prints nothing, if `stream` can't show pictures (see `can_preview`). A photo
+    that can't be read now is a grey field with the reason under it.
+    """
+    protocol = can_preview(stream, os.environ)
+    if protocol is None:
+        return False
+    cells, pixels_a_cell = _PICTURE if protocol in (Protocol.KITTY, Protocol.ITERM) else _BLOCKS
+    cells = max(4, min(cells, width))  # a terminal that doesn't know its width says 0
+    columns = max(1, (width + _GAP) // (cells + _GAP))
+    for start in range(0, len(matches), columns):
+        row = matches.matches[start : start + columns]
+        strip, captions = _strip(row, cells, pixels_a_cell)
+        stream.write(_picture(strip, strip.width // pixels_a_cell, protocol))
+        stream.writelines(f"{line}\n" for line in captions)
+        stream.write("\n")
+        stream.flush()
+    return True
+
+
+def half_blocks(pixels: "Pixels", protocol: Protocol) -> Iterator[str]:
+    """Lines of text that show `pixels`, uint8[2 * lines, columns, RGBA].
+
+    A cell is two pixels, the upper one in the colour of the sign, the lower one in that of the
+    ground. A pixel of alpha < 128 is left blank.
+    """
+    codes = _codes(pixels[..., :3], protocol)
+    seen = pixels[..., 3] >= 128
+    for top in range(0, len(pixels), 2):
+        line, last = [], ""
+        for upper, lower, has_upper, has_lower in zip(
+            codes[top], codes[top + 1], seen[top], seen[top + 1], strict=True
+        ):
+            if has_upper:
+                style, sign = f"38;{upper}" + (f";48;{lower}" if has_lower else ";49"), "▀"
+            else:
+                style, sign = (f"38;{lower};49", "▄") if has_lower else ("0", " ")
+            line.append(sign if style == last else f"\x1b[{style}m{sign}")
+            last = style
+        yield "".join(line) + "\x1b[0m"
+
+
+def nearest_256(rgb: "Pixels") -> "Pixels":
+    """Index of the nearest fixed colour of xterm's palette, uint8[...], for uint8[..., RGB].
+
+    16 to 231 are a cube of 6 x 6 x 6, 232 to 255 greys; nearest by squared distance, the cube first.
+    """
+    import numpy as np
+
+    levels = np.array([0, 95, 135, 175, 215, 255])
+    wide = rgb.astype(np.int64)
+    steps = np.abs(wide[..., None] - levels).argmin(axis=-1)
+    grey = ((wide.sum(axis=-1) / 3 - 8) / 10).round().clip(0, 23).astype(np.int64)
+    to_cube = ((wide - levels[steps]) ** 2).sum(axis=-1)
+    to_grey = ((wide - (8 + 10 * grey)[..., None]) ** 2).sum(axis=-1)
+    cube = 16 + steps @ np.array([36, 6, 1])
+    nearest: Pixels = np.where(to_grey < to_cube, 232 + grey, cube).astype(np.uint8)
+    return nearest
+
+
+def _codes(rgb: "Pixels", protocol: Protocol) -> Sequence[Sequence[str]]:
+    """The part of a colour sequence that names each pixel's colour."""
+    if protocol is Protocol.COLOURS_256:
+        return [[f"5;{index}" for index in row] for row in nearest_256(rgb).tolist()]
+    return [["2;{};{};{}".format(*colour) for colour in row] for row in rgb.tolist()]
+
+
+def _picture(strip: "Image", cells: int, protocol: Protocol) -> str:
+    """The characters that show `strip`, so many cells wide, and leave the cursor on the line below."""
+    if protocol is Protocol.KITTY:
+        return _kitty(_png(strip), cells) + "\n"
+    if protocol is Protocol.ITERM:
+        return _iterm(_png(strip), cells) + "\n"
+    import numpy as np
+
+    return "".join(f"{line}\n" for line in half_blocks(np.asarray(strip), protocol))
+
+
+def _kitty(png: bytes, cells: int) -> str:
+    """The picture in pieces of 4096 characters; q=2 keeps the terminal from answering."""
+    data = base64.b64encode(png).decode()
+    pieces = [data[start : start + 4096] for start in range(0, len(data), 4096)]
+    keys = [f"a=T,f=100,c={cells},q=2", *["q=2"] * (len(pieces) - 1)]
+    more = [1] * (len(pieces) - 1) + [0]
+    return "".join(
+        f"\x1b_G{key},m={m};{piece}\x1b\\" for key, m, piece in zip(keys, more, pieces, strict=True)
+    )
+
+
+def _iterm(png: bytes, cells: int) -> str:
+    data = base64.b64encode(png).decode()
+    return (
+        f"\x1b]1337;File=inline=1;size={len(png)};width={cells};height=auto;preserveAspectRatio=1:{data}\x07"
+    )
+
+
+def _png(picture: "Image") -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _strip(row: Sequence[Match], cells: int, pixels_a_cell: int) -> "tuple[Image, list[str]]":
+    """One row: its thumbnails side by side on nothing (RGBA, an even number of lines), and its captions."""
+    from PIL import Image
+
+    step, width = (cells + _GAP) * pixels_a_cell, cells * pixels_a_cell
+    size = (width, width * 3 // 4)
+    photos: list[Image.Image] = []
+    names, scores = [], []
+    for match, photo in zip(row, thumbnails(row, size), strict=True):
+        score = f"{match.score:.3f}"
+        if isinstance(photo, str):
+            score, photo = f"{score} {photo}", Image.new("RGB", size, _GREY)
+        photos.append(photo)
+        names.append(_fit(visible(match.path.name), cells))
+        scores.append(_fit(visible(score), cells))
+    height = max(photo.height for photo in photos)
+    height += height % 2
+    strip = Image.new("RGBA", (step * len(row) - _GAP * pixels_a_cell, height))
+    for number, photo in enumerate(photos):
+        strip.paste(photo, (number * step, height - photo.height))
+    return strip, [(" " * _GAP).join(names).rstrip(), (" " * _GAP).join(scores).rstrip()]
+
+
+def _fit(text: str, cells: int) -> str:
+    """`text` on exactly so many cells, its middle left out or blanks added."""
+    from rich.cells import cell_len
+
+    for kept in range(len(text), -1, -1):
+        tail = kept // 2
+        short = text if kept == len(text) else text[: kept - tail] + ELLIPSIS + text[len(text) - tail :]
+        if cell_len(short) <= cells:
+            return short + " " * (cells - cell_len(short))
+    return " " * cells

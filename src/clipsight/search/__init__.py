@@ -1,0 +1,1 @@
+"""Queries, and the photos that answer them."""

@@ -1,0 +1,91 @@
+"""Vectors of photos in bulk: those that a library keeps, and those of single files.
+
+Called by `library` for everything that looks at many photos at once: classification, probes, measuring.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clipsight.core.errors import PhotoError
+from clipsight.search.results import Embeddings
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import FileStat, Model
+
+if TYPE_CHECKING:
+    from clipsight.models.encoder import Encoder
+
+CHUNK = 1024
+"""Photos that are held at once."""
+
+_READ_AT_ONCE = 16
+
+
+def stored(catalog: Catalog, model: Model, folders: Sequence[bytes] | None) -> Iterator[Embeddings]:
+    """All indexed photos in and below `folders` (None: all), in chunks of up to `CHUNK`."""
+    hits = catalog.each_hit(model, folders)
+    while chunk := list(islice(hits, CHUNK)):
+        yield Embeddings(
+            ids=np.array([hit.photo_id for hit in chunk], dtype=np.int64),
+            paths=tuple(Path(os.fsdecode(hit.path)) for hit in chunk),
+            vectors=np.stack([hit.vector for hit in chunk]).astype(np.float32),
+        )
+
+
+def of_files(
+    files: Iterable[Path], catalog: Catalog, model: Model, encoder: Callable[[], "Encoder"]
+) -> Iterator[Embeddings]:
+    """The photos in these files, in their order: kept vectors where the file is as it was, else read anew.
+
+    What is read here is not added to the library; `encoder` is asked for when the first file must be read.
+    """
+    rest = iter(files)
+    while chunk := list(islice(rest, _READ_AT_ONCE)):
+        yield _embed(chunk, catalog, model, encoder)
+
+
+def _embed(files: list[Path], catalog: Catalog, model: Model, encoder: Callable[[], "Encoder"]) -> Embeddings:
+    found: dict[Path, tuple[int, np.ndarray]] = {}
+    failures = []
+    pixels = {}
+    for file in files:
+        kept = _kept(file, catalog, model)
+        if kept is not None:
+            found[file] = kept
+            continue
+        try:
+            pixels[file] = _read(file, encoder())
+        except PhotoError as error:
+            failures.append((file, str(error)))
+    if pixels:
+        vectors = encoder().encode_pixels(list(pixels.values()))
+        found |= {file: (0, vector) for file, vector in zip(pixels, vectors, strict=True)}
+    good = [file for file in files if file in found]
+    return Embeddings(
+        ids=np.array([found[file][0] for file in good], dtype=np.int64),
+        paths=tuple(good),
+        vectors=np.array([found[file][1] for file in good], dtype=np.float32).reshape(len(good), model.dim),
+        failures=tuple(failures),
+    )
+
+
+def _kept(file: Path, catalog: Catalog, model: Model) -> "tuple[int, np.ndarray] | None":
+    path = Path(os.path.abspath(file))
+    try:
+        stat = path.stat()
+    except OSError:
+        return None  # reading it will say why
+    name = FileStat(
+        os.fsencode(path.parent), os.fsencode(path.name), stat.st_size, stat.st_mtime_ns, stat.st_dev
+    )
+    return catalog.vector_of(name, model)
+
+
+def _read(file: Path, encoder: "Encoder") -> "np.ndarray":
+    from clipsight.indexing.media.photo import open_picture
+
+    return encoder.preprocess(open_picture(file.expanduser(), min_side=max(encoder.input_size)))

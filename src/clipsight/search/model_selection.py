@@ -1,0 +1,77 @@
+"""Which model a library answers with: chosen once, checked at each use, switched when all is embedded.
+
+Called by `library` only.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipsight.core.errors import ModelError
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Model
+
+if TYPE_CHECKING:
+    from clipsight.models.folder import ModelFolder
+
+
+def choose(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> Model:
+    """The model to use, entered in the catalog; a new library's first one is fixed here.
+
+    "auto" is the catalog's own model, or for a new library what `zoo.choose_auto` says, told by `note`.
+    """
+    from clipsight.models import registry
+
+    current = catalog.current_model()
+    if wanted != "auto":
+        return _adopt(catalog, wanted)
+    if current is not None:
+        return current
+    name, _ = registry.choose_auto(note=note)
+    return _adopt(catalog, name)
+
+
+def folder_of(model: Model) -> "ModelFolder":
+    """The model's folder, which must still be what the library's vectors were made with."""
+    from clipsight.models import registry
+    from clipsight.models.folder import ModelFolder
+
+    folder = ModelFolder.read(registry.locate(model.source))
+    if folder.fingerprint() != model.fingerprint:
+        raise ModelError(
+            f"the model {model.source} has changed since photos were indexed with it: "
+            "put the old files back, or embed the photos anew with: "
+            f"clipsight index --model {model.source}"
+        )
+    return folder
+
+
+def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[[str], None]) -> None:
+    """Drop the old model's vectors, and its files in `vectors`, once every photo has one of `model`."""
+    from clipsight.store.vectors.faiss import drop_files_of_other_models
+
+    if model == catalog.current_model():
+        return
+    lacking = catalog.lacking_vectors(model)
+    if lacking:
+        note(
+            f"{lacking:,} photos still have vectors of the old model only, which answers until they are "
+            f"embedded: clipsight index --model {model.source}"
+        )
+    else:
+        catalog.set_current_model(model)
+        drop_files_of_other_models(vectors, model)
+
+
+def _adopt(catalog: Catalog, name: str) -> Model:
+    """Enter the model in the catalog, as the current one if it is the library's first."""
+    from clipsight.models import registry
+    from clipsight.models.folder import ModelFolder
+
+    path = registry.locate(name)
+    folder = ModelFolder.read(path)
+    source = str(path.resolve()) if Path(name).expanduser().is_dir() else name
+    model = catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
+    if catalog.current_model() is None:
+        catalog.set_current_model(model)
+    return model

@@ -1,0 +1,185 @@
+"""Queries: what their parts are, and how they become one vector.
+
+    two dogs on a beach             words
+    ./pool.jpg                      a picture: a path that exists, or an http(s) address
+    flower + 2:bee - cartoon        parts, added and subtracted, each with an optional weight
+
+A joint query is the weighted sum of its parts' unit vectors (the method of
+https://github.com/haofanwang/natural-language-joint-query-search), normalised, so that
+scores stay cosines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.core.errors import PhotoError, QueryError
+from clipsight.indexing.scan import has_photo_suffix
+from clipsight.search import grammar
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from clipsight.models.encoder import Encoder
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Kind(Enum):
+    """What a part of a query is."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One summand: its text, path or address, and its weight (negative where subtracted)."""
+
+    kind: Kind
+    value: str
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        size = abs(self.weight)
+        if size == 1 and not (self.kind is Kind.TEXT and grammar.may_have_weight(self.value)):
+            return self.value
+        return f"{int(size) if size.is_integer() else size}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One or more parts, in the order they were written."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
+        """Read `text` by the grammar; each of `add` and `subtract` is one part more.
+
+        `+` and `-` join parts where white space stands on both sides. Raises `QueryError` for an
+        empty query or part, a weight that is not a finite number, a picture that does not exist.
+        """
+        parts = [_part(piece, sign) for sign, piece in _pieces(text)]
+        parts += [_part(piece, 1.0) for piece in add]
+        parts += [_part(piece, -1.0) for piece in subtract]
+        if not parts:
+            raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
+        return cls(tuple(parts))
+
+    def __str__(self) -> str:
+        first, *rest = self.parts
+        text = f"- {first}" if first.weight < 0 else str(first)
+        return text + "".join(f" {'-' if part.weight < 0 else '+'} {part}" for part in rest)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether words and pictures meet, whose scores live on different scales."""
+        return len({part.kind is Kind.TEXT for part in self.parts}) == 2
+
+
+def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None) -> Vectors:
+    """One unit vector, float32[dim], for a query whose parts have the unit `vectors` float32[parts, dim].
+
+    The sum of the parts' vectors times their `coefficients`.
+    """
+    return (coefficients(query, vectors, sample) @ vectors.astype(np.float64)).astype(np.float32)
+
+
+def coefficients(
+    query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None
+) -> npt.NDArray[np.float64]:
+    """What each part's vector counts in the query's, float64[parts]: a cosine is the same sum of theirs.
+
+    With `sample`, float[n, dim] of the library's own embeddings, each part's scores are brought
+    to unit standard deviation over it before they are added ("balance"). Standardised scores are
+    `(x . part - mean) / deviation`; the means are the same for every photo x, so the ranking is
+    that of one vector, the sum of `weight / deviation * part`. Without it, the plain weighted sum.
+    Raises `QueryError` where the parts cancel out.
+    """
+    weights = np.array([part.weight for part in query.parts], dtype=np.float64)
+    weights /= np.abs(weights).max() or 1.0  # only ratios count, and sums stay finite
+    if sample is not None and len(sample) > 1:
+        scores = sample.astype(np.float32, copy=False) @ vectors.T.astype(np.float32, copy=False)
+        deviations = scores.std(axis=0, dtype=np.float64)
+        if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
+            weights /= deviations
+    length = float(np.linalg.norm(weights @ vectors.astype(np.float64)))
+    if length <= 1e-6 * float(np.abs(weights).sum()):  # what is left is the encoder's rounding
+        raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
+    return weights / length
+
+
+def embed(query: Query, encoder: "Encoder") -> Vectors:
+    """The unit vectors of the query's parts, in their order: float32[parts, dim].
+
+    Raises `QueryError` for a picture that can't be fetched or read.
+    """
+    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    pictures = [_open(part, encoder) for part in query.parts if part.kind is not Kind.TEXT]
+    text_vectors = iter(encoder.encode_texts(texts) if texts else ())
+    picture_vectors = iter(encoder.encode_images(pictures) if pictures else ())
+    return np.stack(
+        [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
+    )
+
+
+def notes_on(query: Query, encoder: "Encoder") -> tuple[str, ...]:
+    """A line for each text that is longer than the model's context and was cut."""
+    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    cut = encoder.truncated(texts) if texts else ()
+    return tuple(
+        f"text cut to the model's {encoder.folder.context_length} tokens: {text[:60]}..."
+        for text, was_cut in zip(texts, cut, strict=True)
+        if was_cut
+    )
+
+
+def _open(part: Part, encoder: "Encoder") -> "Image":
+    """The picture that a part names, read as indexing reads photos."""
+    from clipsight.indexing.media.fetch import fetch_picture
+    from clipsight.indexing.media.photo import open_picture
+
+    is_address = part.kind is Kind.ADDRESS
+    source = fetch_picture(part.value) if is_address else Path(part.value).expanduser()
+    try:
+        return open_picture(source, min_side=max(encoder.input_size))
+    except PhotoError as error:
+        raise QueryError(f"can't use the picture {part.value}: {error}") from error
+
+
+def _pieces(text: str) -> list[tuple[float, str]]:
+    """The summands of a query with their signs, still as text."""
+    if _is_file(text.strip()):  # a file name may hold " - "
+        return [(1.0, text)]
+    return grammar.summands(text)
+
+
+def _part(piece: str, sign: float) -> Part:
+    """Read one summand: an optional weight, then words, a path or an address."""
+    weight, value = grammar.weighed(piece, _is_file)
+    return Part(_kind(value), value, sign * weight)
+
+
+def _kind(value: str) -> Kind:
+    if grammar.is_address(value):
+        return Kind.ADDRESS
+    if _is_file(value):
+        return Kind.PICTURE
+    looks_like_path = value.startswith(("./", "../", "/", "~/"))
+    if looks_like_path or (has_photo_suffix(value.encode(errors="replace")) and " " not in value):
+        raise QueryError(f"no such picture: {value}")
+    return Kind.TEXT
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
+        return False

@@ -1,0 +1,180 @@
+"""Texts for a photo: ranks the lines of a file, however many, by how well they fit.
+
+The lines are embedded once and kept as FAISS indices of `SHARD` lines each, in a folder that is named after
+the model and the file's content. An interrupted run goes on after the last whole shard; one shard at a time
+is worked on, or mapped into memory. Called by `library` and `cli`.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.core import paths
+from clipsight.core.errors import LabelError, LibraryError, QueryError
+from clipsight.search.query import Kind, Query, embed
+
+if TYPE_CHECKING:
+    from clipsight.models.encoder import Encoder
+
+SHARD = 4096
+"""Lines that are embedded and written together; an interruption loses no more."""
+
+_AT_ONCE = 256  # texts between two reports of progress
+
+Progress = Callable[[int, int], None]
+"""Hears how many of all texts have been embedded."""
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch:
+    """A line of the file: its number, counted from 1, its text, and the cosine of text and photo."""
+
+    line: int
+    text: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The match as `--json` prints it."""
+        return {"line": self.line, "text": self.text, "score": round(self.score, 6)}
+
+
+def photo_vector(photo: str, encoder: "Encoder") -> Vectors:
+    """The unit vector, float32[dim], of a photo: a path or an http(s) address. Raises `QueryError`."""
+    query = Query.parse(photo)
+    if len(query.parts) != 1 or query.parts[0].kind is Kind.TEXT:
+        raise QueryError(f"no such photo: {photo}")
+    vector: Vectors = embed(query, encoder)[0]
+    return vector
+
+
+def match_texts(
+    vector: Vectors,
+    file: Path,
+    encoder: "Encoder",
+    top: int = 5,
+    *,
+    progress: Progress = lambda done, total: None,
+) -> list[TextMatch]:
+    """The `top` texts in `file` (UTF-8, one a line, blank lines left out) that fit a photo best.
+
+    `vector` is the photo's, float32[dim], unit length; `encoder` is of the same model. Texts are compared
+    by vectors of float16 numbers. Raises `LabelError` for a file that can't be read, is no text, holds none
+    or changes meanwhile, `LibraryError` where the vectors can't be kept.
+    """
+    if top < 1:
+        raise LabelError(f"top must be at least 1 (got {top})")
+    total, content = _survey(file)
+    folder = paths.home() / "texts" / f"{encoder.folder.fingerprint()[:16]}-{content}"
+    best: list[TextMatch] = []
+    texts = _texts(file)
+    done = 0
+    while shard := list(islice(texts, SHARD)):
+        kept = folder / f"{done // SHARD:06}.faiss"
+        index = _open(kept, len(shard), encoder.dim)
+        if index is None:
+            vectors = _embed([text for _, text in shard], encoder, progress, done, total)
+            _check_unchanged(file, total, content)
+            index = _keep(vectors, kept)
+        best = _best(best, index, shard, vector, top)
+        done += len(shard)
+    _check_unchanged(file, total, content)
+    return best
+
+
+def _best(
+    best: list[TextMatch], index: Any, shard: Sequence[tuple[int, str]], vector: Vectors, top: int
+) -> list[TextMatch]:
+    """The best of what was found before and of one shard more."""
+    scores, rows = index.search(vector[None, :], min(top, len(shard)))
+    for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True):
+        line, text = shard[row]
+        best = [*best, TextMatch(line, text, score)]
+    return sorted(best, key=lambda match: (-match.score, match.line))[:top]
+
+
+def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: int, total: int) -> Vectors:
+    """float32[n, dim]. Texts of like length go together, as a batch is padded to its longest text."""
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    vectors = np.empty((len(texts), encoder.dim), np.float32)
+    for start in range(0, len(texts), _AT_ONCE):
+        progress(done + start, total)
+        rows = order[start : start + _AT_ONCE]
+        vectors[rows] = encoder.encode_texts([texts[row] for row in rows])
+    progress(done + len(texts), total)
+    return vectors
+
+
+def _keep(vectors: Vectors, file: Path) -> Any:
+    """Write a shard so that it is there whole or not at all, and return its index."""
+    import faiss
+
+    index = faiss.IndexScalarQuantizer(
+        vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.add(vectors)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        os.close(handle)
+        try:
+            faiss.write_index(index, name)
+            Path(name).replace(file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # FAISS reports I/O errors as RuntimeError
+        reason = getattr(error, "strerror", None) or "the disk is full or fails"
+        raise LibraryError(
+            f"can't keep texts' vectors in {file.parent} ({reason}): choose another place with CLIPSIGHT_HOME"
+        ) from error
+    return index
+
+
+def _open(file: Path, count: int, dim: int) -> Any:
+    """The index of a shard, mapped into memory; None if it is not there, or not whole."""
+    import faiss
+
+    try:
+        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError:
+        return None
+    return index if (index.ntotal, index.d) == (count, dim) else None
+
+
+def _check_unchanged(file: Path, total: int, content: str) -> None:
+    if _survey(file) != (total, content):
+        raise LabelError(f"{file} was changed while it was read: run the command again")
+
+
+def _survey(file: Path) -> tuple[int, str]:
+    """How many texts there are in `file`, and a hash of its content."""
+    import xxhash
+
+    content = xxhash.xxh3_128()
+    count = sum(1 for _ in _texts(file, content.update))
+    if not count:
+        raise LabelError(f"{file} holds no text: write one a line")
+    return count, content.hexdigest()
+
+
+def _texts(file: Path, hear: Callable[[bytes], None] = lambda line: None) -> Iterator[tuple[int, str]]:
+    """The texts with the numbers of their lines; `hear` is told all lines as they are."""
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                hear(line)
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                if text:
+                    yield number, text
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{file}, line {number} is no UTF-8 text: save the file as UTF-8") from error
+    except OSError as error:
+        raise LabelError(f"can't read {file}: {error.strerror}") from error

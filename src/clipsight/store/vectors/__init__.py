@@ -1,0 +1,1 @@
+"""The vector index: FAISS files derived from the catalog, disposable."""

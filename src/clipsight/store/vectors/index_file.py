@@ -1,0 +1,164 @@
+"""A FAISS index as a file with a stamp beside it, which says what it was made from. Called by `vectors`.
+
+A crash leaves the old pair, the new pair, or a pair that does not match and is not used.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsight.core.files import sync
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Ids, Model, Vectors
+
+_FORMAT = 2
+_PROBED = 64
+_LEFT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an index holds."""
+
+    last_id: int = 0
+    """All vectors of its model in the catalog with ids up to this one, less those that were dropped."""
+    trained: int = 0
+    """For how many vectors the lists of an approximate index were made; 0 for an exact one."""
+    probes: tuple[tuple[int, int], ...] = ()
+    """Ids and checksums of the youngest vectors, to tell a catalog that gave the same ids to others."""
+
+    def with_vectors(self, ids: Ids, vectors: Vectors) -> "Contents":
+        """With more vectors, float16[n, dim], of higher ids."""
+        youngest = zip(ids[-_PROBED:].tolist(), map(_checksum, vectors[-_PROBED:]), strict=True)
+        return Contents(int(ids[-1]), self.trained, (*self.probes, *youngest)[-_PROBED:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What a FAISS file was made from, and the file itself as it was when written."""
+
+    format: int
+    library: str
+    fingerprint: str
+    last_id: int
+    trained: int
+    probes: tuple[tuple[int, int], ...]
+    count: int
+    file_size: int
+    file_mtime_ns: int
+
+
+class IndexFile:
+    """The file of `model`'s vectors in `folder`."""
+
+    def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
+        self._file = folder / f"{model.fingerprint[:16]}.faiss"
+        self._stamp_file = self._file.with_suffix(".json")
+        self._catalog = catalog
+        self._model = model
+
+    def open(self, *, mapped: bool = True) -> tuple[Any, Contents] | None:
+        """The index, mapped or in memory, and what it holds; None if the file can't be trusted."""
+        opened = self._open(mapped)
+        if opened is None and self._stamp_file.exists():
+            with self._locked():  # another process may have been between its two renames
+                opened = self._open(mapped)
+        return opened
+
+    def write(self, index: Any, contents: Contents) -> None:
+        """Replace file and stamp. Raises OSError where that is impossible."""
+        import faiss
+
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
+        handle, name = tempfile.mkstemp(dir=self._file.parent, suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            try:
+                faiss.write_index(index, name)
+            except RuntimeError as error:  # FAISS reports I/O errors so
+                raise OSError(str(error)) from error
+            sync(temporary)  # a power cut must not leave the name and size of a file without its content
+            written = self._stamp(contents, int(index.ntotal), temporary.stat())
+            stamp = temporary.with_suffix(".json")
+            with self._locked():
+                temporary.replace(self._file)
+                stamp.write_text(json.dumps(asdict(written)))
+                stamp.replace(self._stamp_file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _open(self, mapped: bool) -> tuple[Any, Contents] | None:
+        import faiss
+
+        try:
+            read = json.loads(self._stamp_file.read_text())
+            probes = tuple((int(id_), int(checksum)) for id_, checksum in read.pop("probes"))
+            stamp = _Stamp(**read, probes=probes)
+            contents = Contents(stamp.last_id, stamp.trained, probes)
+            if stamp != self._stamp(contents, stamp.count, self._file.stat()):
+                return None
+            index = faiss.read_index(str(self._file), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+            return None
+        as_stamped = (index.d, index.ntotal) == (self._model.dim, stamp.count)
+        return (index, contents) if as_stamped and self._agrees(contents) else None
+
+    def _agrees(self, contents: Contents) -> bool:
+        """Whether the youngest ids still are the same vectors in the catalog, where it has them."""
+        checksums = dict(contents.probes)
+        if max(checksums, default=0) != contents.last_id or contents.last_id > self._catalog.last_vector_id():
+            return False
+        return all(
+            _checksum(vector) == checksums[int(id_)]
+            for ids, vectors in self._catalog.vectors_with(list(checksums), self._model)
+            for id_, vector in zip(ids, vectors, strict=True)
+        )
+
+    def _stamp(self, contents: Contents, count: int, stat: os.stat_result) -> _Stamp:
+        return _Stamp(
+            _FORMAT,
+            self._catalog.uuid,
+            self._model.fingerprint,
+            contents.last_id,
+            contents.trained,
+            contents.probes,
+            count,
+            stat.st_size,
+            stat.st_mtime_ns,
+        )
+
+    def _remove_leftovers(self) -> None:
+        """Remove what processes left that were killed as they wrote, which takes seconds."""
+        for file in self._file.parent.glob("*.tmp"):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > _LEFT_SECONDS:
+                    file.unlink()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """While no other process replaces file and stamp; where the file system has no locks, at once."""
+        try:
+            handle = os.open(self._file.parent, os.O_RDONLY)
+        except OSError:
+            yield
+            return
+        try:
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _checksum(vector: Vectors) -> int:
+    return zlib.crc32(vector.tobytes())

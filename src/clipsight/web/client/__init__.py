@@ -1,0 +1,1 @@
+"""Searches answered by a running server."""

@@ -1,0 +1,1 @@
+"""Order and batching of concurrent work."""

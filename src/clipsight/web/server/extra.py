@@ -1,0 +1,15 @@
+"""Whether the extra [web] is installed. Called by `cli.serve` before anything of it is imported."""
+
+from importlib.util import find_spec
+
+from clipsight.web.service.errors import ServerError
+
+
+def check_installed(*, page: bool) -> None:
+    """Raises `ServerError` that says what to install."""
+    needed = ("fastapi", "uvicorn", "gradio") if page else ("fastapi", "uvicorn")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ServerError(
+            f"the server needs {' and '.join(missing)}: pip install 'clipsight[web]' (or uv, pipx inject ...)"
+        )

@@ -1,0 +1,1 @@
+"""The operations behind the page and the API."""

@@ -1,0 +1,86 @@
+"""Classification for the server: photos by id, uploads and folders, streamed. Called by `service` only."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.classification.label_cache import LabelCache
+from clipsight.classification.prompts import TemplateSet
+from clipsight.classification.zero_shot import NONE, Classification, Predictions, classify, failed_in
+from clipsight.models.encoder import Cancelled, Stop
+from clipsight.search.embeddings import CHUNK, stored
+from clipsight.search.results import Embeddings
+from clipsight.store.labels import GivenLabel, give_labels
+from clipsight.store.records import Model
+from clipsight.web.service.errors import BusyError
+from clipsight.web.service.snapshots import Reader, Readers
+
+
+def classify_with(
+    reader: Reader,
+    labels: Sequence[str],
+    photos: Iterator[Embeddings],
+    templates: TemplateSet,
+    *,
+    unknown: bool,
+    keep: bool,
+) -> Classification:
+    """As `Library.classify`: the labels are embedded now, `photos` are read as the result is."""
+    calibration = reader.calibration if unknown else None
+    result = classify(photos, labels, reader.encoder, templates, LabelCache(reader.path), calibration)
+    return replace(result, chunks=(_kept(chunk, reader) for chunk in result.chunks)) if keep else result
+
+
+def uploaded(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddings:
+    """Uploads with their vectors; they have the id 0 and their name for a path."""
+    return Embeddings(np.zeros(len(names), np.int64), tuple(map(Path, names)), vectors)
+
+
+def streamed(
+    readers: Readers,
+    model: Model,
+    *,
+    first: Embeddings,
+    photo_ids: Sequence[int],
+    folders: Sequence[bytes] | None,
+    stop: Stop | None,
+) -> Iterator[Embeddings]:
+    """`first`, the photos with these ids, and all in `folders` (empty: all there are; None: none).
+
+    Raises `BusyError` if the library has been switched from `model` to another one meanwhile.
+    """
+    with readers.use() as reader:
+        if reader.model != model:
+            raise BusyError("the library has just been switched to another model: ask again")
+        if len(first):
+            yield first
+        for start in range(0, len(photo_ids), CHUNK):
+            hits = reader.hits(photo_ids[start : start + CHUNK])
+            yield Embeddings(
+                np.array([hit.photo_id for hit in hits], np.int64),
+                tuple(Path(os.fsdecode(hit.path)) for hit in hits),
+                np.stack([hit.vector for hit in hits]).astype(np.float32),
+            )
+        if folders is None:
+            return
+        for chunk in stored(reader.catalog, model, folders or None):
+            if stop is not None and stop.is_set():
+                raise Cancelled
+            yield chunk
+        yield failed_in(folders, reader.catalog.failures())
+
+
+def _kept(predictions: Predictions, reader: Reader) -> Predictions:
+    """The predictions, once the best labels are noted in the library, for searches by label."""
+    given = [
+        GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
+        for each in predictions
+        if each.id
+    ]
+    labels = [label for label in predictions.labels if label != NONE]
+    give_labels(reader.catalog.database, reader.model, labels, given)
+    return predictions

@@ -1,0 +1,437 @@
+"""Everything the page and the API can ask for, safe to call from any number of threads at once.
+
+    with Service(library_folder, roots=[Path.home() / "Pictures"]) as service:
+        for match in service.search("flower + 2:bee - cartoon", top=20):
+            service.thumbnail(match.id, 320).data
+
+Nothing here takes a path: photos and folders go by the ids that earlier answers gave. Errors are the
+`ClipsightError`s of the library, and those of `web.errors`: `NotFoundError` (a photo, folder or job that is
+not there, or a photo whose file is gone), `BusyError` (a second indexing run), `NoModelError` (nothing is
+indexed yet, so no model is chosen), `UploadError` (a picture that is too large or is none).
+
+Calls with `stop` (anything with `is_set()`, such as a `threading.Event`) raise `encoder.Cancelled` soon after
+it is set: for a client that has gone. Encoding is batched over all callers; photos are decoded by as many
+threads as there are cores. Indexing is a process of its own, with the lowest priority; what it has embedded
+can be found some seconds later.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from clipsight.classification.prompts import load_templates
+from clipsight.core import paths
+from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ModelError, QueryError
+from clipsight.library import Library
+from clipsight.models.encoder import Cancelled, Stop
+from clipsight.search.query import notes_on
+from clipsight.search.results import Matches, Status
+from clipsight.search.steps import Sort, in_order, match_of
+from clipsight.store.filters import Filters
+from clipsight.store.records import State
+from clipsight.web.scheduling.priority import Line, Turns
+from clipsight.web.scheduling.shared_encoder import SharedEncoder
+from clipsight.web.service import pictures, thumbnails
+from clipsight.web.service.classification import classify_with, streamed, uploaded
+from clipsight.web.service.dates import following
+from clipsight.web.service.folders import Folders, folder_id
+from clipsight.web.service.index_process import Order
+from clipsight.web.service.jobs import Jobs
+from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words, as_query, parse_words
+from clipsight.web.service.payloads import (
+    FailedFile,
+    Folder,
+    Health,
+    Job,
+    LabelPhotos,
+    PhotoDetails,
+    PhotoFile,
+    Thumbnail,
+)
+from clipsight.web.service.snapshots import Reader, Readers
+
+if TYPE_CHECKING:
+    from clipsight.classification.zero_shot import Classification
+    from clipsight.explain.base import Explanation
+    from clipsight.models.registry import ModelStatus
+
+Vectors = npt.NDArray[np.float32]
+
+THUMBNAIL_SIZES = thumbnails.SIZES
+"""Pixels of the longer side; what is asked for is rounded up to one of these."""
+
+TEMPLATE_SETS = ("plain", "simple", "imagenet")
+
+
+class Service:
+    """The operations of a server for the library in `library` (default: the user's own).
+
+    `roots` are the folders that may be indexed, they and what is below them, beside those that the library
+    has already. Opening does not need a model: a library without one answers `search` with `NoModelError`
+    until the first indexing run has chosen it. Raises `LibraryError`, and `ModelError` if the library's model
+    can't be used.
+    """
+
+    def __init__(
+        self,
+        library: Path | None = None,
+        *,
+        roots: Sequence[Path] = (),
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.library = library.expanduser() if library else paths.default_library()
+        self._device, self._threads = device, threads
+        self._folders = Folders(roots)
+        self._turns = Turns(threads or os.cpu_count() or 1)
+        make = partial(SharedEncoder, device=device, threads=threads, turns=self._turns)
+        self._readers = Readers(self.library, make)
+        self._jobs = Jobs(self._readers.refresh)
+        self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
+
+    def close(self) -> None:
+        """Stop indexing (what is embedded is kept), end all threads, close all files."""
+        self._jobs.close()
+        self._readers.close()
+        self._thumbnails.close()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- searching ------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | Sequence[SearchPart],
+        top: int = 10,
+        *,
+        offset: int = 0,
+        folders: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        taken_from: str | None = None,
+        taken_to: str | None = None,
+        min_score: float | None = None,
+        sort: Sort = "score",
+        balance: bool = True,
+        sure: bool = False,
+        exact: bool = False,
+        stop: Stop | None = None,
+    ) -> Matches:
+        """The `top` photos that match best after the first `offset`; as `Library.search`.
+
+        `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `Words`, `LibraryPhoto`,
+        `Picture`. Photos of the library that are in the query are left out of the answer. `folders` are ids
+        of `folders()`. `taken_from` and `taken_to` are ISO 8601 dates or times, both included: "2024",
+        "2024-05" and "2024-05-31" mean that whole year, month or day.
+        """
+        parts = parse_words(query) if isinstance(query, str) else tuple(query)
+        asked = as_query(parts)
+        if sure and not all(isinstance(part, Words) for part in parts):
+            raise QueryError("sure judges words alone: cut pictures by min_score, as you know them")
+        with self._reader(stop) as reader:
+            filters = Filters(
+                folders=tuple(map(os.fsdecode, self._paths(folders, reader))),
+                labels=tuple(labels),
+                after=taken_from,
+                before=following(taken_to) if taken_to else None,
+            )
+            vectors = self._embed(parts, reader, stop)
+            with self._turn(self._turns.first, stop):
+                ranked, how = reader.rank(
+                    asked,
+                    vectors,
+                    offset + top,
+                    filters=filters,
+                    balance=balance,
+                    left_out={part.id for part in parts if isinstance(part, LibraryPhoto)},
+                    exact=exact,
+                )
+            floor = float("-inf") if min_score is None else min_score
+            least = max(floor, reader.sure_score()) if sure else floor
+            matches = [match_of(each) for each in ranked[offset:] if each.score >= least]
+            notes = notes_on(asked, reader.encoder) + how
+            return Matches(str(asked), reader.model.name, tuple(in_order(matches, sort)), notes)
+
+    def classify(
+        self,
+        labels: Sequence[str],
+        *,
+        photos: Sequence[int] = (),
+        pictures: Sequence[Picture] = (),
+        folders: Sequence[str] = (),
+        templates: str = "plain",
+        extra_templates: Sequence[str] = (),
+        unknown: bool = False,
+        keep: bool = False,
+        stop: Stop | None = None,
+    ) -> "Classification":
+        """How well each of `labels` fits the photos, given by id, as uploads, or as ids of `folders()`.
+
+        The whole library where none of these is given. The result streams: iterate over it once, for
+        `Prediction`s; an upload has the id 0 and its name as `path`. `templates` is one of `TEMPLATE_SETS`,
+        `extra_templates` are texts such as "a drawing of a {}."; `unknown` and `keep` as `Library.classify`.
+        """
+        if templates not in TEMPLATE_SETS:
+            raise LabelError(f"no templates {templates[:40]!r}: choose {', '.join(TEMPLATE_SETS)}")
+        with self._reader(stop) as reader:
+            everything = not (photos or pictures or folders)
+            inside = self._paths(folders, reader)
+            reader.hits(photos[:1])  # an id that is wrong is told at once
+            chunks = streamed(
+                self._readers,
+                reader.model,
+                first=uploaded([each.name for each in pictures], self._embed(pictures, reader, stop)),
+                photo_ids=photos,
+                folders=inside if inside or everything else None,
+                stop=stop,
+            )
+            chosen = load_templates(templates, extra_templates)
+            return classify_with(reader, labels, chunks, chosen, unknown=unknown, keep=keep)
+
+    def explain(
+        self,
+        query: str | Sequence[SearchPart],
+        photo: int | Picture,
+        *,
+        method: str = "occlusion",
+        word: str | None = None,
+        stop: Stop | None = None,
+    ) -> "Explanation":
+        """Which words of the query, and which places of the photo (by id, or uploaded), made the score.
+
+        `word` asks for the places of one word of the query instead of the whole. See `clipsight.explain`.
+        """
+        from clipsight.web.service.explanation import explain_with
+
+        parts = parse_words(query) if isinstance(query, str) else tuple(query)
+        shown = LibraryPhoto(photo) if isinstance(photo, int) else photo
+        with self._reader(stop) as reader:
+            return explain_with(reader, parts, shown, method=method, word=word, stop=stop)
+
+    def embed_texts(self, texts: Sequence[str], *, stop: Stop | None = None) -> Vectors:
+        """Unit vectors float32[n, dim] of the texts as they stand, without the grammar."""
+        with self._reader(stop) as reader:
+            return reader.encoder.encode_texts(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Tokens of all texts together, as the model's tokenizer counts them."""
+        with self._reader(None) as reader:
+            return reader.encoder.count_tokens(texts)
+
+    def embed_pictures(self, pictures: Sequence[Picture], *, stop: Stop | None = None) -> Vectors:
+        """Unit vectors float32[n, dim] of uploaded pictures; weights don't count."""
+        with self._reader(stop) as reader:
+            return self._embed(pictures, reader, stop)
+
+    # -- photos -----------------------------------------------------------------------
+
+    def photo(self, photo_id: int, *, location: bool = False) -> PhotoDetails:
+        """What the library knows of a photo; where it was taken only if asked for."""
+        with self._readers.use() as reader:
+            kept, labels = reader.photo(photo_id), reader.labels_of(photo_id)
+        known = kept.description
+        return PhotoDetails(
+            id=photo_id,
+            path=Path(os.fsdecode(kept.path)),
+            size=kept.size,
+            width=known.width,
+            height=known.height,
+            format=known.format,
+            taken=known.taken,
+            taken_source=known.taken_source,
+            camera=known.camera,
+            reachable=kept.state is State.PRESENT,
+            labels=labels,
+            latitude=known.latitude if location else None,
+            longitude=known.longitude if location else None,
+        )
+
+    def thumbnail(self, photo_id: int, size: int = 320, *, stop: Stop | None = None) -> Thumbnail:
+        """A JPEG of at most `size` pixels a side (rounded up to `THUMBNAIL_SIZES`), upright, no metadata.
+
+        Made when it is first asked for, then kept on disk. Raises `NotFoundError` where the photo's file
+        is gone or has changed.
+        """
+        shown = thumbnails.shown_size(size)
+        with self._readers.use() as reader:
+            photo = reader.photo(photo_id)
+        tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
+        jpeg = self._thumbnails.get(tag)
+        if jpeg is None:
+            with self._turn(self._turns.last, stop):
+                jpeg = thumbnails.make(pictures.open_photo(photo, min_side=shown), shown)
+            self._thumbnails.put(tag, jpeg)
+        return Thumbnail(jpeg, tag)
+
+    def photo_file(self, photo_id: int, *, original: bool = False, stop: Stop | None = None) -> PhotoFile:
+        """The photo at full size without its metadata: no place, no names; every browser shows it.
+
+        A JPEG keeps its pixels as they are; other formats are written anew. `original` gives the file
+        byte for byte, with all it tells.
+        """
+        with self._readers.use() as reader:
+            photo = reader.photo(photo_id)
+        with self._turn(self._turns.second, stop):
+            return pictures.original(photo) if original else pictures.cleaned(photo)
+
+    # -- the library --------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Folders, counts, failures, model and size on disk, as `Library.status`."""
+        with Library.open(self.library) as library:
+            return library.status()
+
+    def health(self) -> Health:
+        """Whether the catalog and the model can be used, by using them."""
+        problems = [self._readers.problem] if self._readers.problem else []
+        photos, model = None, None
+        try:
+            with self._readers.use() as reader:
+                photos = reader.count_photos()
+                if reader.has_model:
+                    model = reader.model.name
+                    reader.encoder.check()
+        except ClipsightError as error:
+            problems.append(str(error))
+        return Health(not problems, photos, model, tuple(problems))
+
+    def failures(self, offset: int = 0, limit: int = 100) -> list[FailedFile]:
+        """Files that could not be read, with the reason, by path."""
+        with self._readers.use() as reader:
+            found = reader.catalog.failures()[offset : offset + limit]
+        return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
+
+    def folders(self) -> list[Folder]:
+        """The folders that were indexed: for filters, and to be indexed again."""
+        with self._readers.use() as reader:
+            found = [(root, reader.catalog.counts(root.path)) for root in reader.catalog.roots()]
+        return [
+            Folder(
+                folder_id(root.path),
+                Path(os.fsdecode(root.path)),
+                photos=counts.present + counts.unreachable,
+                unreachable=counts.unreachable,
+                indexed=root.indexed,
+            )
+            for root, counts in found
+        ]
+
+    def roots(self) -> list[Folder]:
+        """The folders among which one may be chosen to be indexed."""
+        return list(self._folders.roots)
+
+    def subfolders(self, folder: str) -> list[Folder]:
+        """The folders in a folder of `roots()` or of an earlier answer; links that lead out are left out."""
+        return self._folders.children(folder)
+
+    def labels(self) -> list[LabelPhotos]:
+        """The labels that photos have, for the label filter, the most frequent first."""
+        with self._readers.use() as reader:
+            return [LabelPhotos(each.label, each.photos) for each in reader.label_counts()]
+
+    def models(self) -> "list[ModelStatus]":
+        """The models that are here or can be had; `health().model` is the one in use."""
+        from clipsight.models import registry
+
+        return registry.list_models()
+
+    # -- indexing -------------------------------------------------------------------------
+
+    def start_index(self, folders: Sequence[str] = (), *, model: str = "auto", retry: bool = False) -> Job:
+        """Start to bring folders (ids of `folders()`, `roots()` or `subfolders()`) up to date.
+
+        Default: all that were indexed before. `model`, the name of one of `models()`, switches the library to
+        it once all photos are embedded anew; "auto" is its own. Raises `BusyError` while a run goes on.
+        """
+        if model not in ("auto", *(each.name for each in self.models())):
+            raise ModelError(f"no model is called {model[:80]!r}: choose one of the list of models")
+        with self._readers.use() as reader:
+            paths_ = [os.fsdecode(path) for path in self._paths(folders, reader)]
+            if not paths_ and not reader.catalog.roots():
+                raise LibraryError("no folder has been indexed yet: choose one")
+        order = Order(str(self.library), tuple(paths_), model, retry, self._device, self._threads)
+        named = ", ".join(Path(path).name or path for path in paths_) or "all folders"
+        return self._jobs.start(order, named if model == "auto" else f"{named}, switching to {model}")
+
+    def switch_model(self, name: str) -> Job:
+        """Start to embed all photos anew with another model; the old one answers until that is done."""
+        return self.start_index(model=name)
+
+    def job(self, job_id: str) -> Job:
+        """How far a run is."""
+        return self._jobs.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """The runs since the server started, the newest first."""
+        return self._jobs.all()
+
+    def watch(self, job_id: str) -> Iterator[Job]:
+        """The run each time it has changed, up to its end; waits in between."""
+        return self._jobs.watch(job_id)
+
+    def stop_job(self, job_id: str) -> Job:
+        """Ask a run to stop; what it has embedded is kept. It may take a second until it is "stopped"."""
+        return self._jobs.stop(job_id)
+
+    # -- internals ------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model that answers; None before the first indexing run."""
+        with self._readers.use() as reader:
+            return reader.model.name if reader.has_model else None
+
+    @contextmanager
+    def _reader(self, stop: Stop | None) -> Iterator[Reader]:
+        """The reader of the moment, with a model, whose encoder ends the calls inside once `stop` is set."""
+        with self._readers.use() as reader:
+            switched = reader.is_of_other_model()
+        if switched:
+            self._readers.refresh()
+        with self._readers.use() as reader, reader.encoder.until(stop):
+            yield reader
+
+    @contextmanager
+    def _turn(self, line: Line, stop: Stop | None) -> Iterator[None]:
+        """Decode or compare inside this; never ask the encoder there, which waits for a turn of its own."""
+        with line:
+            if stop is not None and stop.is_set():
+                raise Cancelled
+            yield
+
+    def _embed(self, parts: Sequence[SearchPart], reader: Reader, stop: Stop | None) -> Vectors:
+        """Unit vectors, float32[parts, dim]."""
+        encoder = reader.encoder
+        vectors = np.empty((len(parts), encoder.dim), np.float32)
+        texts, ids, pixels = {}, {}, {}
+        for place, part in enumerate(parts):
+            match part:
+                case Words(text):
+                    texts[place] = text
+                case LibraryPhoto(photo_id):
+                    ids[place] = photo_id
+                case Picture():
+                    with self._turn(self._turns.second, stop):
+                        image = pictures.open_upload(part, min_side=max(encoder.input_size))
+                        pixels[place] = encoder.preprocess(image)
+        if ids:
+            vectors[list(ids)] = [hit.vector for hit in reader.hits(list(ids.values()))]
+        if texts:
+            vectors[list(texts)] = encoder.encode_texts(list(texts.values()))
+        if pixels:
+            vectors[list(pixels)] = encoder.encode_pixels(list(pixels.values()), stop=stop)
+        return vectors
+
+    def _paths(self, folders: Sequence[str], reader: Reader) -> tuple[bytes, ...]:
+        """The folders' paths; raises `NotFoundError`."""
+        known = [root.path for root in reader.catalog.roots()] if folders else []
+        return tuple(self._folders.path(folder, known) for folder in folders)

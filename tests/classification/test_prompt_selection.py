@@ -1,0 +1,100 @@
+"""Comparing templates: fair halves, a greedy search that finds what adds, figures that are exact."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipsight import Library
+from clipsight.classification.dataset import LabelledVectors, read_labelled
+from clipsight.classification.prompt_selection import choose, compare_templates, halves
+from clipsight.classification.prompts import TemplateSet
+from clipsight.core.errors import LabelError
+from clipsight.probe.labelled_vectors import embed_labelled
+from tests.support.samples import SAMPLES
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=6), st.integers(0, 3))
+def test_halves_are_stratified_and_whole(sizes: list[int], seed: int) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    first, second = halves(labels, tuple("abcdef"[: len(sizes)]))
+    assert sorted([*first, *second]) == list(range(len(labels)))
+    assert abs(len(first) - len(second)) <= 1
+    for number in range(len(sizes)):
+        counts = [int((labels[half] == number).sum()) for half in (first, second)]
+        assert abs(counts[0] - counts[1]) <= 1 and min(counts) >= 1
+    again = halves(labels, tuple("abcdef"[: len(sizes)]))
+    assert np.array_equal(first, again[0]) and np.array_equal(second, again[1])
+
+
+def test_a_class_of_one_photo_has_no_halves() -> None:
+    with pytest.raises(LabelError, match="'b' has one photo"):
+        halves(np.array([0, 0, 1]), ("a", "b"))
+
+
+def test_choosing_adds_while_it_helps() -> None:
+    # Each template is a letter; a combination is worth what its letters are worth together.
+    worth = {"a": 0.5, "b": 0.6, "c": 0.6, "bc": 0.6, "ab": 0.7, "abc": 0.7}
+    letters = np.eye(3, dtype=np.float32)[:, None, :]
+
+    def measure(combined: np.ndarray) -> float:
+        return worth.get(
+            "".join(letter for letter, share in zip("abc", combined[0], strict=True) if share > 0), 0
+        )
+
+    assert choose(letters, measure) == [1, 0]
+    assert choose(letters, lambda combined: 1.0) == [0]
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Photos of two kinds, eight each: cat and coffee, cut differently."""
+    for name, label in (("cat.png", "a_cat"), ("coffee.png", "coffee")):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        with Image.open(SAMPLES[name]) as photo:
+            for number in range(8):
+                cut = photo.crop((10 * number, 0, 200 + 10 * number, 200))
+                cut.save(tmp_path / "pets" / label / f"{number}.png")
+    return tmp_path / "pets"
+
+
+def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) -> None:
+    photos = embed_labelled(read_labelled(pets), library)
+    templates = ("{}", "a photo of {}", "{}", "the dog")
+    seen: list[str] = []
+
+    def track(templates: object) -> object:
+        for template in templates:  # type: ignore[attr-defined]
+            seen.append(template)
+            yield template
+
+    found = compare_templates(photos, TemplateSet("x", templates), library.encoder, track=track)  # type: ignore[arg-type]
+    assert seen == ["{}", "a photo of {}", "the dog"] and len(found.templates) == 3
+    assert found.photos == (8, 8) and found.classes == ("a_cat", "coffee") and found.model == "tiny"
+    first, second = halves(photos.labels, photos.classes)
+    for template, accuracy in found.templates:
+        texts = [template.replace("{}", name) for name in ("a cat", "coffee")]
+        right = (photos.vectors @ library.encoder.encode_texts(texts).T).argmax(axis=1) == photos.labels
+        assert accuracy.choosing == right[first].mean() and accuracy.held_out == right[second].mean()
+    assert [a.choosing for _, a in found.templates] == sorted(
+        (a.choosing for _, a in found.templates), reverse=True
+    )
+    assert found.chosen_together.choosing >= found.templates[0][1].choosing
+    assert set(found.chosen) <= set(templates)
+    as_dict = found.to_dict()
+    assert as_dict["chosen"]["templates"] == list(found.chosen) and len(as_dict["templates"]) == 3
+
+
+def test_a_combination_can_beat_each_template(library: Library) -> None:
+    """Two templates that are each wrong on one class, right together: found, and right on the other half."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 40)
+    centres = library.encoder.encode_texts(["a cat", "a dog"])
+    vectors = centres[labels] + 0.02 * random.standard_normal((80, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    photos = LabelledVectors(("cat", "dog"), tuple(Path(f"{n}.jpg") for n in range(80)), vectors, labels)
+    found = compare_templates(photos, TemplateSet("x", ("a {}", "{} on the moon")), library.encoder)
+    assert found.chosen[0] == "a {}" and found.chosen_together.held_out == 1.0

@@ -1,0 +1,289 @@
+"""The command line as a user meets it: golden text on stdout, one-line errors, exit codes."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.main import get_command
+
+from clipsight.cli.app import app
+from tests.support.samples import copy_samples
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@dataclass
+class Shell:
+    """Runs `clipsight` in real processes, in `folder`, with a library and tiny model of its own."""
+
+    folder: Path
+    model: Path
+    home: Path
+
+    def run(
+        self, *arguments: str | Path, code: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, check its exit code, and that no traceback is ever printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "clipsight", *map(str, arguments)],
+            cwd=self.folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env={**os.environ, "CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1", **environment},
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        if code == 2 and "Usage:" not in done.stderr:
+            assert done.stderr.count("\n") == 1, done.stderr
+        return done
+
+    def index(self) -> None:
+        """Index the photos with the tiny model."""
+        self.run("index", "photos", "--model", self.model)
+
+
+@pytest.fixture
+def shell(photos: Path, tiny_model: Path) -> Shell:
+    """A shell beside a folder of photos with known dates."""
+    for number, photo in enumerate(sorted(photos.iterdir())):
+        os.utime(photo, (1_700_000_000 + 86_400 * number,) * 2)
+    return Shell(photos.parent, tiny_model, photos.parent / "home")
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
+    """A shell with an index, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("indexed")
+    copy_samples(folder / "photos")
+    shell = Shell(folder, tiny_model, folder / "home")
+    shell.index()
+    (folder / "photos" / "letter.jpg").write_text("Dear Sir or Madam")
+    return shell
+
+
+def check_golden(name: str, text: str, shell: Shell) -> None:
+    """Compare with tests/golden/NAME; CLIPSIGHT_WRITE_GOLDEN=1 writes it anew, to be read before commit."""
+    # Columns are as wide as this machine's temporary paths, and the last digits as its CPU adds.
+    normal = "\n".join(re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines()) + "\n"
+    normal = re.sub(r"(\d\.\d\d)\d+", r"\1", normal.replace(str(shell.folder), "/HERE"))
+    # Photos are numbered as the threads finish.
+    normal = re.sub(r'("id": |(?<=\d\.\d\d),)\d+', r"\1ID", normal)
+    file = GOLDEN / name
+    if os.environ.get("CLIPSIGHT_WRITE_GOLDEN"):
+        file.write_text(normal)
+    assert normal == file.read_text()
+
+
+def test_search_prints_a_table(shell: Shell) -> None:
+    done = shell.run("search", "a red flower", "photos", "-t", "4", "--model", shell.model, TZ="UTC")
+    check_golden("search.txt", done.stdout, shell)
+    check_golden("search.stderr.txt", done.stderr.split("(")[0] + done.stderr.split(")")[1], shell)
+
+
+def test_search_prints_json_and_csv(shell: Shell) -> None:
+    shell.index()
+    done = shell.run("search", "flower + 2:./photos/cat.png - sky", "-n", "-t", "3", "--json", TZ="UTC")
+    check_golden("search.json", done.stdout, shell)
+    assert list(json.loads(done.stdout)) == ["query", "model", "matches"]
+    done = shell.run("search", "flower", "-n", "-t", "3", "--csv", TZ="UTC")
+    check_golden("search.csv", done.stdout, shell)
+
+
+def test_paths_for_other_programs(shell: Shell) -> None:
+    shell.index()
+    done = shell.run("search", "cat", "-n", "-t", "2", "-f")
+    assert [os.path.exists(line) for line in done.stdout.splitlines()] == [True, True]
+    assert done.stdout == shell.run("search", "cat", "-n", "-t", "2", "--paths").stdout
+    strange = os.fsdecode(os.fsencode(shell.folder / "photos") + b"/caf\xe9\n.png")
+    shutil.copyfile(shell.folder / "photos" / "cat.png", strange)
+    shell.index()
+    done = shell.run("search", "cat", "-n", "-t", "20", "-0")
+    paths = done.stdout.split("\0")
+    assert strange in paths and paths[-1] == "" and len(paths) == 10
+    assert all(os.path.exists(path) for path in paths[:-1])
+    done = shell.run("search", "cat", "-n", "-t", "20")
+    assert "caf\\xe9\\n.png" in done.stdout
+
+
+def test_parts_by_options_are_the_same_query(indexed: Shell) -> None:
+    by_grammar = indexed.run("search", "flower + 2:bee - sky", "-n", "--json").stdout
+    assert indexed.run("search", "flower", "-a", "2:bee", "-s", "sky", "-n", "--json").stdout == by_grammar
+    assert json.loads(indexed.run("search", "- sky", "-n", "--json").stdout)["query"] == "- sky"
+
+
+def test_status(shell: Shell) -> None:
+    (shell.folder / "photos" / "letter.jpg").write_text("not a photo")
+    (shell.folder / "photos" / "half.jpg").write_bytes(
+        (shell.folder / "photos/rocket.jpg").read_bytes()[:9000]
+    )
+    shell.index()
+    status = json.loads(shell.run("status", "--json").stdout)
+    assert (status["photos"], len(status["failures"]), status["model"]) == (8, 2, "tiny")
+    assert [Path(failure["path"]).name for failure in status["failures"]] == ["half.jpg", "letter.jpg"]
+    text = shell.run("status").stdout
+    for failure in status["failures"]:
+        assert failure["reason"] in text and failure["date"][:10] in text
+    shell.run("forget", "photos")
+    assert json.loads(shell.run("status", "--json").stdout)["photos"] == 0
+
+
+def test_export_and_import(shell: Shell) -> None:
+    shell.index()
+    shell.run("export", "vectors.npz")
+    shell.run("export", "vectors.parquet")
+    answers = {shell.run("search", "flower", "-n", "--json").stdout}
+    for name in ("vectors.npz", "vectors.parquet"):
+        shell.run("import", name, "--library", f"of {name}", "--model", shell.model)
+        found = shell.run("search", "flower", "-n", "--json", "--library", f"of {name}").stdout
+        assert [m["path"] for m in json.loads(found)["matches"]] == [
+            m["path"] for m in json.loads(next(iter(answers)))["matches"]
+        ]
+    assert "no such file" in shell.run("import", "nothing.npz", "--model", shell.model, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", ""), "query is empty"),
+        (("search", "2:"), "empty"),
+        (("search", "two:bee"), "'two' in 'two:bee' is not a number"),
+        (("search", "./nothing.jpg"), "no such picture"),
+        (("search", "./photos/letter.jpg", "-n"), "not an image"),
+        (("search", "cat", "nowhere"), "nowhere"),
+        (("search", "cat", "/usr", "-n"), "has not been indexed"),
+        (("search", "cat", "-t", "0"), "Usage:"),
+        (("search", "cat", "--sort", "size"), "Usage:"),
+        (("index", "nowhere"), "nowhere"),
+        (("index", "photos/cat.png"), "photos/cat.png"),
+        (("index", "photos", "--model", "ViT-B-32__openia"), "ViT-B-32__openai"),
+        (("index", "photos", "--model", "photos"), "config.json"),
+        (("index", "photos", "--device", "abacus"), "abacus"),
+        (("forget", "nowhere"), "knows nothing"),
+        (("export", "vectors.txt"), ".npz or .parquet"),
+        (("export", "no/such/folder/vectors.npz"), "can't write"),
+        (("import", "photos/letter.jpg"), ".npz or .parquet"),
+        (("status", "--library", "photos/cat.png"), "cat.png"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    indexed: Shell, arguments: tuple[str, ...], message: str
+) -> None:
+    assert message in indexed.run(*arguments, code=2).stderr
+
+
+def test_damaged_catalog_is_moved_aside(shell: Shell) -> None:
+    shell.run("index", "photos", "--library", "lib", "--model", shell.model)
+    catalog = shell.folder / "lib" / "catalog.sqlite3"
+    garbage = os.urandom(30_000)
+    catalog.write_bytes(garbage)
+    done = shell.run("search", "cat", "--library", "lib", code=2)
+    (kept,) = (file for file in (shell.folder / "lib").iterdir() if ".damaged-" in file.name)
+    assert kept.name in done.stderr and kept.read_bytes() == garbage
+    shell.run("index", "photos", "--library", "lib", "--model", shell.model)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 600 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "none", folder], capture_output=True
+    ).returncode:
+        pytest.skip("mounting is not permitted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(shell: Shell, disk: Path) -> None:
+    shell.run("index", "photos", "--library", disk / "lib", "--model", shell.model)
+    (disk / "filler").write_bytes(bytes(disk_space(disk)))
+    copy_samples(shell.folder / "photos" / "more")
+    for number in range(300):
+        Image.new("RGB", (8, 8), (number % 256, number // 2, 77)).save(
+            shell.folder / "photos" / f"{number}.png"
+        )
+    done = shell.run("index", "photos", "--library", disk / "lib", code=2)
+    assert "disk is full" in done.stderr
+    (disk / "filler").unlink()
+    found = shell.run("search", "cat", "-n", "--library", disk / "lib", "-t", "400", "-f").stdout.splitlines()
+    assert len(found) >= 8, "what was committed before is gone"
+
+
+def disk_space(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def test_read_only_home(shell: Shell, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    done = shell.run("index", "photos", "--model", shell.model, code=2, CLIPSIGHT_HOME=str(disk / "home"))
+    assert str(disk / "home") in done.stderr and "CLIPSIGHT_HOME" in done.stderr
+
+
+def test_catalog_of_a_newer_version(shell: Shell) -> None:
+    shell.run("index", "photos", "--library", "lib", "--model", shell.model)
+    with sqlite3.connect(shell.folder / "lib" / "catalog.sqlite3") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    assert "newer clipsight" in shell.run("search", "cat", "--library", "lib", code=2).stderr
+
+
+def test_photo_folders_are_only_read(shell: Shell) -> None:
+    def listing() -> list[tuple[str, int, int]]:
+        stats = [(file, file.stat()) for file in sorted((shell.folder / "photos").rglob("*"))]
+        return [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+
+    before = listing()
+    shell.run("search", "cat", "photos", "--model", shell.model, "--grid", "sheet.jpg")
+    shell.run("search", "./photos/cat.png + flower", "photos")
+    assert listing() == before
+    assert (shell.folder / "sheet.jpg").stat().st_size > 10_000
+
+
+def test_help_names_every_command_and_is_documented() -> None:
+    done = subprocess.run([sys.executable, "-m", "clipsight", "--help"], capture_output=True, text=True)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    commands = re.findall(r"^  ([a-z][a-z-]*)  ", done.stdout, re.MULTILINE)
+    assert {"search", "classify", "probe"} <= set(commands)
+    for command in commands:
+        assert f"clipsight {command}" in readme, f"the README does not tell of {command}"
+
+
+def _documented_commands() -> list[str]:
+    """What README and docs have as a command, in a line of its own or among words."""
+    folder = Path(__file__).parents[2]
+    texts = [file.read_text() for file in [folder / "README.md", *sorted((folder / "docs").glob("*.md"))]]
+    found = re.findall(r"^    clipsight (.*)|`clipsight ([^`]*)`", "\n".join(texts), re.MULTILINE)
+    return [line or words for line, words in found]
+
+
+def test_documented_commands_and_options_exist() -> None:
+    root: Any = get_command(app)
+    wrong = []
+    for documented in _documented_commands():
+        command, arguments = root, re.split(r" #|[|;&]", documented)[0].split()
+        while arguments and arguments[0] in getattr(command, "commands", {}):
+            command = command.commands[arguments.pop(0)]
+        options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+        named = {each.partition("=")[0] for each in arguments if re.match("--?[a-z]", each)}
+        if not named <= options | {"--help"} or (command is root and not named):
+            wrong.append(documented)
+    assert wrong == []
+
+
+def test_import_is_light() -> None:
+    """Neither `import clipsight` nor `--help` may load what only searching needs."""
+    heavy = "{'numpy', 'PIL', 'onnxruntime', 'faiss', 'tokenizers', 'huggingface_hub', 'sqlite3', 'torch'}"
+    probe = f"import sys, clipsight, clipsight.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,150 @@
+"""`clipsight search` with filters and with many queries at once, as a user meets it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.cli.test_app import Shell, check_golden
+from tests.support.samples import SAMPLES
+
+DATES = {
+    "cat.png": "2024:05:06 07:30:00",
+    "flower.jpg": "2024:12:31 23:59:59",
+    "coffee.png": "2025:01:01 00:00:00",
+}
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
+    """A shell with an index of photos of known dates, cameras and formats."""
+    folder = tmp_path_factory.mktemp("filtered")
+    (folder / "photos").mkdir()
+    for number, (name, source) in enumerate(SAMPLES.items()):
+        with Image.open(source) as picture:
+            exif = Image.Exif()
+            exif[306] = DATES.get(name, "2020:01:01 12:00:00")
+            exif[271], exif[272] = "Canon", f"EOS {number}"
+            kept = picture.convert("RGB").resize((400 + 100 * number, 300))
+            kept.save(folder / "photos" / name, exif=exif)
+    made = Shell(folder, tiny_model, folder / "home")
+    made.index()
+    return made
+
+
+def names(shell: Shell, *options: str) -> set[str]:
+    done = shell.run("search", "x", "-n", "-t", "50", "--json", *options)
+    return {Path(match["path"]).name for match in json.loads(done.stdout)["matches"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--after", "2024-05"), set(DATES)),
+        (("--after", "2024-05-07"), {"flower.jpg", "coffee.png"}),
+        (("--before", "2024"), set(SAMPLES) - set(DATES)),
+        (("--after", "2024", "--before", "2025"), {"cat.png", "flower.jpg"}),
+        (("--format", "jpg"), {name for name in SAMPLES if name.endswith("jpg")}),
+        (("--format", "jpeg", "--format", "PNG"), set(SAMPLES)),
+        (("--camera", "canon"), set(SAMPLES)),
+        (("--camera", "EOS 1", "--camera", "eos 2"), {"cat.png", "coffee.png"}),
+        (("--min-width", "1000"), {"temple.jpg", "flower.jpg"}),
+        (("--max-width", "500"), {"astronaut.png", "cat.png"}),
+        (("--min-height", "301"), set()),
+        (("--max-height", "300"), set(SAMPLES)),
+        (("--max-size", "1k"), set()),
+        (("--min-size", "1k", "--max-size", "0.1GB", "--before", "2024-06", "--after", "2024"), {"cat.png"}),
+    ],
+    ids=" ".join,
+)
+def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> None:
+    assert names(shell, *options) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("x", "--after", "May"), "'May' is no date: write 2024, 2024-05"),
+        (("x", "--min-size", "big"), "'big' is no size of a file"),
+        (("x", "--format", "gif"), "no photo has the format 'gif': there are JPEG, PNG"),
+        (("x", "--camera", "nikon"), "no photo has the camera 'nikon': there are Canon EOS 0, "),
+        (("--queries", "nothing.txt"), "can't read nothing.txt: No such file"),
+        (("--queries", "photos/cat.png"), "photos/cat.png is not UTF-8 text"),
+        (("--queries", "empty.txt"), "empty.txt holds no query"),
+        (("--queries", "wrong.txt"), "line 3 of wrong.txt: weight 'two' in 'two:bee' is not a number"),
+        (("--queries", "wrong.txt", "--paths"), "take --json or --csv"),
+        (("--queries", "wrong.txt", "--preview"), "goes without"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    shell: Shell, arguments: tuple[str, ...], message: str
+) -> None:
+    (shell.folder / "empty.txt").write_text("\n \n")
+    (shell.folder / "wrong.txt").write_text("flower\n\ntwo:bee\n")
+    said = shell.run("search", "-n", *arguments, code=2).stderr
+    assert message in " ".join(said.replace("│", " ").split())
+
+
+QUERIES = 'a red flower\n\nflower + 2:./photos/cat.png - sky\n  a temple, "old"  \n'
+
+
+def check_as_one_by_one(shell: Shell, found: list[dict[str, Any]], *options: str) -> None:
+    """Compare with the answers to each query alone; the last digits are as the CPU adds."""
+    lines = [line for line in QUERIES.splitlines() if line.strip()]
+    alone = [json.loads(shell.run("search", line, "-n", "--json", *options).stdout) for line in lines]
+    for matches in (answer["matches"] for answer in [*found, *alone]):
+        for match in matches:
+            match["score"] = pytest.approx(match["score"], abs=1e-4)
+    assert found == alone
+
+
+def test_queries_of_a_file_are_answered_as_alone(shell: Shell) -> None:
+    (shell.folder / "queries.txt").write_text(QUERIES)
+    command = ("search", "-n", "--queries", "queries.txt")
+    done = shell.run(*command, "--json", "-t", "3")
+    assert done.stderr == "clipsight: answered by tiny\n"
+    found = json.loads(done.stdout)
+    heading, *rows = csv.reader(shell.run(*command, "--csv", "-t", "3").stdout.splitlines())
+    assert heading == ["query", "path", "score", "id", "width", "height", "taken"]
+    assert [row[0] for row in rows] == [answer["query"] for answer in found for _ in range(3)]
+    check_golden("search.queries.txt", shell.run(*command, "-t", "2").stdout, shell)
+    check_as_one_by_one(shell, found, "-t", "3")
+
+
+def test_queries_from_a_pipe_with_filters_and_folders(shell: Shell) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "clipsight",
+        "search",
+        "--queries",
+        "-",
+        "photos",
+        "-n",
+        "--json",
+        "--after",
+        "2025",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=shell.folder,
+        input=QUERIES.encode("utf-8-sig"),
+        capture_output=True,
+        env={**os.environ, "CLIPSIGHT_HOME": str(shell.home), "HF_HUB_OFFLINE": "1"},
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert [Path(answer["matches"][0]["path"]).name for answer in found] == ["coffee.png"] * 3
+    check_as_one_by_one(shell, found, "photos", "--after", "2025")
+
+
+def test_a_query_that_nothing_answers(shell: Shell) -> None:
+    (shell.folder / "queries.txt").write_text("flower\n")
+    done = shell.run("search", "-n", "--queries", "queries.txt", "--min-score", "2")
+    assert done.stdout == "flower: no photo matches\n\n"

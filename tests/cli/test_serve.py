@@ -1,0 +1,71 @@
+"""`clipsight serve`: its options, its one line on stdout, and what it says when it can't begin."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from clipsight.cli.serve import serve
+from clipsight.web.server import extra
+from clipsight.web.server import run as server
+from clipsight.web.service.errors import ServerError
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the server would have been started with."""
+    found: dict[str, Any] = {}
+
+    def run(*, ready: Any, **options: Any) -> None:
+        found.update(options)
+        ready("http://127.0.0.1:7860")
+
+    monkeypatch.setattr(server, "serve", run)
+    monkeypatch.setattr(extra, "find_spec", lambda name: object())
+    return found
+
+
+def _run(*arguments: str) -> Any:
+    app = typer.Typer()
+    app.command()(serve)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_it_binds_this_machine_and_says_where_it_is(asked: dict[str, Any]) -> None:
+    result = _run()
+    assert result.exit_code == 0 and result.stdout == "clipsight is at http://127.0.0.1:7860\n"
+    assert (asked["host"], asked["port"], asked["token"]) == ("127.0.0.1", 7860, None)
+    assert asked["roots"] == [Path.home()] and asked["page"]
+
+
+def test_other_machines_are_warned_of(asked: dict[str, Any]) -> None:
+    result = _run("--host", "0.0.0.0", "--token", TOKEN, "--roots", "/a", "--roots", "/b", "--no-page")
+    assert "nothing is encrypted" in result.stderr and TOKEN not in result.stdout
+    assert asked["roots"] == [Path("/a"), Path("/b")] and not asked["page"]
+
+
+def test_the_link_to_the_page_opens_it(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSIGHT_TOKEN", TOKEN)
+    assert f"/?token={TOKEN}" in _run().stdout
+    assert asked["token"] == TOKEN
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("gradio", "uvicorn") else object())
+    with pytest.raises(ServerError, match=r"uvicorn and gradio: pip install 'clipsight\[web\]'"):
+        extra.check_installed(page=True)
+    with pytest.raises(ServerError, match="needs uvicorn: "):
+        extra.check_installed(page=False)
+
+
+def test_importing_the_command_imports_no_server() -> None:
+    import subprocess
+
+    script = "import sys, clipsight.cli.serve; print('fastapi' in sys.modules, 'numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["False", "False"]

@@ -1,0 +1,132 @@
+"""`clipsight train` as a user meets it: a run, its result, its interruption, and one-line errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import pictures
+
+ARCHITECTURE = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 12, "width": 16, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with captions.csv of 36 pictures, and arch.json."""
+    made = tmp_path_factory.mktemp("train")
+    pictures.write(made, pictures.scenes(colour=3, shape=3, size=1, place=2, count=2), 1, 16)
+    (made / "arch.json").write_text(json.dumps(ARCHITECTURE))
+    return made
+
+
+def _command(*arguments: str | Path) -> list[str]:
+    fixed = [
+        "--arch",
+        "arch.json",
+        "--batch-size",
+        "8",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
+    return [sys.executable, "-m", "clipsight", "train", "captions.csv", *fixed, *map(str, arguments)]
+
+
+def _run(folder: Path, *arguments: str | Path, code: int = 0) -> Any:
+    done = subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 2 and "Usage:" not in done.stderr:
+        assert done.stderr.count("\n") == 1, done.stderr
+    return done
+
+
+def test_a_run_prints_what_came_of_it(folder: Path, tmp_path: Path) -> None:
+    done = _run(folder, "-o", tmp_path / "run", "--epochs", "2", "--hold-out", "4")
+    assert done.stdout.startswith(
+        f"{tmp_path}/run: 8 steps on 32 photos; 4 held out: text to image recall@1 0."
+    )
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("step 4: loss ") and lines[1].startswith("step 8: loss ")
+    assert lines[2].endswith(f"clipsight export-model {tmp_path}/run/best -o FOLDER") and len(lines) == 3
+    assert {"last.pt", "best", "metrics.csv", "curves.png", "tensorboard"} == {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+
+
+def test_json_is_the_whole_result(folder: Path, tmp_path: Path) -> None:
+    (folder / "more.csv").write_text((folder / "captions.csv").read_text() + "gone.png,a cat\n0000-0.png,\n")
+    options = ("--epochs", "2", "--hold-out", "0", "--max-bad", "10%", "--json")
+    done = subprocess.run(
+        [each.replace("captions.csv", "more.csv") for each in _command("-o", tmp_path / "run", *options)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert (found["photos"], found["held_out"], found["steps"], found["figures"]) == (37, 0, 8, {})
+    assert {Path(each["photo"]).name[:9] for each in found["skipped"]} == {"gone.png", "more.csv,"}
+
+
+def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    options = ("-o", tmp_path / "run", "--epochs", "5000", "--hold-out", "0", "--save-every", "5")
+    running = subprocess.Popen(_command(*options), cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "last.pt").exists():
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    advice = f"the same command with --resume goes on from the last checkpoint in {tmp_path}/run"
+    assert said == f"clipsight: stopped; {advice}\n"
+    assert "holds a run already; go on with --resume" in _run(folder, *options, code=2).stderr
+    other = ("-o", tmp_path / "run", "--epochs", "2", "--hold-out", "0", "--resume")
+    assert "was begun otherwise (epochs 5000" in _run(folder, *other, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--arch", "ViT-B-33"], "no architecture is called 'ViT-B-33'; did you mean ViT-B-32"),
+        (["--batch-size", "64"], "a batch of 64 is larger than the data, 35 photos; lower --batch-size"),
+        (["--init", "nowhere.pt"], "there are no weights at nowhere.pt"),
+        (["--lock", "image"], "--lock keeps a trained tower as it is; give the model it is from with --init"),
+        (["--columns", "image,text"], "needs the columns image and text, it has filepath, caption"),
+        (["--resume"], "there is no run to resume"),
+        (["--max-bad", "many"], "give a share like 1% or 0.01"),
+        (["--columns", "image"], "give two names with a comma between"),
+        (["--val", "none.csv"], "no training data at none.csv"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = _run(folder, "-o", tmp_path / "run", *arguments, code=2)
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_without_the_extra_a_line_says_how_to_get_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(
+        _command("-o", tmp_path / "run"), cwd=folder, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 2
+    assert done.stderr == "clipsight: training needs torch: pip install 'clipsight[train]'\n"

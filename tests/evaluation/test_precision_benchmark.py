@@ -1,0 +1,76 @@
+"""A model's precisions compared: nearness, what is worth using, and the command."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from clipsight.cli.compare_models import compare_models
+from clipsight.core.errors import ModelError
+from clipsight.evaluation.precision_benchmark import Compared, compare, worth_using
+from tests.support.tiny_models import make_model_folder
+
+FP32 = Compared("a", "a", 600.0, 10.0, 30.0, 1.0, 1.0)
+INT8 = Compared("b", "b", 150.0, 26.0, 90.0, 0.9997, 0.998)
+
+
+def test_the_fastest_that_is_near_is_worth_using() -> None:
+    fp16 = replace(FP32, path="c", photos_a_second=12.0)
+    assert worth_using([FP32, fp16, INT8]) == INT8
+    assert worth_using([FP32, INT8, fp16]) == INT8
+    assert worth_using([FP32, fp16]) == fp16
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(INT8, photos_a_second=10.9),
+        replace(INT8, photo_cosine=0.98),
+        replace(INT8, text_cosine=0.98),
+    ],
+)
+def test_slow_or_far_ones_are_not(other: Compared) -> None:
+    assert worth_using([FP32, other]) is None
+    assert worth_using([FP32]) is None
+
+
+def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    same = make_model_folder(tmp_path / "same")
+    other = make_model_folder(tmp_path / "other", seed=5)
+    first, twin, stranger = compare([tiny_model, same, other], sorted(photos.iterdir()), threads=1)
+    assert first.photo_cosine == pytest.approx(1) == twin.photo_cosine
+    assert twin.text_cosine == pytest.approx(1)
+    assert stranger.photo_cosine < 0.9 and stranger.text_cosine < 0.9
+    assert first.photos_a_second > 0 and first.texts_a_second > 0
+    assert first.megabytes == pytest.approx(twin.megabytes)
+
+
+def test_models_that_are_not_one_are_refused(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    other = make_model_folder(tmp_path / "other", dim=16)
+    with pytest.raises(ModelError, match="16 numbers"):
+        compare([tiny_model, other], sorted(photos.iterdir()))
+
+
+def test_photos_that_cannot_be_read(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("no photo")
+    some = sorted(photos.iterdir())
+    assert compare([tiny_model], [text, *some])[0].photo_cosine == pytest.approx(1)
+    with pytest.raises(ModelError, match="--photos"):
+        compare([tiny_model], [text])
+
+
+def test_the_command(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    same = make_model_folder(tmp_path / "same")
+    app = typer.Typer()
+    app.command()(compare_models)
+    arguments = [str(tiny_model), str(same), "--photos", str(photos), "--threads", "1"]
+    table = CliRunner().invoke(app, arguments)
+    assert table.exit_code == 0, table.output
+    assert "same" in table.stdout and "1.0000" in table.stdout
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert [model["path"] for model in found["models"]] == [str(tiny_model), str(same)]
+    assert found["worth_using"] in (None, str(same))

@@ -1,0 +1,498 @@
+"""Sorting into folders: nothing is lost or overwritten, and undo gives the old tree back, killed or not."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from clipsight.core.errors import LibraryError
+from clipsight.organize import journal
+from clipsight.organize.organizer import Fate, How, Organized, Placed, Placement, folder_name, organize, undo
+from tests.support.catalogs import start_python
+
+every_how = pytest.mark.parametrize("how", How)
+
+Tree = dict[str, bytes | str | None]
+
+
+def tree(folder: Path) -> Tree:
+    """All that is in and below `folder`: content of files, aim of links, None for folders."""
+    return {
+        str(path.relative_to(folder)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def originals(tmp_path: Path) -> Path:
+    """Files that stand for photos: two of one name, two of one content, one with a name of any bytes."""
+    folder = tmp_path / "originals"
+    for name, content in {
+        "a.jpg": b"a",
+        "b.jpg": b"b" * 3_000_000,
+        "trip/a.jpg": b"another a",
+        "trip/copy/b.jpg": b"b" * 3_000_000,
+        os.fsdecode(b"caf\xe9\n.jpg"): b"c",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def placed(folder: Path, label: str = "dog") -> list[Placed]:
+    return [Placed(path, label, 0.9) for path in sorted(folder.rglob("*.jpg"))]
+
+
+def is_that(how: How, target: Path, source: Path) -> bool:
+    match how:
+        case How.COPY:
+            apart = not target.is_symlink() and not target.samefile(source)
+            return apart and target.stat().st_mtime_ns == source.stat().st_mtime_ns
+        case How.SYMLINK:
+            return target.is_symlink() and os.readlink(target) == str(source)
+        case How.HARDLINK:
+            return not target.is_symlink() and target.samefile(source)
+
+
+@every_how
+def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: How) -> None:
+    before = tree(originals)
+    told: list[Placement] = []
+    done = organize(
+        [Placed(originals / "a.jpg", "cat", 0.9), Placed(originals / "b.jpg", "dog", 0.8)],
+        tmp_path / "new" / "sorted",
+        how,
+        observer=told.append,
+    )
+    assert done == Organized(made=2, there=0, unlikely=0, failures=())
+    assert [(each.fate, each.target) for each in told] == [
+        (Fate.MADE, tmp_path / "new/sorted/cat/a.jpg"),
+        (Fate.MADE, tmp_path / "new/sorted/dog/b.jpg"),
+    ]
+    for each in told:
+        assert each.target is not None and is_that(how, each.target, each.source)
+    assert tree(originals) == before
+    undone = undo(tmp_path / "new" / "sorted")
+    assert (undone.removed, undone.kept) == (2, ())
+    assert not (tmp_path / "new" / "sorted").exists() and tree(originals) == before
+
+
+@every_how
+def test_names_that_are_taken_get_a_number(originals: Path, tmp_path: Path, how: How) -> None:
+    destination = tmp_path / "sorted"
+    done = organize(placed(originals), destination, how)
+    # b.jpg and trip/copy/b.jpg have the same content.
+    assert (done.made, done.there) == (4, 1)
+    assert sorted(path.name for path in (destination / "dog").iterdir()) == [
+        "a-2.jpg",
+        "a.jpg",
+        "b.jpg",
+        os.fsdecode(b"caf\xe9\n.jpg"),
+    ]
+    assert {path.read_bytes() for path in (destination / "dog").glob("a*")} == {b"a", b"another a"}
+    again = organize(placed(originals)[::-1], destination, How.COPY)
+    assert (again.made, again.there) == (0, 5)
+
+
+@every_how
+def test_nothing_is_overwritten(originals: Path, tmp_path: Path, how: How) -> None:
+    destination = tmp_path / "sorted"
+    (destination / "dog").mkdir(parents=True)
+    (destination / "dog" / "a.jpg").write_bytes(b"mine")
+    (destination / "dog" / "b.jpg").symlink_to("nowhere")
+    (destination / "dog" / "a-2.jpg").mkdir()
+    (destination / "cat").write_bytes(b"a file where the folder would be")
+    before = tree(destination)
+    organize([*placed(originals), Placed(originals / "a.jpg", "cat", 1.0)], destination, how)
+    after = tree(destination)
+    assert {name: after[name] for name in before} == before
+    assert {"dog/a-3.jpg", "dog/a-4.jpg", "dog/b-2.jpg", "cat-2/a.jpg"} <= set(after)
+    undo(destination)
+    assert tree(destination) == before
+
+
+def test_dry_run_tells_the_same_and_changes_nothing(originals: Path, tmp_path: Path) -> None:
+    photos = [
+        *placed(originals),
+        *placed(originals, "a/b"),
+        *placed(originals, "A:B"),
+        *placed(originals, "dog"),
+    ]
+    (tmp_path / "sorted" / "dog").mkdir(parents=True)
+    (tmp_path / "sorted" / "dog" / "a.jpg").write_bytes(b"mine")
+    before = tree(tmp_path)
+    foretold: list[Placement] = []
+    told: list[Placement] = []
+    plan = organize(photos, tmp_path / "sorted", How.COPY, dry_run=True, observer=foretold.append)
+    assert tree(tmp_path) == before
+    assert plan == organize(photos, tmp_path / "sorted", How.COPY, observer=told.append)
+    assert foretold == told and plan.made == 12
+    assert organize(photos, tmp_path / "sorted", How.COPY, dry_run=True).there == len(photos)
+
+
+def test_unlikely_photos_stay_out(originals: Path, tmp_path: Path) -> None:
+    photos = [Placed(originals / "a.jpg", "dog", 0.49), Placed(originals / "b.jpg", "dog", 0.5)]
+    done = organize(photos, tmp_path / "sorted", How.COPY, min_probability=0.5)
+    assert (done.made, done.unlikely) == (1, 1)
+    assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["b.jpg"]
+
+
+def test_a_photo_that_is_gone_is_told_and_the_rest_sorted(originals: Path, tmp_path: Path) -> None:
+    for how in How:
+        photos = [Placed(originals / "gone.jpg", "dog", 1.0), Placed(originals / "a.jpg", "dog", 1.0)]
+        done = organize(photos, tmp_path / how.value, how)
+        assert done.made == 1
+        assert [(each.source.name, each.fate) for each in done.failures] == [("gone.jpg", Fate.FAILED)]
+        assert "No such file" in done.failures[0].reason
+
+
+def test_a_photo_that_stops_being_readable_leaves_nothing(
+    originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails in the middle of a photo, as /proc/self/mem does when it is read."""
+    photos = [Placed(Path("/proc/self/mem"), "dog", 1.0), Placed(originals / "a.jpg", "dog", 1.0)]
+    done = organize(photos, tmp_path / "sorted", How.COPY)
+    assert (done.made, len(done.failures)) == (1, 1)
+    assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["a.jpg"]
+
+
+# -- folders -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("dog", "dog"),
+        ("a dog at the beach", "a dog at the beach"),
+        ("indoor/outdoor", "indoor_outdoor"),
+        ("../../etc", "_.._etc"),
+        (".hidden", "hidden"),
+        ("what?", "what_"),
+        ("dog. ", "dog"),
+        ("..", "_"),
+        ("CON", "CON_"),
+        ("lpt1.x", "lpt1.x_"),
+        ("日本", "日本"),
+        ("cafe\u0301", "café"),
+        ("x" * 300, "x" * 200),
+        ("é" * 300, "é" * 100),
+        ("\ud800", "_"),
+    ],
+)
+def test_folder_names(label: str, name: str) -> None:
+    assert folder_name(label) == name
+
+
+@given(st.text())
+@example("/")
+@example(" con.")
+@example("x" * 199 + " " + "x")
+def test_any_label_is_a_folder(label: str) -> None:
+    name = folder_name(label)
+    assert 0 < len(name.encode()) <= 201 and name[0] != "." and name.strip(" .") == name
+    with tempfile.TemporaryDirectory() as parent:
+        (Path(parent) / name).mkdir()
+        assert os.listdir(parent) == [name]
+
+
+def test_labels_that_make_one_name_have_folders_of_their_own(originals: Path, tmp_path: Path) -> None:
+    labels = ["a/b", "a:b", "A_B"]
+    photos = [Placed(originals / "a.jpg", label, 1.0) for label in labels]
+    organize(photos, tmp_path / "sorted", How.COPY)
+    assert sorted(path.name for path in (tmp_path / "sorted").glob("[Aa]*")) == ["A_B-3", "a_b", "a_b-2"]
+    more = [Placed(originals / "b.jpg", label, 1.0) for label in reversed(labels)]
+    told: list[Placement] = []
+    organize(more, tmp_path / "sorted", How.COPY, observer=told.append)
+    parents = [each.target.parent.name for each in told if each.target]
+    assert parents == ["A_B-3", "a_b-2", "a_b"]  # as in the first run
+
+
+def test_photo_folders_are_never_written_to(originals: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(originals / "trip")
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "dog").symlink_to(originals)
+    before = tree(tmp_path)
+    places = [
+        originals,
+        originals / "trip",
+        originals / "not" / "yet",
+        tmp_path / "link",
+        tmp_path / "sorted",
+    ]
+    for destination in places:
+        with pytest.raises(LibraryError, match="only ever reads"):
+            organize(placed(originals), destination, How.COPY, photo_folders=[originals])
+        shutil.rmtree(tmp_path / "sorted" / journal.NAME, ignore_errors=True)
+        (tmp_path / "sorted" / journal.NAME).unlink(missing_ok=True)
+        assert tree(tmp_path) == before
+    organize(placed(originals), originals.with_name("originals 2"), How.COPY, photo_folders=[originals])
+
+
+def test_a_destination_that_is_a_file(originals: Path) -> None:
+    for dry_run in (True, False):
+        with pytest.raises(LibraryError, match=r"a\.jpg is a file"):
+            organize([], originals / "a.jpg", How.COPY, dry_run=dry_run)
+
+
+# -- undo --------------------------------------------------------------------------------------
+
+
+@every_how
+def test_undo_keeps_what_was_changed(originals: Path, tmp_path: Path, how: How) -> None:
+    destination = tmp_path / "sorted"
+    organize(placed(originals), destination, how)
+    changed = destination / "dog" / "a.jpg"
+    changed.unlink()
+    changed.write_bytes(b"A")
+    (destination / "dog" / "b.jpg").unlink()
+    (destination / "dog" / "note.txt").write_bytes(b"mine")
+    undone = undo(destination)
+    assert undone.removed == 2 and [path for path, _ in undone.kept] == [changed]
+    assert sorted(os.listdir(destination / "dog")) == ["a.jpg", "note.txt"]
+    changed.unlink()
+    assert undo(destination).kept == ()
+    assert tree(destination) == {"dog": None, "dog/note.txt": b"mine"}
+    with pytest.raises(LibraryError, match="nothing to undo"):
+        undo(destination)
+
+
+def test_undo_never_removes_the_last_copy(originals: Path, tmp_path: Path) -> None:
+    for how in (How.COPY, How.HARDLINK):
+        organize([Placed(originals / "a.jpg", how.value, 1.0)], tmp_path / "sorted", how)
+    (originals / "a.jpg").unlink()
+    undone = undo(tmp_path / "sorted")
+    assert undone.removed == 0 and len(undone.kept) == 2
+    assert (tmp_path / "sorted/copy/a.jpg").read_bytes() == b"a"
+    assert (tmp_path / "sorted/hardlink/a.jpg").read_bytes() == b"a"
+
+
+def test_undo_of_several_runs(originals: Path, tmp_path: Path) -> None:
+    for how in How:
+        for label in ("dog", how.value):
+            organize(placed(originals, label), tmp_path / "sorted", how)
+    assert undo(tmp_path / "sorted").kept == ()
+    assert not (tmp_path / "sorted").exists()
+
+
+def test_undo_after_the_folder_was_moved(originals: Path, tmp_path: Path) -> None:
+    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    (tmp_path / "sorted").rename(tmp_path / "elsewhere")
+    assert undo(tmp_path / "elsewhere").removed == 4
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Dear Sir or Madam\n",
+        b'{"clipsight": 2, "made": false}\n',
+        b'["file"]\n',
+        b'{"clipsight": 1}\n{"file": "../originals/a.jpg", "how": "copy", "source": "x"}\n',
+        b'{"clipsight": 1}\n{"folder": "/etc", "label": "x", "made": true}\n',
+        b'{"clipsight": 1}\n{"file": 7}\n',
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(originals: Path, tmp_path: Path, lines: bytes) -> None:
+    destination = tmp_path / "sorted"
+    destination.mkdir()
+    (destination / journal.NAME).write_bytes(lines)
+    before = tree(tmp_path)
+    with pytest.raises(LibraryError, match="damaged"):
+        undo(destination)
+    with pytest.raises(LibraryError, match="damaged"):
+        organize(placed(originals), destination, How.COPY)
+    assert tree(tmp_path) == before
+
+
+def test_one_process_at_a_time(originals: Path, tmp_path: Path) -> None:
+    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    with (tmp_path / "sorted" / journal.NAME).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for call in (
+            lambda: undo(tmp_path / "sorted"),
+            lambda: organize(placed(originals), tmp_path / "sorted", How.COPY),
+        ):
+            with pytest.raises(LibraryError, match="another clipsight"):
+                call()
+    assert undo(tmp_path / "sorted").removed == 4
+
+
+# -- killed ------------------------------------------------------------------------------------
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from clipsight.organize.organizer import How, Placed, organize, undo
+
+what, originals, destination, steps = sys.argv[1:]
+left = int(steps)
+
+def count(event, arguments):
+    # Before every touch of the destination that Python tells of: opening, renaming, linking, removing, ...
+    global left
+    if any(isinstance(value, (str, os.PathLike)) and destination in str(value) for value in arguments):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+if what == "undo":
+    undo(Path(destination))
+else:
+    photos = sorted(Path(originals).rglob("*.jpg"))
+    organize((Placed(path, path.stem[:1], 1.0) for path in photos), Path(destination), How(what))
+"""
+
+
+def kill_at_every_step(run: Callable[[int], "subprocess.Popen[str]"]) -> Iterator[int]:
+    """Run it again and again, killed one step later each time, until it gets through."""
+    for step in range(1, 500):
+        process = run(step)
+        process.communicate()
+        yield step
+        if process.returncode == 0:
+            return
+        assert process.returncode == -signal.SIGKILL
+    raise AssertionError("it never gets through")
+
+
+@every_how
+def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: How) -> None:
+    destination = tmp_path / "sorted"
+    (destination / "a").mkdir(parents=True)
+    (destination / "a" / "a.jpg").write_bytes(b"mine")
+    before = tree(tmp_path)
+    steps = 0
+    for step in kill_at_every_step(
+        lambda step: start_python(_KILLED, how.value, originals, destination, step)
+    ):
+        for name, content in tree(destination).items():
+            if ".clipsight-" not in name and isinstance(content, bytes):
+                assert content in (b"", b"mine", b"a", b"another a", b"c", b"b" * 3_000_000), "half-written"
+        if (destination / journal.NAME).exists():
+            assert undo(destination).kept == ()
+        assert tree(tmp_path) == before
+        steps = step
+    assert steps >= 10
+
+
+def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
+    organize(
+        [Placed(path, path.stem[:1], 1.0) for path in sorted(originals.rglob("*.jpg"))],
+        tmp_path / "whole",
+        How.COPY,
+    )
+    expected = {name: content for name, content in tree(tmp_path / "whole").items() if name != journal.NAME}
+    destination = tmp_path / "sorted"
+    for _ in kill_at_every_step(lambda step: start_python(_KILLED, "copy", originals, destination, step)):
+        pass  # each goes on where the one before was killed
+    after = tree(destination)
+    del after[journal.NAME]
+    assert after == expected
+
+
+def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "sorted"
+    organize(placed(originals), destination, How.COPY)
+    for _ in kill_at_every_step(lambda step: start_python(_KILLED, "undo", originals, destination, step)):
+        if not (destination / journal.NAME).exists():
+            break
+    assert not destination.exists() or tree(destination) == {}
+
+
+def test_a_torn_line_is_written_over(originals: Path, tmp_path: Path) -> None:
+    organize(placed(originals)[:1], tmp_path / "sorted", How.COPY)
+    with (tmp_path / "sorted" / journal.NAME).open("ab") as file:
+        file.write(b'{"file": "dog/b.j')
+    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    lines = (tmp_path / "sorted" / journal.NAME).read_bytes().splitlines()
+    assert [json.loads(line).get("file", "") for line in lines].count("dog/a.jpg") == 1
+    assert undo(tmp_path / "sorted").removed == 4 and not (tmp_path / "sorted").exists()
+
+
+# -- file systems ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB, another than the photos'."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting is not permitted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(originals: Path, disk: Path) -> None:
+    with pytest.raises(LibraryError, match=r"No space left .* organize --undo") as error:
+        organize(placed(originals), disk / "sorted", How.COPY)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in (disk / "sorted" / "dog").iterdir()] == ["a.jpg"]
+    assert undo(disk / "sorted").removed == 1
+    assert tree(disk) == {}
+
+
+def test_hard_links_between_disks(originals: Path, disk: Path) -> None:
+    with pytest.raises(LibraryError, match="different disks: use --copy or --symlink"):
+        organize(placed(originals), disk / "sorted", How.HARDLINK)
+    undo(disk / "sorted")
+    assert tree(disk) == {}
+
+
+def test_read_only_disk(originals: Path, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(LibraryError, match="Read-only"):
+        organize(placed(originals), disk / "sorted", How.SYMLINK)
+
+
+# -- anything ----------------------------------------------------------------------------------
+
+names = st.sampled_from(["a.jpg", "a-2.jpg", "b", ".clip"])
+contents = st.sampled_from([b"", b"x", b"y"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sources=st.dictionaries(st.tuples(st.sampled_from("123"), names), contents, min_size=1),
+    there=st.dictionaries(st.tuples(st.sampled_from(["dog", "cat"]), names), contents),
+    runs=st.lists(st.tuples(st.sampled_from(How), st.sampled_from(["dog", "cat", "c/t", "c:t"])), max_size=4),
+)
+def test_any_collection_is_sorted_and_taken_back(
+    sources: dict[tuple[str, str], bytes],
+    there: dict[tuple[str, str], bytes],
+    runs: list[tuple[How, str]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        for base, files in (("originals", sources), ("sorted", there)):
+            for (parent, name), content in files.items():
+                (top / base / parent).mkdir(parents=True, exist_ok=True)
+                (top / base / parent / name).write_bytes(content)
+        before = tree(top)
+        photos = [top / "originals" / parent / name for parent, name in sources]
+        for how, label in runs:
+            told: list[Placement] = []
+            organize([Placed(path, label, 1.0) for path in photos], top / "sorted", how, observer=told.append)
+            for each in told:
+                assert each.target is not None and each.target.read_bytes() == each.source.read_bytes()
+            assert len({each.target for each in told}) >= len({path.read_bytes() for path in photos})
+            after = tree(top)
+            assert {name: after[name] for name in before} == before
+        if runs:
+            assert undo(top / "sorted").kept == ()
+        assert tree(top) == before

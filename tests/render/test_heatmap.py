@@ -1,0 +1,183 @@
+"""Heat maps: the right cells, the right colours, self-contained files that appear whole or not at all."""
+
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipsight.classification.prompts import TemplateSet
+from clipsight.classification.zero_shot import Classification, Classifier, Prediction
+from clipsight.core.errors import LibraryError
+from clipsight.render import heatmap
+from clipsight.render.heatmap import (
+    MOST_COLUMNS,
+    Cell,
+    Grid,
+    colour_of,
+    ink_on,
+    print_table,
+    write_html,
+    write_png,
+)
+from clipsight.render.predictions import Seen
+from clipsight.search.results import Embeddings
+from tests.render.test_predictions import classification
+from tests.support.samples import SAMPLES
+
+LABELS = ("a cat", "<b>coffee & \udce9</b>", "a red flower")
+
+
+def seen_of(paths: list[Path], probabilities: list[list[float]], labels: tuple[str, ...] = LABELS) -> Seen:
+    """A classification of these photos with exactly these probabilities (a logit scale of 1)."""
+    vectors = np.log(np.array(probabilities, np.float32))
+    classifier = Classifier(labels, np.eye(len(labels), dtype=np.float32), 1.0)
+    chunk = classifier.predict(Embeddings(np.zeros(len(paths), np.int64), tuple(paths), vectors))
+    seen = Seen(Classification("tiny", classifier, TemplateSet("plain", ("{}",)), iter([chunk])), keep=200)
+    assert list(seen)
+    return seen
+
+
+def test_cells_of_a_matrix_and_ranked() -> None:
+    prediction = Prediction(Path("x"), 1, ("a", "b", "c"), np.array([0.2, 0.5, 0.3], np.float32))
+    assert Grid.of(("a", "b", "c"), None).cells(prediction) == [
+        Cell("a", float(np.float32(0.2)), False),
+        Cell("b", 0.5, True),
+        Cell("c", float(np.float32(0.3)), False),
+    ]
+    ranked = Grid.of(("a", "b", "c"), 2)
+    assert ranked.heading == ("1", "2")
+    assert [(cell.label, cell.best) for cell in ranked.cells(prediction)] == [("b", True), ("c", False)]
+
+
+def test_which_grid() -> None:
+    few, many = tuple("abcdefghijkl"), tuple(map(str, range(1000)))
+    assert Grid.of(few, None) == Grid.of(few, 12) == Grid.of(few, 99) == Grid(few, 0)
+    assert Grid.of(few, 3).ranked == 3 and Grid.of(few, None, matrix=11, ranked=4).ranked == 4
+    assert Grid.of(many, None).ranked == 5 and Grid.of(many, 7).ranked == 7
+    assert Grid.of(many, 1000).ranked == Grid.of(many, 500).ranked == MOST_COLUMNS
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_colours_grow_lighter_and_are_legible(one: float, other: float) -> None:
+    def light(probability: float) -> float:
+        red, green, blue = colour_of(probability)
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+    low, high = sorted((one, other))
+    assert light(low) <= light(high) + 1.5  # rounding
+    ink = tuple(int(ink_on(colour_of(one))[at : at + 2], 16) for at in (1, 3, 5))
+    assert _contrast(ink, colour_of(one)) >= 4.5  # what WCAG 2 asks for
+
+
+def _contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    def luminance(colour: tuple[int, ...]) -> float:
+        linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_table_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(seen_of([Path("/p/x\n.jpg")], [[0.25, 0.7, 0.05]]), None)
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split()[-1] == "photo" and "coffee & \\xe9" in heading
+    assert row.split() == ["0.25", "0.70*", "0.05", "/p/x\\n.jpg"]
+
+
+def test_table_shows_the_first_and_counts_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = Seen(classification(("a", "b"), 70), keep=200)
+    for _ in seen:
+        pass
+    print_table(seen, None)
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "/p/" in line]) == heatmap.TABLE_ROWS
+    counts = dict(line.split() for line in lines[-2:])
+    assert {int(count): label for count, label in counts.items()} == {
+        count: label for label, count in seen.photos_of.items()
+    }
+
+
+class Page(HTMLParser):
+    """What a browser would find: texts of cells, sources of pictures, addresses of anything else."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.cells: list[str] = []
+        self.sources: list[str] = []
+        self.best: list[int] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+            if dict(attrs).get("class") == "best":
+                self.best.append(len(self.cells) - 1)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data.strip()
+
+
+def test_html_is_one_file_with_escaped_texts(tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_text("<script>")
+    photos = [SAMPLES["cat.png"], tmp_path / "letter.jpg"]
+    write_html(seen_of(photos, [[0.25, 0.7, 0.05], [0.9, 0.05, 0.05]]), tmp_path / "map.html", None)
+    text = (tmp_path / "map.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "<b>" not in text and "script" not in page.tags and "url(" not in text
+    assert page.cells[2:5] == ["a cat", "<b>coffee & \\xe9</b>", "a red flower"]
+    assert page.cells[7:10] == ["0.250", "0.700", "0.050"] and page.cells[6].endswith("chelsea.png")
+    assert [page.cells[at] for at in page.best] == ["0.700", "0.900"]
+    (source,) = page.sources
+    assert source.startswith("data:image/jpeg;base64,")
+    assert "model tiny, softmax of 1 x cosine, templates plain: 2 photos" in text
+
+
+def test_png_shows_the_cells(tmp_path: Path) -> None:
+    seen = seen_of([SAMPLES["cat.png"], SAMPLES["coffee.png"]], [[1, 1e-9, 1e-9], [1e-9, 1e-9, 1]])
+    write_png(seen, tmp_path / "map.png", None)
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.format == "PNG" and picture.mode == "RGB"
+        pixels = np.asarray(picture)
+    for probability, cells in ((1.0, 2), (0.0, 4)):
+        of_colour = (pixels == np.array(colour_of(probability))).all(axis=2)
+        assert 0.8 * cells < of_colour.sum() / (96 * 84) <= cells
+    frames = (pixels == 0xF2).all(axis=2)  # three pixels round each best cell
+    assert frames.sum() > 2 * 3 * (2 * 96 + 2 * 80)
+
+
+@pytest.mark.parametrize(("labels", "top"), [(2, None), (12, 1), (13, None), (40, 1000)])
+def test_pictures_of_any_shape_have_bounded_size(tmp_path: Path, labels: int, top: int | None) -> None:
+    names = tuple(f"{'long ' * number}label {number}" for number in range(labels))
+    seen = Seen(classification(names, 300), keep=200)
+    for _ in seen:
+        pass
+    write_png(seen, tmp_path / "map.png", top)
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.width * picture.height < 64_000_000
+    write_html(seen, tmp_path / "map.html", top)
+    text = (tmp_path / "map.html").read_text()
+    assert text.count("<tr>") == 201 and "the first 200 of 300 photos" in text
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = seen_of([SAMPLES["cat.png"]], [[0.25, 0.7, 0.05]])
+    (tmp_path / "map.html").write_text("before")
+    (tmp_path / "map.png").write_text("before")
+    monkeypatch.setattr(heatmap, "_thumbnails", lambda rows: iter([io.UnsupportedOperation("nothing")]))
+    for write, name in ((write_html, "map.html"), (write_png, "map.png")):
+        with pytest.raises(Exception, match=r"UnsupportedOperation|nothing|save"):
+            write(seen, tmp_path / name, None)
+        assert (tmp_path / name).read_text() == "before"
+        with pytest.raises(LibraryError, match=r"can't write .*no/map"):
+            write(seen, tmp_path / "no" / name, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.html", "map.png"]

@@ -1,0 +1,89 @@
+"""The grammar: what a text's summands weigh, without asking what they name."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipsight.core.errors import QueryError
+from clipsight.search.grammar import is_address, may_have_weight, summands, weighed
+
+WORDS = st.text(st.sampled_from("ab:12 /-+."), min_size=1).map(str.strip).filter(bool)
+WEIGHTS = st.floats(-9, 9).map(lambda weight: round(weight, 3)).filter(bool)
+
+
+def joins(text: str) -> bool:
+    return any(piece in ("+", "-") for piece in text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("two dogs", [(1, "two dogs")]),
+        ("flower + 2:bee - cartoon", [(1, "flower "), (1, " 2:bee "), (-1, " cartoon")]),
+        ("- cat", [(-1, " cat")]),
+        ("x-ray+photo", [(1, "x-ray+photo")]),
+        ("+ +", [(1, " "), (1, "")]),
+        ("  ", []),
+    ],
+)
+def test_signs_join_only_with_white_space_on_both_sides(text: str, expected: list[tuple[float, str]]) -> None:
+    assert summands(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("piece", "expected"),
+    [
+        (" bee ", (1, "bee")),
+        ("2:bee", (2, "bee")),
+        ("-.5: bee", (-0.5, "bee")),
+        ("1:a:b", (1, "a:b")),
+        ("Title: bees", (1, "Title: bees")),
+        ("https://a.b/c", (1, "https://a.b/c")),
+    ],
+)
+def test_a_number_before_a_colon_is_a_weight(piece: str, expected: tuple[float, str]) -> None:
+    assert weighed(piece) == expected
+
+
+def test_a_name_may_have_a_colon() -> None:
+    with pytest.raises(QueryError, match="1:c:/x"):
+        weighed("c:/x")
+    assert weighed("c:/x", lambda value: value == "c:/x") == (1, "c:/x")
+    assert weighed("2:c", lambda value: value == "2:c") == (1, "2:c")
+
+
+@pytest.mark.parametrize("piece", ["", " ", "2:", "2: ", "two:bee", "nan:bee", "inf:bee"])
+def test_what_weighs_nothing_or_no_number_is_refused(piece: str) -> None:
+    with pytest.raises(QueryError):
+        weighed(piece)
+
+
+@given(WORDS, WEIGHTS)
+def test_words_written_with_their_weight_are_read_again(words: str, weight: float) -> None:
+    if not joins(words):
+        (sign, piece), *more = summands(f"- {-weight}:{words}" if weight < 0 else f"{weight}:{words}")
+        assert not more
+        value, text = weighed(piece)
+        assert (sign * value, text) == (weight, words)
+
+
+@given(WORDS)
+def test_words_that_need_no_weight_are_read_as_they_are(words: str) -> None:
+    if not may_have_weight(words):
+        assert weighed(words) == (1.0, words)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    for _, piece in summands(text):
+        try:
+            weight, words = weighed(piece)
+        except QueryError:
+            continue
+        assert math.isfinite(weight) and words == words.strip() != ""
+
+
+def test_addresses() -> None:
+    assert is_address("HTTPS://a") and not is_address("ftp://a")

@@ -1,0 +1,135 @@
+"""The query grammar, and what a query's parts become."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipsight.core.errors import QueryError
+from clipsight.search.query import Kind, Part, Query, combine
+
+WORDS = st.lists(st.sampled_from(["red", "dog", "t-shirt", "New", "Year's", "été", "狗", "3"]), min_size=1)
+WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.5])
+PARTS = st.builds(
+    Part,
+    st.just(Kind.TEXT),
+    WORDS.map(" ".join),
+    st.builds(lambda w, s: w * s, WEIGHTS, st.sampled_from([1, -1])),
+)
+
+
+@given(st.lists(PARTS, min_size=1, max_size=5))
+def test_what_is_printed_is_read_back(parts: list[Part]) -> None:
+    query = Query(tuple(parts))
+    assert Query.parse(str(query)) == query
+
+
+@given(st.lists(PARTS, min_size=1, max_size=4))
+def test_options_and_grammar_agree(parts: list[Part]) -> None:
+    added = [str(part) for part in parts if part.weight > 0]
+    subtracted = [str(part) for part in parts if part.weight < 0]
+    by_options = Query.parse("", add=added, subtract=subtracted)
+    assert sorted(map(str, by_options.parts)) == sorted(map(str, parts))
+    assert {part.weight for part in by_options.parts} == {part.weight for part in parts}
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_query_or_an_error_of_the_user(text: str) -> None:
+    try:
+        query = Query.parse(text)
+    except QueryError as error:
+        assert "\n" not in str(error).replace(text, "")
+    else:
+        assert query.parts and all(part.value for part in query.parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("two dogs on a beach", [("two dogs on a beach", 1)]),
+        ("flower + 2:bee - cartoon", [("flower", 1), ("bee", 2), ("cartoon", -1)]),
+        ("- cartoon", [("cartoon", -1)]),
+        ("  flower  ", [("flower", 1)]),
+        ("black-and-white t-shirt", [("black-and-white t-shirt", 1)]),
+        (".5:sky", [("sky", 0.5)]),
+        ("2: bee", [("bee", 2)]),
+        ("Title: a poster", [("Title: a poster", 1)]),
+        ("1:10:30 train", [("10:30 train", 1)]),
+        ("dog - -2:cat", [("dog", 1), ("cat", 2)]),
+    ],
+)
+def test_grammar(text: str, parts: list[tuple[str, float]]) -> None:
+    assert [(part.value, part.weight) for part in Query.parse(text).parts] == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "+",
+        "-",
+        "2:",
+        "a + ",
+        "a + - b",
+        "two:bee",
+        "nan:bee",
+        "1e999:bee",
+        "./none.jpg",
+        "none.jpg",
+    ],
+)
+def test_errors(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QueryError):
+        Query.parse(text)
+
+
+def test_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("pool.jpg", "a - b.jpg", "2:1.png"):
+        Path(name).touch()
+    kinds = [(part.kind, part.value) for part in Query.parse("./pool.jpg + dogs - pool.jpg").parts]
+    assert kinds == [(Kind.PICTURE, "./pool.jpg"), (Kind.TEXT, "dogs"), (Kind.PICTURE, "pool.jpg")]
+    assert Query.parse("a - b.jpg").parts == (Part(Kind.PICTURE, "a - b.jpg"),)
+    assert Query.parse("2:1.png").parts == (Part(Kind.PICTURE, "2:1.png"),)
+    assert Query.parse("3:pool.jpg").parts == (Part(Kind.PICTURE, "pool.jpg", 3.0),)
+    address = Query.parse("2:https://example.org/a.jpg - http://example.org/b")
+    assert [(part.kind, part.weight) for part in address.parts] == [(Kind.ADDRESS, 2), (Kind.ADDRESS, -1)]
+    assert Query.parse("dogs + ./pool.jpg").is_mixed and not Query.parse("dogs + cats").is_mixed
+
+
+def unit(generator: np.random.Generator, *shape: int) -> np.ndarray:
+    vectors = generator.standard_normal(shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def test_plain_sum_is_the_weighted_mean_direction() -> None:
+    vectors = unit(np.random.default_rng(0), 3, 16)
+    found = combine(Query.parse("a + 2:b - c"), vectors, None)
+    expected = vectors[0] + 2.0 * vectors[1] - vectors[2]
+    assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-6)
+
+
+@given(st.integers(0, 1000))
+def test_balanced_ranking_is_that_of_summed_standard_scores(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    library, vectors = unit(generator, 200, 16), unit(generator, 3, 16)
+    query = Query.parse("a + 2:b - c")
+    scores = library.astype(np.float64) @ vectors.T.astype(np.float64)
+    standard = (scores - scores.mean(axis=0)) / scores.std(axis=0) @ np.array([1, 2, -1])
+    balanced = library.astype(np.float64) @ combine(query, vectors, library)
+    assert np.argsort(-balanced)[:20].tolist() == np.argsort(-standard)[:20].tolist()
+
+
+def test_parts_that_cancel_out_and_a_library_without_scale() -> None:
+    vectors = unit(np.random.default_rng(1), 1, 16).repeat(2, axis=0)
+    with pytest.raises(QueryError, match="cancel"):
+        combine(Query.parse("a - a"), vectors, None)
+    alike = unit(np.random.default_rng(2), 1, 16).repeat(50, axis=0)
+    two = unit(np.random.default_rng(3), 2, 16)
+    query = Query.parse("a + b")
+    assert np.array_equal(combine(query, two, alike), combine(query, two, None))

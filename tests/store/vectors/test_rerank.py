@@ -1,0 +1,266 @@
+"""Exact top-k: equal to sorting everything with NumPy, wherever the vectors are kept."""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Ids, Model, State
+from clipsight.store.vectors import faiss as vectors_module
+from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.rerank import _MARGIN, rank
+from tests.support.catalogs import Vectors, add_photos, some_model, unit_vectors
+
+Query = npt.NDArray[np.float32]
+
+
+def unit_query(dim: int, seed: int = 99) -> Query:
+    wide = np.random.default_rng(seed).standard_normal(dim)
+    return (wide / np.linalg.norm(wide)).astype(np.float32)
+
+
+def paths_for(count: int, seed: int = 1) -> list[bytes]:
+    """Paths in an order that has nothing to do with ids."""
+    order = np.random.default_rng(seed).permutation(count)
+    return [b"/photos/%d/%05d.jpg" % (number % 3, number) for number in order]
+
+
+class Photos:
+    """A catalog and its index, with what is in them known to the test."""
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self.catalog = Catalog(folder)
+        self.folder = folder / "vectors"
+        self.model: Model = some_model(self.catalog, dim)
+        self.paths: list[bytes] = []
+        self.photo_ids: list[int] = []
+        self.vectors: Vectors = np.empty((0, dim), dtype="<f2")
+
+    def add(self, vectors: Vectors, paths: list[bytes]) -> None:
+        self.photo_ids += add_photos(self.catalog, self.model, vectors, paths)
+        self.paths += paths
+        self.vectors = np.concatenate([self.vectors, vectors])
+
+    def index(self) -> VectorIndex:
+        return VectorIndex(self.folder, self.catalog, self.model)
+
+    def expected(self, query: Query, count: int, left_out: Collection[int] = ()) -> list[tuple[float, bytes]]:
+        """Scores and paths by brute force, over the rows whose photo is not left out."""
+        wide = query.astype(np.float64)
+        rows = [
+            (-float(vector.astype(np.float64) @ wide), path)
+            for vector, path, photo_id in zip(self.vectors, self.paths, self.photo_ids, strict=True)
+            if photo_id not in left_out
+        ]
+        return [(-negated, path) for negated, path in sorted(rows)[:count]]
+
+    def ranked(
+        self,
+        index: VectorIndex,
+        query: Query,
+        count: int,
+        allowed: Ids | None = None,
+        left_out: Collection[int] = (),
+    ) -> list[tuple[float, bytes]]:
+        (found,) = rank(self.catalog, index, query[None], count, allowed=allowed, left_out=[left_out])
+        return [(each.score, each.hit.path) for each in found]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Iterator[Callable[[int], Photos]]:
+    made: list[Photos] = []
+
+    def make(dim: int) -> Photos:
+        made.append(Photos(tmp_path / f"library{len(made)}", dim))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.catalog.close()
+
+
+def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    photos.add(vectors, paths_for(len(vectors)))
+    photos.index()
+    index = photos.index()
+    assert index._tail.ntotal == 0 and index._main.ntotal == len(vectors)
+    return index
+
+
+def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    photos.index()
+    monkeypatch.setattr(vectors_module, "SMALL", 0)
+    monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
+    photos.add(vectors, paths_for(len(vectors)))
+    index = photos.index()
+    assert index._tail.ntotal == len(vectors) and index._main.ntotal == 0
+    return index
+
+
+def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    half = len(vectors) // 2
+    paths = paths_for(len(vectors))
+    photos.add(vectors[:half], paths[:half])
+    photos.index()
+    monkeypatch.setattr(vectors_module, "SMALL", 0)
+    monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
+    photos.add(vectors[half:], paths[half:])
+    index = photos.index()
+    assert index._tail.ntotal == len(vectors) - half and index._main.ntotal == half
+    return index
+
+
+def in_memory(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    photos.folder.write_bytes(b"a file where the folder should be")
+    photos.add(vectors, paths_for(len(vectors)))
+    return photos.index()
+
+
+Place = Callable[[Photos, Vectors, pytest.MonkeyPatch], VectorIndex]
+PLACES: list[Place] = [in_file, in_tail, in_both, in_memory]
+places = pytest.mark.parametrize("place", PLACES)
+
+
+@places
+@pytest.mark.parametrize("dim", [1, 8, 512])
+@pytest.mark.parametrize("size", [1, 2, 17, 3000])
+def test_equal_to_numpy(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, dim: int, size: int
+) -> None:
+    made = photos(dim)
+    index = place(made, unit_vectors(size, dim), monkeypatch)
+    query = unit_query(dim)
+    expected = made.expected(query, size)
+    assert len(index) == len(expected) == size
+    for count in (1, 2, 10, 100, size, 5 * size):
+        assert made.ranked(index, query, count) == expected[:count]
+
+
+@places
+@pytest.mark.parametrize("distinct", [1, 3, 40])
+def test_ties_across_the_cut_go_by_path(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, distinct: int
+) -> None:
+    made = photos(16)
+    which = np.random.default_rng(5).integers(0, distinct, 2500)
+    index = place(made, unit_vectors(distinct, 16)[which], monkeypatch)
+    query = unit_query(16)
+    expected = made.expected(query, 2500)
+    assert len({score for score, _ in expected}) == distinct
+    for count in (1, 15, 64, 700, 2500):
+        assert made.ranked(index, query, count) == expected[:count]
+
+
+@places
+def test_scores_closer_than_float32_can_tell(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    made = photos(512)
+    vectors = np.repeat(unit_vectors(1, 512), 2000, axis=0)
+    bits = vectors.view(np.uint16)
+    bits[np.arange(2000), np.random.default_rng(3).integers(0, 512, 2000)] ^= 1  # one last bit of each
+    index = place(made, vectors, monkeypatch)
+    query = unit_vectors(1, 512)[0].astype(np.float32)
+    for count in (1, 10, 100):
+        assert made.ranked(index, query, count) == made.expected(query, count)
+
+
+@places
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 1.0])
+def test_only_allowed_ids(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, share: float
+) -> None:
+    made = photos(32)
+    vectors = unit_vectors(2000, 32)
+    vectors[::7] = vectors[0]
+    index = place(made, vectors, monkeypatch)
+    ids = np.array([hit.vector_id for hit in made.catalog.each_hit(made.model)], dtype=np.int64)
+    allowed = ids[np.random.default_rng(2).random(2000) < share]
+    hits = {hit.vector_id: hit.photo_id for hit in made.catalog.each_hit(made.model)}
+    others = {hits[int(id_)] for id_ in ids} - {hits[int(id_)] for id_ in allowed}
+    query = unit_query(32)
+    for count in (1, 10, 500):
+        assert made.ranked(index, query, count, allowed) == made.expected(query, count, others)
+
+
+@places
+def test_photos_left_out_don_t_count(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    made = photos(32)
+    index = place(made, unit_vectors(1500, 32), monkeypatch)
+    query = unit_query(32)
+    best = [path for _, path in made.expected(query, 300)]
+    ids = dict(zip(made.paths, made.photo_ids, strict=True))
+    for left_out in (best[:1], best[::2], best):
+        dropped = {ids[path] for path in left_out}
+        assert made.ranked(index, query, 20, left_out=dropped) == made.expected(query, 20, dropped)
+
+
+@places
+def test_dead_and_missing_photos_don_t_count(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    made = photos(32)
+    index = place(made, unit_vectors(2000, 32), monkeypatch)
+    query = unit_query(32)
+    ids = dict(zip(made.paths, made.photo_ids, strict=True))
+    best = [ids[path] for _, path in made.expected(query, 1200)]
+    made.catalog.mark(best[::3], State.MISSING)
+    made.catalog.mark(best[1::3], State.UNREACHABLE)  # these are still found
+    made.catalog._db.run_many("DELETE FROM photos WHERE id = ?", [(photo_id,) for photo_id in best[2::3]])
+    gone = {*best[::3], *best[2::3]}
+    for count in (1, 50, 2000):
+        assert made.ranked(index, query, count) == made.expected(query, count, gone)
+
+
+def test_nothing_allowed_and_nothing_there(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = photos(4)
+    assert made.ranked(made.index(), unit_query(4), 5) == []
+    index = in_file(made, unit_vectors(3, 4), monkeypatch)
+    assert made.ranked(index, unit_query(4), 5, allowed=np.empty(0, dtype=np.int64)) == []
+    assert made.ranked(index, unit_query(4), 5, left_out=set(made.photo_ids)) == []
+
+
+@pytest.mark.parametrize("dim", [8, 512, 4096])
+def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: int) -> None:
+    made = photos(dim)
+    made.add(unit_vectors(300, dim), paths_for(300))
+    (found,) = made.index().search(unit_query(dim)[None], 300)
+    exact = {
+        hit.vector_id: float(hit.vector.astype(np.float64) @ unit_query(dim).astype(np.float64))
+        for hit in made.catalog.each_hit(made.model)
+    }
+    errors = [abs(exact[int(id_)] - score) for id_, score in zip(found.ids, found.scores, strict=True)]
+    assert max(errors) < _MARGIN / 10
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    size=st.integers(1, 60),
+    dim=st.sampled_from([1, 2, 3, 16]),
+    distinct=st.integers(1, 60),
+    seed=st.integers(0, 2**32 - 1),
+    left_out=st.integers(0, 5),
+)
+def test_the_first_of_fifteen_are_the_best_k(
+    tmp_path_factory: pytest.TempPathFactory, size: int, dim: int, distinct: int, seed: int, left_out: int
+) -> None:
+    made = Photos(tmp_path_factory.mktemp("library"), dim)
+    try:
+        which = np.random.default_rng(seed).integers(0, distinct, size)
+        made.add(unit_vectors(distinct, dim, seed)[which], paths_for(size, seed))
+        index, query, dropped = made.index(), unit_query(dim, seed), set(made.photo_ids[:left_out])
+        fifteen = made.ranked(index, query, 15, left_out=dropped)
+        assert fifteen == made.expected(query, 15, dropped)
+        for count in range(1, 16):
+            assert made.ranked(index, query, count, left_out=dropped) == fifteen[:count]
+    finally:
+        made.catalog.close()

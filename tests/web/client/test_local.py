@@ -1,0 +1,153 @@
+"""The command line's short way to a running server: what it takes on, and what it leaves to the command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipsight.core import paths
+from clipsight.web.client import discovery
+from clipsight.web.client.discovery import Presence
+from clipsight.web.client.local import answer, place, read_arguments
+
+LIBRARY = ("--library", "some/library")
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("search -n cat", [("q", "cat")]),
+        ("search --no-indexing cat --json -t 3", [("q", "cat"), ("form", "json"), ("top", "3")]),
+        (
+            "search -n cat --top=3 --label a --label=b",
+            [("q", "cat"), ("top", "3"), ("label", "a"), ("label", "b")],
+        ),
+        ("search cat --server http://nas:1", [("q", "cat"), ("server", "http://nas:1")]),
+        (
+            "search -n cat -a dog -s bird -0",
+            [("q", "cat"), ("add", "dog"), ("subtract", "bird"), ("form", "paths-0")],
+        ),
+    ],
+)
+def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str]]) -> None:
+    assert read_arguments(line.split()) == asked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "index",
+        "search cat",  # looks for new photos first
+        "search -n",
+        "search -n cat folder",
+        "search -n cat --grid x.png",
+        "search -n cat --preview",
+        "search -n cat --model builtin",
+        "search -n cat --top",
+        "search -n cat --json --csv",
+        "search -n ./cat.jpg",
+        "search -n cat.jpg",
+        "search -n ~/cat",
+        "search -n https://example.org/cat",
+        "search -n cat -a ./dog.jpg",
+        "search -n cat --after 2024",
+        "search -n --help",
+    ],
+)
+def test_all_else_is_left_to_the_command(line: str) -> None:
+    assert read_arguments(line.split()) is None
+
+
+@pytest.mark.parametrize(
+    "query", ["cat + ./x.jpg", "cat - 2:./x.jpg", "cat\t+\t/x", "a b + 1:x.png", "2:HTTP://x"]
+)
+def test_pictures_among_words_are_left_to_the_command(query: str) -> None:
+    assert read_arguments(["search", "-n", query]) is None
+
+
+def test_a_file_of_that_name_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_arguments(["search", "-n", "cat"]) is not None
+    (tmp_path / "cat").touch()
+    for query in ("cat", "dog + cat", "dog - 2:cat"):
+        assert read_arguments(["search", "-n", query]) is None
+
+
+@pytest.mark.parametrize("variable", ["CLIPSIGHT_HOME", "XDG_DATA_HOME"])
+def test_the_default_library_is_that_of_the_command(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLIPSIGHT_HOME")
+    assert discovery.default_library() == str(paths.default_library())
+    for value in ("/somewhere", "~/somewhere" if variable == "CLIPSIGHT_HOME" else "/elsewhere/with space"):
+        monkeypatch.setenv(variable, value)
+        assert discovery.default_library() == str(paths.default_library())
+
+
+# -- where the server is ----------------------------------------------------------------------
+
+
+def test_a_server_is_found_while_it_lives(tmp_path: Path) -> None:
+    assert discovery.find(str(tmp_path)) is None
+    held = Presence(str(tmp_path))
+    assert discovery.find(str(tmp_path)) is None  # it does not answer yet
+    held.announce("http://127.0.0.1:1", "secret")
+    assert discovery.find(str(tmp_path)) == ("http://127.0.0.1:1", "secret")
+    assert place([("q", "x"), ("library", str(tmp_path))]) == ("http://127.0.0.1:1", "secret")
+    assert (tmp_path / discovery.NAME).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BlockingIOError):
+        Presence(str(tmp_path))
+    held.withdraw()
+    assert discovery.find(str(tmp_path)) is None and not (tmp_path / discovery.NAME).exists()
+
+
+def test_a_file_that_a_killed_server_left_is_no_server(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from clipsight.web.client.discovery import Presence; "
+        "Presence(sys.argv[1]).announce('http://127.0.0.1:1', None); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert (tmp_path / discovery.NAME).read_text().startswith("http")
+    assert discovery.find(str(tmp_path)) is None
+    Presence(str(tmp_path)).announce("http://127.0.0.1:2", None)
+
+
+def test_no_server_or_a_strange_one_leaves_it_to_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["search", "-n", "cat", "--library", str(tmp_path)]
+    assert answer(arguments) is None
+    held = Presence(str(tmp_path))
+    for url in (
+        "http://127.0.0.1:1",
+        "http://127.0.0.1:0",
+        "nonsense",
+        "http://[::1]:1",
+        "http://nowhere.invalid:80",
+    ):
+        held.announce(url + " " * 40, None)
+        assert answer(arguments) is None
+        assert answer(["search", "cat", "--server", url]) is None
+    assert capsys.readouterr().out == ""
+    held.withdraw()
+
+
+def test_it_imports_nothing_that_takes_time() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import clipsight.web.client.local; "
+        "print(*set(sys.modules) - before)"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    heavy = {
+        "json",
+        "socket",
+        "http",
+        "urllib",
+        "pathlib",
+        "numpy",
+        "typer",
+        "rich",
+        "platformdirs",
+        "clipsight.core.paths",
+    }
+    assert not heavy & set(out.split())

@@ -1,0 +1,118 @@
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("gradio", reason="the page needs clipsight[web]")
+
+from clipsight.core.errors import QueryError
+from clipsight.web.page.asked import Asked, event, identity, json_of, pictures_of, text_of
+from clipsight.web.service.parts import LibraryPhoto, Picture, Words
+
+JPEG = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8").decode()
+
+
+def box(text: str = "", *pictures: dict[str, Any]) -> str:
+    return json.dumps({"text": text, "pictures": pictures})
+
+
+def test_words_and_pictures_are_parts_in_order() -> None:
+    asked = Asked.read(
+        box(
+            "flower + 2:bee - cartoon",
+            {"key": "a", "name": "a.jpg", "data": JPEG, "weight": -0.5},
+            {"key": "b", "id": 7, "name": "b.jpg"},
+        )
+    )
+    assert asked.parts == (
+        Words("flower"),
+        Words("bee", 2.0),
+        Words("cartoon", -1.0),
+        Picture(b"\xff\xd8", "a.jpg", -0.5),
+        LibraryPhoto(7),
+    )
+
+
+@pytest.mark.parametrize("empty", [None, "", box(), box("  ")])
+def test_an_empty_box_asks_nothing(empty: str | None) -> None:
+    assert Asked.read(empty).parts == ()
+
+
+@pytest.mark.parametrize("text", ["/etc/passwd", "~/.ssh/id_rsa", "./photo.jpg"])
+def test_a_path_in_the_box_is_only_words(text: str) -> None:
+    assert Asked.read(box(text)).parts == (Words(text),)
+
+
+def test_the_disk_is_not_asked_whether_words_are_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(self: Path, *_: object, **__: object) -> bool:
+        raise AssertionError(f"the disk was asked for {self}")
+
+    monkeypatch.setattr(Path, "is_file", touched)
+    monkeypatch.setattr(Path, "stat", touched)
+    assert len(Asked.read(box(f"1:a: {tmp_path} + {tmp_path}")).parts) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{",
+        "[]",
+        "7",
+        "[" * 100_000,
+        '{"text": 7, "pictures": []}',
+        '{"text": "", "pictures": {}}',
+        '{"text": "", "pictures": ["/etc/passwd"]}',
+        box("", {"key": "a", "data": "/etc/passwd", "name": "x"}),
+        box("", {"key": "a", "data": "file:///etc/passwd", "name": "x"}),
+        box("", {"key": "a", "data": "data:;base64,%%%", "name": "x"}),
+        box("", {"key": "a", "id": "7", "name": "x"}),
+        box("", {"key": "a", "id": True, "name": "x"}),
+        box("", {"key": "a", "id": -1, "name": "x"}),
+        box("", {"key": "a", "id": 1 << 64, "name": "x"}),
+        box("", {"key": "a", "id": 1, "weight": float("nan")}),
+        box("", {"key": "a", "id": 1, "weight": "2"}),
+        box("", {"key": ["a"], "id": 1}),
+        box("bee + + cartoon"),
+    ],
+)
+def test_what_the_page_would_never_send_is_refused(wrong: str) -> None:
+    with pytest.raises(QueryError):
+        _ = Asked.read(wrong).parts
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["text", "pictures", "key", "name", "data", "id", "weight", "rows", "kind"]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING)
+def test_anything_else_is_refused_too(value: Any) -> None:
+    calls = [
+        lambda: Asked.read(json.dumps(value)).parts,
+        lambda: Asked.read(value).parts,
+        lambda: Asked.read(json.dumps({"text": "", "pictures": value})).parts,
+        lambda: pictures_of(value),
+        lambda: identity(event(SimpleNamespace(_data=value))),
+        lambda: json_of(value),
+        lambda: text_of(value),
+    ]
+    for call in calls:
+        try:
+            call()
+        except QueryError as error:
+            assert "\n" not in str(error)

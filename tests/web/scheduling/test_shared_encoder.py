@@ -1,0 +1,76 @@
+"""The shared encoder: the vectors of an encoder of one's own, from fewer runs."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipsight.models.encoder import Cancelled, Encoder
+from clipsight.models.folder import ModelFolder
+from clipsight.web.scheduling import shared_encoder as module
+from clipsight.web.scheduling.priority import Turns
+from clipsight.web.scheduling.shared_encoder import SharedEncoder
+
+
+@pytest.fixture
+def folder(tiny_model: Path) -> ModelFolder:
+    return ModelFolder.read(tiny_model)
+
+
+@pytest.fixture
+def shared(folder: ModelFolder) -> Iterator[SharedEncoder]:
+    encoder = SharedEncoder(folder, turns=Turns(2))
+    yield encoder
+    encoder.close()
+
+
+def _pixels(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 33, 70])
+def test_vectors_are_those_of_an_encoder(folder: ModelFolder, shared: SharedEncoder, count: int) -> None:
+    alone = Encoder(folder)
+    texts = [f"text {number % 40}" for number in range(count)]
+    for _ in range(2):  # the second time from memory
+        assert np.allclose(shared.encode_texts(texts), alone.encode_texts(texts), atol=1e-6)
+    pixels = _pixels(count)
+    assert np.allclose(shared.encode_pixels(pixels), alone.encode_pixels(pixels), atol=1e-6)
+    assert shared.encode_texts(texts).shape == (count, shared.dim)
+
+
+def test_many_threads_each_get_their_own(folder: ModelFolder, shared: SharedEncoder) -> None:
+    texts = [f"a {word} and {number}" for number in range(40) for word in ("dog", "cat")]
+    expected = Encoder(folder).encode_texts(texts)
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda text: shared.encode_texts([text])[0], texts))
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_a_text_that_was_asked_for_lately_costs_no_run(
+    shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RECENT", 2)
+    runs: list[list[str]] = []
+    work = shared._texts._work
+    monkeypatch.setattr(shared._texts, "_work", lambda items: (runs.append(items), work(items))[1])
+    for text in ("a", "b", "a", "c", "a", "b"):
+        shared.encode_texts([text])
+    assert runs == [["a"], ["b"], ["c"], ["b"]]
+
+
+def test_a_caller_that_has_gone_ends_between_turns(shared: SharedEncoder) -> None:
+    gone = threading.Event()
+    gone.set()
+    with shared.until(gone), pytest.raises(Cancelled):
+        shared.encode_texts([f"text {number}" for number in range(100)])
+    with pytest.raises(Cancelled):
+        shared.encode_pixels(_pixels(9), stop=gone)
+    assert len(shared.encode_texts(["x"])) == 1
+
+
+def test_tokens_are_counted(shared: SharedEncoder) -> None:
+    assert shared.count_tokens(["a cat", "x"]) == 4 + 3

@@ -1,0 +1,99 @@
+"""Who is let in, told from a request's head alone."""
+
+import pytest
+
+from clipsight.web.server.auth import Access
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:7860",
+        "LOCALHOST:1",
+        "127.0.0.1:7860",
+        "[::1]:7860",
+        "[::1]",
+        "192.168.1.7:7860",
+        "nas:80",
+    ],
+)
+def test_the_servers_names_are_known(host: str) -> None:
+    assert Access(7860, hosts=["nas"]).knows_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:7860",
+        "evil.example:localhost",
+        "localhost:evil",
+        "[::1].evil.example",
+        "[::1",
+        "[localhost]",
+        "localhost@evil.example",
+        "localhost:78:60",
+    ],
+)
+def test_other_names_are_dns_rebinding(host: str) -> None:
+    assert not Access(7860).knows_host(host)
+
+
+@pytest.mark.parametrize(
+    ("headers", "navigates", "let_in"),
+    [
+        ({}, False, True),  # no browser
+        ({"origin": "http://localhost:7860"}, False, True),
+        ({"origin": "https://localhost:7860"}, False, True),  # behind a proxy
+        ({"origin": "http://localhost:9999"}, False, False),
+        ({"origin": "http://evil.example"}, False, False),
+        ({"origin": "null"}, False, False),
+        ({"sec-fetch-site": "same-origin"}, False, True),
+        ({"sec-fetch-site": "none"}, False, True),  # typed by the user
+        ({"sec-fetch-site": "cross-site"}, False, False),
+        ({"sec-fetch-site": "same-site"}, False, False),  # another port of this machine
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, True, True),  # a link to the page
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, True, False),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, False, False),
+    ],
+)
+def test_pages_of_others_may_not_ask(headers: dict[str, str], navigates: bool, let_in: bool) -> None:
+    assert Access(7860).knows_page({"host": "localhost:7860", **headers}, navigates=navigates) == let_in
+
+
+def test_the_token_comes_in_a_header_or_as_the_cookie() -> None:
+    access = Access(7860, TOKEN)
+    assert access.knows_caller({"authorization": f"Bearer {TOKEN}"})
+    assert access.knows_caller({"authorization": f"bearer {TOKEN}"})
+    assert access.knows_caller({"cookie": f"x=y; clipsight-7860={access.cookie_value}"})
+    assert TOKEN not in access.cookie_value
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer "},
+        {"authorization": f"Bearer {TOKEN[:-1]}"},
+        {"authorization": f"Bearer {TOKEN}x"},
+        {"authorization": f"Basic {TOKEN}"},
+        {"authorization": TOKEN},
+        {"authorization": "Bearer \udcff\udcfe"},
+        {"cookie": f"clipsight-7860={TOKEN}"},
+        {"cookie": f"clipsight-1={Access(7860, TOKEN).cookie_value}"},
+        {"cookie": f"clipsight-7860={Access(7860, 'another-token-entirely').cookie_value}"},
+        {"cookie": "clipsight-7860=\x00;;;=\"'"},
+    ],
+)
+def test_nobody_else_is_let_in(headers: dict[str, str]) -> None:
+    assert not Access(7860, TOKEN).knows_caller(headers)
+
+
+def test_without_a_token_no_token_is_right() -> None:
+    assert not Access(7860).is_token("")
+    assert Access(7860).knows_caller({})
