@@ -12,7 +12,7 @@ pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
 from clipsight.core.errors import QueryError
 from clipsight.web.page.asked import Asked, event, identity, json_of, pictures_of, text_of
-from clipsight.web.service.parts import LibraryPhoto, Picture, Words
+from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart
 
 JPEG = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8").decode()
 
@@ -30,11 +30,11 @@ def test_words_and_pictures_are_parts_in_order() -> None:
         )
     )
     assert asked.parts == (
-        Words("flower"),
-        Words("bee", 2.0),
-        Words("cartoon", -1.0),
-        Picture(b"\xff\xd8", "a.jpg", -0.5),
-        LibraryPhoto(7),
+        TextPart("flower"),
+        TextPart("bee", 2.0),
+        TextPart("cartoon", -1.0),
+        UploadPart(b"\xff\xd8", "a.jpg", -0.5),
+        PhotoPart(7),
     )
 
 
@@ -45,7 +45,7 @@ def test_an_empty_box_asks_nothing(empty: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["/etc/passwd", "~/.ssh/id_rsa", "./photo.jpg"])
 def test_a_path_in_the_box_is_only_words(text: str) -> None:
-    assert Asked.read(box(text)).parts == (Words(text),)
+    assert Asked.read(box(text)).parts == (TextPart(text),)
 
 
 def test_the_disk_is_not_asked_whether_words_are_a_file(

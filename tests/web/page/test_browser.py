@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from clipsight import Library
 from clipsight.models.encoder import Cancelled
 from clipsight.web.page import search
-from clipsight.web.service.parts import Words, parse_words
+from clipsight.web.service.query_parts import TextPart, parse_query
 from clipsight.web.service.service import Service
 from tests.support.browser import chromium, keep, needs_browser, page_of, serving
 from tests.support.samples import SAMPLES, copy_samples
@@ -155,18 +155,18 @@ def test_weights(browser: Any, address: str) -> None:
     "words",
     [
         [],
-        [Words("a cat")],
-        [Words("a cat", -1)],
-        [Words("flower", -1), Words("bee", 2.5), Words("cartoon", -0.1)],
-        [Words("1:30 in the night"), Words("a: b", -3), Words("x-ray+photo")],
+        [TextPart("a cat")],
+        [TextPart("a cat", -1)],
+        [TextPart("flower", -1), TextPart("bee", 2.5), TextPart("cartoon", -0.1)],
+        [TextPart("1:30 in the night"), TextPart("a: b", -3), TextPart("x-ray+photo")],
     ],
 )
-def test_words_survive_being_written_into_the_box(browser: Any, address: str, words: list[Words]) -> None:
+def test_words_survive_being_written_into_the_box(browser: Any, address: str, words: list[TextPart]) -> None:
     with page_of(browser, address) as page:
         expect(tiles(page).first).to_be_visible()
         rows = [{"kind": "words", "text": each.text, "weight": each.weight} for each in words]
         text = page.evaluate("rows => clipsight.written(rows)", rows)
-    assert (list(parse_words(text)) if text else []) == words
+    assert (list(parse_query(text)) if text else []) == words
 
 
 def test_a_picture_dropped_while_typing_loses_no_word(browser: Any, address: str, pictures: Path) -> None:

@@ -29,7 +29,7 @@ class _Doubler:
 
 def test_callers_that_gather_are_served_together_and_each_gets_its_own() -> None:
     work = _Doubler()
-    batcher = Batcher("test", work, 100, turn=nullcontext())
+    batcher = Batcher("test", work, 100, permit=nullcontext())
     with ThreadPoolExecutor(20) as pool:
         first = pool.submit(batcher, [0])
         assert work.busy.wait(10)
@@ -45,7 +45,7 @@ def test_callers_that_gather_are_served_together_and_each_gets_its_own() -> None
 
 def test_a_batch_ends_at_the_request_that_fills_it() -> None:
     work = _Doubler()
-    batcher = Batcher("test", work, 4, turn=nullcontext())
+    batcher = Batcher("test", work, 4, permit=nullcontext())
     with ThreadPoolExecutor(8) as pool:
         pool.submit(batcher, [0])
         assert work.busy.wait(10)
@@ -61,7 +61,7 @@ def test_a_batch_ends_at_the_request_that_fills_it() -> None:
 def test_an_error_reaches_all_callers_of_its_batch_and_no_others() -> None:
     work = _Doubler()
     work.go_on.set()
-    batcher = Batcher("test", work, 4, turn=nullcontext())
+    batcher = Batcher("test", work, 4, permit=nullcontext())
     with pytest.raises(ValueError, match="thirteen"):
         batcher([13])
     assert batcher([1]) == [2]
@@ -70,7 +70,7 @@ def test_an_error_reaches_all_callers_of_its_batch_and_no_others() -> None:
 
 def test_a_caller_that_has_gone_costs_nothing() -> None:
     work = _Doubler()
-    batcher = Batcher("test", work, 4, turn=nullcontext())
+    batcher = Batcher("test", work, 4, permit=nullcontext())
     gone = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batcher, [0])
@@ -88,7 +88,7 @@ def test_a_caller_that_has_gone_costs_nothing() -> None:
 
 def test_closing_ends_those_that_wait_and_refuses_others() -> None:
     work = _Doubler()
-    batcher = Batcher("test", work, 1, threads=2, turn=nullcontext())
+    batcher = Batcher("test", work, 1, threads=2, permit=nullcontext())
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(batcher, [n]) for n in range(6)]
         while len(work.batches) < 2:

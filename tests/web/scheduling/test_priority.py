@@ -1,3 +1,5 @@
+"""The priority semaphore: its limit, its order, and that no lane starves."""
+
 import threading
 import time
 from collections.abc import Callable
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipsight.web.scheduling.priority import Line, Turns
+from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -16,78 +18,76 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_no_more_than_so_many_are_inside() -> None:
-    turns, inside, most = Turns(3), 0, 0
+def test_no_more_threads_than_permits_are_inside() -> None:
+    semaphore, inside, peak = PrioritySemaphore(3), 0, 0
     lock = threading.Lock()
 
-    def work(line: Line) -> None:
-        nonlocal inside, most
+    def work(lane: Lane) -> None:
+        nonlocal inside, peak
         for _ in range(20):
-            with line:
+            with lane:
                 with lock:
                     inside += 1
-                    most = max(most, inside)
+                    peak = max(peak, inside)
                 time.sleep(0.0005)
                 with lock:
                     inside -= 1
 
     threads = [
-        threading.Thread(target=work, args=(line,))
-        for line in (turns.first, turns.second, turns.last)
+        threading.Thread(target=work, args=(lane,))
+        for lane in (semaphore.high, semaphore.normal, semaphore.low)
         for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert (inside, most) == (0, 3)
+    assert (inside, peak) == (0, 3)
 
 
-def order_of(turns: Turns, arrivals: list[str]) -> list[str]:
-    """In which order those that come while the only turn is taken get it: names of lines and numbers."""
+def order_of(semaphore: PrioritySemaphore, arrivals: list[str]) -> list[str]:
+    """The order in which threads that arrive while the only permit is taken get it, as "lane number"."""
     order: list[str] = []
 
-    def work(line: Line, name: str) -> None:
-        with line:
+    def work(lane: Lane, name: str) -> None:
+        with lane:
             order.append(name)
 
     threads = []
-    with turns.first:
+    with semaphore.high:
         for name in arrivals:
-            line = getattr(turns, name)
-            place = len(line.waiting)
-            threads.append(threading.Thread(target=work, args=(line, f"{name} {place}")))
+            lane = getattr(semaphore, name)
+            place = len(lane.waiting)
+            threads.append(threading.Thread(target=work, args=(lane, f"{name} {place}")))
             threads[-1].start()
-            wait_for(lambda line=line, place=place: len(line.waiting) == place + 1)
+            wait_for(lambda lane=lane, place=place: len(lane.waiting) == place + 1)
     for thread in threads:
         thread.join(30)
     return order
 
 
-@given(st.lists(st.sampled_from(["first", "second", "last"]), max_size=16))
+@given(st.lists(st.sampled_from(["high", "normal", "low"]), max_size=16))
 @settings(max_examples=30, deadline=None)
-def test_each_line_comes_in_order_before_the_next_but_for_patience(arrivals: list[str]) -> None:
-    order = order_of(Turns(1, patience=4), arrivals)
-    places = {
-        name: [f"{name} {n}" for n in range(arrivals.count(name))] for name in ("first", "second", "last")
-    }
-    for name, expected in places.items():
-        assert [each for each in order if each.startswith(name)] == expected
-    for name in ("second", "last"):  # none waits longer than it must
-        turns_of = [n for n, each in enumerate(order) if each.startswith(name)]
-        assert all(b - a <= 4 + 1 for a, b in zip([-1, *turns_of], turns_of, strict=False))
+def test_each_lane_is_first_in_first_out_and_none_is_skipped_too_often(arrivals: list[str]) -> None:
+    order = order_of(PrioritySemaphore(1, max_skips=4), arrivals)
+    for lane in ("high", "normal", "low"):
+        expected = [f"{lane} {n}" for n in range(arrivals.count(lane))]
+        assert [each for each in order if each.startswith(lane)] == expected
+    for lane in ("normal", "low"):
+        permits = [n for n, each in enumerate(order) if each.startswith(lane)]
+        assert all(b - a <= 4 + 1 for a, b in zip([-1, *permits], permits, strict=False))
 
 
-def test_what_is_short_comes_first() -> None:
-    lines = order_of(Turns(1, patience=4), ["last"] * 3 + ["second"] * 3 + ["first"] * 9)
-    names = [each.partition(" ")[0] for each in lines]
-    others = ["second", "last"]
-    assert names == ["first", *(["first", "first", *others] * 3), "first", "first"]
+def test_the_high_lane_goes_first() -> None:
+    order = order_of(PrioritySemaphore(1, max_skips=4), ["low"] * 3 + ["normal"] * 3 + ["high"] * 9)
+    lanes = [each.partition(" ")[0] for each in order]
+    others = ["normal", "low"]
+    assert lanes == ["high", *(["high", "high", *others] * 3), "high", "high"]
 
 
-def test_a_turn_ends_with_an_error() -> None:
-    turns = Turns(1)
-    with pytest.raises(ZeroDivisionError), turns.last:
+def test_an_error_releases_the_permit() -> None:
+    semaphore = PrioritySemaphore(1)
+    with pytest.raises(ZeroDivisionError), semaphore.low:
         _ = 1 / 0
-    with turns.first:
+    with semaphore.high:
         pass

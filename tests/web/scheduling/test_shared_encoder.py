@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cachetools import LRUCache
 
 from clipsight.models.encoder import Cancelled, Encoder
 from clipsight.models.folder import ModelFolder
-from clipsight.web.scheduling import shared_encoder as module
-from clipsight.web.scheduling.priority import Turns
+from clipsight.web.scheduling.priority import PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 
 
@@ -22,7 +22,7 @@ def folder(tiny_model: Path) -> ModelFolder:
 
 @pytest.fixture
 def shared(folder: ModelFolder) -> Iterator[SharedEncoder]:
-    encoder = SharedEncoder(folder, turns=Turns(2))
+    encoder = SharedEncoder(folder, semaphore=PrioritySemaphore(2))
     yield encoder
     encoder.close()
 
@@ -53,10 +53,10 @@ def test_many_threads_each_get_their_own(folder: ModelFolder, shared: SharedEnco
 def test_a_text_that_was_asked_for_lately_costs_no_run(
     shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_RECENT", 2)
+    monkeypatch.setattr(shared, "_cache", LRUCache(2))
     runs: list[list[str]] = []
-    work = shared._texts._work
-    monkeypatch.setattr(shared._texts, "_work", lambda items: (runs.append(items), work(items))[1])
+    compute = shared._texts._compute
+    monkeypatch.setattr(shared._texts, "_compute", lambda items: (runs.append(items), compute(items))[1])
     for text in ("a", "b", "a", "c", "a", "b"):
         shared.encode_texts([text])
     assert runs == [["a"], ["b"], ["c"], ["b"]]
@@ -65,7 +65,7 @@ def test_a_text_that_was_asked_for_lately_costs_no_run(
 def test_a_caller_that_has_gone_ends_between_turns(shared: SharedEncoder) -> None:
     gone = threading.Event()
     gone.set()
-    with shared.until(gone), pytest.raises(Cancelled):
+    with shared.cancelled_by(gone), pytest.raises(Cancelled):
         shared.encode_texts([f"text {number}" for number in range(100)])
     with pytest.raises(Cancelled):
         shared.encode_pixels(_pixels(9), stop=gone)

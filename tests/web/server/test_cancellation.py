@@ -8,7 +8,7 @@ pytest.importorskip("fastapi", reason="the server needs clipsight[web]")
 
 from clipsight.models.encoder import Cancelled
 from clipsight.web.server import cancellation
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 
 
 class Visitor:
@@ -35,7 +35,7 @@ def test_a_call_is_told_when_its_client_has_gone() -> None:
             begun.set()
             return gone.wait(20)
 
-        answer: Any = asyncio.create_task(Calls().until_gone(visitor, work))  # type: ignore[arg-type]
+        answer: Any = asyncio.create_task(RequestThreads().run_until_disconnect(visitor, work))  # type: ignore[arg-type]
         await asyncio.to_thread(begun.wait, 20)
         visitor.gone.set()
         return bool(await answer)
@@ -44,11 +44,11 @@ def test_a_call_is_told_when_its_client_has_gone() -> None:
 
 
 def test_a_call_whose_client_has_gone_before_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "MOST_THREADS", 1)
+    monkeypatch.setattr(cancellation, "MAX_THREADS", 1)
     begun: list[str] = []
 
     async def visit() -> None:
-        shared, first, second, finish = Calls(), Visitor(), Visitor(), threading.Event()
+        shared, first, second, finish = RequestThreads(), Visitor(), Visitor(), threading.Event()
 
         def work(name: str) -> Any:
             def function(gone: threading.Event) -> None:
@@ -58,7 +58,7 @@ def test_a_call_whose_client_has_gone_before_is_not_begun(monkeypatch: pytest.Mo
             return function
 
         waiting = [
-            asyncio.create_task(shared.until_gone(each, work(name)))  # type: ignore[arg-type]
+            asyncio.create_task(shared.run_until_disconnect(each, work(name)))  # type: ignore[arg-type]
             for name, each in (("first", first), ("second", second))
         ]
         while not begun:
@@ -76,15 +76,15 @@ def test_a_call_whose_client_has_gone_before_is_not_begun(monkeypatch: pytest.Mo
 
 def test_all_calls_end_with_the_server() -> None:
     async def visit() -> bool:
-        shared, begun = Calls(), threading.Event()
+        shared, begun = RequestThreads(), threading.Event()
 
         def work(gone: threading.Event) -> bool:
             begun.set()
             return gone.wait(20)
 
-        answer: Any = asyncio.create_task(shared.until_gone(Visitor(), work))  # type: ignore[arg-type]
+        answer: Any = asyncio.create_task(shared.run_until_disconnect(Visitor(), work))  # type: ignore[arg-type]
         await asyncio.to_thread(begun.wait, 20)
-        shared.end()
+        shared.cancel_all()
         return bool(await answer)
 
     assert run(visit()) is True

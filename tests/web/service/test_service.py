@@ -17,8 +17,8 @@ from clipsight import Library
 from clipsight.core.errors import LabelError, LibraryError, ModelError, QueryError
 from clipsight.models.encoder import Cancelled
 from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError, UploadError
-from clipsight.web.service.parts import LibraryPhoto, Picture, Words, parse_words
 from clipsight.web.service.payloads import Job
+from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart, parse_query
 from clipsight.web.service.service import Service
 from tests.support import photo_files
 from tests.support.samples import SAMPLES, copy_samples
@@ -45,8 +45,8 @@ def own(tmp_path: Path, tiny_model: Path) -> Iterator[Service]:
         yield opened
 
 
-def _picture(name: str) -> Picture:
-    return Picture(SAMPLES[name].read_bytes(), name)
+def _picture(name: str) -> UploadPart:
+    return UploadPart(SAMPLES[name].read_bytes(), name)
 
 
 def _end_of(service: Service, job: Job) -> Job:
@@ -88,16 +88,16 @@ def test_an_upload_finds_its_own_photo_and_the_photo_finds_the_others(service: S
     cat = id_of(service, "cat.png")
     best = service.search([_picture("cat.png")])[0]
     assert best.id == cat and best.score > 0.99
-    others = service.search([LibraryPhoto(cat)], 100)
+    others = service.search([PhotoPart(cat)], 100)
     assert len(others) == len(SAMPLES) - 1 and cat not in [match.id for match in others]
-    mixed = service.search([Words("a cat", 0.5), LibraryPhoto(cat, -1), _picture("rocket.jpg")], 100)
+    mixed = service.search([TextPart("a cat", 0.5), PhotoPart(cat, -1), _picture("rocket.jpg")], 100)
     assert str(mixed.query) == f"0.5:a cat - photo {cat} + rocket.jpg"
 
 
 def test_words_are_never_a_path_or_an_address(service: Service, tmp_path: Path) -> None:
     for text in (str(SAMPLES["cat.png"]), "/etc/passwd", "cat.png", "~/x"):
         assert service.search(text).query == text
-        assert parse_words(f"flower + 2:{text}") == (Words("flower"), Words(text, 2.0))
+        assert parse_query(f"flower + 2:{text}") == (TextPart("flower"), TextPart(text, 2.0))
     for text in ("http://127.0.0.1:9/x.jpg", "cat - 2:HTTPS://example.org"):
         with pytest.raises(QueryError, match="fetches no addresses"):
             service.search(text)
@@ -178,7 +178,7 @@ def test_explanations_are_the_librarys_and_name_no_temporary_file(service: Servi
     found = service.explain("a red cat", cat)
     assert [word.word for word in found.words] == ["a", "red", "cat"]
     assert found.score == pytest.approx(service.search("a red cat", 100)[0].score, abs=1) and found.region
-    joint = [Words("a cat"), LibraryPhoto(id_of(service, "rocket.jpg"), -0.5), _picture("coffee.png")]
+    joint = [TextPart("a cat"), PhotoPart(id_of(service, "rocket.jpg"), -0.5), _picture("coffee.png")]
     found = service.explain(joint, _picture("cat.png"))
     assert [part.part for part in found.parts] == [
         "a cat",
@@ -200,13 +200,13 @@ def test_vectors_are_the_encoders(service: Service) -> None:
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_bombs_are_refused_before_they_are_decoded(service: Service, format_: str) -> None:
     with pytest.raises(UploadError):
-        service.search([Picture(photo_files.bomb(format_))])
+        service.search([UploadPart(photo_files.bomb(format_))])
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 100])
 def test_what_is_no_picture_is_told(service: Service, data: bytes) -> None:
     with pytest.raises(UploadError, match="can't use the picture"):
-        service.embed_pictures([Picture(data)])
+        service.embed_pictures([UploadPart(data)])
 
 
 # -- photos -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from clipsight.web.api import embedding, indexing, library, photos, search, state
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.service.service import Service
 
@@ -31,17 +31,17 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(service: Service, calls: Calls, metrics: Metrics) -> APIRouter:
+def routes(service: Service, threads: RequestThreads, metrics: Metrics) -> APIRouter:
     """All endpoints."""
     router = APIRouter(responses=_PROBLEMS)
     v1 = APIRouter(prefix="/api/v1")
-    search.add(v1, service, calls)
-    photos.add(v1, service, calls)
-    library.add(v1, service, calls)
-    indexing.add(v1, service, calls)
-    embedding.add(v1, service, calls)
-    embedding.add_openai(router, service, calls)
-    state.add(v1, service, calls)
-    state.add_public(router, service, calls, metrics)
+    search.add(v1, service, threads)
+    photos.add(v1, service, threads)
+    library.add(v1, service, threads)
+    indexing.add(v1, service, threads)
+    embedding.add(v1, service, threads)
+    embedding.add_openai(router, service, threads)
+    state.add(v1, service, threads)
+    state.add_public(router, service, threads, metrics)
     router.include_router(v1)
     return router

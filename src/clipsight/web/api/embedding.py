@@ -7,12 +7,12 @@ import numpy as np
 from fastapi import APIRouter, Request
 
 from clipsight.web.api.schemas import EmbedAnswer, EmbedRequest, OpenAIAnswer, OpenAIRequest
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     @router.post("/embed", response_model=EmbedAnswer, tags=["embed"])
@@ -28,10 +28,10 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
             vectors = np.concatenate(found)
             return {"model": service.model, "dim": vectors.shape[1], "vectors": vectors.tolist()}
 
-        return await calls.until_gone(request, work)
+        return await threads.run_until_disconnect(request, work)
 
 
-def add_openai(router: APIRouter, service: Service, calls: Calls) -> None:
+def add_openai(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add the one in OpenAI's form, at its own place."""
 
     @router.post("/v1/embeddings", response_model=OpenAIAnswer, tags=["embed"])
@@ -57,4 +57,4 @@ def add_openai(router: APIRouter, service: Service, calls: Calls) -> None:
             ]
             return {"data": data, "model": name, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 
-        return await calls.until_gone(request, work)
+        return await threads.run_until_disconnect(request, work)

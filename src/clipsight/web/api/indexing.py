@@ -12,7 +12,7 @@ from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 
 from clipsight.web.api.schemas import IndexRequest, JobAnswer
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import Job
 from clipsight.web.service.service import Service
 
@@ -22,13 +22,15 @@ _TELL_SECONDS = 0.25
 JobId = Annotated[str, InPath(max_length=64)]
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     @router.post("/index", response_model=JobAnswer, status_code=202, tags=["index"])
     async def index(body: IndexRequest) -> Job:
         """Start to bring folders up to date, or to switch to another model; one run at a time."""
-        return await calls(partial(service.start_index, body.folders, model=body.model, retry=body.retry))
+        return await threads.run(
+            partial(service.start_index, body.folders, model=body.model, retry=body.retry)
+        )
 
     @router.get("/index", response_model=list[JobAnswer], tags=["index"])
     async def runs() -> list[Job]:
@@ -54,12 +56,12 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
     async def events(job: JobId) -> StreamingResponse:
         """The run each time it has changed, up to its end, as server-sent events."""
         service.job(job)  # 404 while there is still a status to send
-        return StreamingResponse(_events(service, calls, job), media_type="text/event-stream")
+        return StreamingResponse(_events(service, threads, job), media_type="text/event-stream")
 
 
-async def _events(service: Service, calls: Calls, job_id: str) -> AsyncIterator[str]:
+async def _events(service: Service, threads: RequestThreads, job_id: str) -> AsyncIterator[str]:
     told = None
-    while (told is None or told.running) and not calls.ending:
+    while (told is None or told.running) and not threads.shutting_down:
         job = service.job(job_id)
         if job is not told:
             told = job

@@ -8,20 +8,20 @@ from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 
 from clipsight.web.api.schemas import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
-from clipsight.web.server.cancellation import Calls
-from clipsight.web.service.payloads import sendable
+from clipsight.web.server.cancellation import RequestThreads
+from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     @router.get("/status", response_model=StatusAnswer, tags=["library"])
     async def status() -> dict[str, Any]:
         """What the library holds."""
-        found = await calls(service.status)
+        found = await threads.run(service.status)
         return {
-            "library": sendable(found.path),
+            "library": json_safe(found.path),
             "model": found.model,
             "next_model": found.next_model,
             "to_embed": found.to_embed,
@@ -37,32 +37,32 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> list[dict[str, Any]]:
         """Files that could not be read as photos, with the reason."""
-        found = await calls(partial(service.failures, offset, limit))
-        return [{**asdict(each), "path": sendable(each.path)} for each in found]
+        found = await threads.run(partial(service.failures, offset, limit))
+        return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/folders", response_model=list[FolderAnswer], tags=["library"])
     async def folders() -> list[dict[str, Any]]:
         """The folders that were indexed."""
-        return [{**asdict(each), "path": sendable(each.path)} for each in await calls(service.folders)]
+        return [{**asdict(each), "path": json_safe(each.path)} for each in await threads.run(service.folders)]
 
     @router.get("/roots", response_model=list[FolderAnswer], tags=["library"])
     async def roots() -> list[dict[str, Any]]:
         """The folders among which one may be chosen to be indexed: those of `clipsight serve --roots`."""
-        return [{**asdict(each), "path": sendable(each.path)} for each in service.roots()]
+        return [{**asdict(each), "path": json_safe(each.path)} for each in service.roots()]
 
     @router.get("/roots/{id}/folders", response_model=list[FolderAnswer], tags=["library"])
     async def subfolders(id: Annotated[str, InPath(max_length=64)]) -> list[dict[str, Any]]:
         """The folders in one of the roots, or in a folder of an earlier answer."""
-        found = await calls(partial(service.subfolders, id))
-        return [{**asdict(each), "path": sendable(each.path)} for each in found]
+        found = await threads.run(partial(service.subfolders, id))
+        return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/labels", response_model=list[LabelAnswer], tags=["library"])
     async def labels() -> list[dict[str, Any]]:
         """The labels that classification gave to photos."""
-        return [asdict(each) for each in await calls(service.labels)]
+        return [asdict(each) for each in await threads.run(service.labels)]
 
     @router.get("/models", response_model=list[ModelAnswer], tags=["library"])
     async def models() -> list[dict[str, Any]]:
         """The models that are here or can be had."""
-        found, in_use = await calls(service.models), await calls(lambda: service.model)
+        found, in_use = await threads.run(service.models), await threads.run(lambda: service.model)
         return [{**asdict(each), "in_use": each.name == in_use} for each in found]

@@ -8,14 +8,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 
 from clipsight.web.api.schemas import PhotoAnswer, PhotoId
-from clipsight.web.server.cancellation import Calls
-from clipsight.web.service.payloads import PhotoFile, sendable
+from clipsight.web.server.cancellation import RequestThreads
+from clipsight.web.service.payloads import PhotoFile, json_safe
 from clipsight.web.service.service import THUMBNAIL_SIZES, Service
 
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     @router.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
@@ -23,8 +23,8 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
         id: PhotoId, location: Annotated[bool, Query(description="Also where it was taken.")] = False
     ) -> dict[str, Any]:
         """What the library knows of a photo."""
-        found = asdict(await calls(partial(service.photo, id, location=location)))
-        return {**found, "path": sendable(found["path"])}
+        found = asdict(await threads.run(partial(service.photo, id, location=location)))
+        return {**found, "path": json_safe(found["path"])}
 
     @router.get("/photos/{id}/thumbnail", response_class=Response, responses=_JPEG, tags=["photos"])
     async def thumbnail(
@@ -35,7 +35,9 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
         ] = 320,
     ) -> Response:
         """A small JPEG, upright, without metadata."""
-        found = await calls.until_gone(request, lambda gone: service.thumbnail(id, size, stop=gone))
+        found = await threads.run_until_disconnect(
+            request, lambda gone: service.thumbnail(id, size, stop=gone)
+        )
         headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=3600"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
@@ -50,7 +52,7 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
         ] = False,
     ) -> Response:
         """The photo at full size: a JPEG without metadata, or the original file if that is asked for."""
-        found = await calls.until_gone(
+        found = await threads.run_until_disconnect(
             request, lambda gone: service.photo_file(id, original=original, stop=gone)
         )
         return Response(found.data, media_type=found.media_type, headers=_disposition(found, original))

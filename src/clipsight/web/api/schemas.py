@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
-from clipsight.web.service.parts import LibraryPhoto, SearchPart, Words
-from clipsight.web.service.parts import Picture as PicturePart
+from clipsight.web.service import query_parts
 
 MOST_TOP = 1000
 MOST_TEXT = 10_000
@@ -37,8 +36,8 @@ class Upload(_Closed):
     picture: Base64Bytes
     name: str = Field("picture", max_length=255, description="What it is called in the answer.")
 
-    def part(self, weight: float = 1.0) -> PicturePart:
-        return PicturePart(self.picture, self.name, weight)
+    def part(self, weight: float = 1.0) -> query_parts.UploadPart:
+        return query_parts.UploadPart(self.picture, self.name, weight)
 
 
 class QueryPart(_Closed):
@@ -56,13 +55,13 @@ class QueryPart(_Closed):
             raise ValueError("give exactly one of text, photo and picture")
         return self
 
-    def part(self) -> SearchPart:
+    def part(self) -> query_parts.QueryPart:
         if self.text is not None:
-            return Words(self.text, self.weight)
+            return query_parts.TextPart(self.text, self.weight)
         if self.photo is not None:
-            return LibraryPhoto(self.photo, self.weight)
+            return query_parts.PhotoPart(self.photo, self.weight)
         assert self.picture is not None
-        return PicturePart(self.picture, self.name, self.weight)
+        return query_parts.UploadPart(self.picture, self.name, self.weight)
 
 
 class _Query(_Closed):
@@ -77,7 +76,7 @@ class _Query(_Closed):
             raise ValueError("give either query or parts")
         return self
 
-    def asked(self) -> str | list[SearchPart]:
+    def asked(self) -> str | list[query_parts.QueryPart]:
         return self.query if self.query is not None else [part.part() for part in self.parts]
 
 

@@ -23,21 +23,21 @@ from clipsight.web.api.schemas import (
     Text,
     Top,
 )
-from clipsight.web.server.cancellation import Calls
-from clipsight.web.service.parts import parse_words
-from clipsight.web.service.payloads import sendable
+from clipsight.web.server.cancellation import RequestThreads
+from clipsight.web.service.payloads import json_safe
+from clipsight.web.service.query_parts import parse_query
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     async def search(request: Request, asked: SearchRequest) -> dict[str, Any]:
         options = asked.model_dump(exclude={"query", "parts"})
-        found = await calls.until_gone(
+        found = await threads.run_until_disconnect(
             request, lambda gone: service.search(asked.asked(), stop=gone, **options)
         )
-        matches = [{**match.to_dict(), "path": sendable(match.path)} for match in found]
+        matches = [{**match.to_dict(), "path": json_safe(match.path)} for match in found]
         return {"query": found.query, "model": found.model, "matches": matches, "notes": found.notes}
 
     @router.get("/search", response_model=SearchAnswer, tags=["search"])
@@ -98,7 +98,7 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
 
         def work(gone: Any) -> bytes:
             found = service.search(
-                [*parse_words(q, add=add, subtract=subtract)],
+                [*parse_query(q, add=add, subtract=subtract)],
                 top,
                 offset=offset,
                 labels=label,
@@ -111,19 +111,19 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
             )
             return printed(found, form, width=width, colour=colour)
 
-        return PlainTextResponse(await calls.until_gone(request, work))
+        return PlainTextResponse(await threads.run_until_disconnect(request, work))
 
     @router.post("/classify", response_model=ClassifyAnswer, tags=["classify"])
     async def classify(request: Request, body: ClassifyRequest) -> dict[str, Any]:
         """Which of some labels fits each photo best."""
-        return await calls.until_gone(request, lambda gone: _classify(service, body, gone))
+        return await threads.run_until_disconnect(request, lambda gone: _classify(service, body, gone))
 
     @router.post("/explain", response_model=ExplainAnswer, tags=["explain"])
     async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
         """Which words of a query, and which places of a photo, made its score."""
         photo = body.picture.part() if body.picture is not None else body.photo
         assert photo is not None
-        found = await calls.until_gone(
+        found = await threads.run_until_disconnect(
             request, lambda gone: service.explain(body.asked(), photo, word=body.word, stop=gone)
         )
         return {**found.to_dict(), "notes": found.notes}
@@ -151,7 +151,7 @@ def _classify(service: Service, asked: ClassifyRequest, gone: Any) -> dict[str, 
                 {"label": chunk.labels[column], "probability": round(float(row[column]), 6)}
                 for column in columns
             ]
-            photos.append({"id": id_, "path": sendable(path), "labels": labels})
+            photos.append({"id": id_, "path": json_safe(path), "labels": labels})
     return {
         "model": result.model,
         "templates": result.templates.name,

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from clipsight.web.api.schemas import Alive, HealthAnswer
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics, resident_bytes
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, calls: Calls) -> None:
+def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add them to `router`, which answers below /api/v1."""
 
     red: dict[int | str, dict[str, Any]] = {503: {"model": HealthAnswer, "description": "It can't work."}}
@@ -20,12 +20,12 @@ def add(router: APIRouter, service: Service, calls: Calls) -> None:
     @router.get("/health", response_model=HealthAnswer, responses=red, tags=["state"])
     async def health(response: Response) -> dict[str, Any]:
         """Whether the catalog and the model can be used, and what is wrong if not."""
-        found = await calls(service.health)
+        found = await threads.run(service.health)
         response.status_code = 200 if found.ok else 503
         return asdict(found)
 
 
-def add_public(router: APIRouter, service: Service, calls: Calls, metrics: Metrics) -> None:
+def add_public(router: APIRouter, service: Service, threads: RequestThreads, metrics: Metrics) -> None:
     """Add those that are looked for outside /api/v1."""
 
     @router.get(
@@ -36,14 +36,14 @@ def add_public(router: APIRouter, service: Service, calls: Calls, metrics: Metri
     )
     async def alive(response: Response) -> Alive:
         """The same without details, for whoever has no token."""
-        found = await calls(service.health)
+        found = await threads.run(service.health)
         response.status_code = 200 if found.ok else 503
         return Alive(ok=found.ok)
 
     @router.get("/metrics", response_class=PlainTextResponse, tags=["state"])
     async def metrics_text() -> PlainTextResponse:
         """Counts and times for Prometheus."""
-        found = await calls(service.health)
+        found = await threads.run(service.health)
         gauges = {
             "clipsight_healthy": ("1 if the catalog and the model can be used.", float(found.ok)),
             "clipsight_photos": ("Photos in the library.", float(found.photos or 0)),

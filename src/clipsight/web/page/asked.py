@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from clipsight.core.errors import QueryError
-from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words, parse_words
+from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, parse_query
 
 _NOT_OURS = "the page sent something it never should: reload it"
 
@@ -21,7 +21,7 @@ class Asked:
     """The search box: words by the grammar, and pictures, each with a key that the browser gave it."""
 
     text: str
-    pictures: tuple[tuple[str, LibraryPhoto | Picture], ...]
+    pictures: tuple[tuple[str, PhotoPart | UploadPart], ...]
     sent: dict[str, Any]
     """What was sent."""
 
@@ -36,35 +36,35 @@ class Asked:
         )
 
     @property
-    def words(self) -> tuple[Words, ...]:
-        return parse_words(self.text) if self.text.strip() else ()
+    def words(self) -> tuple[TextPart, ...]:
+        return parse_query(self.text) if self.text.strip() else ()
 
     @property
-    def parts(self) -> tuple[SearchPart, ...]:
+    def parts(self) -> tuple[QueryPart, ...]:
         """Everything that is asked for; empty where nothing is."""
         return (*self.words, *(picture for _, picture in self.pictures))
 
 
-def picture_of(sent: dict[str, Any]) -> LibraryPhoto | Picture:
+def picture_of(sent: dict[str, Any]) -> PhotoPart | UploadPart:
     """A photo of the library, or an upload as a data: URL."""
     weight = number(sent)
     if "id" in sent:
-        return LibraryPhoto(identity(sent), weight)
+        return PhotoPart(identity(sent), weight)
     head, comma, data = text_of(sent.get("data")).partition(";base64,")
     if not comma or not head.startswith("data:"):
         raise QueryError(_NOT_OURS)
     try:
-        return Picture(base64.b64decode(data, validate=True), text_of(sent.get("name")), weight)
+        return UploadPart(base64.b64decode(data, validate=True), text_of(sent.get("name")), weight)
     except binascii.Error as error:
         raise QueryError(_NOT_OURS) from error
 
 
-def pictures_of(value: object) -> tuple[list[int], list[Picture]]:
+def pictures_of(value: object) -> tuple[list[int], list[UploadPart]]:
     """Photos chosen for classification: ids of the library's, and uploads."""
     found = [picture_of(_mapping(each)) for each in _sequence(value)]
     return (
-        [each.id for each in found if isinstance(each, LibraryPhoto)],
-        [each for each in found if isinstance(each, Picture)],
+        [each.id for each in found if isinstance(each, PhotoPart)],
+        [each for each in found if isinstance(each, UploadPart)],
     )
 
 

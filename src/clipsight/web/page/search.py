@@ -18,7 +18,7 @@ from clipsight.web.page.problems import told
 from clipsight.web.page.reasons import reasons
 from clipsight.web.page.texts import Texts
 from clipsight.web.service.errors import NoModelError
-from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words
+from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart
 from clipsight.web.service.service import Service
 
 PAGE = 60
@@ -147,20 +147,20 @@ class Search:
             for words in asked.words
         ]
         for (key, picture), sent in zip(asked.pictures, asked.sent.get("pictures", []), strict=True):
-            name = picture.name if isinstance(picture, Picture) else str(sent.get("name", picture.id))
-            photo = picture.id if isinstance(picture, LibraryPhoto) else None
+            name = picture.name if isinstance(picture, UploadPart) else str(sent.get("name", picture.id))
+            photo = picture.id if isinstance(picture, PhotoPart) else None
             rows.append({"kind": "picture", "key": key, "id": photo, "name": name, "weight": picture.weight})
         needed = len(rows) > 1 or any(row["kind"] == "picture" or row["weight"] != 1 for row in rows)
         return say(rows=rows if needed else [], turn=asked.sent.get("turn"))
 
     def _photos(self, asked: Asked, filters: Sequence[Any], offset: int) -> str:
         folder, taken_from, taken_to, labels, balance, sure = filters
-        parts: Sequence[SearchPart] = asked.parts
+        parts: Sequence[QueryPart] = asked.parts
         browsing = not parts
         started = time.perf_counter()
         try:
             matches = self.service.search(
-                parts or [Words(_ANY_PHOTO)],
+                parts or [TextPart(_ANY_PHOTO)],
                 top=PAGE,
                 offset=offset,
                 folders=[text_of(folder)] if folder else [],

@@ -1,1 +1,1 @@
-"""Order and batching of concurrent work."""
+"""Priorities and batching of concurrent work."""

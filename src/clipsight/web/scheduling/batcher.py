@@ -1,7 +1,7 @@
-"""Many threads ask for one thing each; few threads do what has come in at once. Used by `web.encoder`.
+"""Dynamic batching: requests of many threads, computed together by a few.
 
-Nothing waits for company: what has come in while one batch ran, or waited for its turn, is the next batch. A
-lone caller is served at once, and thirty-two at a time cost a few runs of the encoder instead of thirty-two.
+No request waits for others to arrive: what has been submitted while one batch ran, or waited for a permit, is
+the next batch. A single caller is served at once; thirty-two callers cost a few encoder runs, not thirty-two.
 """
 
 import queue
@@ -17,40 +17,40 @@ from clipsight.models.encoder import Cancelled, Stop
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LOOK_SECONDS = 0.2
-"""How often a waiting caller looks whether it has been stopped."""
+_POLL_SECONDS = 0.2
+"""Interval at which a waiting caller checks its `stop`."""
 
 
 @dataclass
 class _Request(Generic[Item, Result]):
     items: Sequence[Item]
     stop: Stop | None
-    answer: "Future[Sequence[Result]]" = field(default_factory=Future)
+    results: "Future[Sequence[Result]]" = field(default_factory=Future)
 
     @property
-    def is_wanted(self) -> bool:
-        return self.stop is None or not self.stop.is_set()
+    def is_cancelled(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
 
 
 class Batcher(Generic[Item, Result]):
-    """Calls `work` with the items of waiting callers, about `most` items at once, on `threads` threads.
+    """Calls `compute` with the items of waiting callers, about `max_items` at once, on `threads` threads.
 
-    `work` takes items and gives as many results, in their order. What it raises is raised in every caller
-    of that batch. A batch is put together, and worked at, inside `turn`.
+    `compute` returns one result per item, in order. What it raises is raised in every caller of that batch. A
+    batch is collected and computed while `permit` is held.
     """
 
     def __init__(
         self,
         name: str,
-        work: Callable[[list[Item]], Iterable[Result]],
-        most: int,
+        compute: Callable[[list[Item]], Iterable[Result]],
+        max_items: int,
         threads: int = 1,
         *,
-        turn: AbstractContextManager[object],
+        permit: AbstractContextManager[object],
     ) -> None:
-        self._work = work
-        self._turn = turn
-        self._most = most
+        self._compute = compute
+        self._permit = permit
+        self._max_items = max_items
         self._waiting: queue.SimpleQueue[_Request[Item, Result] | None] = queue.SimpleQueue()
         self._closed = False
         self._threads = [
@@ -60,20 +60,20 @@ class Batcher(Generic[Item, Result]):
             thread.start()
 
     def __call__(self, items: Sequence[Item], *, stop: Stop | None = None) -> Sequence[Result]:
-        """Results of `items`. Raises Cancelled once `stop` is set, or if the batcher is closed."""
+        """Return the results of `items`. Raises `Cancelled` once `stop` is set or the batcher is closed."""
         request: _Request[Item, Result] = _Request(items, stop)
         self._waiting.put(request)
         while True:
             try:
-                return request.answer.result(timeout=_LOOK_SECONDS)
+                return request.results.result(timeout=_POLL_SECONDS)
             except TimeoutError:
-                if request.answer.done():  # the work's own TimeoutError
+                if request.results.done():  # a TimeoutError of `compute`
                     raise
-                if self._closed or not request.is_wanted:
+                if self._closed or request.is_cancelled:
                     raise Cancelled from None
 
     def close(self) -> None:
-        """End the threads, after the batches that they are at; whoever still waits gets Cancelled."""
+        """End the threads after their current batches; callers that still wait get `Cancelled`."""
         self._closed = True
         for _ in self._threads:
             self._waiting.put(None)
@@ -82,16 +82,16 @@ class Batcher(Generic[Item, Result]):
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None and not self._closed:
-            with self._turn:
-                batch = self._take(first)
+            with self._permit:
+                batch = self._collect(first)
                 if batch:
-                    self._serve(batch)
+                    self._compute_batch(batch)
 
-    def _take(self, first: "_Request[Item, Result]") -> "list[_Request[Item, Result]]":
-        """`first` and those that wait behind it, without callers that have gone."""
-        batch = [first] if first.is_wanted else []
+    def _collect(self, first: "_Request[Item, Result]") -> "list[_Request[Item, Result]]":
+        """`first` and the requests queued behind it, without cancelled ones."""
+        batch = [] if first.is_cancelled else [first]
         count = sum(len(request.items) for request in batch)
-        while count < self._most:
+        while count < self._max_items:
             try:
                 request = self._waiting.get_nowait()
             except queue.Empty:
@@ -99,19 +99,19 @@ class Batcher(Generic[Item, Result]):
             if request is None:  # closing: `_run` must see it too
                 self._waiting.put(None)
                 break
-            if request.is_wanted:
+            if not request.is_cancelled:
                 batch.append(request)
                 count += len(request.items)
         return batch
 
-    def _serve(self, batch: "list[_Request[Item, Result]]") -> None:
+    def _compute_batch(self, batch: "list[_Request[Item, Result]]") -> None:
         try:
-            results = list(self._work([item for request in batch for item in request.items]))
+            results = list(self._compute([item for request in batch for item in request.items]))
         except BaseException as error:
             for request in batch:
-                request.answer.set_exception(error)
+                request.results.set_exception(error)
             return
         start = 0
         for request in batch:
-            request.answer.set_result(results[start : start + len(request.items)])
+            request.results.set_result(results[start : start + len(request.items)])
             start += len(request.items)

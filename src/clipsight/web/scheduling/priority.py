@@ -1,70 +1,70 @@
-"""Which thread computes next: as many at once as there are cores, what is short or urgent before the rest.
+"""A semaphore with three priorities, which limits how many threads compute at once.
 
-A photo being decoded may take a gigabyte of memory, and threads that compute would keep from the cores those
-that have next to nothing to do, such as to send a thumbnail. Used by `service` and `encoder`.
+A photo that is being decoded may take a gigabyte of memory, and busy threads would keep the cores from those
+that have almost nothing to do, such as sending a thumbnail.
 """
 
 import threading
 from collections import deque
 
-PATIENCE = 32
-"""A line that waits gets one turn in so many, or in one more if two lines are due, lest it wait for ever."""
+MAX_SKIPS = 32
+"""A lane with waiting threads gets at least one permit in so many (one more if two lanes are due)."""
 
 
-class Turns:
-    """At most `count` threads are inside `with turns.first:`, `turns.second` and `turns.last` together.
+class PrioritySemaphore:
+    """At most `permits` threads at once inside `with semaphore.high:`, `.normal` and `.low` together.
 
-    Those that wait in the first line come before the second, and these before the last, but for `patience`;
-    in a line they come in order. Whoever is inside must not enter again.
+    Waiting threads of the high lane go before those of the normal lane, and these before the low lane, except
+    that no lane is skipped more than `max_skips` times. Each lane is first in, first out. Not reentrant.
     """
 
-    def __init__(self, count: int, *, patience: int = PATIENCE) -> None:
-        self._free = count
-        self._patience = patience
+    def __init__(self, permits: int, *, max_skips: int = MAX_SKIPS) -> None:
+        self._free = permits
+        self._max_skips = max_skips
         self._lock = threading.Lock()
-        self.first = Line(self)
-        """For what takes milliseconds: texts to embed, vectors to compare."""
-        self.second = Line(self)
-        """For pictures that are asked with, explained or classified."""
-        self.last = Line(self)
-        """For thumbnails that must be made."""
-        self._lines = (self.first, self.second, self.last)
+        self.high = Lane(self)
+        """Work of milliseconds: embedding texts, comparing vectors."""
+        self.normal = Lane(self)
+        """Pictures of queries, explanations and classification."""
+        self.low = Lane(self)
+        """Thumbnails that have to be made."""
+        self._lanes = (self.high, self.normal, self.low)
 
-    def take(self, line: "Line") -> None:
-        """Wait in `line` for a turn."""
+    def acquire(self, lane: "Lane") -> None:
+        """Wait in `lane` for a permit."""
         with self._lock:
-            if self._free:  # then nobody waits
+            if self._free:  # then no thread is waiting
                 self._free -= 1
                 return
-            called = threading.Event()
-            line.waiting.append(called)
-        called.wait()
+            granted = threading.Event()
+            lane.waiting.append(granted)
+        granted.wait()
 
-    def give(self) -> None:
-        """End a turn: it is handed to whoever is next, past those that only now come."""
+    def release(self) -> None:
+        """Return a permit: it goes straight to the next waiting thread, never to a later one."""
         with self._lock:
-            lines = [line for line in self._lines if line.waiting]
-            if not lines:
+            lanes = [lane for lane in self._lanes if lane.waiting]
+            if not lanes:
                 self._free += 1
                 return
-            chosen = next((line for line in lines if line.passed >= self._patience - 1), lines[0])
-            for line in lines:
-                line.passed += 1
-            chosen.passed = 0
+            chosen = next((lane for lane in lanes if lane.skips >= self._max_skips - 1), lanes[0])
+            for lane in lanes:
+                lane.skips += 1
+            chosen.skips = 0
             chosen.waiting.popleft().set()
 
 
-class Line:
-    """Those who wait for their turn; any number of threads may be inside `with line:` one after another."""
+class Lane:
+    """The waiting threads of one priority; a context manager that holds a permit."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, semaphore: PrioritySemaphore) -> None:
         self.waiting: deque[threading.Event] = deque()
-        self.passed = 0
-        """How many turns others got while somebody waited here."""
-        self._turns = turns
+        self.skips = 0
+        """Permits that went to other lanes while a thread waited in this one."""
+        self._semaphore = semaphore
 
     def __enter__(self) -> None:
-        self._turns.take(self)
+        self._semaphore.acquire(self)
 
     def __exit__(self, *_: object) -> None:
-        self._turns.give()
+        self._semaphore.release()

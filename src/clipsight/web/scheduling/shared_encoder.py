@@ -1,7 +1,6 @@
-"""An encoder that all threads of the server share: what they ask for at the same time is encoded together.
+"""An encoder shared by all threads of the server: simultaneous requests are encoded in one batch.
 
-It is an `Encoder` like any other, so that search, classification and explanations use it without knowing.
-Called by `reader` only.
+It is an `Encoder`, so that search, classification and explanations can use it without any change.
 """
 
 import threading
@@ -10,27 +9,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from clipsight.models.encoder import Cancelled, Encoder, Stop
 from clipsight.models.folder import ModelFolder
 from clipsight.web.scheduling.batcher import Batcher
-from clipsight.web.scheduling.priority import Turns
+from clipsight.web.scheduling.priority import PrioritySemaphore
 
 Vector = NDArray[np.float32]
 
-_TEXTS = 32
-_RECENT = 1000
-"""Texts whose vectors are remembered: the next page of results, or another weight, asks for the same ones."""
+_TEXTS_PER_BATCH = 32
+_CACHED_TEXTS = 1000
+"""The next page of results, or another weight, asks for the same texts again."""
 
-_PIXELS = 4  # on a CPU core, more at once gains nothing (benchmarks/sessions.py)
+_IMAGES_PER_BATCH = 4  # on a CPU core, more at once gains nothing (benchmarks/sessions.py)
 
 
 class SharedEncoder(Encoder):
-    """Calls at the same time are batched; those of many texts or photos take turns with others.
+    """Batches simultaneous calls; calls with many items are split, so that others come in between.
 
-    A batch is encoded in one of the `turns` that all who compute share: while it waits for that, it grows. So
-    nobody may call this encoder from inside a turn.
+    A batch holds a permit of `semaphore`, shared by everything that computes, and grows while it waits for
+    it. Therefore never call this encoder while holding a permit.
     """
 
     def __init__(
@@ -39,64 +39,68 @@ class SharedEncoder(Encoder):
         *,
         device: str = "cpu",
         threads: int | None = None,
-        turns: Turns,
+        semaphore: PrioritySemaphore,
     ) -> None:
         super().__init__(folder, device=device, threads=threads, lasting=True)
-        self._calling = threading.local()
+        self._caller = threading.local()
         self._lock = threading.Lock()
-        self._recent: dict[str, Vector] = {}
-        self._texts: Batcher[str, Vector] = Batcher("texts", super().encode_texts, _TEXTS, turn=turns.first)
-        self._pixels: Batcher[NDArray[np.uint8], Vector] = Batcher(
-            "pixels", super().encode_pixels, _PIXELS, self.workers, turn=turns.second
+        self._cache: LRUCache[str, Vector] = LRUCache(_CACHED_TEXTS)
+        self._texts: Batcher[str, Vector] = Batcher(
+            "texts", super().encode_texts, _TEXTS_PER_BATCH, permit=semaphore.high
+        )
+        self._images: Batcher[NDArray[np.uint8], Vector] = Batcher(
+            "images", super().encode_pixels, _IMAGES_PER_BATCH, self.workers, permit=semaphore.normal
         )
 
     def close(self) -> None:
-        """End the threads; calls that wait raise Cancelled."""
+        """End the threads; waiting calls raise `Cancelled`."""
         self._texts.close()
-        self._pixels.close()
+        self._images.close()
 
     @contextmanager
-    def until(self, stop: Stop | None) -> Iterator[None]:
-        """Calls of this thread inside raise Cancelled once `stop` is set."""
-        self._calling.stop = stop
+    def cancelled_by(self, stop: Stop | None) -> Iterator[None]:
+        """Make calls of this thread inside the block raise `Cancelled` once `stop` is set."""
+        self._caller.stop = stop
         try:
             yield
         finally:
-            self._calling.stop = None
+            self._caller.stop = None
 
     def check(self) -> None:
-        """Run the text tower once; raises ModelError if it can't be run."""
+        """Run the text tower once. Raises `ModelError` if it can't be run."""
         self._texts(["health"])
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of all texts together, start and end tokens included, as far as the model reads them."""
+        """Number of tokens of all texts together, start and end tokens included, after truncation."""
         return int(self._tokenize(texts, pad_to_context=False).mask.sum())
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if len(texts) > _TEXTS:  # labels, say: they have a cache of their own, and would drive out queries
-            return self._in_turns(self._texts, texts, _TEXTS, None)
+        """Unit vectors float32[len(texts), dim]; short lists are cached."""
+        if len(texts) > _TEXTS_PER_BATCH:  # labels, say: they have their own cache, and would evict queries
+            return self._in_batches(self._texts, texts, _TEXTS_PER_BATCH, None)
+        unique = list(dict.fromkeys(texts))
         with self._lock:
-            found = {text: self._recent.pop(text) for text in dict.fromkeys(texts) if text in self._recent}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        found |= dict(zip(missing, self._in_turns(self._texts, missing, _TEXTS, None), strict=True))
+            vectors = {text: self._cache[text] for text in unique if text in self._cache}
+        missing = [text for text in unique if text not in vectors]
+        new = dict(zip(missing, self._in_batches(self._texts, missing, _TEXTS_PER_BATCH, None), strict=True))
         with self._lock:
-            self._recent |= found
-            for oldest in list(self._recent)[:-_RECENT]:
-                del self._recent[oldest]
-        return np.array([found[text] for text in texts], np.float32).reshape(len(texts), self.dim)
+            self._cache.update(new)
+        vectors |= new
+        return np.array([vectors[text] for text in texts], np.float32).reshape(len(texts), self.dim)
 
     def encode_pixels(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, stop: Stop | None = None
     ) -> NDArray[np.float32]:
-        return self._in_turns(self._pixels, pixels, _PIXELS, stop)
+        """Unit vectors float32[len(pixels), dim]. Raises `Cancelled` once `stop` is set."""
+        return self._in_batches(self._images, pixels, _IMAGES_PER_BATCH, stop)
 
-    def _in_turns(
-        self, batcher: Batcher[Any, Vector], items: Any, step: int, stop: Stop | None
+    def _in_batches(
+        self, batcher: Batcher[Any, Vector], items: Any, size: int, stop: Stop | None
     ) -> NDArray[np.float32]:
-        wanted = stop or getattr(self._calling, "stop", None)
+        stop = stop or getattr(self._caller, "stop", None)
         vectors = np.empty((len(items), self.dim), np.float32)
-        for start in range(0, len(items), step):
-            if wanted is not None and wanted.is_set():
+        for start in range(0, len(items), size):
+            if stop is not None and stop.is_set():
                 raise Cancelled
-            vectors[start : start + step] = batcher(items[start : start + step], stop=wanted)
+            vectors[start : start + size] = batcher(items[start : start + size], stop=stop)
         return vectors

@@ -12,11 +12,11 @@ from clipsight.core.version import __version__
 from clipsight.models.encoder import Cancelled
 from clipsight.web.api import routes
 from clipsight.web.server.auth import Access
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.server.middleware import Guard
 from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError
-from clipsight.web.service.payloads import sendable
+from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 
 _STATUS: Sequence[tuple[type[ClipsightError], int]] = (
@@ -27,7 +27,7 @@ _STATUS: Sequence[tuple[type[ClipsightError], int]] = (
 )
 
 
-def make_app(service: Service, access: Access, calls: Calls, *, page: bool = True) -> ASGIApp:
+def make_app(service: Service, access: Access, threads: RequestThreads, *, page: bool = True) -> ASGIApp:
     """The application that answers for `service` to those that `access` lets in."""
     app = FastAPI(
         title="clipsight",
@@ -38,7 +38,7 @@ def make_app(service: Service, access: Access, calls: Calls, *, page: bool = Tru
         redoc_url=None,
     )
     metrics = Metrics()
-    app.include_router(routes(service, calls, metrics))
+    app.include_router(routes(service, threads, metrics))
     app.add_exception_handler(ClipsightError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_request)
     app.add_exception_handler(Cancelled, _nobody_waits)
@@ -51,14 +51,14 @@ def make_app(service: Service, access: Access, calls: Calls, *, page: bool = Tru
 
 def _explain(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return JSONResponse({"detail": sendable(error)}, status_code=status)
+    return JSONResponse({"detail": json_safe(error)}, status_code=status)
 
 
 def _explain_request(request: Request, error: Exception) -> Response:
     """What is wrong with the request, where; what was sent is not sent back."""
     assert isinstance(error, RequestValidationError)
     told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
-    return JSONResponse({"detail": sendable("; ".join(told))}, status_code=422)
+    return JSONResponse({"detail": json_safe("; ".join(told))}, status_code=422)
 
 
 def _nobody_waits(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""A service call on a thread, for an endpoint: ended when the client goes away. Called by `api` only."""
+"""Service calls on worker threads that are cancelled when their client disconnects."""
 
 import asyncio
 import threading
@@ -11,52 +11,55 @@ from starlette.requests import Request
 
 from clipsight.models.encoder import Cancelled
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-MOST_THREADS = 64
-"""Calls at once; others wait. Most of them wait for the encoder anyway, which makes its batches."""
+MAX_THREADS = 64
+"""Calls that run at once; more have to wait. Most of them wait for the encoder, which batches them."""
 
 
-class Calls:
+class RequestThreads:
     """Runs blocking functions on threads, so that the event loop stays free."""
 
     def __init__(self) -> None:
-        self._limit = anyio.CapacityLimiter(MOST_THREADS)
+        self._limiter = anyio.CapacityLimiter(MAX_THREADS)
         self._running: set[threading.Event] = set()
-        self.ending = False
-        """Whether the server is about to end: streams that would go on for long should not."""
+        self.shutting_down = False
+        """True once the server is about to end: long-lived streams should finish."""
 
-    async def __call__(self, function: Callable[[], Answer]) -> Answer:
-        """What `function` returns or raises."""
-        return await anyio.to_thread.run_sync(function, limiter=self._limit)
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Return what `function` returns, or raise what it raises."""
+        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
 
-    async def until_gone(self, request: Request, function: Callable[[threading.Event], Answer]) -> Answer:
-        """The same with an event that is set when the client has gone, or the server shuts down.
+    async def run_until_disconnect(
+        self, request: Request, function: Callable[[threading.Event], Result]
+    ) -> Result:
+        """Run `function` with an event that is set once the client disconnects or the server ends.
 
-        `function` then raises `encoder.Cancelled`, which nobody waits for; it is not begun any more.
+        `function` should then raise `Cancelled`. If the event is set before a thread is free, `function` is
+        not called and `Cancelled` is raised.
         """
-        gone = threading.Event()
+        stop = threading.Event()
 
-        def unless_gone() -> Answer:
-            if gone.is_set():
+        def call() -> Result:
+            if stop.is_set():
                 raise Cancelled
-            return function(gone)
+            return function(stop)
 
-        watcher = asyncio.create_task(_watch(request, gone))
-        self._running.add(gone)
+        watcher = asyncio.create_task(_set_on_disconnect(request, stop))
+        self._running.add(stop)
         try:
-            return await anyio.to_thread.run_sync(unless_gone, limiter=self._limit)
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter)
         finally:
-            self._running.discard(gone)
+            self._running.discard(stop)
             watcher.cancel()
 
-    def end(self) -> None:
-        """End all calls, as if their clients had gone."""
-        for gone in list(self._running):
-            gone.set()
+    def cancel_all(self) -> None:
+        """Cancel all running calls, as if their clients had disconnected."""
+        for stop in list(self._running):
+            stop.set()
 
 
-async def _watch(request: Request, gone: threading.Event) -> None:
+async def _set_on_disconnect(request: Request, stop: threading.Event) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    gone.set()
+    stop.set()

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from clipsight.web.client.discovery import NAME, Presence
 from clipsight.web.server.app import make_app
 from clipsight.web.server.auth import LEAST_TOKEN, Access
-from clipsight.web.server.cancellation import Calls
+from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.errors import ServerError
 from clipsight.web.service.service import Service
 
@@ -55,14 +55,14 @@ def serve(
             real_port = listening.getsockname()[1]
             url = address(host, real_port)
             access = Access(real_port, token, (host, *allowed_hosts))
-            calls = Calls()
-            app = make_app(service, access, calls, page=page)
+            request_threads = RequestThreads()
+            app = make_app(service, access, request_threads, page=page)
 
             def announce() -> None:
                 presence.announce(url, token)
                 ready(url)
 
-            asyncio.run(_run(app, calls, listening, announce))
+            asyncio.run(_run(app, request_threads, listening, announce))
         finally:
             presence.withdraw()
 
@@ -136,7 +136,9 @@ def _take_place(library: Path) -> Presence:
         ) from error
 
 
-async def _run(app: ASGIApp, calls: Calls, listening: socket.socket, announce: Callable[[], None]) -> None:
+async def _run(
+    app: ASGIApp, request_threads: RequestThreads, listening: socket.socket, announce: Callable[[], None]
+) -> None:
     server = _Server(
         uvicorn.Config(
             app,
@@ -148,21 +150,21 @@ async def _run(app: ASGIApp, calls: Calls, listening: socket.socket, announce: C
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
     )
-    server.announce, server.calls = announce, calls
+    server.announce, server.request_threads = announce, request_threads
     await server.serve(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers, and its calls when it is about to end."""
+    """Announces that it answers, and cancels requests that outlast its end."""
 
     announce: Callable[[], None]
-    calls: Calls
+    request_threads: RequestThreads
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.calls.ending = True
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self.calls.end)
+        self.request_threads.shutting_down = True
+        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self.request_threads.cancel_all)
         await super().shutdown(sockets)

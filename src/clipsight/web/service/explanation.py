@@ -14,21 +14,21 @@ from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.query import Kind, Part, Query
 from clipsight.web.service import pictures
 from clipsight.web.service.errors import NotFoundError
-from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words, as_query
+from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, to_query
 from clipsight.web.service.snapshots import Reader
 
 
 def explain_with(
     reader: Reader,
-    parts: Sequence[SearchPart],
-    photo: LibraryPhoto | Picture,
+    parts: Sequence[QueryPart],
+    photo: PhotoPart | UploadPart,
     *,
     method: str,
     word: str | None,
     stop: Stop | None,
 ) -> Explanation:
     """As `Library.explain`; uploads are checked, then lie in a folder of their own while it takes."""
-    asked = as_query(parts)
+    asked = to_query(parts)
 
     def look(what: str, done: int, total: int) -> None:
         if stop is not None and stop.is_set():
@@ -38,7 +38,7 @@ def explain_with(
         named = Query(
             tuple(
                 replace(part, value=str(_file(given, reader, Path(folder) / str(place))))
-                if not isinstance(given, Words)
+                if not isinstance(given, TextPart)
                 else part
                 for place, (part, given) in enumerate(zip(asked.parts, parts, strict=True))
             )
@@ -60,17 +60,17 @@ def explain_with(
         replace(share, part=_name(part)) for share, part in zip(found.parts, asked.parts, strict=True)
     )
     region_of = str(asked) if word is None else found.region_of
-    shown = Path(photo.name) if isinstance(photo, Picture) else file
+    shown = Path(photo.name) if isinstance(photo, UploadPart) else file
     return replace(found, query=str(asked), photo=shown, parts=shares, region_of=region_of)
 
 
-def _file(given: LibraryPhoto | Picture | Words, reader: Reader, place: Path) -> Path:
+def _file(given: PhotoPart | UploadPart | TextPart, reader: Reader, place: Path) -> Path:
     """Where the picture lies: the photo's own file, which is as it was indexed, or a copy of the upload."""
-    if isinstance(given, LibraryPhoto):
+    if isinstance(given, PhotoPart):
         kept = reader.photo(given.id)
         pictures.check(kept)
         return Path(os.fsdecode(kept.path))
-    assert isinstance(given, Picture)
+    assert isinstance(given, UploadPart)
     pictures.open_upload(given, min_side=max(reader.encoder.input_size))
     place.write_bytes(given.data)
     return place

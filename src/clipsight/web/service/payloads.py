@@ -120,6 +120,6 @@ class Health:
     problems: tuple[str, ...] = field(default=())
 
 
-def sendable(text: object) -> str:
+def json_safe(text: object) -> str:
     """The text, or path, as JSON can hold it: names of files need not be UTF-8."""
     return str(text).encode(errors="backslashreplace").decode()

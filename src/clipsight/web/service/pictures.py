@@ -16,8 +16,8 @@ from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.photo import Decoded, decode, open_picture
 from clipsight.web.service.errors import NotFoundError, UploadError
 from clipsight.web.service.jpeg import without_metadata
-from clipsight.web.service.parts import Picture
 from clipsight.web.service.payloads import PhotoFile
+from clipsight.web.service.query_parts import UploadPart
 from clipsight.web.service.snapshots import Kept
 
 MOST_UPLOAD_BYTES = 32 << 20
@@ -41,7 +41,7 @@ _MEDIA_TYPES = {
 }
 
 
-def open_upload(picture: Picture, *, min_side: int) -> Image.Image:
+def open_upload(picture: UploadPart, *, min_side: int) -> Image.Image:
     """The upright RGB pixels of an uploaded picture, at a reduced size if `min_side` allows it.
 
     Raises `UploadError`.

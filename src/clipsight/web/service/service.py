@@ -35,7 +35,7 @@ from clipsight.search.results import Matches, Status
 from clipsight.search.steps import Sort, in_order, match_of
 from clipsight.store.filters import Filters
 from clipsight.store.records import State
-from clipsight.web.scheduling.priority import Line, Turns
+from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service import pictures, thumbnails
 from clipsight.web.service.classification import classify_with, streamed, uploaded
@@ -43,7 +43,6 @@ from clipsight.web.service.dates import following
 from clipsight.web.service.folders import Folders, folder_id
 from clipsight.web.service.index_process import Order
 from clipsight.web.service.jobs import Jobs
-from clipsight.web.service.parts import LibraryPhoto, Picture, SearchPart, Words, as_query, parse_words
 from clipsight.web.service.payloads import (
     FailedFile,
     Folder,
@@ -53,6 +52,14 @@ from clipsight.web.service.payloads import (
     PhotoDetails,
     PhotoFile,
     Thumbnail,
+)
+from clipsight.web.service.query_parts import (
+    PhotoPart,
+    QueryPart,
+    TextPart,
+    UploadPart,
+    parse_query,
+    to_query,
 )
 from clipsight.web.service.snapshots import Reader, Readers
 
@@ -89,8 +96,8 @@ class Service:
         self.library = library.expanduser() if library else paths.default_library()
         self._device, self._threads = device, threads
         self._folders = Folders(roots)
-        self._turns = Turns(threads or os.cpu_count() or 1)
-        make = partial(SharedEncoder, device=device, threads=threads, turns=self._turns)
+        self._semaphore = PrioritySemaphore(threads or os.cpu_count() or 1)
+        make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
         self._readers = Readers(self.library, make)
         self._jobs = Jobs(self._readers.refresh)
         self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
@@ -111,7 +118,7 @@ class Service:
 
     def search(
         self,
-        query: str | Sequence[SearchPart],
+        query: str | Sequence[QueryPart],
         top: int = 10,
         *,
         offset: int = 0,
@@ -128,14 +135,14 @@ class Service:
     ) -> Matches:
         """The `top` photos that match best after the first `offset`; as `Library.search`.
 
-        `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `Words`, `LibraryPhoto`,
-        `Picture`. Photos of the library that are in the query are left out of the answer. `folders` are ids
-        of `folders()`. `taken_from` and `taken_to` are ISO 8601 dates or times, both included: "2024",
+        `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
+        `UploadPart`. Photos of the library that are in the query are left out of the answer. `folders` are
+        ids of `folders()`. `taken_from` and `taken_to` are ISO 8601 dates or times, both included: "2024",
         "2024-05" and "2024-05-31" mean that whole year, month or day.
         """
-        parts = parse_words(query) if isinstance(query, str) else tuple(query)
-        asked = as_query(parts)
-        if sure and not all(isinstance(part, Words) for part in parts):
+        parts = parse_query(query) if isinstance(query, str) else tuple(query)
+        asked = to_query(parts)
+        if sure and not all(isinstance(part, TextPart) for part in parts):
             raise QueryError("sure judges words alone: cut pictures by min_score, as you know them")
         with self._reader(stop) as reader:
             filters = Filters(
@@ -145,14 +152,14 @@ class Service:
                 before=following(taken_to) if taken_to else None,
             )
             vectors = self._embed(parts, reader, stop)
-            with self._turn(self._turns.first, stop):
+            with self._permit(self._semaphore.high, stop):
                 ranked, how = reader.rank(
                     asked,
                     vectors,
                     offset + top,
                     filters=filters,
                     balance=balance,
-                    left_out={part.id for part in parts if isinstance(part, LibraryPhoto)},
+                    left_out={part.id for part in parts if isinstance(part, PhotoPart)},
                     exact=exact,
                 )
             floor = float("-inf") if min_score is None else min_score
@@ -166,7 +173,7 @@ class Service:
         labels: Sequence[str],
         *,
         photos: Sequence[int] = (),
-        pictures: Sequence[Picture] = (),
+        pictures: Sequence[UploadPart] = (),
         folders: Sequence[str] = (),
         templates: str = "plain",
         extra_templates: Sequence[str] = (),
@@ -199,8 +206,8 @@ class Service:
 
     def explain(
         self,
-        query: str | Sequence[SearchPart],
-        photo: int | Picture,
+        query: str | Sequence[QueryPart],
+        photo: int | UploadPart,
         *,
         method: str = "occlusion",
         word: str | None = None,
@@ -212,8 +219,8 @@ class Service:
         """
         from clipsight.web.service.explanation import explain_with
 
-        parts = parse_words(query) if isinstance(query, str) else tuple(query)
-        shown = LibraryPhoto(photo) if isinstance(photo, int) else photo
+        parts = parse_query(query) if isinstance(query, str) else tuple(query)
+        shown = PhotoPart(photo) if isinstance(photo, int) else photo
         with self._reader(stop) as reader:
             return explain_with(reader, parts, shown, method=method, word=word, stop=stop)
 
@@ -227,7 +234,7 @@ class Service:
         with self._reader(None) as reader:
             return reader.encoder.count_tokens(texts)
 
-    def embed_pictures(self, pictures: Sequence[Picture], *, stop: Stop | None = None) -> Vectors:
+    def embed_pictures(self, pictures: Sequence[UploadPart], *, stop: Stop | None = None) -> Vectors:
         """Unit vectors float32[n, dim] of uploaded pictures; weights don't count."""
         with self._reader(stop) as reader:
             return self._embed(pictures, reader, stop)
@@ -267,7 +274,7 @@ class Service:
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
         jpeg = self._thumbnails.get(tag)
         if jpeg is None:
-            with self._turn(self._turns.last, stop):
+            with self._permit(self._semaphore.low, stop):
                 jpeg = thumbnails.make(pictures.open_photo(photo, min_side=shown), shown)
             self._thumbnails.put(tag, jpeg)
         return Thumbnail(jpeg, tag)
@@ -280,7 +287,7 @@ class Service:
         """
         with self._readers.use() as reader:
             photo = reader.photo(photo_id)
-        with self._turn(self._turns.second, stop):
+        with self._permit(self._semaphore.normal, stop):
             return pictures.original(photo) if original else pictures.cleaned(photo)
 
     # -- the library --------------------------------------------------------------------
@@ -397,30 +404,30 @@ class Service:
             switched = reader.is_of_other_model()
         if switched:
             self._readers.refresh()
-        with self._readers.use() as reader, reader.encoder.until(stop):
+        with self._readers.use() as reader, reader.encoder.cancelled_by(stop):
             yield reader
 
     @contextmanager
-    def _turn(self, line: Line, stop: Stop | None) -> Iterator[None]:
-        """Decode or compare inside this; never ask the encoder there, which waits for a turn of its own."""
-        with line:
+    def _permit(self, lane: Lane, stop: Stop | None) -> Iterator[None]:
+        """Decode or compare inside this; never ask the encoder there, which acquires a permit itself."""
+        with lane:
             if stop is not None and stop.is_set():
                 raise Cancelled
             yield
 
-    def _embed(self, parts: Sequence[SearchPart], reader: Reader, stop: Stop | None) -> Vectors:
+    def _embed(self, parts: Sequence[QueryPart], reader: Reader, stop: Stop | None) -> Vectors:
         """Unit vectors, float32[parts, dim]."""
         encoder = reader.encoder
         vectors = np.empty((len(parts), encoder.dim), np.float32)
         texts, ids, pixels = {}, {}, {}
         for place, part in enumerate(parts):
             match part:
-                case Words(text):
+                case TextPart(text):
                     texts[place] = text
-                case LibraryPhoto(photo_id):
+                case PhotoPart(photo_id):
                     ids[place] = photo_id
-                case Picture():
-                    with self._turn(self._turns.second, stop):
+                case UploadPart():
+                    with self._permit(self._semaphore.normal, stop):
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
                         pixels[place] = encoder.preprocess(image)
         if ids:

@@ -1,0 +1,72 @@
+"""Parts of a search request: texts, photos of the library and uploaded pictures, each with a weight.
+
+The grammar is that of `search.grammar`, but every part is text: a local program may name a file or a URL, a
+client of the server must not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clipsight.core.errors import QueryError
+from clipsight.search import grammar
+from clipsight.search.query import Kind, Part, Query
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A text; a negative weight subtracts it."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPart:
+    """A photo of the library, by its id."""
+
+    id: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPart:
+    """An uploaded picture: the bytes of a file, and the name that results give it."""
+
+    data: bytes
+    name: str = "picture"
+    weight: float = 1.0
+
+
+QueryPart = TextPart | PhotoPart | UploadPart
+
+
+def parse_query(text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> tuple[TextPart, ...]:
+    """The parts of `text`, such as "flower + 2:bee - cartoon". Raises `QueryError` as `Query.parse` does."""
+    summands = grammar.summands(text) + [(1.0, each) for each in add] + [(-1.0, each) for each in subtract]
+    if not summands:
+        raise QueryError("the query is empty: write words, like flower + 2:bee")
+    return tuple(_text_part(sign, summand) for sign, summand in summands)
+
+
+def to_query(parts: Sequence[QueryPart]) -> Query:
+    """The parts as a `Query` of the library: for weights, for `str`, and to tell texts from pictures."""
+    if not parts:
+        raise QueryError("the query is empty: give words, a picture, or both")
+    return Query(tuple(_library_part(part) for part in parts))
+
+
+def _text_part(sign: float, summand: str) -> TextPart:
+    weight, value = grammar.weighed(summand)
+    if grammar.is_address(value):
+        raise QueryError(f"a server fetches no addresses: download {value[:80]} and send the picture")
+    return TextPart(value, sign * weight)
+
+
+def _library_part(part: QueryPart) -> Part:
+    match part:
+        case TextPart(text, weight):
+            return Part(Kind.TEXT, text, weight)
+        case PhotoPart(id_, weight):
+            return Part(Kind.PICTURE, f"photo {id_}", weight)
+        case UploadPart(_, name, weight):
+            return Part(Kind.PICTURE, name, weight)
