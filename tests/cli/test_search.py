@@ -70,7 +70,7 @@ def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x", "--after", "May"), "'May' is no date: write 2024, 2024-05"),
+        (("x", "--after", "May"), "'May' is not a date: write 2024, 2024-05"),
         (("x", "--min-size", "big"), "'big' is no size of a file"),
         (("x", "--format", "gif"), "no photo has the format 'gif': there are JPEG, PNG"),
         (("x", "--camera", "nikon"), "no photo has the camera 'nikon': there are Canon EOS 0, "),

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from clipsight.core.dates import start_of
 from clipsight.core.errors import QueryError
 from clipsight.store.database import Database
 from clipsight.store.records import Ids, Model
 
-_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])([T ]\d{2}(:\d{2}(:\d{2})?)?)?)?)?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _FORMAT_NAMES = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
@@ -53,14 +53,9 @@ class Filters:
     """bounds of the file's size and of the upright photo's pixels, themselves within"""
 
     def __post_init__(self) -> None:
-        for name in ("after", "before"):
-            date = getattr(self, name)
+        for date in (self.after, self.before):
             if date is not None:
-                if not _DATE.fullmatch(date):
-                    raise QueryError(
-                        f"{date!r} is no date: write 2024, 2024-05, 2024-05-06 or 2024-05-06T07:30"
-                    )
-                object.__setattr__(self, name, date.replace(" ", "T"))
+                start_of(date)
 
 
 EVERYTHING = Filters()
@@ -119,7 +114,12 @@ class _Condition:
 
 def _conditions(database: Database, filters: Filters) -> list[_Condition]:
     possible = (
-        _between("taken", filters.after, "<", filters.before),
+        _between(
+            "taken",
+            filters.after and start_of(filters.after),
+            "<",
+            filters.before and start_of(filters.before),
+        ),
         _between("size", filters.min_bytes, "<=", filters.max_bytes),
         _between("width", filters.min_width, "<=", filters.max_width),
         _between("height", filters.min_height, "<=", filters.max_height),

@@ -121,7 +121,7 @@ def test_filters(own: Service, tmp_path: Path) -> None:
     assert sum(counts.values()) == len(SAMPLES)
     for label, count in counts.items():
         assert len(own.search("x", 100, labels=[label], folders=[folder.id], taken_from=min(years))) == count
-    with pytest.raises(QueryError, match="no date"):
+    with pytest.raises(QueryError, match="not a date"):
         own.search("x", taken_from="yesterday")
     with pytest.raises(LabelError, match="no photo has"):
         own.search("x", labels=["dog"])

@@ -58,7 +58,7 @@ def valid_orientation(value: object) -> int:
 def parse_date(value: object) -> str | None:
     """EXIF's `YYYY:MM:DD HH:MM:SS` (and its common misspellings) as ISO 8601 to the second.
 
-    None for what is no date: zeros, blanks, a month 13, a year before photography or after the next one.
+    None for what is not a date: zeros, blanks, a month 13, a year before photography or after the next one.
     """
     match = _DATE.match(_text(value))
     if not match:

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from clipsight.classification.prompts import load_templates
 from clipsight.core import paths
+from clipsight.core.dates import end_of
 from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ModelError, QueryError
 from clipsight.library import Library
 from clipsight.models.encoder import Cancelled, Stop
@@ -39,7 +40,6 @@ from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service import pictures, thumbnails
 from clipsight.web.service.classification import classify_with, streamed, uploaded
-from clipsight.web.service.dates import following
 from clipsight.web.service.folders import Folders, folder_id
 from clipsight.web.service.index_process import Order
 from clipsight.web.service.jobs import Jobs
@@ -149,7 +149,7 @@ class Service:
                 folders=tuple(map(os.fsdecode, self._paths(folders, reader))),
                 labels=tuple(labels),
                 after=taken_from,
-                before=following(taken_to) if taken_to else None,
+                before=end_of(taken_to) if taken_to else None,
             )
             vectors = self._embed(parts, reader, stop)
             with self._permit(self._semaphore.high, stop):
