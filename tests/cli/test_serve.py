@@ -21,9 +21,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the server would have been started with."""
     found: dict[str, Any] = {}
 
-    def run(*, ready: Any, **options: Any) -> None:
+    def run(*, on_ready: Any, **options: Any) -> None:
         found.update(options)
-        ready("http://127.0.0.1:7860")
+        on_ready("http://127.0.0.1:7860")
 
     monkeypatch.setattr(server, "serve", run)
     monkeypatch.setattr(extra, "find_spec", lambda name: object())

@@ -35,14 +35,14 @@ def serving(library: Path, *roots: Path) -> Iterator[str]:
     """The whole application on a free port of 127.0.0.1: its address."""
     import uvicorn
 
-    from clipsight.web.server.app import make_app
-    from clipsight.web.server.auth import Access
+    from clipsight.web.server.app import create_app
+    from clipsight.web.server.auth import AccessPolicy
     from clipsight.web.server.cancellation import RequestThreads
     from clipsight.web.service.service import Service
 
     with socket.create_server(("127.0.0.1", 0)) as listening, Service(library, roots=roots) as service:
         port = listening.getsockname()[1]
-        app = make_app(service, Access(port), RequestThreads())
+        app = create_app(service, AccessPolicy(port), RequestThreads())
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from clipsight import Library
-from clipsight.web.server.app import make_app
-from clipsight.web.server.auth import Access
+from clipsight.web.server.app import create_app
+from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.service import Service
 
@@ -27,7 +27,7 @@ def indexed(folder: Path, photos: Path, model: Path) -> Iterator[Service]:
 
 def application(service: Service, token: str | None = None) -> ASGIApp:
     """The API without the page."""
-    return make_app(service, Access(PORT, token), RequestThreads(), page=False)
+    return create_app(service, AccessPolicy(PORT, token), RequestThreads(), page=False)
 
 
 def client_of(service: Service, token: str | None = None) -> TestClient:

@@ -45,11 +45,11 @@ def serve(
 
     check_installed(page=page)
     from clipsight.render.tables import note
-    from clipsight.web.server.run import is_local
+    from clipsight.web.server.run import is_loopback
     from clipsight.web.server.run import serve as run
 
-    def ready(url: str) -> None:
-        if not is_local(host):
+    def on_ready(url: str) -> None:
+        if not is_loopback(host):
             note("other machines can reach this, and nothing is encrypted: put a TLS proxy before it")
         link = f"{url}/?token={token}" if token and page else url
         print(f"clipsight is at {link}", flush=True)
@@ -67,5 +67,5 @@ def serve(
             device=device,
             threads=threads,
             page=page,
-            ready=ready,
+            on_ready=on_ready,
         )

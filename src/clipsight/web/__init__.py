@@ -1,4 +1,4 @@
-"""The web page and the HTTP API: needs the extra [web]. `service` is what both are made of.
+"""The web page and the HTTP API (the extra `[web]`), both built on `web.service`.
 
-`app.make_app` puts the API together and calls `page.mount(app, service)` for the page; `server` runs it.
+`server.app.create_app` combines them: `api.create_router` makes the API, `page.mount` adds the page.
 """

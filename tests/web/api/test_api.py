@@ -155,7 +155,7 @@ def test_health_and_metrics(client: TestClient, service: Service) -> None:
     assert client.get("/api/v1/health").json()["model"] == service.model
     client.get("/api/v1/photos/999999")
     text = client.get("/metrics").text
-    assert 'clipsight_requests_total{route="/api/v1/photos/{id}",method="GET",status="404"}' in text
+    assert 'clipsight_requests_total{method="GET",route="/api/v1/photos/{id}",status="404"}' in text
     assert f"clipsight_photos {len(SAMPLES)}" in text and "clipsight_healthy 1" in text
     for line in text.splitlines():
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0

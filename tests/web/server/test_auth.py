@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipsight.web.server.auth import Access
+from clipsight.web.server.auth import AccessPolicy
 
 TOKEN = "a-token-of-some-length"
 
@@ -21,7 +21,7 @@ TOKEN = "a-token-of-some-length"
     ],
 )
 def test_the_servers_names_are_known(host: str) -> None:
-    assert Access(7860, hosts=["nas"]).knows_host(host)
+    assert AccessPolicy(7860, hosts=["nas"]).allows_host(host)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_the_servers_names_are_known(host: str) -> None:
     ],
 )
 def test_other_names_are_dns_rebinding(host: str) -> None:
-    assert not Access(7860).knows_host(host)
+    assert not AccessPolicy(7860).allows_host(host)
 
 
 @pytest.mark.parametrize(
-    ("headers", "navigates", "let_in"),
+    ("headers", "may_navigate", "let_in"),
     [
         ({}, False, True),  # no browser
         ({"origin": "http://localhost:7860"}, False, True),
@@ -62,15 +62,18 @@ def test_other_names_are_dns_rebinding(host: str) -> None:
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, False, False),
     ],
 )
-def test_pages_of_others_may_not_ask(headers: dict[str, str], navigates: bool, let_in: bool) -> None:
-    assert Access(7860).knows_page({"host": "localhost:7860", **headers}, navigates=navigates) == let_in
+def test_pages_of_others_may_not_ask(headers: dict[str, str], may_navigate: bool, let_in: bool) -> None:
+    assert (
+        AccessPolicy(7860).allows_origin({"host": "localhost:7860", **headers}, may_navigate=may_navigate)
+        == let_in
+    )
 
 
 def test_the_token_comes_in_a_header_or_as_the_cookie() -> None:
-    access = Access(7860, TOKEN)
-    assert access.knows_caller({"authorization": f"Bearer {TOKEN}"})
-    assert access.knows_caller({"authorization": f"bearer {TOKEN}"})
-    assert access.knows_caller({"cookie": f"x=y; clipsight-7860={access.cookie_value}"})
+    access = AccessPolicy(7860, TOKEN)
+    assert access.is_authenticated({"authorization": f"Bearer {TOKEN}"})
+    assert access.is_authenticated({"authorization": f"bearer {TOKEN}"})
+    assert access.is_authenticated({"cookie": f"x=y; clipsight-7860={access.cookie_value}"})
     assert TOKEN not in access.cookie_value
 
 
@@ -85,15 +88,15 @@ def test_the_token_comes_in_a_header_or_as_the_cookie() -> None:
         {"authorization": TOKEN},
         {"authorization": "Bearer \udcff\udcfe"},
         {"cookie": f"clipsight-7860={TOKEN}"},
-        {"cookie": f"clipsight-1={Access(7860, TOKEN).cookie_value}"},
-        {"cookie": f"clipsight-7860={Access(7860, 'another-token-entirely').cookie_value}"},
+        {"cookie": f"clipsight-1={AccessPolicy(7860, TOKEN).cookie_value}"},
+        {"cookie": f"clipsight-7860={AccessPolicy(7860, 'another-token-entirely').cookie_value}"},
         {"cookie": "clipsight-7860=\x00;;;=\"'"},
     ],
 )
 def test_nobody_else_is_let_in(headers: dict[str, str]) -> None:
-    assert not Access(7860, TOKEN).knows_caller(headers)
+    assert not AccessPolicy(7860, TOKEN).is_authenticated(headers)
 
 
 def test_without_a_token_no_token_is_right() -> None:
-    assert not Access(7860).is_token("")
-    assert Access(7860).knows_caller({})
+    assert not AccessPolicy(7860).is_token("")
+    assert AccessPolicy(7860).is_authenticated({})

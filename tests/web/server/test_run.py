@@ -20,7 +20,7 @@ from clipsight.core.errors import QueryError
 from clipsight.search.query import Query
 from clipsight.web.client import discovery, remote
 from clipsight.web.client.local import answer
-from clipsight.web.server.run import address, check_token, is_local, listen
+from clipsight.web.server.run import check_token, is_loopback, listen, server_url
 from clipsight.web.service.errors import ServerError
 from tests.support.samples import SAMPLES, copy_samples
 
@@ -182,7 +182,7 @@ def test_one_client_that_goes_away_does_not_matter(library: Path) -> None:
             connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{body}".encode())
             time.sleep(0.1)
         deadline = time.monotonic() + 20
-        while b"clipsight_requests_in_progress 1\n" not in server.get("/metrics")[1]:
+        while b"clipsight_requests_in_progress 1.0\n" not in server.get("/metrics")[1]:
             assert time.monotonic() < deadline  # its work has been given up
             time.sleep(0.05)
         assert server.get("/api/v1/search?q=cat")[0] == 200
@@ -226,13 +226,13 @@ def test_a_port_that_is_taken_is_told(library: Path) -> None:
         process = _start("--library", library, "--port", taken.getsockname()[1])
         code, out, err = _ended(process)
     assert code == 2 and not out and err.count("\n") == 1
-    assert "Address already in use" in err and "--port" in err
+    assert "Address already in use" in err and "another port" in err
 
 
 def test_a_second_server_for_a_library_is_told(library: Path) -> None:
     with _server(library):
         code, out, err = _ended(_start("--library", library))
-    assert code == 2 and not out and "is running for the library" in err and err.count("\n") == 1
+    assert code == 2 and not out and "already running for the library" in err and err.count("\n") == 1
 
 
 def test_a_library_that_can_not_be_is_told(tmp_path: Path) -> None:
@@ -268,14 +268,14 @@ def test_tokens_that_could_be_guessed_or_not_sent_are_refused(token: str) -> Non
 
 
 def test_what_is_local() -> None:
-    assert all(map(is_local, ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost")))
-    assert not any(map(is_local, ("0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org")))
+    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org")))
 
 
 def test_addresses() -> None:
-    assert address("0.0.0.0", 1) == "http://127.0.0.1:1"
-    assert address("::1", 1) == "http://[::1]:1"
-    assert address("nas", 1) == "http://nas:1"
+    assert server_url("0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert server_url("::1", 1) == "http://[::1]:1"
+    assert server_url("nas", 1) == "http://nas:1"
 
 
 def test_a_host_that_is_not_this_machines_is_told() -> None:

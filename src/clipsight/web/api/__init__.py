@@ -1,47 +1,47 @@
-"""The HTTP API: what `service` offers, as JSON. `docs/serve.md` shows it in use. Called by `app`.
+"""The HTTP API: the operations of `web.service` as JSON (docs/serve.md).
 
-A module for each group of endpoints; each adds its own to the router that it is given.
+One module per group of endpoints; its `add_routes` adds them to a router.
 """
 
 from typing import Any
 
 from fastapi import APIRouter
 
-from clipsight.web.api import embedding, indexing, library, photos, search, state
+from clipsight.web.api import embedding, indexing, library, monitoring, photos, search
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.service.service import Service
 
 _DETAIL = {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
-        "description": f"{what} `detail` says more.",
+        "description": f"{reason} `detail` has the reason.",
         "content": {"application/json": {"schema": _DETAIL}},
     }
-    for status, what in (
-        (400, "It can't be done as asked."),
+    for status, reason in (
+        (400, "The request can't be fulfilled."),
         (401, "The token is missing or wrong."),
-        (403, "A page of another site asks."),
-        (404, "There is no such photo, folder or run (any more)."),
-        (409, "Not now: nothing is indexed yet, or indexing is under way."),
+        (403, "The request comes from a page of another site."),
+        (404, "The photo, folder or run does not exist (any more)."),
+        (409, "Nothing is indexed yet, or indexing is already running."),
         (413, "The request is too large."),
-        (421, "The server does not go by this name."),
+        (421, "The server does not go by this host name."),
         (422, "The request is not as described here."),
     )
 }
 
 
-def routes(service: Service, threads: RequestThreads, metrics: Metrics) -> APIRouter:
-    """All endpoints."""
-    router = APIRouter(responses=_PROBLEMS)
+def create_router(service: Service, threads: RequestThreads, metrics: Metrics) -> APIRouter:
+    """Create the router with all endpoints."""
+    router = APIRouter(responses=_ERRORS)
     v1 = APIRouter(prefix="/api/v1")
-    search.add(v1, service, threads)
-    photos.add(v1, service, threads)
-    library.add(v1, service, threads)
-    indexing.add(v1, service, threads)
-    embedding.add(v1, service, threads)
-    embedding.add_openai(router, service, threads)
-    state.add(v1, service, threads)
-    state.add_public(router, service, threads, metrics)
+    search.add_routes(v1, service, threads)
+    photos.add_routes(v1, service, threads)
+    library.add_routes(v1, service, threads)
+    indexing.add_routes(v1, service, threads)
+    embedding.add_routes(v1, service, threads)
+    embedding.add_openai_routes(router, service, threads)
+    monitoring.add_routes(v1, service, threads)
+    monitoring.add_public_routes(router, service, threads, metrics)
     router.include_router(v1)
     return router

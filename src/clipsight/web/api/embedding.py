@@ -12,8 +12,8 @@ from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add them to `router`, which answers below /api/v1."""
+def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+    """Add the endpoints to the router of /api/v1."""
 
     @router.post("/embed", response_model=EmbedAnswer, tags=["embed"])
     async def embed(request: Request, body: EmbedRequest) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
         return await threads.run_until_disconnect(request, work)
 
 
-def add_openai(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+def add_openai_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add the one in OpenAI's form, at its own place."""
 
     @router.post("/v1/embeddings", response_model=OpenAIAnswer, tags=["embed"])

@@ -22,8 +22,8 @@ _TELL_SECONDS = 0.25
 JobId = Annotated[str, InPath(max_length=64)]
 
 
-def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add them to `router`, which answers below /api/v1."""
+def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+    """Add the endpoints to the router of /api/v1."""
 
     @router.post("/index", response_model=JobAnswer, status_code=202, tags=["index"])
     async def index(body: IndexRequest) -> Job:

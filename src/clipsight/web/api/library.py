@@ -13,8 +13,8 @@ from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add them to `router`, which answers below /api/v1."""
+def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+    """Add the endpoints to the router of /api/v1."""
 
     @router.get("/status", response_model=StatusAnswer, tags=["library"])
     async def status() -> dict[str, Any]:

@@ -15,8 +15,8 @@ from clipsight.web.service.service import THUMBNAIL_SIZES, Service
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 
 
-def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add them to `router`, which answers below /api/v1."""
+def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+    """Add the endpoints to the router of /api/v1."""
 
     @router.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
     async def photo(

@@ -29,8 +29,8 @@ from clipsight.web.service.query_parts import parse_query
 from clipsight.web.service.service import Service
 
 
-def add(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add them to `router`, which answers below /api/v1."""
+def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
+    """Add the endpoints to the router of /api/v1."""
 
     async def search(request: Request, asked: SearchRequest) -> dict[str, Any]:
         options = asked.model_dump(exclude={"query", "parts"})

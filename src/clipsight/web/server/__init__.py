@@ -1,1 +1,1 @@
-"""The ASGI application and the process that runs it."""
+"""The ASGI application and the process that serves it."""

@@ -1,4 +1,4 @@
-"""The server as one ASGI application: the API, the page, and the guard before both. Called by `server`."""
+"""The ASGI application: the API, the page, and the middleware around both."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from starlette.types import ASGIApp
 from clipsight.core.errors import ClipsightError
 from clipsight.core.version import __version__
 from clipsight.models.encoder import Cancelled
-from clipsight.web.api import routes
-from clipsight.web.server.auth import Access
+from clipsight.web.api import create_router
+from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
-from clipsight.web.server.metrics import Metrics
-from clipsight.web.server.middleware import Guard
+from clipsight.web.server.metrics import Metrics, MetricsMiddleware
+from clipsight.web.server.middleware import SecurityMiddleware
 from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 
-_STATUS: Sequence[tuple[type[ClipsightError], int]] = (
+_STATUS_CODES: Sequence[tuple[type[ClipsightError], int]] = (
     (NotFoundError, 404),
     (BusyError, 409),
     (NoModelError, 409),
@@ -27,40 +27,42 @@ _STATUS: Sequence[tuple[type[ClipsightError], int]] = (
 )
 
 
-def make_app(service: Service, access: Access, threads: RequestThreads, *, page: bool = True) -> ASGIApp:
-    """The application that answers for `service` to those that `access` lets in."""
+def create_app(
+    service: Service, policy: AccessPolicy, threads: RequestThreads, *, page: bool = True
+) -> ASGIApp:
+    """Create the application that serves `service` to the clients that `policy` allows."""
     app = FastAPI(
         title="clipsight",
         version=__version__,
         summary="Semantic photo search with CLIP: find photos by words, by a picture, or by both at once.",
         openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # they would load scripts from other hosts
         redoc_url=None,
     )
     metrics = Metrics()
-    app.include_router(routes(service, threads, metrics))
-    app.add_exception_handler(ClipsightError, _explain)
-    app.add_exception_handler(RequestValidationError, _explain_request)
-    app.add_exception_handler(Cancelled, _nobody_waits)
+    app.include_router(create_router(service, threads, metrics))
+    app.add_exception_handler(ClipsightError, _error_response)
+    app.add_exception_handler(RequestValidationError, _validation_response)
+    app.add_exception_handler(Cancelled, _cancelled_response)
     if page:
         from clipsight.web.page import mount
 
         mount(app, service)
-    return Guard(app, access, metrics)
+    return MetricsMiddleware(SecurityMiddleware(app, policy), metrics)
 
 
-def _explain(request: Request, error: Exception) -> Response:
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+def _error_response(request: Request, error: Exception) -> Response:
+    status = next(status for kind, status in _STATUS_CODES if isinstance(error, kind))
     return JSONResponse({"detail": json_safe(error)}, status_code=status)
 
 
-def _explain_request(request: Request, error: Exception) -> Response:
-    """What is wrong with the request, where; what was sent is not sent back."""
+def _validation_response(request: Request, error: Exception) -> Response:
+    """The places and reasons of the first errors, without the input."""
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
-    return JSONResponse({"detail": json_safe("; ".join(told))}, status_code=422)
+    problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
+    return JSONResponse({"detail": json_safe("; ".join(problems))}, status_code=422)
 
 
-def _nobody_waits(request: Request, error: Exception) -> Response:
-    """The client has gone, or the server shuts down."""
+def _cancelled_response(request: Request, error: Exception) -> Response:
+    """A response that only a client still connected at shutdown gets to see."""
     return JSONResponse({"detail": "stopped: the server is shutting down"}, status_code=503)

@@ -1,6 +1,6 @@
-"""Who may ask: which names the server goes by, which pages may call it, and who knows the token.
+"""Access rules: the server's host names, the origins of browser requests, and the token.
 
-Called by `guard` only; all of it is decided from a request's head, before anything else is read.
+All of it is decided from the head of a request, before anything else is read.
 """
 
 import hmac
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 
-LEAST_TOKEN = 16
-"""Characters of a token: fewer could be guessed."""
+MIN_TOKEN_LENGTH = 16
+"""Characters; a shorter token could be guessed."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """The rules of one server. Without `token` everyone who reaches it may ask.
+class AccessPolicy:
+    """The access rules of one server. Without `token`, everyone who can reach the server may use it.
 
-    `hosts` are names it goes by beside `localhost`, this machine's own name and bare addresses; `port` tells
-    its cookie from that of another server on this machine.
+    `hosts` are its names beside `localhost`, the name of this machine and bare addresses. `port` tells its
+    cookie from that of another server on this machine.
     """
 
     port: int
@@ -29,18 +29,18 @@ class Access:
 
     @property
     def cookie_name(self) -> str:
+        """Name of the page's cookie."""
         return f"clipsight-{self.port}"
 
     @property
     def cookie_value(self) -> str:
-        """What the browser keeps: it proves the token and does not tell it."""
+        """HMAC that proves knowledge of the token without revealing it."""
         return hmac.new((self.token or "").encode(), b"clipsight page", sha256).hexdigest()
 
-    def knows_host(self, header: str) -> bool:
-        """Whether a Host header names this server.
+    def allows_host(self, header: str) -> bool:
+        """Check that a Host header names this server (against DNS rebinding).
 
-        A page whose own name has been made to lead here (DNS rebinding) sends that name. Bare addresses
-        can't be made to lead elsewhere.
+        A site whose name has been pointed to this server sends that name. Bare addresses can't be rebound.
         """
         name = _host_name(header)
         if name is None:
@@ -52,41 +52,41 @@ class Access:
             return name in ("localhost", machine, f"{machine}.local", *map(str.lower, self.hosts))
         return True
 
-    def knows_page(self, headers: Mapping[str, str], *, navigates: bool) -> bool:
-        """Whether the page that makes a browser send this request, if any does, is the server's own.
+    def allows_origin(self, headers: Mapping[str, str], *, may_navigate: bool) -> bool:
+        """Check that a request comes from the server's own page, or from no page at all.
 
-        `navigates`: the request is for a page itself, to which links from elsewhere may lead.
+        `may_navigate`: the request is for a page itself, to which other sites may link.
         """
         site = headers.get("sec-fetch-site")
         if site is not None and site not in ("same-origin", "none"):
-            return navigates and headers.get("sec-fetch-mode") == "navigate"
+            return may_navigate and headers.get("sec-fetch-mode") == "navigate"
         origin = headers.get("origin")
         return origin is None or origin.partition("://")[2] == headers.get("host")
 
-    def knows_caller(self, headers: Mapping[str, str]) -> bool:
-        """Whether the request brings the token, in its Authorization header or as the page's cookie."""
+    def is_authenticated(self, headers: Mapping[str, str]) -> bool:
+        """Check the token of a request, in its Authorization header or as the page's cookie."""
         if self.token is None:
             return True
-        scheme, _, sent = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(sent.strip()):
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return True
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie_name)
         except CookieError:
             return False
-        return cookie is not None and _equal(cookie.value, self.cookie_value)
+        return cookie is not None and _constant_time_equal(cookie.value, self.cookie_value)
 
-    def is_token(self, sent: str) -> bool:
-        return self.token is not None and _equal(sent, self.token)
+    def is_token(self, text: str) -> bool:
+        """Check a token; False if the server has none."""
+        return self.token is not None and _constant_time_equal(text, self.token)
 
 
-def _equal(one: str, other: str) -> bool:
-    """In a time that does not tell how much of it is equal."""
+def _constant_time_equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(errors="surrogateescape"), other.encode())
 
 
 def _host_name(header: str) -> str | None:
-    """The name in a Host header, without port and brackets."""
+    """The name in a Host header, without port and brackets; None if the header is malformed."""
     if header.startswith("["):
         name, bracket, rest = header[1:].partition("]")
         return name if bracket and ":" in name and (not rest or _is_port(rest)) else None

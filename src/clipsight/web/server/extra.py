@@ -7,7 +7,8 @@ from clipsight.web.service.errors import ServerError
 
 def check_installed(*, page: bool) -> None:
     """Raises `ServerError` that says what to install."""
-    needed = ("fastapi", "uvicorn", "gradio") if page else ("fastapi", "uvicorn")
+    server = ("cachetools", "fastapi", "prometheus_client", "uvicorn")
+    needed = (*server, "gradio") if page else server
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise ServerError(

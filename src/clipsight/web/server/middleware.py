@@ -1,7 +1,4 @@
-"""What stands before every request: who may ask, how much may be sent, which headers every answer carries.
-
-An ASGI application around the whole server, page included. Called by `app` only.
-"""
+"""Access control, request limits and security headers: an ASGI middleware around API and page."""
 
 import asyncio
 import html
@@ -13,18 +10,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clipsight.web.server.auth import Access
-from clipsight.web.server.metrics import Metrics
+from clipsight.web.server.auth import AccessPolicy
 
-MOST_BODY = 48 << 20
-"""Bytes of a request: room for a picture of `pictures.MOST_UPLOAD_BYTES` in base64."""
+MAX_BODY_BYTES = 48 << 20
+"""Room for a picture of `pictures.MAX_UPLOAD_BYTES` in base64."""
 
-_TOO_LARGE = f"a request may have {MOST_BODY >> 20} MiB: send smaller pictures"
-_SMALL_BODY = 1 << 20
-_LARGE_AT_ONCE = 4
+_TOO_LARGE = f"a request may have {MAX_BODY_BYTES >> 20} MiB: send smaller pictures"
+_SMALL_BODY_BYTES = 1 << 20
+_MAX_LARGE_REQUESTS = 4
 _BODY_SECONDS = 60.0
 
-_API = ("/api/", "/v1/", "/health", "/metrics")
+_API_PREFIXES = ("/api/", "/v1/", "/health", "/metrics")
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -49,72 +45,65 @@ input,button{{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin
 <button>Open</button></form></html>"""
 
 
-class Guard:
-    """Lets requests through to `app` that `access` allows, counts them in `metrics`, bounds what they send.
+class SecurityMiddleware:
+    """Passes on the requests that `policy` allows, limits their bodies, and adds security headers.
 
-    At most a few large requests are taken in at once, so that memory stays bounded; others wait.
+    Only a few large requests are read at once, so that memory stays bounded; others wait.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
-        self.app, self.access, self.metrics = app, access, metrics
-        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+    def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
+        self.app, self.policy = app, policy
+        self._large_requests = asyncio.Semaphore(_MAX_LARGE_REQUESTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
-        else:  # nothing here speaks WebSocket
+        else:  # there are no WebSockets
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, status = time.perf_counter(), 500
-        policy = _API_POLICY if scope["path"].startswith(_API) else _PAGE_POLICY
+        is_api = scope["path"].startswith(_API_PREFIXES)
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = MutableHeaders(raw=message["headers"])
-                for name, value in (*_HEADERS.items(), ("Content-Security-Policy", policy)):
+                for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if policy is _API_POLICY:
+                headers.setdefault("Content-Security-Policy", _API_POLICY if is_api else _PAGE_POLICY)
+                if is_api:
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        self.metrics.in_progress += 1
-        try:
-            answer = await self._refusal(scope, receive)
-            if answer is not None:
-                await answer(scope, receive, send_with_headers)
-            else:
-                await self._pass(scope, receive, send_with_headers)
-        finally:
-            self.metrics.in_progress -= 1
-            route = getattr(scope.get("route"), "path", "other")
-            self.metrics.observe(route, scope["method"], status, time.perf_counter() - started)
+        refusal = await self._check(scope, receive)
+        if refusal is not None:
+            await refusal(scope, receive, send_with_headers)
+        else:
+            await self._forward(scope, receive, send_with_headers)
 
-    async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
-        """The answer to a request that may not pass; None if it may."""
+    async def _check(self, scope: Scope, receive: Receive) -> Response | None:
+        """The response to a request that may not pass; None if it may."""
         headers = Headers(scope=scope)
-        is_api = scope["path"].startswith(_API)
-        if not self.access.knows_host(headers.get("host", "")):
+        is_api = scope["path"].startswith(_API_PREFIXES)
+        if not self.policy.allows_host(headers.get("host", "")):
             return _refuse(421, "this server does not go by the name in the Host header: see --allow-host")
-        reads = scope["method"] in ("GET", "HEAD")
-        if not self.access.knows_page(headers, navigates=reads and not is_api):
-            return _refuse(403, "a page of another site may not ask this server")
+        is_read = scope["method"] in ("GET", "HEAD")
+        if not self.policy.allows_origin(headers, may_navigate=is_read and not is_api):
+            return _refuse(403, "a page of another site may not send requests to this server")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BODY:
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             return _refuse(413, _TOO_LARGE)
-        if scope["path"] == "/health" or self.access.knows_caller(headers):
+        if scope["path"] == "/health" or self.policy.is_authenticated(headers):
             return None
         if is_api:
-            why = "send the server's token: Authorization: Bearer ..."
-            return _refuse(401, why, {"WWW-Authenticate": "Bearer"})
+            reason = "send the server's token: Authorization: Bearer ..."
+            return _refuse(401, reason, {"WWW-Authenticate": "Bearer"})
         return await self._login(scope, receive)
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
-        """The page's way in: a link with ?token=..., or a form; the browser keeps a cookie."""
+        """Log a browser in by a link with ?token=... or by a form; it gets a cookie."""
         query = parse_qs(scope["query_string"].decode(errors="replace"))
         target = scope["path"]
         if scope["method"] == "POST" and scope["path"] == "/login":
@@ -124,48 +113,48 @@ class Guard:
                 if not more.get("more_body") or len(body) > 4096:
                     break
             query, target = parse_qs(body.decode(errors="replace")), "/"
-        sent = query.pop("token", [""])[0]
-        if self.access.is_token(sent):
+        token = query.pop("token", [""])[0]
+        if self.policy.is_token(token):
             rest = f"?{urlencode(query, doseq=True)}" if query else ""
-            answer = RedirectResponse(f"/{target.lstrip('/')}{rest}", status_code=303)
-            answer.set_cookie(
-                self.access.cookie_name, self.access.cookie_value, httponly=True, samesite="strict", path="/"
+            response = RedirectResponse(f"/{target.lstrip('/')}{rest}", status_code=303)
+            response.set_cookie(
+                self.policy.cookie_name, self.policy.cookie_value, httponly=True, samesite="strict", path="/"
             )
-            return answer
-        problem = html.escape("That is not it. " if sent else "")
-        return HTMLResponse(_LOGIN.format(problem=problem), status_code=401)
+            return response
+        problem = "This token is wrong. " if token else ""
+        return HTMLResponse(_LOGIN.format(problem=html.escape(problem)), status_code=401)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        is_small = int(headers.get("content-length", "0")) <= _SMALL_BODY
+        is_small = int(headers.get("content-length", "0")) <= _SMALL_BODY_BYTES
         if is_small and "transfer-encoding" not in headers:
             await self.app(scope, receive, send)
             return
-        async with self._large:
+        async with self._large_requests:
             await self.app(scope, _limited(receive), send)
 
 
 def _limited(receive: Receive) -> Receive:
-    """`receive` that gives up on a body that is too large, or too slow in coming."""
-    taken, whole = 0, False
+    """`receive` that raises `HTTPException` for a body that is too large or arrives too slowly."""
+    size, is_complete = 0, False
     deadline = time.monotonic() + _BODY_SECONDS
 
-    async def receive_some() -> Message:
-        nonlocal taken, whole
-        if whole:
+    async def receive_limited() -> Message:
+        nonlocal size, is_complete
+        if is_complete:
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            raise HTTPException(408, f"the request did not come within {_BODY_SECONDS:.0f} s") from None
-        taken += len(message.get("body", b""))
-        whole = not message.get("more_body", False)
-        if taken > MOST_BODY:
+            raise HTTPException(408, f"the request did not arrive within {_BODY_SECONDS:.0f} s") from None
+        size += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
+        if size > MAX_BODY_BYTES:
             raise HTTPException(413, _TOO_LARGE)
         return message
 
-    return receive_some
+    return receive_limited
 
 
-def _refuse(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"detail": why}, status_code=status, headers=headers)
+def _refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)

@@ -1,4 +1,4 @@
-"""Running the server: where it listens, how it is found, how it ends. Called by `cli.serve`."""
+"""The server process: its socket, its announcement to local clients, and its graceful shutdown."""
 
 import asyncio
 import ipaddress
@@ -13,19 +13,19 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from clipsight.web.client.discovery import NAME, Presence
-from clipsight.web.server.app import make_app
-from clipsight.web.server.auth import LEAST_TOKEN, Access
+from clipsight.web.server.app import create_app
+from clipsight.web.server.auth import MIN_TOKEN_LENGTH, AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.errors import ServerError
 from clipsight.web.service.service import Service
 
 _GRACE_SECONDS = 8
-"""How long requests that are being answered may take when the server ends; then their work is stopped."""
+"""Time that running requests have to finish at shutdown; then they are cancelled."""
 
 _SHUTDOWN_SECONDS = 12
 
 _SWITCH_SECONDS = 0.001
-"""How long a thread may keep the interpreter to itself: many small requests wait for it."""
+"""Interval at which a thread has to release the interpreter, so that small requests need not wait for it."""
 
 
 def serve(
@@ -39,49 +39,52 @@ def serve(
     device: str,
     threads: int | None,
     page: bool,
-    ready: Callable[[str], None],
+    on_ready: Callable[[str], None],
 ) -> None:
-    """Serve the library until SIGINT or SIGTERM; `ready` is called with the address once it answers.
+    """Serve the library until SIGINT or SIGTERM; call `on_ready` with the URL once requests are accepted.
 
-    Raises `ServerError` for an address that is taken or open to others without a token, and what
+    Raises `ServerError` for an address that is taken, or open to other machines without a token, and what
     `Service` raises.
     """
     check_token(host, token)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    listening = listen(host, port)
-    with listening, Service(library, roots=roots, device=device, threads=threads) as service:
-        presence = _take_place(service.library)
+    listener = listen(host, port)
+    with listener, Service(library, roots=roots, device=device, threads=threads) as service:
+        presence = _claim(service.library)
         try:
-            real_port = listening.getsockname()[1]
-            url = address(host, real_port)
-            access = Access(real_port, token, (host, *allowed_hosts))
+            bound_port = listener.getsockname()[1]
+            url = server_url(host, bound_port)
             request_threads = RequestThreads()
-            app = make_app(service, access, request_threads, page=page)
+            policy = AccessPolicy(bound_port, token, (host, *allowed_hosts))
+            app = create_app(service, policy, request_threads, page=page)
 
             def announce() -> None:
                 presence.announce(url, token)
-                ready(url)
+                on_ready(url)
 
-            asyncio.run(_run(app, request_threads, listening, announce))
+            asyncio.run(_run(app, request_threads, listener, announce))
         finally:
             presence.withdraw()
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Refuse to be open to other machines without a token, and tokens that could be guessed."""
-    if token is None and not is_local(host):
+    """Raise `ServerError` if other machines could connect without a token, or the token could be guessed."""
+    if token is None and not is_loopback(host):
         raise ServerError(
-            f"--host {host} lets other machines in: give a --token that they must know, such as "
+            f"the host {host} can be reached by other machines: set a token that they have to send, such as "
             f"CLIPSIGHT_TOKEN={secrets.token_urlsafe(18)}"
         )
-    if token is not None and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable()):
+    if token is not None and (
+        len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable()
+    ):
         raise ServerError(
-            f"a token has at least {LEAST_TOKEN} letters, digits and signs: {secrets.token_urlsafe(18)}, say"
+            f"the token must have at least {MIN_TOKEN_LENGTH} printable ASCII characters: "
+            f"{secrets.token_urlsafe(18)}, for example"
         )
 
 
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server on this address."""
+def is_loopback(host: str) -> bool:
+    """Check that only this machine can reach a server on this host."""
     if host == "localhost":
         return True
     with suppress(ValueError):
@@ -89,7 +92,7 @@ def is_local(host: str) -> bool:
     return False
 
 
-def address(host: str, port: int) -> str:
+def server_url(host: str, port: int) -> str:
     """The server's URL, for a browser on this machine."""
     name = host.strip("[]")
     with suppress(ValueError):
@@ -99,72 +102,72 @@ def address(host: str, port: int) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on this address. Raises `ServerError`."""
+    """A listening socket. Raises `ServerError`."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(
+        family, _, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Its connections inherit it. asyncio sets it on sockets that say they are TCP's only: without, an
-            # answer's second packet waits 40 ms for the client's acknowledgement of the first.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listening.bind(place)
-            listening.listen(256)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Inherited by its connections. asyncio sets it only on sockets of the protocol TCP; without it,
+            # the second packet of a response waits 40 ms for the acknowledgement of the first.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listener.bind(address)
+            listener.listen(256)
         except BaseException:
-            listening.close()
+            listener.close()
             raise
-        return listening
+        return listener
     except OSError as error:
         raise ServerError(
-            f"can't listen on {host}, port {port} ({error.strerror or error}): choose another with "
-            "--port, or 0 for any that is free"
+            f"can't listen on {host}, port {port} ({error.strerror or error}): choose another port, or 0 for "
+            "any free one"
         ) from error
 
 
-def _take_place(library: Path) -> Presence:
+def _claim(library: Path) -> Presence:
     try:
         return Presence(str(library))
     except BlockingIOError:
         raise ServerError(
-            f"a server is running for the library {library} already: its address is in {library / NAME}"
+            f"a server is already running for the library {library}: its address is in {library / NAME}"
         ) from None
     except OSError as error:
         raise ServerError(
-            f"can't write {library / NAME} ({error.strerror}): choose another --library"
+            f"can't write {library / NAME} ({error.strerror}): choose another library"
         ) from error
 
 
 async def _run(
-    app: ASGIApp, request_threads: RequestThreads, listening: socket.socket, announce: Callable[[], None]
+    app: ASGIApp, request_threads: RequestThreads, listener: socket.socket, announce: Callable[[], None]
 ) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    server.announce, server.request_threads = announce, request_threads
-    await server.serve(sockets=[listening])
+    await _Server(config, request_threads, announce).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Announces that it answers, and cancels requests that outlast its end."""
+    """Announces itself after startup, and cancels the requests that outlast the grace period."""
 
-    announce: Callable[[], None]
-    request_threads: RequestThreads
+    def __init__(
+        self, config: uvicorn.Config, request_threads: RequestThreads, announce: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._request_threads, self._announce = request_threads, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.announce()
+        self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.request_threads.shutting_down = True
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self.request_threads.cancel_all)
+        self._request_threads.shutting_down = True
+        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._request_threads.cancel_all)
         await super().shutdown(sockets)

@@ -20,10 +20,10 @@ from clipsight.web.service.payloads import PhotoFile
 from clipsight.web.service.query_parts import UploadPart
 from clipsight.web.service.snapshots import Kept
 
-MOST_UPLOAD_BYTES = 32 << 20
+MAX_UPLOAD_BYTES = 32 << 20
 """Of one uploaded picture."""
 
-MOST_UPLOAD_PIXELS = 64_000_000
+MAX_UPLOAD_PIXELS = 64_000_000
 """Width x height of an uploaded picture, by its header: 200 MB as RGB."""
 
 _QUALITY = 92
@@ -47,11 +47,11 @@ def open_upload(picture: UploadPart, *, min_side: int) -> Image.Image:
     Raises `UploadError`.
     """
     megabytes = len(picture.data) / 1e6
-    if len(picture.data) > MOST_UPLOAD_BYTES:
-        limit = MOST_UPLOAD_BYTES / 1e6
+    if len(picture.data) > MAX_UPLOAD_BYTES:
+        limit = MAX_UPLOAD_BYTES / 1e6
         raise UploadError(f"{picture.name} has {megabytes:.0f} MB, the limit is {limit:.0f}: send it smaller")
     try:
-        return open_picture(picture.data, min_side=min_side, max_pixels=MOST_UPLOAD_PIXELS)
+        return open_picture(picture.data, min_side=min_side, max_pixels=MAX_UPLOAD_PIXELS)
     except PhotoError as error:
         raise UploadError(f"can't use the picture {picture.name}: {error}") from error
 
