@@ -241,7 +241,7 @@ def _search(place: _Place) -> list[list[str]]:
 
 def _filters(place: _Place) -> list[list[str]]:
     """Filters of known shares: what finding the ids adds, what the search then costs, and how right it is."""
-    from clipsight.search.steps import ids_with
+    from clipsight.search.session import allowed_ids
     from clipsight.store.filters import EVERYTHING, Filters
     from clipsight.store.labels import GivenLabel, give_labels
     from clipsight.store.vectors.rerank import rank
@@ -270,7 +270,7 @@ def _filters(place: _Place) -> list[list[str]]:
         plain = 0.0
         for name, filters in chosen.items():
             folders = [str(folder).encode() for folder in filters.folders]
-            allowed, choosing = _filter(partial(ids_with, filters, folders, catalog, model))
+            allowed, choosing = _filter(partial(allowed_ids, filters, folders, catalog, model))
             search = partial(rank, catalog, index, count=_K, allowed=allowed)
             best = place.best(catalog, every, allowed)
             found = search(queries=every)

@@ -259,7 +259,7 @@ def test_sure_cuts_by_what_scores_mean_among_these_photos(library: Library, phot
     assert len(library.search("flower", sure=True)) == 0  # an empty library
     library.index(photos)
     every = library.search("flower", top=100)
-    calibration = library._calibration()
+    calibration = library._snapshot.calibration
     least = calibration.sure_score(len(SAMPLES))
     sure = library.search("flower", top=100, sure=True)
     assert names(sure) == [match.path.name for match in every if match.score >= least]

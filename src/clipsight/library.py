@@ -9,35 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core import paths
-from clipsight.core.errors import LibraryError, QueryError
+from clipsight.core.errors import LibraryError
 from clipsight.search import model_selection
-from clipsight.search.query import Query, notes_on
+from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
+from clipsight.search.query import Query
 from clipsight.search.results import Embeddings, Matches, Status
-from clipsight.search.steps import (
-    Sort,
-    balance_sample,
-    check_words,
-    ids_with,
-    in_order,
-    match_of,
-    notes_on_index,
-    own_pictures,
-    query_vectors,
-)
+from clipsight.search.session import Snapshot, absolute
 from clipsight.store.catalog import Catalog
-from clipsight.store.filters import EVERYTHING, Filters
-from clipsight.store.records import Ids, Model
+from clipsight.store.records import Model
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from clipsight.classification.prompts import TemplateSet
-    from clipsight.classification.zero_shot import Classification, Predictions
+    from clipsight.classification.zero_shot import Classification
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
-    from clipsight.search.confidence import Calibration
+    from clipsight.search.options import SearchKeywords
+    from clipsight.search.query import Vectors
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
-    from clipsight.store.vectors.faiss import Progress, VectorIndex
+    from clipsight.store.vectors.faiss import Progress
 
 PathLike = str | os.PathLike[str]
 
@@ -64,8 +57,6 @@ class Library:
     """Called with lines that a person should see, such as which model was chosen and why."""
     _wanted: str = field(default="auto", repr=False)
     _catalog: Catalog = field(init=False, repr=False)
-    _index: "VectorIndex | None" = field(default=None, init=False, repr=False)
-    _filtered: "tuple[object, Ids | None] | None" = field(default=None, init=False, repr=False)
 
     @classmethod
     def open(
@@ -135,7 +126,7 @@ class Library:
         """
         from clipsight.indexing.indexer import IndexOptions, Silent, index_root, root_of
 
-        roots = [_absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
+        roots = [absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
         if not roots:
             raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
         for folder in roots:
@@ -166,8 +157,8 @@ class Library:
             )
         model_selection.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
         if any(report.changed for report in reports):
-            self._index = None
-            self._vectors.drop_dead()
+            self._forget_snapshot()
+            self._snapshot.index.drop_dead()
         return reports
 
     # -- searching ----------------------------------------------------------------
@@ -175,92 +166,34 @@ class Library:
     def search(
         self,
         query: str | Query,
-        top: int = 10,
+        top: int | None = None,
         *,
         add: Sequence[str] = (),
         subtract: Sequence[str] = (),
-        folders: Sequence[PathLike] = (),
-        min_score: float | None = None,
-        offset: int = 0,
-        sort: Sort = "score",
-        balance: bool = True,
-        labels: Sequence[str] = (),
-        sure: bool = False,
-        filters: Filters = EVERYTHING,
-        exact: bool = False,
+        options: SearchOptions = DEFAULT_OPTIONS,
+        **keywords: "Unpack[SearchKeywords]",
     ) -> Matches:
-        """The `top` photos that match best, ties by path; see `Query.parse` for the grammar.
+        """The photos that match best, ties by path; see `Query.parse` for the grammar.
 
-        `filters` says among which photos to search (see `Filters`; `folders` and `labels` are short
-        for more of its own). `offset` skips so many of the best, `min_score` cuts by cosine, and
-        `sort` orders what is left. `balance` (queries of words and pictures together) standardises
-        each part over the library's own scores. Query pictures that are in the library are left
-        out. `sure` keeps only photos that really match, none if nothing does (see `rejection`;
-        queries of words only). `exact` compares all photos where `optimize` has made an approximate
-        index, which may miss some. Raises `QueryError`, `LabelError` or `LibraryError`.
+        `top` and `keywords` stand for fields of `options`: `search("dog", 5, sure=True)`. Query pictures
+        that are in the library are left out. Raises `QueryError`, `LabelError` or `LibraryError`.
         """
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
-        wanted = replace(filters, folders=(*filters.folders, *folders), labels=(*filters.labels, *labels))
-        (matches,) = self.search_many(
-            [parsed],
-            top,
-            min_score=min_score,
-            offset=offset,
-            sort=sort,
-            balance=balance,
-            sure=sure,
-            filters=wanted,
-            exact=exact,
-        )
+        (matches,) = self.search_many([parsed], top, options=options, **keywords)
         return matches
 
     def search_many(
         self,
         queries: Sequence[str | Query],
-        top: int = 10,
+        top: int | None = None,
         *,
-        min_score: float | None = None,
-        offset: int = 0,
-        sort: Sort = "score",
-        balance: bool = True,
-        sure: bool = False,
-        filters: Filters = EVERYTHING,
-        exact: bool = False,
+        options: SearchOptions = DEFAULT_OPTIONS,
+        **keywords: "Unpack[SearchKeywords]",
     ) -> list[Matches]:
-        """What `search` finds for each of the queries, in their order; sooner than one by one."""
-        from clipsight.store.vectors.rerank import rank
-
-        if top < 1 or offset < 0:
-            raise QueryError(f"top must be at least 1 and offset at least 0 (got {top} and {offset})")
-        if sort not in ("score", "date", "path"):
-            raise QueryError(f"can't sort by {sort!r}: choose score, date or path")
+        """The matches of each query as `search` finds them, in the queries' order; faster than one by one."""
         parsed = [query if isinstance(query, Query) else Query.parse(query) for query in queries]
-        if not parsed:
-            return []
-        if sure:
-            check_words(parsed)
-        allowed = self._allowed(filters)
-        ranked = rank(
-            self._catalog,
-            self._vectors,
-            query_vectors(parsed, self.encoder, self._catalog, self._model, balance=balance),
-            offset + top,
-            allowed=allowed,
-            left_out=[own_pictures(query, self._catalog) for query in parsed],
-            exact=exact,
-        )
-        floor = float("-inf") if min_score is None else min_score
-        least = max(floor, self._sure_score()) if sure else floor
-        how = notes_on_index(self._vectors, allowed, exact=exact)
-        return [
-            Matches(
-                str(query),
-                self.model,
-                tuple(in_order([match_of(each) for each in best[offset:] if each.score >= least], sort)),
-                notes_on(query, self.encoder) + how,
-            )
-            for query, best in zip(parsed, ranked, strict=True)
-        ]
+        chosen = options.updated(**keywords) if top is None else options.updated(top=top, **keywords)
+        return self._snapshot.search(parsed, chosen) if parsed else []
 
     def classify(
         self,
@@ -280,20 +213,23 @@ class Library:
         """
         from clipsight.classification.label_cache import LabelCache
         from clipsight.classification.prompts import load_templates
-        from clipsight.classification.zero_shot import classify, failed_in
+        from clipsight.classification.zero_shot import classify, failed_in, keep_labels
 
         chosen = load_templates(templates) if isinstance(templates, str) else templates
         folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
         files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
         found = [self.embed(*files)]
         if folders or not photos:
-            failed = failed_in([_absolute(folder) for folder in folders], self._catalog.failures())
+            failed = failed_in([absolute(folder) for folder in folders], self._catalog.failures())
             found += [self.embeddings(*folders), iter([failed])]
-        calibration = self._calibration() if unknown else None
+        calibration = self._snapshot.calibration if unknown else None
         result = classify(
             chain.from_iterable(found), labels, self.encoder, chosen, LabelCache(self.path), calibration
         )
-        return replace(result, chunks=map(self._keep_labels, result.chunks)) if keep else result
+        if not keep:
+            return result
+        chunks = (keep_labels(chunk, self._catalog, self._model) for chunk in result.chunks)
+        return replace(result, chunks=chunks)
 
     def explain(
         self,
@@ -326,7 +262,7 @@ class Library:
             method=method,
             word=word,
             region=region,
-            sample=balance_sample([parsed], self._catalog, self._model) if balance else None,
+            sample=self._snapshot.balance_sample([parsed]) if balance else None,
             settings=settings,
         )
 
@@ -348,19 +284,6 @@ class Library:
         vector = photo_vector(os.fspath(photo), self.encoder)
         return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
-    def _keep_labels(self, predictions: "Predictions") -> "Predictions":
-        from clipsight.classification.zero_shot import NONE
-        from clipsight.store.labels import GivenLabel, give_labels
-
-        given = [
-            GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
-            for each in predictions
-            if each.id
-        ]
-        labels = [label for label in predictions.labels if label != NONE]
-        give_labels(self._catalog.database, self._model, labels, given)
-        return predictions
-
     def optimize(self, progress: "Progress" = lambda done, count: None) -> "Optimized":
         """Make searches of a large library faster by an approximate index; other searches go on meanwhile.
 
@@ -370,11 +293,11 @@ class Library:
         """
         if not len(self):
             return Optimized(0, False)
-        if not self._vectors.wants_lists:
-            self._vectors.drop_dead()
-        elif not self._vectors.make_approximate(progress):
+        if not self._snapshot.index.wants_lists:
+            self._snapshot.index.drop_dead()
+        elif not self._snapshot.index.make_approximate(progress):
             raise LibraryError(f"can't write the index in {self._vectors_folder}: free some space there")
-        return Optimized(len(self._vectors), self._vectors.is_approximate)
+        return Optimized(len(self._snapshot.index), self._snapshot.index.is_approximate)
 
     # -- photos in bulk ------------------------------------------------------------
 
@@ -386,8 +309,7 @@ class Library:
         """
         from clipsight.search.embeddings import stored
 
-        absolute = self._known(folders)
-        return stored(self._catalog, self._model, absolute or None)
+        return stored(self._catalog, self._model, self._snapshot.known_folders(folders) or None)
 
     def embed(self, *photos: PathLike) -> Iterator[Embeddings]:
         """Single photos with their vectors, in chunks: those the library keeps, else read from the file.
@@ -418,11 +340,11 @@ class Library:
 
     def forget(self, folder: PathLike) -> int:
         """Drop everything the library knows of `folder`; how many photos that were. Files are not touched."""
-        path = _absolute(folder)
+        path = absolute(folder)
         if not self._catalog.knows(path):
             raise LibraryError(f"the library knows nothing of {os.fsdecode(path)}: see clipsight status")
         forgotten = self._catalog.forget(path)
-        self._index = None
+        self._forget_snapshot()
         return forgotten
 
     def export(self, file: PathLike) -> int:
@@ -439,7 +361,7 @@ class Library:
         from clipsight.store.vector_io import import_vectors
 
         report = import_vectors(self._catalog, self._model, Path(file).expanduser())
-        self._index = None
+        self._forget_snapshot()
         return report
 
     @cached_property
@@ -466,50 +388,16 @@ class Library:
     def _vectors_folder(self) -> Path:
         return self.path / "vectors"
 
-    @property
-    def _vectors(self) -> "VectorIndex":
-        from clipsight.store.vectors.faiss import VectorIndex
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        """What searches use until the library changes."""
+        return Snapshot(self.path, self._catalog, self._model, lambda: self.encoder, _background_vectors)
 
-        if self._index is None:
-            self._index = VectorIndex(self._vectors_folder, self._catalog, self._model)
-        return self._index
-
-    def _allowed(self, filters: Filters) -> Ids | None:
-        """Ids of the vectors among which to search; None for all. Kept for the next search like this one."""
-        asked = (filters, self._catalog.version())
-        if self._filtered is None or self._filtered[0] != asked:
-            folders = self._known(filters.folders)
-            self._filtered = (asked, ids_with(filters, folders, self._catalog, self._model))
-        return self._filtered[1]
-
-    def _calibration(self) -> "Calibration":
-        """What cosines with words mean among the library's photos."""
-        from clipsight.classification.label_cache import LabelCache
-        from clipsight.classification.prompts import load_templates
-        from clipsight.classification.zero_shot import Classifier
-        from clipsight.search.confidence import BACKGROUND, SAMPLE, Calibration
-
-        sample = self._catalog.sample_vectors(self._model, SAMPLE)
-        if not len(sample):
-            raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
-        background = Classifier.of(BACKGROUND, self.encoder, load_templates("plain"), LabelCache(self.path))
-        return Calibration.of(sample, background.weights)
-
-    def _sure_score(self) -> float:
-        """The score from which `search(sure=True)` keeps photos."""
-        return self._calibration().sure_score(len(self._vectors)) if len(self._vectors) else 1.0
-
-    def _known(self, folders: Sequence[PathLike]) -> list[bytes]:
-        """The folders' absolute names; LibraryError for one of which the library knows nothing."""
-        absolute = [_absolute(folder) for folder in folders]
-        for folder in absolute:
-            if not self._catalog.knows(folder):
-                name = os.fsdecode(folder)
-                missing = "" if os.path.isdir(folder) else "no such folder, and "
-                raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
-        return absolute
+    def _forget_snapshot(self) -> None:
+        self.__dict__.pop("_snapshot", None)
 
 
-def _absolute(folder: PathLike) -> bytes:
-    """The folder as the catalog names it: absolute, links and `..` kept apart from content."""
-    return os.fsencode(os.path.abspath(Path(folder).expanduser()))
+def _background_vectors(encoder: "Encoder", folder: Path) -> "Vectors":
+    from clipsight.classification.zero_shot import background_vectors
+
+    return background_vectors(encoder, folder)

@@ -38,7 +38,10 @@ def test_searches_of_many_offer_it_and_then_tell_of_it(many: Library) -> None:
     assert (done.photos, done.approximate, seen[-1]) == (1200, True, (1200, 1200))
     after = many.search("a cat", top=20)
     (note,) = after.notes
-    assert note == "found by an approximate index, which may miss 1 in 100 of the best; --exact misses none"
+    assert (
+        note
+        == "found by an approximate index, which may miss 1 in 100 of the best; the option exact misses none"
+    )
     every = many.search("a cat", top=1200, exact=True)
     assert [match for match in every if match in after.matches] == list(after.matches)
     assert (len(every), len(after)) == (1200, 20)

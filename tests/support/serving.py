@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from clipsight import Library
+from clipsight.search.options import SearchOptions
 from clipsight.web.server.app import create_app
 from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
@@ -38,5 +39,5 @@ def client_of(service: Service, token: str | None = None) -> TestClient:
 
 def id_of(service: Service, name: str) -> int:
     """The number of the sample photo `name`."""
-    found = service.search("photo", top=100)
+    found = service.search("photo", SearchOptions(top=100))
     return next(match.id for match in found if match.path.name == name)

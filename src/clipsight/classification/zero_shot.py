@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.classification.label_cache import LabelCache
-from clipsight.classification.prompts import TemplateSet, check_labels
+from clipsight.classification.prompts import TemplateSet, check_labels, load_templates
 from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search.results import Embeddings
@@ -24,6 +24,8 @@ from clipsight.store.records import Failure
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
+    from clipsight.store.catalog import Catalog
+    from clipsight.store.records import Model
 
 Vectors = npt.NDArray[np.float32]
 
@@ -216,6 +218,30 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
         none = calibration.none(classifier.cosines(photos.vectors))
     probabilities = np.column_stack([found.probabilities * (1 - none)[:, None], none])
     return replace(found, labels=(*found.labels, NONE), probabilities=probabilities)
+
+
+def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") -> Predictions:
+    """Note the best label of each photo of the library, for searches by label; gives `predictions` back.
+
+    Photos that none of the labels fits are noted as looked at, without a label.
+    """
+    from clipsight.store.labels import GivenLabel, give_labels
+
+    given = [
+        GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
+        for each in predictions
+        if each.id
+    ]
+    labels = [label for label in predictions.labels if label != NONE]
+    give_labels(catalog.database, model, labels, given)
+    return predictions
+
+
+def background_vectors(encoder: "Encoder", folder: Path) -> Vectors:
+    """Unit vectors of `confidence.BACKGROUND`, float32[n, dim], kept in the label cache of `folder`."""
+    from clipsight.search.confidence import BACKGROUND
+
+    return Classifier.of(BACKGROUND, encoder, load_templates("plain"), LabelCache(folder)).weights
 
 
 def failed_in(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:

@@ -99,6 +99,7 @@ def search(
     """Find photos by words, by a picture, or by both; new photos in FOLDERS are indexed first."""
     from clipsight.render import tables
     from clipsight.render.tables import answered_by
+    from clipsight.search.options import SearchOptions
     from clipsight.search.query import Query
     from clipsight.store.filters import Filters, parse_bytes
 
@@ -115,40 +116,41 @@ def search(
         asked = read_queries(queries)
     else:
         asked = [Query.parse(query, add=add or (), subtract=subtract or ())]
-    filters = Filters(
-        folders=tuple(folders or ()),
-        labels=tuple(label or ()),
-        after=after,
-        before=before,
-        formats=tuple(format_ or ()),
-        cameras=tuple(camera or ()),
-        min_bytes=None if min_size is None else parse_bytes(min_size),
-        max_bytes=None if max_size is None else parse_bytes(max_size),
-        min_width=min_width,
-        max_width=max_width,
-        min_height=min_height,
-        max_height=max_height,
+    options = SearchOptions(
+        top=top,
+        offset=offset,
+        min_score=min_score,
+        sort=sort,
+        balance=balance,
+        sure=sure,
+        exact=exact,
+        filters=Filters(
+            folders=tuple(folders or ()),
+            labels=tuple(label or ()),
+            after=after,
+            before=before,
+            formats=tuple(format_ or ()),
+            cameras=tuple(camera or ()),
+            min_bytes=None if min_size is None else parse_bytes(min_size),
+            max_bytes=None if max_size is None else parse_bytes(max_size),
+            min_width=min_width,
+            max_width=max_width,
+            min_height=min_height,
+            max_height=max_height,
+        ),
     )
     if server is not None:
-        if queries or explain or grid or preview or open_photos or filters != Filters(labels=filters.labels):
+        if (
+            queries or explain or grid or preview or open_photos
+            or options.filters != Filters(labels=options.filters.labels)
+        ):  # fmt: skip
             raise typer.BadParameter(
                 "--server goes without folders, filters but --label, --queries, --explain, --grid, --preview "
                 "and --open"
             )
         from clipsight.web.client import remote
 
-        found = remote.search(
-            server,
-            asked[0],
-            top,
-            offset=offset,
-            min_score=min_score,
-            sort=sort,
-            balance=balance,
-            labels=label or (),
-            sure=sure,
-            exact=exact,
-        )
+        found = remote.search(server, asked[0], options)
         tables.print_matches(found, form)
         for line in (*found.notes, answered_by(found.model)):
             tables.note(line)
@@ -156,17 +158,7 @@ def search(
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
             index_folders(photos, folders or [], quiet=True)
-        answers = photos.search_many(
-            asked,
-            top,
-            min_score=min_score,
-            offset=offset,
-            sort=sort,
-            balance=balance,
-            sure=sure,
-            filters=filters,
-            exact=exact,
-        )
+        answers = photos.search_many(asked, options=options)
         if queries is not None:
             print_answers(answers, form)
         else:

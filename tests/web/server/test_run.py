@@ -17,6 +17,7 @@ import pytest
 
 from clipsight import Library
 from clipsight.core.errors import QueryError
+from clipsight.search.options import SearchOptions
 from clipsight.search.query import Query
 from clipsight.web.client import discovery, remote
 from clipsight.web.client.local import answer
@@ -206,16 +207,16 @@ def test_a_search_by_a_picture_goes_to_the_server_too(library: Path, monkeypatch
     query = Query.parse(f"{SAMPLES['cat.png']} + 0.5:a cat")
     with _server(library, "--token", TOKEN) as server:
         with pytest.raises(ServerError, match="CLIPSIGHT_TOKEN"):
-            remote.search(server.url, query, 3)
+            remote.search(server.url, query, SearchOptions(top=3))
         monkeypatch.setenv("CLIPSIGHT_TOKEN", TOKEN)
-        found = remote.search(server.url, query, 3)
+        found = remote.search(server.url, query, SearchOptions(top=3))
         assert found[0].path.name == "cat.png" and len(found) == 3 and found.query == str(query)
         with pytest.raises(ServerError, match=r"refuses: .*top"):
-            remote.search(server.url, query, 10**6)
+            remote.search(server.url, query, SearchOptions(top=10**6))
         with pytest.raises(QueryError, match="fetches no addresses"):
-            remote.search(server.url, Query.parse("http://example.org/x.jpg"), 3)
+            remote.search(server.url, Query.parse("http://example.org/x.jpg"))
     with pytest.raises(ServerError, match="no clipsight server answers"):
-        remote.search(server.url, query, 3)
+        remote.search(server.url, query, SearchOptions(top=3))
 
 
 # -- beginnings that can't be --------------------------------------------------------------

@@ -16,6 +16,8 @@ from PIL import Image
 from clipsight import Library
 from clipsight.core.errors import LabelError, LibraryError, ModelError, QueryError
 from clipsight.models.encoder import Cancelled
+from clipsight.search.options import SearchOptions
+from clipsight.store.filters import Filters
 from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError, UploadError
 from clipsight.web.service.payloads import Job
 from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart, parse_query
@@ -23,6 +25,8 @@ from clipsight.web.service.service import Service
 from tests.support import photo_files
 from tests.support.samples import SAMPLES, copy_samples
 from tests.support.serving import id_of, indexed
+
+_ALL = SearchOptions(top=100)
 
 QUERIES = ("a cat", "flower + 2:bee - cartoon", "0.5:red - rocket", "two dogs on a beach")
 
@@ -66,8 +70,8 @@ def _wait_until(condition: "object") -> None:
 @pytest.mark.parametrize("query", QUERIES)
 def test_answers_are_those_of_the_library(service: Service, query: str) -> None:
     with Library.open(service.library) as library:
-        assert service.search(query, 5).to_dict() == library.search(query, 5).to_dict()
-        assert service.search(query, 3, offset=2, sort="path").to_dict() == (
+        assert service.search(query, SearchOptions(top=5)).to_dict() == library.search(query, 5).to_dict()
+        assert service.search(query, SearchOptions(top=3, offset=2, sort="path")).to_dict() == (
             library.search(query, 3, offset=2, sort="path").to_dict()
         )
 
@@ -88,9 +92,9 @@ def test_an_upload_finds_its_own_photo_and_the_photo_finds_the_others(service: S
     cat = id_of(service, "cat.png")
     best = service.search([_picture("cat.png")])[0]
     assert best.id == cat and best.score > 0.99
-    others = service.search([PhotoPart(cat)], 100)
+    others = service.search([PhotoPart(cat)], _ALL)
     assert len(others) == len(SAMPLES) - 1 and cat not in [match.id for match in others]
-    mixed = service.search([TextPart("a cat", 0.5), PhotoPart(cat, -1), _picture("rocket.jpg")], 100)
+    mixed = service.search([TextPart("a cat", 0.5), PhotoPart(cat, -1), _picture("rocket.jpg")], _ALL)
     assert str(mixed.query) == f"0.5:a cat - photo {cat} + rocket.jpg"
 
 
@@ -109,22 +113,25 @@ def test_queries_that_can_not_be_understood_are_told(service: Service, text: str
         service.search(text)
 
 
+def _taken(after: str | None, before: str) -> SearchOptions:
+    return _ALL.updated(filters=Filters(after=after, before=before))
+
+
 def test_filters(own: Service, tmp_path: Path) -> None:
     (folder,) = own.folders()
-    years = Counter((match.taken or "")[:4] for match in own.search("x", 100))
-    assert len(own.search("x", 100, folders=[folder.id])) == len(SAMPLES)
+    years = Counter((match.taken or "")[:4] for match in own.search("x", _ALL))
+    assert len(own.search("x", _ALL, folders=[folder.id])) == len(SAMPLES)
     for year, count in years.items():
-        assert len(own.search("x", 100, taken_from=year, taken_to=year)) == count
-    assert not own.search("x", 100, taken_to=str(int(min(years)) - 1))
+        assert len(own.search("x", _taken(year, str(int(year) + 1)))) == count
+    assert not own.search("x", _taken(None, min(years)))
     list(own.classify(["cat", "rocket"], keep=True))
     counts = {each.label: each.photos for each in own.labels()}
     assert sum(counts.values()) == len(SAMPLES)
     for label, count in counts.items():
-        assert len(own.search("x", 100, labels=[label], folders=[folder.id], taken_from=min(years))) == count
-    with pytest.raises(QueryError, match="not a date"):
-        own.search("x", taken_from="yesterday")
+        chosen = _ALL.updated(labels=[label], filters=Filters(after=min(years)))
+        assert len(own.search("x", chosen, folders=[folder.id])) == count
     with pytest.raises(LabelError, match="no photo has"):
-        own.search("x", labels=["dog"])
+        own.search("x", _ALL.updated(labels=["dog"]))
     with pytest.raises(NotFoundError):
         own.search("x", folders=[str(tmp_path / "photos")])
 
@@ -132,9 +139,12 @@ def test_filters(own: Service, tmp_path: Path) -> None:
 def test_sure_keeps_what_the_library_would(service: Service) -> None:
     with Library.open(service.library) as library:
         for query in QUERIES[:1]:
-            assert service.search(query, sure=True).to_dicts() == library.search(query, sure=True).to_dicts()
+            assert (
+                service.search(query, SearchOptions(sure=True)).to_dicts()
+                == library.search(query, sure=True).to_dicts()
+            )
     with pytest.raises(QueryError, match="words alone"):
-        service.search([_picture("cat.png")], sure=True)
+        service.search([_picture("cat.png")], SearchOptions(sure=True))
 
 
 def test_a_caller_that_has_gone_is_not_served(service: Service) -> None:
@@ -177,7 +187,7 @@ def test_explanations_are_the_librarys_and_name_no_temporary_file(service: Servi
     cat = id_of(service, "cat.png")
     found = service.explain("a red cat", cat)
     assert [word.word for word in found.words] == ["a", "red", "cat"]
-    assert found.score == pytest.approx(service.search("a red cat", 100)[0].score, abs=1) and found.region
+    assert found.score == pytest.approx(service.search("a red cat", _ALL)[0].score, abs=1) and found.region
     joint = [TextPart("a cat"), PhotoPart(id_of(service, "rocket.jpg"), -0.5), _picture("coffee.png")]
     found = service.explain(joint, _picture("cat.png"))
     assert [part.part for part in found.parts] == [
@@ -295,7 +305,7 @@ def test_health_is_red_when_the_model_can_not_be_used(own: Service, monkeypatch:
     def fail(*_: object) -> None:
         raise ModelError("the model could not be run")
 
-    with own._readers.use() as reader:
+    with own._current.use() as reader:
         monkeypatch.setattr(reader.encoder, "check", fail)
     assert own.health().problems == ("the model could not be run",)
 
@@ -355,7 +365,7 @@ def test_what_another_process_has_indexed_is_found(own: Service, tmp_path: Path,
     shutil.copyfile(SAMPLES["cat.png"], tmp_path / "photos" / "another.png")
     with Library.open(own.library) as library:
         library.index()
-    _wait_until(lambda: "another.png" in [match.path.name for match in own.search("x", 100)])
+    _wait_until(lambda: "another.png" in [match.path.name for match in own.search("x", _ALL)])
 
 
 def test_a_switch_of_the_model_is_followed_at_once(own: Service, tmp_path: Path) -> None:
@@ -364,7 +374,7 @@ def test_a_switch_of_the_model_is_followed_at_once(own: Service, tmp_path: Path)
     other = make_model_folder(tmp_path / "other", dim=16, seed=7, name="other")
     with Library.open(own.library, model=str(other)) as library:
         library.index()
-    assert own.search("x", 100).model == "other" and len(own.search("x", 100)) == len(SAMPLES)
+    assert own.search("x", _ALL).model == "other" and len(own.search("x", _ALL)) == len(SAMPLES)
     assert own.embed_texts(["x"]).shape == (1, 16)
 
 

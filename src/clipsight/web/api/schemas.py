@@ -1,9 +1,14 @@
 """What requests to the API hold and what it answers, as OpenAPI describes them. Called by `api` only."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
+from clipsight.core.dates import end_of
+from clipsight.render.tables import Format
+from clipsight.search.options import SearchOptions, Sort
+from clipsight.store.filters import Filters
 from clipsight.web.service import query_parts
 
 MOST_TOP = 1000
@@ -18,7 +23,6 @@ Date = Annotated[
     str,
     Field(max_length=19, description="2024, 2024-05, 2024-05-31 or 2024-05-31T18:30; included as a whole."),
 ]
-Sort = Literal["score", "date", "path"]
 Top = Annotated[int, Field(ge=1, le=MOST_TOP, description="How many photos.")]
 Offset = Annotated[int, Field(ge=0, le=100_000, description="Skip so many of the best.")]
 
@@ -80,9 +84,35 @@ class _Query(_Closed):
         return self.query if self.query is not None else [part.part() for part in self.parts]
 
 
-class SearchRequest(_Query):
+class _SearchFields(_Closed):
+    """Fields that all search requests have."""
+
     top: Top = 10
     offset: Offset = 0
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    sort: Sort = "score"
+    sure: bool = Field(default=False, description="Only photos that really match, none if nothing does.")
+    exact: bool = Field(
+        default=False, description="Compare all photos, where an approximate index may miss some."
+    )
+
+    def options(self, filters: Filters, *, balance: bool = True) -> SearchOptions:
+        """Options of the search, with these filters."""
+        return SearchOptions(
+            top=self.top,
+            offset=self.offset,
+            min_score=self.min_score,
+            sort=self.sort,
+            balance=balance,
+            sure=self.sure,
+            exact=self.exact,
+            filters=filters,
+        )
+
+
+class SearchRequest(_SearchFields, _Query):
+    """A search by words or parts, as JSON."""
+
     folders: list[FolderId] = Field(
         default_factory=list, max_length=100, description="Only photos in and below these."
     )
@@ -91,13 +121,52 @@ class SearchRequest(_Query):
     )
     taken_from: Date | None = None
     taken_to: Date | None = None
-    min_score: float | None = Field(default=None, allow_inf_nan=False)
-    sort: Sort = "score"
     balance: bool = Field(default=True, description="Give words and pictures equal say in mixed queries.")
-    sure: bool = Field(default=False, description="Only photos that really match, none if nothing does.")
-    exact: bool = Field(
-        default=False, description="Compare all photos, where an approximate index may miss some."
-    )
+
+    def search_options(self) -> SearchOptions:
+        """Options of the search; raises `QueryError` for a date that can't be read."""
+        return self.options(_filters(self.labels, self.taken_from, self.taken_to), balance=self.balance)
+
+
+class WordSearch(_SearchFields):
+    """A search by words, as query parameters."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: Text = Field(description='Words by the grammar: "flower + 2:bee - cartoon".')
+    folder: list[FolderId] = Field(default=[], max_length=100)
+    label: list[Label] = Field(default=[], max_length=100)
+    taken_from: Date | None = None
+    taken_to: Date | None = None
+
+    def search_options(self) -> SearchOptions:
+        """Options of the search; raises `QueryError` for a date that can't be read."""
+        return self.options(_filters(self.label, self.taken_from, self.taken_to))
+
+
+class CommandSearch(_SearchFields):
+    """A search as the command `clipsight search` makes it, as query parameters."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: Text
+    add: list[Text] = Field(default=[], max_length=32)
+    subtract: list[Text] = Field(default=[], max_length=32)
+    label: list[Label] = Field(default=[], max_length=100)
+    balance: bool = True
+    form: Format = Format.TABLE
+    width: int = Field(default=200, ge=20, le=1000)
+    colour: bool = False
+
+    def search_options(self) -> SearchOptions:
+        """Options of the search."""
+        return self.options(_filters(self.label), balance=self.balance)
+
+
+def _filters(labels: Sequence[str], taken_from: str | None = None, taken_to: str | None = None) -> Filters:
+    """Filters of a request, whose `taken_to` is included as a whole."""
+    before = end_of(taken_to) if taken_to else None
+    return Filters(labels=tuple(labels), after=taken_from, before=before)
 
 
 class ClassifyRequest(_Closed):

@@ -1,115 +1,60 @@
 """Endpoints that ask the model about photos: search, classify, explain. Called by `api`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from clipsight.classification.zero_shot import best_labels
-from clipsight.render.tables import Format
+from clipsight.search.options import SearchOptions
 from clipsight.web.api.printed import printed
 from clipsight.web.api.schemas import (
     ClassifyAnswer,
     ClassifyRequest,
-    Date,
+    CommandSearch,
     ExplainAnswer,
     ExplainRequest,
-    FolderId,
-    Label,
-    Offset,
     SearchAnswer,
     SearchRequest,
-    Sort,
-    Text,
-    Top,
+    WordSearch,
 )
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
-from clipsight.web.service.query_parts import parse_query
+from clipsight.web.service.query_parts import QueryPart, parse_query
 from clipsight.web.service.service import Service
 
 
 def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add the endpoints to the router of /api/v1."""
 
-    async def search(request: Request, asked: SearchRequest) -> dict[str, Any]:
-        options = asked.model_dump(exclude={"query", "parts"})
+    async def search(
+        request: Request, query: str | Sequence[QueryPart], options: SearchOptions, folders: Sequence[str]
+    ) -> dict[str, Any]:
         found = await threads.run_until_disconnect(
-            request, lambda gone: service.search(asked.asked(), stop=gone, **options)
+            request, lambda gone: service.search(query, options, folders=folders, stop=gone)
         )
         matches = [{**match.to_dict(), "path": json_safe(match.path)} for match in found]
         return {"query": found.query, "model": found.model, "matches": matches, "notes": found.notes}
 
     @router.get("/search", response_model=SearchAnswer, tags=["search"])
-    async def search_words(
-        request: Request,
-        q: Annotated[Text, Query(description='Words by the grammar: "flower + 2:bee - cartoon".')],
-        top: Top = 10,
-        offset: Offset = 0,
-        folder: Annotated[list[FolderId], Query(max_length=100)] = [],  # noqa: B006 - FastAPI copies it
-        label: Annotated[list[Label], Query(max_length=100)] = [],  # noqa: B006
-        taken_from: Date | None = None,
-        taken_to: Date | None = None,
-        min_score: Annotated[float | None, Query(allow_inf_nan=False)] = None,
-        sort: Sort = "score",
-        sure: bool = False,
-        exact: bool = False,
-    ) -> dict[str, Any]:
+    async def search_words(request: Request, asked: Annotated[WordSearch, Query()]) -> dict[str, Any]:
         """Find photos by words."""
-        asked = SearchRequest(
-            query=q,
-            top=top,
-            offset=offset,
-            folders=folder,
-            labels=label,
-            taken_from=taken_from,
-            taken_to=taken_to,
-            min_score=min_score,
-            sort=sort,
-            sure=sure,
-            exact=exact,
-        )
-        return await search(request, asked)
+        return await search(request, asked.q, asked.search_options(), asked.folder)
 
     @router.post("/search", response_model=SearchAnswer, tags=["search"])
     async def search_parts(request: Request, body: SearchRequest) -> dict[str, Any]:
         """Find photos by words, by photos of the library, by uploaded pictures, or by several of them."""
-        return await search(request, body)
+        return await search(request, body.asked(), body.search_options(), body.folders)
 
     @router.get("/search/printed", response_class=PlainTextResponse, tags=["search"])
-    async def search_printed(
-        request: Request,
-        q: Text,
-        add: Annotated[list[Text], Query(max_length=32)] = [],  # noqa: B006
-        subtract: Annotated[list[Text], Query(max_length=32)] = [],  # noqa: B006
-        top: Top = 10,
-        offset: Offset = 0,
-        label: Annotated[list[Label], Query(max_length=100)] = [],  # noqa: B006
-        min_score: Annotated[float | None, Query(allow_inf_nan=False)] = None,
-        sort: Sort = "score",
-        balance: bool = True,
-        sure: bool = False,
-        exact: bool = False,
-        form: Format = Format.TABLE,
-        width: Annotated[int, Query(ge=20, le=1000)] = 200,
-        colour: bool = False,
-    ) -> Response:
+    async def search_printed(request: Request, asked: Annotated[CommandSearch, Query()]) -> Response:
         """What `clipsight search` prints: notes, a line each, an empty line, and the result."""
 
         def work(gone: Any) -> bytes:
-            found = service.search(
-                [*parse_query(q, add=add, subtract=subtract)],
-                top,
-                offset=offset,
-                labels=label,
-                min_score=min_score,
-                sort=sort,
-                balance=balance,
-                sure=sure,
-                exact=exact,
-                stop=gone,
-            )
-            return printed(found, form, width=width, colour=colour)
+            parts = parse_query(asked.q, add=asked.add, subtract=asked.subtract)
+            found = service.search(parts, asked.search_options(), stop=gone)
+            return printed(found, asked.form, width=asked.width, colour=asked.colour)
 
         return PlainTextResponse(await threads.run_until_disconnect(request, work))
 

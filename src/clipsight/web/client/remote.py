@@ -6,49 +6,34 @@ What is only words takes the shorter way of `client`.
 import base64
 import json
 import os
-from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from clipsight.core.errors import QueryError
+from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Match, Matches
+from clipsight.store.filters import Filters
 from clipsight.web.service.errors import ServerError
 
 _TIMEOUT_SECONDS = 60.0
 
 
-def search(
-    url: str,
-    query: Query,
-    top: int,
-    *,
-    offset: int = 0,
-    min_score: float | None = None,
-    sort: str = "score",
-    balance: bool = True,
-    labels: Sequence[str] = (),
-    sure: bool = False,
-    exact: bool = False,
-) -> Matches:
-    """What the server at `url` finds; the token is in CLIPSIGHT_TOKEN. Paths are the server's.
+def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> Matches:
+    """Matches found by the server at `url`; the token is in CLIPSIGHT_TOKEN. Paths are the server's.
 
-    Pictures of the query are sent; addresses are refused. Raises `QueryError` and `ServerError`.
+    Pictures of the query are sent; addresses are refused, and of the filters only labels are known to a
+    server. Raises `QueryError` and `ServerError`.
     """
-    asked = {
-        "parts": [_sent(part) for part in query.parts],
-        "top": top,
-        "offset": offset,
-        "min_score": min_score,
-        "sort": sort,
-        "balance": balance,
-        "labels": list(labels),
-        "sure": sure,
-        "exact": exact,
-    }
-    found = _post(f"{url.rstrip('/')}/api/v1/search", asked)
+    if options.filters != Filters(labels=options.filters.labels):
+        raise QueryError("a server filters by labels only: leave the other filters out")
+    request = {field.name: getattr(options, field.name) for field in fields(options)}
+    request["labels"] = list(request.pop("filters").labels)
+    request["parts"] = [_sent(part) for part in query.parts]
+    found = _post(f"{url.rstrip('/')}/api/v1/search", request)
     return Matches(str(query), found["model"], tuple(map(_match, found["matches"])), tuple(found["notes"]))
 
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from clipsight.core.dates import end_of
 from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Cancelled
+from clipsight.search.options import SearchOptions
 from clipsight.search.results import Match, Matches
+from clipsight.store.filters import Filters
 from clipsight.web.page.asked import Asked, event, identity, number, text_of, texts_of
 from clipsight.web.page.piece import QUIETLY, piece, say
 from clipsight.web.page.problems import told
@@ -29,7 +32,7 @@ _ANY_PHOTO = "photo"
 
 
 @dataclass(frozen=True)
-class Filters:
+class FilterInputs:
     """The filters' components, in the order in which they are given to `find`."""
 
     folder: Any
@@ -55,7 +58,7 @@ class Search:
         self.detail = piece("detail", texts, events=("open", "explain", "leave", "collect"))
         self._explaining: dict[str, threading.Event] = {}
 
-    def _filters(self) -> Filters:
+    def _filters(self) -> FilterInputs:
         texts = self.texts
         with gr.Accordion(texts.filters, open=False, elem_id="cs-filters"):
             with gr.Row():
@@ -66,7 +69,7 @@ class Search:
             with gr.Row():
                 balance = gr.Checkbox(True, label=texts.balance, info=texts.balance_info, min_width=260)
                 sure = gr.Checkbox(False, label=texts.sure, info=texts.sure_info, min_width=260)
-        return Filters(folder, taken_from, taken_to, labels, balance, sure)
+        return FilterInputs(folder, taken_from, taken_to, labels, balance, sure)
 
     def connect(self) -> None:
         """Tell the components what to do.
@@ -158,17 +161,22 @@ class Search:
         parts: Sequence[QueryPart] = asked.parts
         browsing = not parts
         started = time.perf_counter()
+        last = text_of(taken_to or "").strip()
         try:
             matches = self.service.search(
                 parts or [TextPart(_ANY_PHOTO)],
-                top=PAGE,
-                offset=offset,
+                SearchOptions(
+                    top=PAGE,
+                    offset=offset,
+                    balance=bool(balance),
+                    sure=bool(sure) and not browsing,
+                    filters=Filters(
+                        labels=tuple(texts_of(labels or [])),
+                        after=text_of(taken_from or "").strip() or None,
+                        before=end_of(last) if last else None,
+                    ),
+                ),
                 folders=[text_of(folder)] if folder else [],
-                labels=texts_of(labels or []),
-                taken_from=text_of(taken_from or "").strip() or None,
-                taken_to=text_of(taken_to or "").strip() or None,
-                balance=bool(balance),
-                sure=bool(sure) and not browsing,
             )
         except NoModelError:  # nothing indexed yet, which the page says elsewhere
             if browsing:

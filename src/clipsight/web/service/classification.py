@@ -10,18 +10,17 @@ import numpy.typing as npt
 
 from clipsight.classification.label_cache import LabelCache
 from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import NONE, Classification, Predictions, classify, failed_in
+from clipsight.classification.zero_shot import Classification, classify, failed_in, keep_labels
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.embeddings import CHUNK, stored
 from clipsight.search.results import Embeddings
-from clipsight.store.labels import GivenLabel, give_labels
 from clipsight.store.records import Model
 from clipsight.web.service.errors import BusyError
-from clipsight.web.service.snapshots import Reader, Readers
+from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
 
 
 def classify_with(
-    reader: Reader,
+    library: OpenLibrary,
     labels: Sequence[str],
     photos: Iterator[Embeddings],
     templates: TemplateSet,
@@ -30,9 +29,12 @@ def classify_with(
     keep: bool,
 ) -> Classification:
     """As `Library.classify`: the labels are embedded now, `photos` are read as the result is."""
-    calibration = reader.calibration if unknown else None
-    result = classify(photos, labels, reader.encoder, templates, LabelCache(reader.path), calibration)
-    return replace(result, chunks=(_kept(chunk, reader) for chunk in result.chunks)) if keep else result
+    calibration = library.snapshot.calibration if unknown else None
+    result = classify(photos, labels, library.encoder, templates, LabelCache(library.path), calibration)
+    if not keep:
+        return result
+    chunks = (keep_labels(chunk, library.catalog, library.model) for chunk in result.chunks)
+    return replace(result, chunks=chunks)
 
 
 def uploaded(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddings:
@@ -41,7 +43,7 @@ def uploaded(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddin
 
 
 def streamed(
-    readers: Readers,
+    current: CurrentLibrary,
     model: Model,
     *,
     first: Embeddings,
@@ -53,13 +55,13 @@ def streamed(
 
     Raises `BusyError` if the library has been switched from `model` to another one meanwhile.
     """
-    with readers.use() as reader:
-        if reader.model != model:
+    with current.use() as library:
+        if library.model != model:
             raise BusyError("the library has just been switched to another model: ask again")
         if len(first):
             yield first
         for start in range(0, len(photo_ids), CHUNK):
-            hits = reader.hits(photo_ids[start : start + CHUNK])
+            hits = library.hits(photo_ids[start : start + CHUNK])
             yield Embeddings(
                 np.array([hit.photo_id for hit in hits], np.int64),
                 tuple(Path(os.fsdecode(hit.path)) for hit in hits),
@@ -67,20 +69,8 @@ def streamed(
             )
         if folders is None:
             return
-        for chunk in stored(reader.catalog, model, folders or None):
+        for chunk in stored(library.catalog, model, folders or None):
             if stop is not None and stop.is_set():
                 raise Cancelled
             yield chunk
-        yield failed_in(folders, reader.catalog.failures())
-
-
-def _kept(predictions: Predictions, reader: Reader) -> Predictions:
-    """The predictions, once the best labels are noted in the library, for searches by label."""
-    given = [
-        GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
-        for each in predictions
-        if each.id
-    ]
-    labels = [label for label in predictions.labels if label != NONE]
-    give_labels(reader.catalog.database, reader.model, labels, given)
-    return predictions
+        yield failed_in(folders, library.catalog.failures())

@@ -15,11 +15,11 @@ from clipsight.search.query import Kind, Part, Query
 from clipsight.web.service import pictures
 from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, to_query
-from clipsight.web.service.snapshots import Reader
+from clipsight.web.service.snapshots import OpenLibrary
 
 
 def explain_with(
-    reader: Reader,
+    library: OpenLibrary,
     parts: Sequence[QueryPart],
     photo: PhotoPart | UploadPart,
     *,
@@ -37,21 +37,21 @@ def explain_with(
     with tempfile.TemporaryDirectory(prefix="clipsight-") as folder:
         named = Query(
             tuple(
-                replace(part, value=str(_file(given, reader, Path(folder) / str(place))))
+                replace(part, value=str(_file(given, library, Path(folder) / str(place))))
                 if not isinstance(given, TextPart)
                 else part
                 for place, (part, given) in enumerate(zip(asked.parts, parts, strict=True))
             )
         )
-        file = _file(photo, reader, Path(folder) / "photo")
+        file = _file(photo, library, Path(folder) / "photo")
         try:
             found = explain(
                 named,
                 file,
-                OnnxModel(reader.encoder),
+                OnnxModel(library.encoder),
                 method=method,
                 word=word,
-                sample=reader.sample_for(asked),
+                sample=library.snapshot.balance_sample([asked]),
                 settings=Settings(progress=look),
             )
         except PhotoError as error:
@@ -64,14 +64,14 @@ def explain_with(
     return replace(found, query=str(asked), photo=shown, parts=shares, region_of=region_of)
 
 
-def _file(given: PhotoPart | UploadPart | TextPart, reader: Reader, place: Path) -> Path:
+def _file(given: PhotoPart | UploadPart | TextPart, library: OpenLibrary, place: Path) -> Path:
     """Where the picture lies: the photo's own file, which is as it was indexed, or a copy of the upload."""
     if isinstance(given, PhotoPart):
-        kept = reader.photo(given.id)
+        kept = library.photo(given.id)
         pictures.check(kept)
         return Path(os.fsdecode(kept.path))
     assert isinstance(given, UploadPart)
-    pictures.open_upload(given, min_side=max(reader.encoder.input_size))
+    pictures.open_upload(given, min_side=max(library.encoder.input_size))
     place.write_bytes(given.data)
     return place
 

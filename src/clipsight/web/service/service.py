@@ -1,7 +1,7 @@
 """Everything the page and the API can ask for, safe to call from any number of threads at once.
 
     with Service(library_folder, roots=[Path.home() / "Pictures"]) as service:
-        for match in service.search("flower + 2:bee - cartoon", top=20):
+        for match in service.search("flower + 2:bee - cartoon"):
             service.thumbnail(match.id, 320).data
 
 Nothing here takes a path: photos and folders go by the ids that earlier answers gave. Errors are the
@@ -27,14 +27,11 @@ import numpy.typing as npt
 
 from clipsight.classification.prompts import load_templates
 from clipsight.core import paths
-from clipsight.core.dates import end_of
-from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ModelError, QueryError
+from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ModelError
 from clipsight.library import Library
 from clipsight.models.encoder import Cancelled, Stop
-from clipsight.search.query import notes_on
+from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.results import Matches, Status
-from clipsight.search.steps import Sort, in_order, match_of
-from clipsight.store.filters import Filters
 from clipsight.store.records import State
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
@@ -61,7 +58,7 @@ from clipsight.web.service.query_parts import (
     parse_query,
     to_query,
 )
-from clipsight.web.service.snapshots import Reader, Readers
+from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
 
 if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
@@ -98,14 +95,14 @@ class Service:
         self._folders = Folders(roots)
         self._semaphore = PrioritySemaphore(threads or os.cpu_count() or 1)
         make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
-        self._readers = Readers(self.library, make)
-        self._jobs = Jobs(self._readers.refresh)
+        self._current = CurrentLibrary(self.library, make)
+        self._jobs = Jobs(self._current.refresh)
         self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
 
     def close(self) -> None:
         """Stop indexing (what is embedded is kept), end all threads, close all files."""
         self._jobs.close()
-        self._readers.close()
+        self._current.close()
         self._thumbnails.close()
 
     def __enter__(self) -> "Service":
@@ -119,54 +116,28 @@ class Service:
     def search(
         self,
         query: str | Sequence[QueryPart],
-        top: int = 10,
+        options: SearchOptions = DEFAULT_OPTIONS,
         *,
-        offset: int = 0,
         folders: Sequence[str] = (),
-        labels: Sequence[str] = (),
-        taken_from: str | None = None,
-        taken_to: str | None = None,
-        min_score: float | None = None,
-        sort: Sort = "score",
-        balance: bool = True,
-        sure: bool = False,
-        exact: bool = False,
         stop: Stop | None = None,
     ) -> Matches:
-        """The `top` photos that match best after the first `offset`; as `Library.search`.
+        """The photos that match best; as `Library.search`.
 
         `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
         `UploadPart`. Photos of the library that are in the query are left out of the answer. `folders` are
-        ids of `folders()`. `taken_from` and `taken_to` are ISO 8601 dates or times, both included: "2024",
-        "2024-05" and "2024-05-31" mean that whole year, month or day.
+        ids of `folders()`, added to those of `options`.
         """
         parts = parse_query(query) if isinstance(query, str) else tuple(query)
-        asked = to_query(parts)
-        if sure and not all(isinstance(part, TextPart) for part in parts):
-            raise QueryError("sure judges words alone: cut pictures by min_score, as you know them")
-        with self._reader(stop) as reader:
-            filters = Filters(
-                folders=tuple(map(os.fsdecode, self._paths(folders, reader))),
-                labels=tuple(labels),
-                after=taken_from,
-                before=end_of(taken_to) if taken_to else None,
+        with self._library(stop) as library:
+            inside = tuple(map(os.fsdecode, self._paths(folders, library)))
+            (matches,) = library.snapshot.match(
+                [to_query(parts)],
+                [self._embed(parts, library, stop)],
+                options.updated(folders=inside),
+                exclude=[{part.id for part in parts if isinstance(part, PhotoPart)}],
+                comparing=self._comparing(stop),
             )
-            vectors = self._embed(parts, reader, stop)
-            with self._permit(self._semaphore.high, stop):
-                ranked, how = reader.rank(
-                    asked,
-                    vectors,
-                    offset + top,
-                    filters=filters,
-                    balance=balance,
-                    left_out={part.id for part in parts if isinstance(part, PhotoPart)},
-                    exact=exact,
-                )
-            floor = float("-inf") if min_score is None else min_score
-            least = max(floor, reader.sure_score()) if sure else floor
-            matches = [match_of(each) for each in ranked[offset:] if each.score >= least]
-            notes = notes_on(asked, reader.encoder) + how
-            return Matches(str(asked), reader.model.name, tuple(in_order(matches, sort)), notes)
+            return matches
 
     def classify(
         self,
@@ -189,20 +160,20 @@ class Service:
         """
         if templates not in TEMPLATE_SETS:
             raise LabelError(f"no templates {templates[:40]!r}: choose {', '.join(TEMPLATE_SETS)}")
-        with self._reader(stop) as reader:
+        with self._library(stop) as library:
             everything = not (photos or pictures or folders)
-            inside = self._paths(folders, reader)
-            reader.hits(photos[:1])  # an id that is wrong is told at once
+            inside = self._paths(folders, library)
+            library.hits(photos[:1])  # an id that is wrong is told at once
             chunks = streamed(
-                self._readers,
-                reader.model,
-                first=uploaded([each.name for each in pictures], self._embed(pictures, reader, stop)),
+                self._current,
+                library.model,
+                first=uploaded([each.name for each in pictures], self._embed(pictures, library, stop)),
                 photo_ids=photos,
                 folders=inside if inside or everything else None,
                 stop=stop,
             )
             chosen = load_templates(templates, extra_templates)
-            return classify_with(reader, labels, chunks, chosen, unknown=unknown, keep=keep)
+            return classify_with(library, labels, chunks, chosen, unknown=unknown, keep=keep)
 
     def explain(
         self,
@@ -221,30 +192,30 @@ class Service:
 
         parts = parse_query(query) if isinstance(query, str) else tuple(query)
         shown = PhotoPart(photo) if isinstance(photo, int) else photo
-        with self._reader(stop) as reader:
-            return explain_with(reader, parts, shown, method=method, word=word, stop=stop)
+        with self._library(stop) as library:
+            return explain_with(library, parts, shown, method=method, word=word, stop=stop)
 
     def embed_texts(self, texts: Sequence[str], *, stop: Stop | None = None) -> Vectors:
         """Unit vectors float32[n, dim] of the texts as they stand, without the grammar."""
-        with self._reader(stop) as reader:
-            return reader.encoder.encode_texts(texts)
+        with self._library(stop) as library:
+            return library.encoder.encode_texts(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Tokens of all texts together, as the model's tokenizer counts them."""
-        with self._reader(None) as reader:
-            return reader.encoder.count_tokens(texts)
+        with self._library(None) as library:
+            return library.encoder.count_tokens(texts)
 
     def embed_pictures(self, pictures: Sequence[UploadPart], *, stop: Stop | None = None) -> Vectors:
         """Unit vectors float32[n, dim] of uploaded pictures; weights don't count."""
-        with self._reader(stop) as reader:
-            return self._embed(pictures, reader, stop)
+        with self._library(stop) as library:
+            return self._embed(pictures, library, stop)
 
     # -- photos -----------------------------------------------------------------------
 
     def photo(self, photo_id: int, *, location: bool = False) -> PhotoDetails:
         """What the library knows of a photo; where it was taken only if asked for."""
-        with self._readers.use() as reader:
-            kept, labels = reader.photo(photo_id), reader.labels_of(photo_id)
+        with self._current.use() as library:
+            kept, labels = library.photo(photo_id), library.labels_of(photo_id)
         known = kept.description
         return PhotoDetails(
             id=photo_id,
@@ -269,8 +240,8 @@ class Service:
         is gone or has changed.
         """
         shown = thumbnails.shown_size(size)
-        with self._readers.use() as reader:
-            photo = reader.photo(photo_id)
+        with self._current.use() as library:
+            photo = library.photo(photo_id)
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
         jpeg = self._thumbnails.get(tag)
         if jpeg is None:
@@ -285,8 +256,8 @@ class Service:
         A JPEG keeps its pixels as they are; other formats are written anew. `original` gives the file
         byte for byte, with all it tells.
         """
-        with self._readers.use() as reader:
-            photo = reader.photo(photo_id)
+        with self._current.use() as library:
+            photo = library.photo(photo_id)
         with self._permit(self._semaphore.normal, stop):
             return pictures.original(photo) if original else pictures.cleaned(photo)
 
@@ -299,28 +270,28 @@ class Service:
 
     def health(self) -> Health:
         """Whether the catalog and the model can be used, by using them."""
-        problems = [self._readers.problem] if self._readers.problem else []
+        problems = [self._current.problem] if self._current.problem else []
         photos, model = None, None
         try:
-            with self._readers.use() as reader:
-                photos = reader.count_photos()
-                if reader.has_model:
-                    model = reader.model.name
-                    reader.encoder.check()
+            with self._current.use() as library:
+                photos = library.count_photos()
+                if library.has_model:
+                    model = library.model.name
+                    library.encoder.check()
         except ClipsightError as error:
             problems.append(str(error))
         return Health(not problems, photos, model, tuple(problems))
 
     def failures(self, offset: int = 0, limit: int = 100) -> list[FailedFile]:
         """Files that could not be read, with the reason, by path."""
-        with self._readers.use() as reader:
-            found = reader.catalog.failures()[offset : offset + limit]
+        with self._current.use() as library:
+            found = library.catalog.failures()[offset : offset + limit]
         return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed: for filters, and to be indexed again."""
-        with self._readers.use() as reader:
-            found = [(root, reader.catalog.counts(root.path)) for root in reader.catalog.roots()]
+        with self._current.use() as library:
+            found = [(root, library.catalog.counts(root.path)) for root in library.catalog.roots()]
         return [
             Folder(
                 folder_id(root.path),
@@ -342,8 +313,8 @@ class Service:
 
     def labels(self) -> list[LabelPhotos]:
         """The labels that photos have, for the label filter, the most frequent first."""
-        with self._readers.use() as reader:
-            return [LabelPhotos(each.label, each.photos) for each in reader.label_counts()]
+        with self._current.use() as library:
+            return [LabelPhotos(each.label, each.photos) for each in library.label_counts()]
 
     def models(self) -> "list[ModelStatus]":
         """The models that are here or can be had; `health().model` is the one in use."""
@@ -361,9 +332,9 @@ class Service:
         """
         if model not in ("auto", *(each.name for each in self.models())):
             raise ModelError(f"no model is called {model[:80]!r}: choose one of the list of models")
-        with self._readers.use() as reader:
-            paths_ = [os.fsdecode(path) for path in self._paths(folders, reader)]
-            if not paths_ and not reader.catalog.roots():
+        with self._current.use() as library:
+            paths_ = [os.fsdecode(path) for path in self._paths(folders, library)]
+            if not paths_ and not library.catalog.roots():
                 raise LibraryError("no folder has been indexed yet: choose one")
         order = Order(str(self.library), tuple(paths_), model, retry, self._device, self._threads)
         named = ", ".join(Path(path).name or path for path in paths_) or "all folders"
@@ -394,18 +365,18 @@ class Service:
     @property
     def model(self) -> str | None:
         """The name of the model that answers; None before the first indexing run."""
-        with self._readers.use() as reader:
-            return reader.model.name if reader.has_model else None
+        with self._current.use() as library:
+            return library.model.name if library.has_model else None
 
     @contextmanager
-    def _reader(self, stop: Stop | None) -> Iterator[Reader]:
-        """The reader of the moment, with a model, whose encoder ends the calls inside once `stop` is set."""
-        with self._readers.use() as reader:
-            switched = reader.is_of_other_model()
+    def _library(self, stop: Stop | None) -> Iterator[OpenLibrary]:
+        """The library as it is now, with a model, whose encoder ends the calls inside once `stop` is set."""
+        with self._current.use() as library:
+            switched = library.is_of_other_model()
         if switched:
-            self._readers.refresh()
-        with self._readers.use() as reader, reader.encoder.cancelled_by(stop):
-            yield reader
+            self._current.refresh()
+        with self._current.use() as library, library.encoder.cancelled_by(stop):
+            yield library
 
     @contextmanager
     def _permit(self, lane: Lane, stop: Stop | None) -> Iterator[None]:
@@ -415,9 +386,18 @@ class Service:
                 raise Cancelled
             yield
 
-    def _embed(self, parts: Sequence[QueryPart], reader: Reader, stop: Stop | None) -> Vectors:
+    @contextmanager
+    def _comparing(self, stop: Stop | None) -> Iterator[None]:
+        """A turn to compare photos with one query: more threads of FAISS would only wait, and busily."""
+        import faiss
+
+        with self._permit(self._semaphore.high, stop):
+            faiss.omp_set_num_threads(1)  # of this thread
+            yield
+
+    def _embed(self, parts: Sequence[QueryPart], library: OpenLibrary, stop: Stop | None) -> Vectors:
         """Unit vectors, float32[parts, dim]."""
-        encoder = reader.encoder
+        encoder = library.encoder
         vectors = np.empty((len(parts), encoder.dim), np.float32)
         texts, ids, pixels = {}, {}, {}
         for place, part in enumerate(parts):
@@ -431,14 +411,14 @@ class Service:
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
                         pixels[place] = encoder.preprocess(image)
         if ids:
-            vectors[list(ids)] = [hit.vector for hit in reader.hits(list(ids.values()))]
+            vectors[list(ids)] = [hit.vector for hit in library.hits(list(ids.values()))]
         if texts:
             vectors[list(texts)] = encoder.encode_texts(list(texts.values()))
         if pixels:
             vectors[list(pixels)] = encoder.encode_pixels(list(pixels.values()), stop=stop)
         return vectors
 
-    def _paths(self, folders: Sequence[str], reader: Reader) -> tuple[bytes, ...]:
+    def _paths(self, folders: Sequence[str], library: OpenLibrary) -> tuple[bytes, ...]:
         """The folders' paths; raises `NotFoundError`."""
-        known = [root.path for root in reader.catalog.roots()] if folders else []
+        known = [root.path for root in library.catalog.roots()] if folders else []
         return tuple(self._folders.path(folder, known) for folder in folders)

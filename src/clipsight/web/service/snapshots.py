@@ -1,8 +1,8 @@
-"""A library that many threads read at once, kept up to date with what other processes write.
+"""The library as the server's threads use it, kept up to date with what other processes write.
 
-A `Reader` never changes once it is made: the catalog's connection serves all threads, the search index and
-the encoder are only read. When another process has written to the catalog, a new reader with a new search
-index is made beside the old one, which is closed after its last call. Called by `service` only.
+An `OpenLibrary` never changes once it is made: the catalog's connection serves all threads, the index and the
+encoder are only read. When another process has written to the catalog, `CurrentLibrary` opens the library
+anew beside the old one, which is closed after its last call.
 """
 
 import os
@@ -11,36 +11,28 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.label_cache import LabelCache
-from clipsight.classification.prompts import load_templates
-from clipsight.classification.zero_shot import Classifier
+from clipsight.classification.zero_shot import background_vectors
 from clipsight.core.errors import ClipsightError, LibraryError
 from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
-from clipsight.search.confidence import BACKGROUND, SAMPLE, Calibration
-from clipsight.search.query import Query, combine
-from clipsight.search.steps import BALANCE_SAMPLE, ids_with, notes_on_index
+from clipsight.search.session import Snapshot
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.filters import Filters
 from clipsight.store.labels import LabelCount, count_labels
 from clipsight.store.records import Description, Hit, Model, State
-from clipsight.store.vectors.faiss import VectorIndex
-from clipsight.store.vectors.rerank import Ranked, rank
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service.errors import NoModelError, NotFoundError
 
 LOOK_SECONDS = 1.0
-"""How often readers look whether another process has written to the catalog."""
+"""Seconds between two looks whether another process has written to the catalog."""
 
 REST = 20
-"""After a new reader that took one second to make, the next one is not begun for so many seconds: search
-must not starve while indexing commits every second."""
+"""Seconds of rest for each second that opening the library took: searches must not starve while indexing
+commits every second."""
 
 Vectors = npt.NDArray[np.float32]
 
@@ -59,8 +51,8 @@ class Kept:
     description: Description
 
 
-class Reader:
-    """The library in the folder `path` as it was when the reader was made; photos' own data are always fresh.
+class OpenLibrary:
+    """The library in the folder `path` as it was when this was made; photos' own rows are always fresh.
 
     `encoder` is used again if it is of the library's model, else `make` makes one. Raises `LibraryError`, or
     `ModelError` if the model can't be used.
@@ -70,83 +62,50 @@ class Reader:
         self.path = path
         self.catalog = Catalog(path)
         self._encoder: SharedEncoder | None = None
-        self._index: VectorIndex | None = None
+        self._snapshot: Snapshot | None = None
         try:
             self._version = self._data_version()  # before anything is read: what comes later is newer
-            self._model = self.catalog.current_model()
-            if self._model is not None:
-                self._index = VectorIndex(path / "vectors", self.catalog, self._model)
-                self._encoder = _encoder_of(self._model, make, encoder)
+            model = self.catalog.current_model()
+            if model is not None:
+                self._encoder = shared = _encoder_of(model, make, encoder)
+                self._snapshot = Snapshot(path, self.catalog, model, lambda: shared, background_vectors)
+                _ = self._snapshot.index  # opened now, so that the first search is as fast as any
         except BaseException:
             self.close()
             raise
 
     @property
-    def model(self) -> Model:
-        """The library's model; raises `NoModelError` if it has none yet."""
-        if self._model is None:
+    def snapshot(self) -> Snapshot:
+        """Catalog, index and encoder for searches; raises `NoModelError` if the library has no model yet."""
+        if self._snapshot is None:
             raise NoModelError("nothing has been indexed yet: choose a folder to index first")
-        return self._model
+        return self._snapshot
+
+    @property
+    def model(self) -> Model:
+        """The library's model; raises `NoModelError`."""
+        return self.snapshot.model
 
     @property
     def encoder(self) -> SharedEncoder:
-        """The model, ready; raises `NoModelError`."""
-        _ = self.model
+        """The model's encoder; raises `NoModelError`."""
+        _ = self.snapshot
         assert self._encoder is not None
         return self._encoder
 
     @property
     def has_model(self) -> bool:
-        return self._model is not None
+        """Whether anything has been indexed, which chooses the model."""
+        return self._snapshot is not None
 
     def is_stale(self) -> bool:
-        """Whether another process has written to the catalog since this reader was made."""
+        """Whether another process has written to the catalog since."""
         return self._data_version() != self._version
 
     def is_of_other_model(self) -> bool:
         """Whether the library has been switched to another model since."""
-        return self.catalog.current_model() != self._model
-
-    def rank(
-        self,
-        query: Query,
-        vectors: Vectors,
-        count: int,
-        *,
-        filters: Filters,
-        balance: bool,
-        left_out: set[int],
-        exact: bool,
-    ) -> tuple[list[Ranked], tuple[str, ...]]:
-        """The `count` photos that match best; `vectors`, float32[parts, dim], are those of the parts.
-
-        And what a person should know of how they were found, a line each.
-        """
-        import faiss
-
-        assert self._index is not None
-        faiss.omp_set_num_threads(1)  # of this thread; for one query, others would only wait, and busily
-        folders = [os.fsencode(folder) for folder in filters.folders]
-        allowed = ids_with(filters, folders, self.catalog, self.model)
-        combined = combine(query, vectors, self.sample_for(query) if balance else None)
-        (found,) = rank(
-            self.catalog,
-            self._index,
-            combined[None, :],
-            count,
-            allowed=allowed,
-            left_out=[left_out],
-            exact=exact,
-        )
-        return found, notes_on_index(self._index, allowed, exact=exact)
-
-    def sample_for(self, query: Query) -> Vectors | None:
-        """What mixed queries are balanced by, float32[n, dim]; None for others."""
-        return self._sample if query.is_mixed else None
-
-    @cached_property
-    def _sample(self) -> Vectors:
-        return self.catalog.sample_vectors(self.model, BALANCE_SAMPLE).astype(np.float32)
+        model = self._snapshot.model if self._snapshot else None
+        return self.catalog.current_model() != model
 
     def hits(self, photo_ids: Sequence[int]) -> list[Hit]:
         """The photos with these ids, with their vectors, in this order. Raises `NotFoundError`."""
@@ -182,27 +141,13 @@ class Reader:
         rows = self.catalog.database.rows(
             "SELECT DISTINCT l.label FROM vectors v JOIN labels l ON l.vector_id = v.id "
             "WHERE v.photo_id = ? AND v.model_id = ? ORDER BY 1",
-            (photo_id, self._model.id if self._model else 0),
+            (photo_id, self.model.id if self.has_model else 0),
         )
         return tuple(label for (label,) in rows)
 
     def label_counts(self) -> list[LabelCount]:
         """The labels that photos have, and how many; none without a model."""
-        return count_labels(self.catalog.database, self._model) if self._model else []
-
-    @cached_property
-    def calibration(self) -> Calibration:
-        """What cosines with words mean among the library's photos; see `rejection`."""
-        sample = self.catalog.sample_vectors(self.model, SAMPLE)
-        if not len(sample):
-            raise LibraryError("no photo is indexed yet to compare with: index a folder first")
-        background = Classifier.of(BACKGROUND, self.encoder, load_templates("plain"), LabelCache(self.path))
-        return Calibration.of(sample, background.weights)
-
-    def sure_score(self) -> float:
-        """The cosine from which a search for words keeps photos that really match."""
-        count = self.catalog.count_vectors(self.model)
-        return self.calibration.sure_score(count) if count else 1.0
+        return count_labels(self.catalog.database, self.model) if self.has_model else []
 
     def count_photos(self) -> int:
         """How many photos the library holds, unreachable ones included. Raises `LibraryError`."""
@@ -220,47 +165,47 @@ class Reader:
         return int(self.catalog.database.value("PRAGMA data_version"))
 
 
-class Readers:
-    """The reader of the moment, replaced when it is stale; `use` it for one call each."""
+class CurrentLibrary:
+    """The library opened, and opened anew when it is stale; `use` it for one call each."""
 
     def __init__(self, path: Path, make: MakeEncoder) -> None:
         self._path, self._make = path, make
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self._users: dict[Reader, int] = {}
-        self._current = Reader(path, make)
+        self._users: dict[OpenLibrary, int] = {}
+        self._current = OpenLibrary(path, make)
         self._cost = 0.0
         self._made = 0.0
         self.problem: str | None = None
-        """Why the last attempt to make a new reader failed; the old one serves on."""
+        """Why the last attempt to open the library anew failed; the old state serves on."""
         self._closing = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="clipsight-readers", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="clipsight-library", daemon=True)
         self._watcher.start()
 
     @contextmanager
-    def use(self) -> Iterator[Reader]:
-        """The reader of the moment, which stays open until the block is left."""
+    def use(self) -> Iterator[OpenLibrary]:
+        """The library as it is now, which stays open until the block is left."""
         with self._lock:
-            reader = self._current
-            self._users[reader] = self._users.get(reader, 0) + 1
+            library = self._current
+            self._users[library] = self._users.get(library, 0) + 1
         try:
-            yield reader
+            yield library
         finally:
             with self._lock:
-                self._users[reader] -= 1
-                unused = not self._users[reader] and reader is not self._current
+                self._users[library] -= 1
+                unused = not self._users[library] and library is not self._current
             if unused:
-                self._discard(reader)
+                self._discard(library)
 
     def refresh(self) -> None:
-        """Make a new reader now if the one there is is stale; raises what making it raises."""
+        """Open the library anew if it is stale; raises what opening it raises."""
         with self._making:
             old = self._current
             if not old.is_stale():
                 return
             started = time.monotonic()
             encoder = old.encoder if old.has_model else None
-            new = Reader(self._path, self._make, encoder)
+            new = OpenLibrary(self._path, self._make, encoder)
             self._made = time.monotonic()
             self._cost = self._made - started
             with self._lock:
@@ -277,14 +222,14 @@ class Readers:
         if self._current.has_model:
             self._current.encoder.close()
 
-    def _discard(self, reader: Reader) -> None:
+    def _discard(self, library: OpenLibrary) -> None:
         with self._lock:
-            self._users.pop(reader, None)
-        reader.close()
-        if reader is not self._current and reader.has_model:
+            self._users.pop(library, None)
+        library.close()
+        if library is not self._current and library.has_model:
             current = self._current
-            if not current.has_model or current.encoder is not reader.encoder:
-                reader.encoder.close()
+            if not current.has_model or current.encoder is not library.encoder:
+                library.encoder.close()
 
     def _watch(self) -> None:
         while not self._closing.wait(LOOK_SECONDS):

@@ -1,0 +1,244 @@
+"""One search, from queries to matches, in a snapshot of a library.
+
+`Library` holds one snapshot; the server makes a new one whenever the library has changed.
+"""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clipsight.core.errors import LibraryError, QueryError
+from clipsight.search.options import SearchOptions, Sort
+from clipsight.search.query import Kind, Query, Vectors, combine, embed, notes_on
+from clipsight.search.results import Match, Matches
+from clipsight.store.catalog import Catalog
+from clipsight.store.filters import Filters, vector_ids_with
+from clipsight.store.labels import vector_ids_labelled
+from clipsight.store.records import Ids, Model, State
+
+if TYPE_CHECKING:
+    from clipsight.models.encoder import Encoder
+    from clipsight.search.confidence import Calibration
+    from clipsight.store.vectors.faiss import VectorIndex
+    from clipsight.store.vectors.rerank import Ranked
+
+BALANCE_SAMPLE = 10_000
+"""Photos over which the parts of a mixed query are standardised (all, up to this many)."""
+
+
+class Snapshot:
+    """Catalog, vector index and encoder of a library at one moment.
+
+    Any number of threads may use it at once. The index is opened and `encoder` is called on first use, as is
+    `background`, for the vectors of `confidence.BACKGROUND` that `calibration` needs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        catalog: Catalog,
+        model: Model,
+        encoder: "Callable[[], Encoder]",
+        background: "Callable[[Encoder, Path], Vectors]",
+    ) -> None:
+        self.folder, self.catalog, self.model = folder, catalog, model
+        self._make_encoder, self._background = encoder, background
+        self._filtered: tuple[object, Ids | None] | None = None
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The model's encoder. Raises `ModelError`."""
+        return self._make_encoder()
+
+    @cached_property
+    def index(self) -> "VectorIndex":
+        """The index of the model's vectors."""
+        from clipsight.store.vectors.faiss import VectorIndex
+
+        return VectorIndex(self.folder / "vectors", self.catalog, self.model)
+
+    def search(self, queries: Sequence[Query], options: SearchOptions) -> list[Matches]:
+        """The matches of each query, in the order of the queries; their parts are embedded together.
+
+        Pictures of a query that are photos of the library are excluded from its matches. Raises
+        `QueryError`, `LabelError` or `LibraryError`.
+        """
+        if not queries:
+            return []
+        _check_kinds(queries, options)
+        self._allowed(options.filters)  # raises before anything is embedded
+        parts = embed(Query(tuple(part for query in queries for part in query.parts)), self.encoder)
+        ends = np.cumsum([len(query.parts) for query in queries])[:-1]
+        exclude = [self._own_pictures(query) for query in queries]
+        return self.match(queries, np.split(parts, ends), options, exclude=exclude)
+
+    def match(
+        self,
+        queries: Sequence[Query],
+        vectors: Sequence[Vectors],
+        options: SearchOptions,
+        *,
+        exclude: Sequence[Collection[int]],
+        comparing: AbstractContextManager[object] | None = None,
+    ) -> list[Matches]:
+        """The matches of each query whose parts have these unit `vectors`, float32[parts, dim].
+
+        `exclude` are photo ids, for each query. Photos are compared inside the context `comparing`; the
+        encoder is not called there.
+        """
+        from clipsight.store.vectors.rerank import rank
+
+        _check_kinds(queries, options)
+        least = self._least_score(options)
+        sample = self.balance_sample(queries) if options.balance else None
+        with comparing or nullcontext():
+            allowed = self._allowed(options.filters)
+            combined = [
+                combine(query, parts, sample if query.is_mixed else None)
+                for query, parts in zip(queries, vectors, strict=True)
+            ]
+            ranked = rank(
+                self.catalog,
+                self.index,
+                np.stack(combined),
+                options.offset + options.top,
+                allowed=allowed,
+                left_out=exclude,
+                exact=options.exact,
+            )
+        found = [[_match(each) for each in best[options.offset :] if each.score >= least] for best in ranked]
+        notes = self._notes(allowed, exact=options.exact)
+        return [
+            Matches(
+                str(query),
+                self.model.name,
+                tuple(_sorted(matches, options.sort)),
+                notes_on(query, self.encoder) + notes,
+            )
+            for query, matches in zip(queries, found, strict=True)
+        ]
+
+    def balance_sample(self, queries: Sequence[Query]) -> Vectors | None:
+        """Photo vectors that mixed queries are balanced by, float32[n, dim]; None if no query is mixed."""
+        return self._sample if any(query.is_mixed for query in queries) else None
+
+    @cached_property
+    def _sample(self) -> Vectors:
+        return self.catalog.sample_vectors(self.model, BALANCE_SAMPLE).astype(np.float32)
+
+    @cached_property
+    def calibration(self) -> "Calibration":
+        """The distribution of meaningless text cosines over the library's photos; see `confidence`.
+
+        Raises `LibraryError` if the library has no photo.
+        """
+        from clipsight.search.confidence import SAMPLE, Calibration
+
+        sample = self.catalog.sample_vectors(self.model, SAMPLE)
+        if not len(sample):
+            raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
+        return Calibration.of(sample, self._background(self.encoder, self.folder))
+
+    def known_folders(self, folders: Sequence[str | os.PathLike[str]]) -> list[bytes]:
+        """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""
+        known = [absolute(folder) for folder in folders]
+        for folder in known:
+            if not self.catalog.knows(folder):
+                name = os.fsdecode(folder)
+                missing = "" if os.path.isdir(folder) else "no such folder, and "
+                raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
+        return known
+
+    def _least_score(self, options: SearchOptions) -> float:
+        """The least cosine of a match."""
+        least = float("-inf") if options.min_score is None else options.min_score
+        if not options.sure:
+            return least
+        count = self.catalog.count_vectors(self.model)
+        return max(least, self.calibration.sure_score(count) if count else 1.0)
+
+    def _allowed(self, filters: Filters) -> Ids | None:
+        """Ids of the vectors that pass the filters, int64[n]; None for all. The last answer is kept."""
+        key = (filters, self.catalog.version())
+        if self._filtered is None or self._filtered[0] != key:
+            folders = self.known_folders(filters.folders)
+            self._filtered = (key, allowed_ids(filters, folders, self.catalog, self.model))
+        return self._filtered[1]
+
+    def _own_pictures(self, query: Query) -> set[int]:
+        """Photo ids of the query's own pictures, as far as the library has them."""
+        paths = [Path(part.value).expanduser() for part in query.parts if part.kind is Kind.PICTURE]
+        found = {
+            self.catalog.photo_id_at(os.fsencode(form(path)))
+            for path in paths
+            for form in (os.path.abspath, os.path.realpath)
+        }
+        return {photo_id for photo_id in found if photo_id is not None}
+
+    def _notes(self, allowed: Ids | None, *, exact: bool) -> tuple[str, ...]:
+        """Lines that tell the user how photos were compared."""
+        lines = []
+        if not (exact or self.index.is_exact_for(allowed)):
+            lines.append(
+                "found by an approximate index, which may miss 1 in 100 of the best; "
+                "the option exact misses none"
+            )
+        if self.index.wants_lists:
+            lines.append(f"{len(self.index):,} photos: clipsight optimize, once, makes searches faster")
+        return tuple(lines)
+
+
+def _check_kinds(queries: Sequence[Query], options: SearchOptions) -> None:
+    if options.sure and any(part.kind is not Kind.TEXT for query in queries for part in query.parts):
+        raise QueryError("sure judges words alone: for pictures, set min_score")
+
+
+def allowed_ids(filters: Filters, folders: Sequence[bytes], catalog: Catalog, model: Model) -> Ids | None:
+    """Ids of the vectors that pass the filters, int64[n] ascending; None for all.
+
+    `folders` are those of `filters` as the catalog names them. Raises `QueryError` or `LabelError` for values
+    that no photo has.
+    """
+    found = (
+        catalog.vector_ids_under(folders, model) if folders else None,
+        vector_ids_labelled(catalog.database, model, filters.labels) if filters.labels else None,
+        vector_ids_with(catalog.database, model, filters),
+    )
+    given = [ids for ids in found if ids is not None]
+    return reduce(partial(np.intersect1d, assume_unique=True), given) if given else None
+
+
+def absolute(folder: str | os.PathLike[str]) -> bytes:
+    """The folder as the catalog names it: absolute, without resolving links."""
+    return os.fsencode(os.path.abspath(Path(folder).expanduser()))
+
+
+def _match(ranked: "Ranked") -> Match:
+    hit, description = ranked.hit, ranked.hit.description
+    return Match(
+        path=Path(os.fsdecode(hit.path)),
+        score=ranked.score,
+        id=hit.photo_id,
+        width=description.width,
+        height=description.height,
+        taken=description.taken,
+        taken_source=description.taken_source,
+        size=hit.size,
+        reachable=hit.state is State.PRESENT,
+    )
+
+
+def _sorted(matches: list[Match], sort: Sort) -> list[Match]:
+    """Matches, given best first, in the order of `sort`."""
+    match sort:
+        case "date":
+            return sorted(matches, key=lambda match: (match.taken or "", match.path), reverse=True)
+        case "path":
+            return sorted(matches, key=lambda match: match.path)
+        case _:
+            return matches
