@@ -150,7 +150,7 @@ def _load(data: Path, work: Path, model: str) -> tuple[Photos, Photos]:
 
 def _classes(folder: Path, encoder: Encoder) -> tuple[tuple[str, ...], tuple[Floats, ...]]:
     names = tuple(sorted(path.name for path in folder.iterdir()))
-    return names, tuple(Classifier.of(names, encoder, templates).weights for templates in _TEMPLATES)
+    return names, tuple(Classifier.from_labels(names, encoder, templates).weights for templates in _TEMPLATES)
 
 
 def _deal(

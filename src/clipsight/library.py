@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.search.options import SearchKeywords
-    from clipsight.search.query import Vectors
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
     from clipsight.store.vectors.faiss import Progress
@@ -211,9 +210,9 @@ class Library:
         `search(labels=...)`. Nothing is held: iterate over the result once. Raises `LabelError`, and
         `LibraryError` for a folder that has not been indexed.
         """
-        from clipsight.classification.label_cache import LabelCache
         from clipsight.classification.prompts import load_templates
         from clipsight.classification.zero_shot import classify, failed_in, keep_labels
+        from clipsight.search.label_embeddings import LabelCache
 
         chosen = load_templates(templates) if isinstance(templates, str) else templates
         folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
@@ -391,13 +390,7 @@ class Library:
     @cached_property
     def _snapshot(self) -> Snapshot:
         """What searches use until the library changes."""
-        return Snapshot(self.path, self._catalog, self._model, lambda: self.encoder, _background_vectors)
+        return Snapshot(self.path, self._catalog, self._model, lambda: self.encoder)
 
     def _forget_snapshot(self) -> None:
         self.__dict__.pop("_snapshot", None)
-
-
-def _background_vectors(encoder: "Encoder", folder: Path) -> "Vectors":
-    from clipsight.classification.zero_shot import background_vectors
-
-    return background_vectors(encoder, folder)

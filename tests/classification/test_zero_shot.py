@@ -75,7 +75,7 @@ def test_probabilities_are_softmax_or_sigmoid(
 
 
 def test_templates_are_averaged_and_normalised(encoder: Encoder) -> None:
-    classifier = Classifier.of(LABELS, encoder, TWO)
+    classifier = Classifier.from_labels(LABELS, encoder, TWO)
     for label, weight in zip(LABELS, classifier.weights, strict=True):
         vectors = encoder.encode_texts([f"a photo of {label}.", f"{label} in the snow"])
         mean = vectors[0] / 2 + vectors[1] / 2
@@ -87,35 +87,35 @@ def test_templates_are_averaged_and_normalised(encoder: Encoder) -> None:
 def test_many_labels_are_embedded_in_their_order(encoder: Encoder, templates: str) -> None:
     count = 2500 if templates == "plain" else 60  # of both, several rounds
     labels = [f"thing {number}" for number in range(count)]
-    classifier = Classifier.of(labels, encoder, load_templates(templates))
+    classifier = Classifier.from_labels(labels, encoder, load_templates(templates))
     for number in (0, 11, 12, 13, count // 2, count - 1):
-        one = Classifier.of([labels[number], "else"], encoder, load_templates(templates))
+        one = Classifier.from_labels([labels[number], "else"], encoder, load_templates(templates))
         assert np.allclose(classifier.weights[number], one.weights[0], atol=1e-6)
 
 
 def test_labels_are_embedded_once(library: Library, encoder: Encoder, tmp_path: Path) -> None:
-    from clipsight.classification.label_cache import LabelCache
+    from clipsight.search.label_embeddings import LabelCache
 
     cache, counting = LabelCache(tmp_path), Counting(encoder)
-    first = Classifier.of(LABELS, counting, TWO, cache)  # type: ignore[arg-type]
+    first = Classifier.from_labels(LABELS, counting, TWO, cache)  # type: ignore[arg-type]
     assert len(counting.texts) == 6
-    again = Classifier.of(LABELS[::-1], counting, TWO, cache)  # type: ignore[arg-type]
+    again = Classifier.from_labels(LABELS[::-1], counting, TWO, cache)  # type: ignore[arg-type]
     assert len(counting.texts) == 6 and np.array_equal(again.weights, first.weights[::-1])
-    Classifier.of(("a dog", "a bird"), counting, TWO, cache)  # type: ignore[arg-type]
+    Classifier.from_labels(("a dog", "a bird"), counting, TWO, cache)  # type: ignore[arg-type]
     assert counting.texts[6:] == TWO.fill("a bird")
-    Classifier.of(LABELS, counting, TemplateSet("one", TWO.templates[:1]), cache)  # type: ignore[arg-type]
+    Classifier.from_labels(LABELS, counting, TemplateSet("one", TWO.templates[:1]), cache)  # type: ignore[arg-type]
     assert len(counting.texts) == 11
-    assert np.array_equal(Classifier.of(LABELS, encoder, TWO).weights, first.weights)
+    assert np.array_equal(Classifier.from_labels(LABELS, encoder, TWO).weights, first.weights)
 
 
 def test_another_model_has_labels_of_its_own(tmp_path: Path, tiny_model: Path) -> None:
-    from clipsight.classification.label_cache import LabelCache
+    from clipsight.search.label_embeddings import LabelCache
 
     other = Encoder(ModelFolder.read(make_model_folder(tmp_path / "other", seed=7)))
     encoder, cache = Encoder(ModelFolder.read(tiny_model)), LabelCache(tmp_path)
-    first = Classifier.of(LABELS, encoder, TWO, cache)
-    second = Classifier.of(LABELS, other, TWO, cache)
-    assert np.array_equal(second.weights, Classifier.of(LABELS, other, TWO).weights)
+    first = Classifier.from_labels(LABELS, encoder, TWO, cache)
+    second = Classifier.from_labels(LABELS, other, TWO, cache)
+    assert np.array_equal(second.weights, Classifier.from_labels(LABELS, other, TWO).weights)
     assert not np.allclose(first.weights, second.weights)
 
 

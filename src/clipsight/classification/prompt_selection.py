@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.classification.dataset import LabelledVectors
-from clipsight.classification.label_cache import LabelCache
-from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import Classifier
+from clipsight.classification.prompts import TemplateSet, check_labels, labels_of_classes
 from clipsight.core.errors import LabelError
+from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -76,13 +75,10 @@ def compare_templates(
     Names of classes are labels, underscores read as spaces. `track` wraps the templates as they are
     embedded, to show progress. Raises `LabelError` for a class of one photo, which has no other half.
     """
-    labels = [name.replace("_", " ") for name in photos.classes]
+    labels = check_labels(labels_of_classes(photos.classes))
     unique = tuple(dict.fromkeys(templates.templates))
     weights = np.stack(
-        [
-            Classifier.of(labels, encoder, TemplateSet("one", (template,)), cache).weights
-            for template in track(unique)
-        ]
+        [cached_label_embeddings(labels, (template,), encoder, cache) for template in track(unique)]
     )
     first, second = halves(photos.labels, photos.classes)
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from clipsight.core.errors import LabelError
+from clipsight.search.label_embeddings import fill
 
 PLAIN = ("{}",)
 """The label as it stands: for labels that are sentences already."""
@@ -38,8 +39,8 @@ class TemplateSet:
     templates: tuple[str, ...]
 
     def fill(self, label: str) -> list[str]:
-        """One text a template; braces in the label are letters like any other."""
-        return [template.replace("{}", label) for template in self.templates]
+        """One text per template; braces in the label are ordinary characters."""
+        return fill(self.templates, label)
 
 
 def load_templates(spec: str | None = None, extra: Sequence[str] = ()) -> TemplateSet:
@@ -73,6 +74,11 @@ def read_labels(spec: str) -> tuple[str, ...]:
             f"{spec!r} is neither a file of labels nor labels like cat,dog: at least two are needed"
         )
     return check_labels(spec.split(","))
+
+
+def labels_of_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Class names as words: an underscore is read as a space ("living_room" as "living room")."""
+    return tuple(name.replace("_", " ") for name in classes)
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.label_cache import LabelCache
-from clipsight.classification.prompts import TemplateSet, check_labels, load_templates
+from clipsight.classification.prompts import TemplateSet, check_labels
 from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
+from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Failure
 
@@ -31,9 +31,6 @@ Vectors = npt.NDArray[np.float32]
 
 NONE = "none of these"
 """The label of photos that no other fits, where it was asked for."""
-
-_TEXTS_AT_ONCE = 1024
-"""Filled templates that are embedded before their labels are kept: an interrupted run goes on from there."""
 
 _SCORES_AT_ONCE = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
 _SHORT = 64  # labels, up to which it pays to turn rows into columns
@@ -93,19 +90,16 @@ class Classifier:
     """What is added to them then, in models trained with a sigmoid (SigLIP, arXiv:2303.15343)"""
 
     @classmethod
-    def of(
+    def from_labels(
         cls,
         labels: Sequence[str],
         encoder: "Encoder",
         templates: TemplateSet,
         cache: LabelCache | None = None,
     ) -> "Classifier":
-        """Embed the labels, those that `cache` does not have; raises `LabelError` as `check_labels` does.
-
-        A label's vector is the mean of the unit vectors of its filled templates, brought to unit length.
-        """
+        """Embed the labels as `cached_label_embeddings` does; raises `LabelError` as `check_labels` does."""
         checked = check_labels(labels)
-        weights = _embed(checked, encoder, templates, cache)
+        weights = cached_label_embeddings(checked, templates.templates, encoder, cache)
         return cls(checked, weights, encoder.logit_scale, encoder.folder.logit_bias)
 
     @property
@@ -184,7 +178,7 @@ def classify(
 
     With `calibration` there is one label more, `NONE`: the chance that no other fits, taken from theirs.
     """
-    classifier = Classifier.of(labels, encoder, templates, cache)
+    classifier = Classifier.from_labels(labels, encoder, templates, cache)
     chunks = (classifier.predict(chunk) for chunk in photos)
     if calibration is not None:
         if NONE in classifier.labels:
@@ -237,13 +231,6 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
     return predictions
 
 
-def background_vectors(encoder: "Encoder", folder: Path) -> Vectors:
-    """Unit vectors of `confidence.BACKGROUND`, float32[n, dim], kept in the label cache of `folder`."""
-    from clipsight.search.confidence import BACKGROUND
-
-    return Classifier.of(BACKGROUND, encoder, load_templates("plain"), LabelCache(folder)).weights
-
-
 def failed_in(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
     """No photos, but those of a library's `failures` that lie in and below `folders` (none given: all)."""
     inside = tuple(folder.rstrip(b"/") + b"/" for folder in folders) or (b"",)
@@ -293,36 +280,6 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
         if _looks_like_path(text):
             raise LabelError(f"no such photo or folder: {text}")
     return photos, texts
-
-
-def _embed(
-    labels: Sequence[str], encoder: "Encoder", templates: TemplateSet, cache: LabelCache | None
-) -> Vectors:
-    if cache is None:
-        return np.concatenate([vectors for _, vectors in _computed(labels, encoder, templates)])
-    fingerprint = encoder.folder.fingerprint()
-    keys = [cache.key(fingerprint, templates, label) for label in labels]
-    found = {key: vector for key, vector in cache.get(keys).items() if len(vector) == encoder.dim}
-    missing = [label for key, label in zip(keys, labels, strict=True) if key not in found]
-    for some, vectors in _computed(missing, encoder, templates):
-        new = {
-            cache.key(fingerprint, templates, label): row for label, row in zip(some, vectors, strict=True)
-        }
-        cache.put(new)
-        found |= new
-    return np.stack([found[key] for key in keys])
-
-
-def _computed(
-    labels: Sequence[str], encoder: "Encoder", templates: TemplateSet
-) -> Iterator[tuple[Sequence[str], Vectors]]:
-    """Some labels at a time with their vectors, float32[some, dim], in their order."""
-    step = max(1, _TEXTS_AT_ONCE // len(templates.templates))
-    for start in range(0, len(labels), step):
-        some = labels[start : start + step]
-        texts = [text for label in some for text in templates.fill(label)]
-        vectors = encoder.encode_texts(texts).reshape(len(some), -1, encoder.dim).mean(axis=1)
-        yield some, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _notes(labels: Sequence[str], encoder: "Encoder", templates: TemplateSet) -> tuple[str, ...]:

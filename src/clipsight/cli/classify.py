@@ -239,12 +239,12 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
     from rich.progress import track
 
     from clipsight.classification.dataset import read_labelled
-    from clipsight.classification.label_cache import LabelCache
     from clipsight.classification.prompt_selection import compare_templates
     from clipsight.cli.progress import index_bar
     from clipsight.probe.labelled_vectors import embed_labelled
     from clipsight.render.predictions import failure_notes
     from clipsight.render.tables import answered_by, note
+    from clipsight.search.label_embeddings import LabelCache
 
     labelled = read_labelled(source)
     with index_bar() as bar:

@@ -41,10 +41,10 @@ def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "Templ
     Class names are read as words: "living_room" is asked for as "living room". Raises `LabelError`
     for a template that can't be used.
     """
+    from clipsight.classification.prompts import labels_of_classes
     from clipsight.classification.zero_shot import Classifier
 
-    names = [name.replace("_", " ") for name in classes]
-    classifier = Classifier.of(names, encoder, templates)
+    classifier = Classifier.from_labels(labels_of_classes(classes), encoder, templates)
     weights = np.float64(classifier.logit_scale) * classifier.weights.astype(np.float64)
     return Head(weights, np.zeros(len(classes)))
 

@@ -34,8 +34,7 @@ BALANCE_SAMPLE = 10_000
 class Snapshot:
     """Catalog, vector index and encoder of a library at one moment.
 
-    Any number of threads may use it at once. The index is opened and `encoder` is called on first use, as is
-    `background`, for the vectors of `confidence.BACKGROUND` that `calibration` needs.
+    Any number of threads may use it at once. The index is opened and `encoder` is called on first use.
     """
 
     def __init__(
@@ -44,10 +43,9 @@ class Snapshot:
         catalog: Catalog,
         model: Model,
         encoder: "Callable[[], Encoder]",
-        background: "Callable[[Encoder, Path], Vectors]",
     ) -> None:
         self.folder, self.catalog, self.model = folder, catalog, model
-        self._make_encoder, self._background = encoder, background
+        self._make_encoder = encoder
         self._filtered: tuple[object, Ids | None] | None = None
 
     @cached_property
@@ -137,12 +135,14 @@ class Snapshot:
 
         Raises `LibraryError` if the library has no photo.
         """
-        from clipsight.search.confidence import SAMPLE, Calibration
+        from clipsight.search.confidence import BACKGROUND, SAMPLE, Calibration
+        from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
 
         sample = self.catalog.sample_vectors(self.model, SAMPLE)
         if not len(sample):
             raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
-        return Calibration.of(sample, self._background(self.encoder, self.folder))
+        background = cached_label_embeddings(BACKGROUND, ("{}",), self.encoder, LabelCache(self.folder))
+        return Calibration.of(sample, background)
 
     def known_folders(self, folders: Sequence[str | os.PathLike[str]]) -> list[bytes]:
         """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""

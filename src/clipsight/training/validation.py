@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from clipsight.classification.prompts import SIMPLE, TemplateSet
+from clipsight.classification.prompts import SIMPLE, labels_of_classes
 from clipsight.clip.tokens import normalise, tokenise
 from clipsight.core.errors import PhotoError, TrainingError
 from clipsight.metrics.classification import score
 from clipsight.metrics.retrieval import Recall, recall
 from clipsight.models.preprocess import PreprocessConfig
+from clipsight.search.label_embeddings import embed_labels
 from clipsight.training.datasets import Plain, plain_batches
 from clipsight.training.distributed import Processes, gather_objects
 from clipsight.training.source import Indices, Source
@@ -77,14 +78,12 @@ class HeldOut:
     def _accuracy(self, model: "CLIP", collection: "Labelled") -> float:
         files = Files({str(path): [""] for path in collection.paths})
         photos, images = self._embed(model, files, np.arange(len(files)))
-        templates = TemplateSet("simple", SIMPLE)
-        heads = []
-        for name in collection.classes:
-            filled = self._texts(model, templates.fill(name.replace("_", " ")))
-            heads.append(filled.mean(0) / np.linalg.norm(filled.mean(0)))
         if not photos:
             raise TrainingError("no photo with a class can be read; give others with --zeroshot")
-        return score(images @ np.array(heads).T, collection.labels[photos], collection.classes).top1
+        weights = embed_labels(
+            labels_of_classes(collection.classes), SIMPLE, lambda texts: self._texts(model, texts)
+        )
+        return score(images @ weights.T, collection.labels[photos], collection.classes).top1
 
     def _embed(self, model: "CLIP", source: Source, indices: Indices) -> tuple[list[int], Vectors]:
         """The photos that could be read, and their vectors float32[n,dim], from all processes."""

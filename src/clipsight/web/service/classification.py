@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.label_cache import LabelCache
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, classify, failed_in, keep_labels
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.embeddings import CHUNK, stored
+from clipsight.search.label_embeddings import LabelCache
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Model
 from clipsight.web.service.errors import BusyError

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.zero_shot import background_vectors
 from clipsight.core.errors import ClipsightError, LibraryError
 from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
@@ -68,7 +67,7 @@ class OpenLibrary:
             model = self.catalog.current_model()
             if model is not None:
                 self._encoder = shared = _encoder_of(model, make, encoder)
-                self._snapshot = Snapshot(path, self.catalog, model, lambda: shared, background_vectors)
+                self._snapshot = Snapshot(path, self.catalog, model, lambda: shared)
                 _ = self._snapshot.index  # opened now, so that the first search is as fast as any
         except BaseException:
             self.close()

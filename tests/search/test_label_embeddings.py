@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipsight.classification import label_cache
-from clipsight.classification.label_cache import LabelCache
-from clipsight.classification.prompts import TemplateSet
+from clipsight.search import label_embeddings
+from clipsight.search.label_embeddings import LabelCache
 
-PLAIN = TemplateSet("plain", ("{}",))
+PLAIN = ("{}",)
 
 
 def some(count: int, seed: int = 0, dim: int = 32) -> dict[bytes, np.ndarray]:
@@ -38,9 +37,8 @@ def test_what_is_put_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_a_key_is_of_model_templates_and_label() -> None:
     keys = {
-        LabelCache.key(model, TemplateSet(name, templates), label)
+        LabelCache.key(model, templates, label)
         for model in ("m", "m2")
-        for name in ("a", "b")  # the name says nothing
         for templates in (("{}",), ("{}", "a {}"), ("{}a", "{}"), ("{}", "a", "{}"))
         for label in ("dog", "cat", "")
     }
@@ -48,7 +46,7 @@ def test_a_key_is_of_model_templates_and_label() -> None:
 
 
 def test_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_cache, "MOST_KEPT", 100)
+    monkeypatch.setattr(label_embeddings, "MAX_LABELS", 100)
     cache = LabelCache(tmp_path)
     for seed in range(5):
         cache.put(some(30, seed))
@@ -113,7 +111,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 def test_a_file_that_another_process_holds_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(label_cache, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(label_embeddings, "_TIMEOUT_SECONDS", 0.05)
     cache = LabelCache(tmp_path)
     cache.put(some(3))
     other = sqlite3.connect(cache.file, isolation_level=None)
@@ -128,8 +126,8 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from tests.classification.test_label_cache import some, same
-from clipsight.classification.label_cache import LabelCache
+from tests.search.test_label_embeddings import some, same
+from clipsight.search.label_embeddings import LabelCache
 cache = LabelCache(Path(sys.argv[1]))
 for seed in range(10):
     cache.put(some(20, seed))
