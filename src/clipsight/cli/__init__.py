@@ -6,12 +6,12 @@ that `clipsight --help` starts at once.
 
 
 def main() -> None:
-    """Run the command line; a search that a running server can answer is not even parsed here."""
+    """Run the command line; a search that a running server can answer is not parsed here."""
     import sys
 
-    from clipsight.web.client.local import answer
+    from clipsight.web.client.local import try_server
 
-    code = answer(sys.argv[1:])
+    code = try_server(sys.argv[1:])
     if code is not None:
         sys.exit(code)
     from clipsight.cli.app import main as run

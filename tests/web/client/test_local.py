@@ -8,8 +8,9 @@ import pytest
 
 from clipsight.core import paths
 from clipsight.web.client import discovery
-from clipsight.web.client.discovery import Presence
-from clipsight.web.client.local import answer, place, read_arguments
+from clipsight.web.client.discovery import ServerFile
+from clipsight.web.client.local import find_server, parse_arguments, try_server
+from scripts import client_options
 
 LIBRARY = ("--library", "some/library")
 
@@ -31,7 +32,7 @@ LIBRARY = ("--library", "some/library")
     ],
 )
 def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str]]) -> None:
-    assert read_arguments(line.split()) == asked
+    assert parse_arguments(line.split()) == asked
 
 
 @pytest.mark.parametrize(
@@ -57,22 +58,22 @@ def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str
     ],
 )
 def test_all_else_is_left_to_the_command(line: str) -> None:
-    assert read_arguments(line.split()) is None
+    assert parse_arguments(line.split()) is None
 
 
 @pytest.mark.parametrize(
     "query", ["cat + ./x.jpg", "cat - 2:./x.jpg", "cat\t+\t/x", "a b + 1:x.png", "2:HTTP://x"]
 )
 def test_pictures_among_words_are_left_to_the_command(query: str) -> None:
-    assert read_arguments(["search", "-n", query]) is None
+    assert parse_arguments(["search", "-n", query]) is None
 
 
 def test_a_file_of_that_name_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert read_arguments(["search", "-n", "cat"]) is not None
+    assert parse_arguments(["search", "-n", "cat"]) is not None
     (tmp_path / "cat").touch()
     for query in ("cat", "dog + cat", "dog - 2:cat"):
-        assert read_arguments(["search", "-n", query]) is None
+        assert parse_arguments(["search", "-n", query]) is None
 
 
 @pytest.mark.parametrize("variable", ["CLIPSIGHT_HOME", "XDG_DATA_HOME"])
@@ -89,35 +90,35 @@ def test_the_default_library_is_that_of_the_command(variable: str, monkeypatch: 
 
 def test_a_server_is_found_while_it_lives(tmp_path: Path) -> None:
     assert discovery.find(str(tmp_path)) is None
-    held = Presence(str(tmp_path))
+    held = ServerFile(str(tmp_path))
     assert discovery.find(str(tmp_path)) is None  # it does not answer yet
-    held.announce("http://127.0.0.1:1", "secret")
+    held.write("http://127.0.0.1:1", "secret")
     assert discovery.find(str(tmp_path)) == ("http://127.0.0.1:1", "secret")
-    assert place([("q", "x"), ("library", str(tmp_path))]) == ("http://127.0.0.1:1", "secret")
+    assert find_server([("q", "x"), ("library", str(tmp_path))]) == ("http://127.0.0.1:1", "secret")
     assert (tmp_path / discovery.NAME).stat().st_mode & 0o777 == 0o600
     with pytest.raises(BlockingIOError):
-        Presence(str(tmp_path))
-    held.withdraw()
+        ServerFile(str(tmp_path))
+    held.remove()
     assert discovery.find(str(tmp_path)) is None and not (tmp_path / discovery.NAME).exists()
 
 
 def test_a_file_that_a_killed_server_left_is_no_server(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from clipsight.web.client.discovery import Presence; "
-        "Presence(sys.argv[1]).announce('http://127.0.0.1:1', None); os._exit(9)"
+        "import os, sys; from clipsight.web.client.discovery import ServerFile; "
+        "ServerFile(sys.argv[1]).write('http://127.0.0.1:1', None); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert (tmp_path / discovery.NAME).read_text().startswith("http")
     assert discovery.find(str(tmp_path)) is None
-    Presence(str(tmp_path)).announce("http://127.0.0.1:2", None)
+    ServerFile(str(tmp_path)).write("http://127.0.0.1:2", None)
 
 
 def test_no_server_or_a_strange_one_leaves_it_to_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["search", "-n", "cat", "--library", str(tmp_path)]
-    assert answer(arguments) is None
-    held = Presence(str(tmp_path))
+    assert try_server(arguments) is None
+    held = ServerFile(str(tmp_path))
     for url in (
         "http://127.0.0.1:1",
         "http://127.0.0.1:0",
@@ -125,11 +126,17 @@ def test_no_server_or_a_strange_one_leaves_it_to_the_command(
         "http://[::1]:1",
         "http://nowhere.invalid:80",
     ):
-        held.announce(url + " " * 40, None)
-        assert answer(arguments) is None
-        assert answer(["search", "cat", "--server", url]) is None
+        held.write(url + " " * 40, None)
+        assert try_server(arguments) is None
+        assert try_server(["search", "cat", "--server", url]) is None
     assert capsys.readouterr().out == ""
-    held.withdraw()
+    held.remove()
+
+
+def test_its_options_are_those_of_the_command() -> None:
+    assert client_options.FILE.read_text() == client_options.generate(), (
+        "run: python -m scripts.client_options"
+    )
 
 
 def test_it_imports_nothing_that_takes_time() -> None:

@@ -20,7 +20,7 @@ from clipsight.core.errors import QueryError
 from clipsight.search.options import SearchOptions
 from clipsight.search.query import Query
 from clipsight.web.client import discovery, remote
-from clipsight.web.client.local import answer
+from clipsight.web.client.local import try_server
 from clipsight.web.server.run import check_token, is_loopback, listen, server_url
 from clipsight.web.service.errors import ServerError
 from tests.support.samples import SAMPLES, copy_samples
@@ -198,7 +198,7 @@ def test_the_command_line_prints_the_same_through_a_server(
             asked = ["search", "-n", "a cat - 2:rocket", "--library", str(library), "--top", "4", *form]
             command = [sys.executable, "-m", "clipsight", *asked, "--device", "cpu"]  # an option not taken on
             alone = subprocess.run(command, capture_output=True, check=True)
-            assert answer(asked) == 0
+            assert try_server(asked) == 0
             printed = capfdbinary.readouterr()
             assert printed.out == alone.stdout and printed.err == alone.stderr
 

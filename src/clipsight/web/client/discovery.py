@@ -1,8 +1,7 @@
-"""How the command line finds a running server: a file in the library's folder, locked while the server lives.
+"""Discovery of a running server: a file in the library's folder, locked while the server runs.
 
-The lock is the operating system's and goes with the process, however it ends, so that a file that is left
-behind misleads nobody. Only the library's owner can read it, for it holds the token. Two lines: address,
-token. Called by `server` and `client`; imports nothing that takes time.
+The lock is the operating system's and ends with the process, however that ends, so a file left behind does no
+harm. It has two lines, address and token, and only the library's owner can read it. Imports are kept light.
 """
 
 import fcntl
@@ -12,11 +11,11 @@ import sys
 NAME = "server"
 
 
-class Presence:
-    """Holds the file in the folder `library`; `announce` fills it, `withdraw` removes it."""
+class ServerFile:
+    """The locked file of a server in the folder `library`."""
 
     def __init__(self, library: str) -> None:
-        """Raises `BlockingIOError` if another server holds it, and `OSError` where it can't be written."""
+        """Lock the file. Raises `BlockingIOError` if another server runs, and `OSError`."""
         self._path = os.path.join(library, NAME)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -26,25 +25,25 @@ class Presence:
             os.close(self._file)
             raise
 
-    def announce(self, url: str, token: str | None) -> None:
-        """Say where the server is."""
+    def write(self, url: str, token: str | None) -> None:
+        """Publish the address and token."""
         os.pwrite(self._file, f"{url}\n{token or ''}\n".encode(), 0)
 
-    def withdraw(self) -> None:
-        """The server is about to end."""
+    def remove(self) -> None:
+        """Remove the file and the lock."""
         os.unlink(self._path)
         os.close(self._file)
 
 
 def find(library: str) -> tuple[str, str] | None:
-    """Address and token ("" if there is none) of the server that runs for the library in this folder."""
+    """Address and token ("" for none) of the server that runs for the library in this folder, if one does."""
     try:
         file = os.open(os.path.join(library, NAME), os.O_RDONLY)
     except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None  # nobody holds it
+        return None  # no server runs
     except BlockingIOError:
         url, _, token = os.pread(file, 4096, 0).decode().partition("\n")
         return (url, token.rstrip("\n")) if url else None  # else it is just starting
@@ -53,7 +52,7 @@ def find(library: str) -> tuple[str, str] | None:
 
 
 def default_library() -> str:
-    """`paths.default_library()`, without the 35 ms that importing platformdirs takes, where that is easy."""
+    """`paths.default_library()`, on Linux without the 35 ms of importing platformdirs."""
     home = os.environ.get("CLIPSIGHT_HOME")
     if home is None and sys.platform == "linux":
         data = os.environ.get("XDG_DATA_HOME", "").strip() or os.path.expanduser("~/.local/share")

@@ -1,6 +1,6 @@
-"""A search by a server elsewhere, with all that a query may have: `search --server`, for `cli.search`.
+"""A search by a server elsewhere: `clipsight search --server URL`.
 
-What is only words takes the shorter way of `client`.
+Queries of words alone take the shorter way of `local`.
 """
 
 import base64
@@ -32,12 +32,12 @@ def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> 
         raise QueryError("a server filters by labels only: leave the other filters out")
     request = {field.name: getattr(options, field.name) for field in fields(options)}
     request["labels"] = list(request.pop("filters").labels)
-    request["parts"] = [_sent(part) for part in query.parts]
+    request["parts"] = [_to_json(part) for part in query.parts]
     found = _post(f"{url.rstrip('/')}/api/v1/search", request)
     return Matches(str(query), found["model"], tuple(map(_match, found["matches"])), tuple(found["notes"]))
 
 
-def _sent(part: Part) -> dict[str, Any]:
+def _to_json(part: Part) -> dict[str, Any]:
     if part.kind is Kind.ADDRESS:
         raise QueryError(f"a server fetches no addresses: download {part.value} and name the file")
     if part.kind is Kind.TEXT:

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from clipsight.web.client.discovery import NAME, Presence
+from clipsight.web.client.discovery import NAME, ServerFile
 from clipsight.web.server.app import create_app
 from clipsight.web.server.auth import MIN_TOKEN_LENGTH, AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
@@ -59,12 +59,12 @@ def serve(
             app = create_app(service, policy, request_threads, page=page)
 
             def announce() -> None:
-                presence.announce(url, token)
+                presence.write(url, token)
                 on_ready(url)
 
             asyncio.run(_run(app, request_threads, listener, announce))
         finally:
-            presence.withdraw()
+            presence.remove()
 
 
 def check_token(host: str, token: str | None) -> None:
@@ -126,9 +126,9 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _claim(library: Path) -> Presence:
+def _claim(library: Path) -> ServerFile:
     try:
-        return Presence(str(library))
+        return ServerFile(str(library))
     except BlockingIOError:
         raise ServerError(
             f"a server is already running for the library {library}: its address is in {library / NAME}"

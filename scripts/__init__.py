@@ -1,0 +1,1 @@
+"""Tools for developers: the lock of development tools, and parts of the documentation site."""
