@@ -61,7 +61,7 @@ def names(shell: Shell, *options: str) -> set[str]:
         (("--max-size", "1k"), set()),
         (("--min-size", "1k", "--max-size", "0.1GB", "--before", "2024-06", "--after", "2024"), {"cat.png"}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )
 def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> None:
     assert names(shell, *options) == expected

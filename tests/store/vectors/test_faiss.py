@@ -1,6 +1,7 @@
 """The FAISS file may be missing, damaged, stale or foreign: what is found never changes."""
 
 import json
+import math
 import os
 import shutil
 import time
@@ -56,7 +57,9 @@ def is_right(index: VectorIndex, catalog: Catalog, model: Model) -> bool:
     everything = np.stack([hit.vector for hit in hits]).astype(np.float64)
     for hit in hits[:: max(1, len(hits) // 25)]:
         query = hit.vector.astype(np.float32)
-        best = np.argsort(-(everything @ query.astype(np.float64)))[:10]
+        # Not a matrix product, which may add up the same numbers in another order in another row.
+        scores = [math.fsum(row) for row in (everything * query).tolist()]
+        best = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].path))[:10]
         if [each.hit.path for each in rank(catalog, index, query[None], 10)[0]] != [
             hits[row].path for row in best
         ]:
