@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from clipsight import Library
+from tests.support import processor
 from tests.support.samples import copy_samples
+
+
+@pytest.fixture(scope="session", autouse=True)
+def another_processor() -> Iterator[None]:
+    """The threads and the floats that `support.processor` is asked for; by default those of this machine."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        processor.imitate(monkeypatch)
+        yield
 
 
 @pytest.fixture(autouse=True)

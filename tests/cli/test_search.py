@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.cli.test_app import Shell, check_golden
 from tests.support.samples import SAMPLES
+from tests.support.scores import near
 
 DATES = {
     "cat.png": "2024:05:06 07:30:00",
@@ -98,10 +99,7 @@ def check_as_one_by_one(shell: Shell, found: list[dict[str, Any]], *options: str
     """Compare with the answers to each query alone; the last digits are as the CPU adds."""
     lines = [line for line in QUERIES.splitlines() if line.strip()]
     alone = [json.loads(shell.run("search", line, "-n", "--json", *options).stdout) for line in lines]
-    for matches in (answer["matches"] for answer in [*found, *alone]):
-        for match in matches:
-            match["score"] = pytest.approx(match["score"], abs=1e-4)
-    assert found == alone
+    assert found == [{**answer, "matches": near(answer["matches"])} for answer in alone]
 
 
 def test_queries_of_a_file_are_answered_as_alone(shell: Shell) -> None:

@@ -69,7 +69,7 @@ def test_tracing_leaves_the_model_as_it_was() -> None:
     before = model.encode_texts([QUERY])
     model.trace_text(QUERY, before[0])
     assert not model.clip.text.token_embedding._forward_hooks
-    np.testing.assert_array_equal(model.encode_texts([QUERY]), before)
+    np.testing.assert_allclose(model.encode_texts([QUERY]), before, atol=1e-6)
     assert all(parameter.grad is None for parameter in model.clip.parameters())
 
 
