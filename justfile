@@ -1,0 +1,38 @@
+# Tasks for developers. Each recipe is one command that also works by itself, inside the environment
+# that the README's test command makes: `source .venv-test/bin/activate`.
+
+# List the recipes.
+default:
+    @just --list
+
+# The tests without a marker: a minute.
+test *args:
+    python -m pytest -m "not slow and not process and not browser and not torch" {{args}}
+
+# All tests, as the README and CI run them.
+test-all *args:
+    python -m pytest {{args}}
+
+# Style, types, and which room may import which.
+lint:
+    ruff check . && ruff format --check . && mypy && lint-imports
+
+# Format the code and mend what ruff can mend.
+fmt:
+    ruff check --fix . && ruff format .
+
+# The documentation site, in build/site.
+docs:
+    mkdocs build --strict
+
+# The documentation site at http://127.0.0.1:8000, built again at each change.
+docs-serve:
+    mkdocs serve
+
+# All benchmarks; the work folder needs 20 GB.
+bench work *args:
+    python -m benchmarks.run {{work}} {{args}}
+
+# Write the installed versions of the development tools to constraints-dev.txt.
+lock:
+    python -m scripts.lock
