@@ -28,14 +28,14 @@ pytestmark = needs_browser
 
 LABELS = ["astronaut", "cat", "coffee", "flower", "galaxies", "motorcycle", "rocket", "temple"]
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
-PAGE = 5
+PAGE_SIZE = 5
 
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(search, "PAGE", PAGE)
+        patch.setattr(search, "PAGE_SIZE", PAGE_SIZE)
         yield patch
 
 
@@ -95,7 +95,7 @@ def fits(page: Any) -> bool:
 
 def test_first_run(browser: Any, tmp_path: Path, settings: pytest.MonkeyPatch, pictures: Path) -> None:
     with serving(tmp_path / "new", pictures.parent) as url, page_of(browser, url) as page:
-        expect(page.get_by_role("heading", name="Which photos shall clipsight look at?")).to_be_visible()
+        expect(page.get_by_role("heading", name="Which photos should clipsight index?")).to_be_visible()
         expect(box(page)).not_to_be_visible()
         keep(page, "first-run")
         page.get_by_role("button", name="photos").click()
@@ -164,8 +164,8 @@ def test_weights(browser: Any, address: str) -> None:
 def test_words_survive_being_written_into_the_box(browser: Any, address: str, words: list[TextPart]) -> None:
     with page_of(browser, address) as page:
         expect(tiles(page).first).to_be_visible()
-        rows = [{"kind": "words", "text": each.text, "weight": each.weight} for each in words]
-        text = page.evaluate("rows => clipsight.written(rows)", rows)
+        rows = [{"kind": "text", "text": each.text, "weight": each.weight} for each in words]
+        text = page.evaluate("rows => clipsight.formatQuery(rows)", rows)
     assert (list(parse_query(text)) if text else []) == words
 
 
@@ -319,7 +319,7 @@ def test_classify(browser: Any, address: str, pictures: Path, tmp_path: Path) ->
         page.get_by_role("button", name="Classify", exact=True).click()
         expect(page.get_by_text("Add at least two labels.")).to_be_visible()
         drop(page, pictures / "rocket.jpg")
-        labels = page.get_by_label("Labels to choose among")
+        labels = page.get_by_label("Labels to choose from")
         labels.fill("a rocket, a cat, wrong,")
         labels.press("Backspace")
         labels.press_sequentially("a flower")
@@ -353,7 +353,7 @@ def test_library(browser: Any, address: str, pictures: Path) -> None:
         page.get_by_text("Files that could not be read (1)").click()
         expect(page.locator(".cs-failures code")).to_have_text(str(pictures / "broken.jpg"))
         keep(page, "library", full_page=True)
-        page.get_by_role("button", name="Bring up to date: photos").click()
+        page.get_by_role("button", name="Update: photos").click()
         expect(page.get_by_text("Ready: 9 photos can be searched.")).to_be_visible()
 
 
@@ -400,7 +400,7 @@ def test_phone(browser: Any, address: str) -> None:
             assert fits(page)
             keep(page, f"phone-{tab.lower()}")
         page.get_by_role("tab", name="Classify").tap()
-        templates = page.get_by_label("Turn labels into sentences").bounding_box()
+        templates = page.get_by_label("Prompt templates").bounding_box()
         unknown = page.get_by_label("Allow").bounding_box()
         assert unknown["y"] > templates["y"] + templates["height"], "options side by side"
 

@@ -1,7 +1,7 @@
-"""The page: search, classify and look after a library in the browser. Needs the extra [web].
+"""The web page: searching, classifying and indexing in the browser.
 
-A Gradio application a language, below the server's /en/, /zh-Hant/ and /zh-Hans/; / leads to the one that
-the browser asks for. It loads nothing from elsewhere, and takes photos from /api/v1. Called by `web`.
+One Gradio application per language, at /en/, /zh-Hant/ and /zh-Hans/; / redirects to the language of the
+browser. The page loads nothing from other hosts, and takes photos from /api/v1.
 """
 
 import os
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 
 _STATIC = Path(__file__).parent / "static"
 
-_SETTINGS = {
+_GRADIO_ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
-    # After every event Gradio makes statistics of the last 10,000 with pandas, for a page that is not there.
+    # After every event, Gradio computes statistics of the last 10,000 with pandas, for a page that is not
+    # served here.
     "GRADIO_ANALYTICS_MAX_EVENTS": "1",
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(1 << 60),
 }
-"""Gradio reads these from the environment, and has no other way to say it."""
+"""Settings that Gradio reads from environment variables only."""
 
 
 def mount(app: "FastAPI", service: "Service") -> None:
-    """Put the page into `app`, which answers /api/v1 for the same `service`; called after all its routes."""
-    os.environ.update(_SETTINGS)
+    """Add the page to `app`, after all routes of the API, which has to serve the same `service`."""
+    os.environ.update(_GRADIO_ENVIRONMENT)
     import gradio as gr
     from fastapi.staticfiles import StaticFiles
 
     from clipsight.web.page.blocks import build
-    from clipsight.web.page.gate import Gate
+    from clipsight.web.page.middleware import GradioFilter
     from clipsight.web.page.texts import ALL
 
     for texts in ALL:
@@ -58,25 +59,25 @@ def mount(app: "FastAPI", service: "Service") -> None:
         )
     app.mount("/page", StaticFiles(directory=_STATIC))
     for path, file in (("/favicon.ico", "icon.svg"), ("/manifest.json", "manifest.json")):
-        app.add_route(path, _sends(file), include_in_schema=False)
-    app.add_route("/", _to_language, include_in_schema=False)
-    app.add_middleware(Gate, places=tuple(f"/{texts.code}" for texts in ALL))
+        app.add_route(path, _file_endpoint(file), include_in_schema=False)
+    app.add_route("/", _redirect_to_language, include_in_schema=False)
+    app.add_middleware(GradioFilter, mounts=tuple(f"/{texts.code}" for texts in ALL))
 
 
-def _to_language(request: Request) -> RedirectResponse:
+def _redirect_to_language(request: Request) -> RedirectResponse:
     from clipsight.web.page.texts import preferred
 
-    place = preferred(request.headers.get("accept-language", "")).code
+    code = preferred(request.headers.get("accept-language", "")).code
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{place}/{query}", 307, {"Vary": "Accept-Language"})
+    return RedirectResponse(f"{code}/{query}", 307, {"Vary": "Accept-Language"})
 
 
-def _sends(file: str) -> Callable[[Request], FileResponse]:
+def _file_endpoint(file: str) -> Callable[[Request], FileResponse]:
     return lambda request: FileResponse(_STATIC / file)
 
 
 def _theme() -> "Base":
-    """Gradio's plainest theme with the system's own fonts: its usual ones come from Google."""
+    """Gradio's base theme with system fonts: its default fonts are loaded from Google."""
     import gradio as gr
 
     return gr.themes.Base(

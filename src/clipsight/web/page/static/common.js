@@ -1,8 +1,8 @@
 "use strict";
-/* What the page's parts share. Names of files go into the page as text nodes and attributes, never as HTML. */
+/* Shared functions. File names become text nodes and attributes, never HTML. */
 window.clipsight ??= {};
-clipsight.previews ??= new Map(); // key of a dropped picture -> data: URL
-clipsight.shown ??= []; // the photos of the gallery, in their order
+clipsight.previews ??= new Map(); // key of an uploaded picture -> data: URL
+clipsight.results ??= []; // the photos of the gallery, in order
 
 clipsight.el = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
@@ -35,14 +35,14 @@ clipsight.icons = {
 clipsight.fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 clipsight.thumbnail = (id, size) => `../api/v1/photos/${id}/thumbnail?size=${size}`;
 
-/* Calls `then` with the component's value, now if there is one, and whenever Python gives another. */
+/* Calls `then` with the value of the component: now, if it has one, and after every change by Python. */
 clipsight.watch = ({ props, watch }, then) => {
-  const tell = () => props.value && then(JSON.parse(props.value));
-  watch("value", tell);
-  tell();
+  const notify = () => props.value && then(JSON.parse(props.value));
+  watch("value", notify);
+  notify();
 };
 
-clipsight.later = (milliseconds, then) => {
+clipsight.debounce = (milliseconds, then) => {
   let timer;
   return (...values) => {
     clearTimeout(timer);
@@ -50,7 +50,7 @@ clipsight.later = (milliseconds, then) => {
   };
 };
 
-/* A picture as a small JPEG, upright and without its metadata; what the browser can't read goes as it is. */
+/* Encodes a picture as a small upright JPEG without metadata; formats the browser can't decode stay unchanged. */
 clipsight.shrink = async (file) => {
   if (file.size > 20e6) throw new RangeError(file.name);
   let bitmap;
@@ -76,9 +76,9 @@ clipsight.shrink = async (file) => {
   return canvas.toDataURL("image/jpeg", 0.92);
 };
 
-/* Pictures that are dropped anywhere while `element` can be seen, pasted, or chosen with `input`. */
-clipsight.takePictures = (element, input, texts, dropText, take, complain) => {
-  const add = async (files) => {
+/* Calls `take` with pictures that are pasted, chosen with `input`, or dropped anywhere while `element` is visible. */
+clipsight.acceptPictures = (element, input, texts, dropText, take, showError) => {
+  const addFiles = async (files) => {
     const found = [...files].filter((file) => file.type.startsWith("image/") || /\.(heic|heif|avif|tiff?)$/i.test(file.name));
     for (const file of found) {
       try {
@@ -87,7 +87,7 @@ clipsight.takePictures = (element, input, texts, dropText, take, complain) => {
         clipsight.previews.set(key, data);
         take({ key, name: file.name || "picture", data, weight: 1 });
       } catch (error) {
-        complain(clipsight.fill(error instanceof RangeError ? texts.too_large : texts.unreadable, { name: file.name }));
+        showError(clipsight.fill(error instanceof RangeError ? texts.too_large : texts.unreadable, { name: file.name }));
       }
     }
   };
@@ -96,29 +96,29 @@ clipsight.takePictures = (element, input, texts, dropText, take, complain) => {
       if (!element.isConnected) target.removeEventListener(name, handle);
       else if (element.offsetParent) then(event);
     });
-  const veil = clipsight.el("div", { class: "cs-veil", hidden: true }, dropText);
-  element.append(veil);
+  const overlay = clipsight.el("div", { class: "cs-overlay", hidden: true }, dropText);
+  element.append(overlay);
   const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   listen(document, "dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    veil.hidden = false;
+    overlay.hidden = false;
   });
-  listen(document, "dragleave", (event) => (veil.hidden = event.relatedTarget === null || veil.hidden));
+  listen(document, "dragleave", (event) => (overlay.hidden = event.relatedTarget === null || overlay.hidden));
   listen(document, "drop", (event) => {
-    veil.hidden = true;
+    overlay.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    add(event.dataTransfer.files);
+    addFiles(event.dataTransfer.files);
   });
   listen(document, "paste", (event) => {
     if (event.clipboardData?.files.length) {
       event.preventDefault();
-      add(event.clipboardData.files);
+      addFiles(event.clipboardData.files);
     }
   });
   input.addEventListener("change", () => {
-    add(input.files);
+    addFiles(input.files);
     input.value = "";
   });
 };

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
 from clipsight.core.errors import QueryError
-from clipsight.web.page.asked import Asked, event, identity, json_of, pictures_of, text_of
+from clipsight.web.page.parsing import (
+    QueryInput,
+    event_data,
+    parse_json,
+    parse_photo_id,
+    parse_pictures,
+    parse_text,
+)
 from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart
 
 JPEG = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8").decode()
@@ -22,14 +29,14 @@ def box(text: str = "", *pictures: dict[str, Any]) -> str:
 
 
 def test_words_and_pictures_are_parts_in_order() -> None:
-    asked = Asked.read(
+    query = QueryInput.parse(
         box(
             "flower + 2:bee - cartoon",
             {"key": "a", "name": "a.jpg", "data": JPEG, "weight": -0.5},
             {"key": "b", "id": 7, "name": "b.jpg"},
         )
     )
-    assert asked.parts == (
+    assert query.parts == (
         TextPart("flower"),
         TextPart("bee", 2.0),
         TextPart("cartoon", -1.0),
@@ -39,24 +46,22 @@ def test_words_and_pictures_are_parts_in_order() -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", box(), box("  ")])
-def test_an_empty_box_asks_nothing(empty: str | None) -> None:
-    assert Asked.read(empty).parts == ()
+def test_an_empty_box_has_no_parts(empty: str | None) -> None:
+    assert QueryInput.parse(empty).parts == ()
 
 
 @pytest.mark.parametrize("text", ["/etc/passwd", "~/.ssh/id_rsa", "./photo.jpg"])
-def test_a_path_in_the_box_is_only_words(text: str) -> None:
-    assert Asked.read(box(text)).parts == (TextPart(text),)
+def test_a_path_in_the_box_is_only_text(text: str) -> None:
+    assert QueryInput.parse(box(text)).parts == (TextPart(text),)
 
 
-def test_the_disk_is_not_asked_whether_words_are_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_system_is_not_accessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def touched(self: Path, *_: object, **__: object) -> bool:
-        raise AssertionError(f"the disk was asked for {self}")
+        raise AssertionError(f"accessed {self}")
 
     monkeypatch.setattr(Path, "is_file", touched)
     monkeypatch.setattr(Path, "stat", touched)
-    assert len(Asked.read(box(f"1:a: {tmp_path} + {tmp_path}")).parts) == 2
+    assert len(QueryInput.parse(box(f"1:a: {tmp_path} + {tmp_path}")).parts) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_the_disk_is_not_asked_whether_words_are_a_file(
 )
 def test_what_the_page_would_never_send_is_refused(wrong: str) -> None:
     with pytest.raises(QueryError):
-        _ = Asked.read(wrong).parts
+        _ = QueryInput.parse(wrong).parts
 
 
 ANYTHING = st.recursive(
@@ -103,13 +108,13 @@ ANYTHING = st.recursive(
 @given(ANYTHING)
 def test_anything_else_is_refused_too(value: Any) -> None:
     calls = [
-        lambda: Asked.read(json.dumps(value)).parts,
-        lambda: Asked.read(value).parts,
-        lambda: Asked.read(json.dumps({"text": "", "pictures": value})).parts,
-        lambda: pictures_of(value),
-        lambda: identity(event(SimpleNamespace(_data=value))),
-        lambda: json_of(value),
-        lambda: text_of(value),
+        lambda: QueryInput.parse(json.dumps(value)).parts,
+        lambda: QueryInput.parse(value).parts,
+        lambda: QueryInput.parse(json.dumps({"text": "", "pictures": value})).parts,
+        lambda: parse_pictures(value),
+        lambda: parse_photo_id(event_data(SimpleNamespace(_data=value))),
+        lambda: parse_json(value),
+        lambda: parse_text(value),
     ]
     for call in calls:
         try:

@@ -1,4 +1,4 @@
-"""What of Gradio can be reached: with a real server, by raw requests."""
+"""The routes of Gradio that can be reached: a real server, and raw requests."""
 
 import http.client
 import json
@@ -128,12 +128,12 @@ def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
     "body",
     ["", "{", "[]", "7", "null", '{"data": 7}', '{"data": [{}]}', '{"data": [[[]]]}', "[" * 100_000],
 )
-def test_an_event_that_is_none_is_refused(server: tuple[str, Path], body: str) -> None:
+def test_a_malformed_event_is_refused(server: tuple[str, Path], body: str) -> None:
     status, _ = ask(server[0], "POST", "/en/gradio_api/run/predict", body or " ")
     assert status in (400, 422)
 
 
-def test_the_language_is_chosen_at_the_door(server: tuple[str, Path]) -> None:
+def test_the_root_redirects_to_the_language_of_the_browser(server: tuple[str, Path]) -> None:
     connection = http.client.HTTPConnection(urlsplit(server[0]).netloc, timeout=30)
     connection.request("GET", "/?q=cat", headers={"Accept-Language": "zh-TW,en;q=0.5"})
     answer = connection.getresponse()
