@@ -134,7 +134,7 @@ def recall(found: list[list[int]], best: Ids) -> float:
     )
 
 
-def stored(place: Place) -> Floats:
+def stored_embeddings(place: Place) -> Floats:
     """All vectors, float32[n, dim], by row number."""
     with closing(place.catalog()) as catalog:
         return np.concatenate([chunk for _, chunk in catalog.vectors_after(0, place.model(catalog))]).astype(
@@ -179,7 +179,7 @@ def of_clipsight(place: Place) -> Answered:
 
 def of_numpy(place: Place) -> Answered:
     started = time.perf_counter()
-    vectors = stored(place)
+    vectors = stored_embeddings(place)
 
     def search(query: Floats) -> list[int]:
         scores = vectors @ query
@@ -209,7 +209,7 @@ def of_autofaiss(place: Place, peer: Path) -> tuple[Answered, float]:
     command = [str(part) for part in (peer, "-c", _PEER, *files, _K)]
     seconds = index.with_name(f"{index.name}.seconds")
     if not seconds.exists():
-        np.save(vectors, stored(place).astype(np.float16))
+        np.save(vectors, stored_embeddings(place).astype(np.float16))
         started = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds.write_text(json.dumps(time.perf_counter() - started))

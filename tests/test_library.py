@@ -260,7 +260,7 @@ def test_sure_cuts_by_what_scores_mean_among_these_photos(library: Library, phot
     library.index(photos)
     every = library.search("flower", top=100)
     calibration = library._snapshot.calibration
-    least = calibration.sure_score(len(SAMPLES))
+    least = calibration.least_score(len(SAMPLES))
     sure = library.search("flower", top=100, sure=True)
     assert names(sure) == [match.path.name for match in every if match.score >= least]
     assert calibration.probability(np.array([least]), len(SAMPLES)) == pytest.approx([SURE], abs=1e-5)

@@ -278,9 +278,9 @@ class Library:
         The photo need not be indexed. The file is embedded once, and `progress` told of it. Raises
         `QueryError`, `LabelError`, or `LibraryError` where its vectors can't be kept.
         """
-        from clipsight.search.text_matching import match_texts, photo_vector
+        from clipsight.search.text_matching import embed_photo, match_texts
 
-        vector = photo_vector(os.fspath(photo), self.encoder)
+        vector = embed_photo(os.fspath(photo), self.encoder)
         return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
     def optimize(self, progress: "Progress" = lambda done, count: None) -> "Optimized":
@@ -306,19 +306,19 @@ class Library:
         In chunks, so that memory does not grow with the library. Raises `LibraryError` for a
         folder that has not been indexed.
         """
-        from clipsight.search.embeddings import stored
+        from clipsight.search.embeddings import stored_embeddings
 
-        return stored(self._catalog, self._model, self._snapshot.known_folders(folders) or None)
+        return stored_embeddings(self._catalog, self._model, self._snapshot.known_folders(folders) or None)
 
     def embed(self, *photos: PathLike) -> Iterator[Embeddings]:
         """Single photos with their vectors, in chunks: those the library keeps, else read from the file.
 
         A file that can't be read is told in its chunk's `failures`. Nothing is added to the library.
         """
-        from clipsight.search.embeddings import of_files
+        from clipsight.search.embeddings import embed_files
 
         files = (Path(photo).expanduser() for photo in photos)
-        return of_files(files, self._catalog, self._model, lambda: self.encoder)
+        return embed_files(files, self._catalog, self._model, lambda: self.encoder)
 
     # -- everything else -------------------------------------------------------------
 
@@ -368,13 +368,13 @@ class Library:
         """The model that turns words and photos into vectors; loaded on first use."""
         from clipsight.models.encoder import Encoder
 
-        return Encoder(model_selection.folder_of(self._model), device=self.device, threads=self.threads)
+        return Encoder(model_selection.model_folder(self._model), device=self.device, threads=self.threads)
 
     # -- internals ---------------------------------------------------------------------
 
     @cached_property
     def _model(self) -> Model:
-        return model_selection.choose(self._catalog, self._wanted, self.note)
+        return model_selection.choose_model(self._catalog, self._wanted, self.note)
 
     def _check_folder(self, folder: bytes) -> None:
         """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""

@@ -59,13 +59,13 @@ def test_higher_cosines_are_surer_and_more_alternatives_less(
     low, high = calibration.probability(np.array([cosine, cosine + more]), crowd)
     assert 0 <= low <= high <= 1
     assert calibration.probability(np.array([cosine]), crowd + 1)[0] <= low
-    assert calibration.sure_score(crowd) < calibration.sure_score(2 * crowd)
+    assert calibration.least_score(crowd) < calibration.least_score(2 * crowd)
 
 
 @given(mean=st.floats(-0.5, 0.5), deviation=st.floats(0.01, 0.5), photos=st.integers(1, 10**7))
 def test_what_is_sure_begins_at_its_score(mean: float, deviation: float, photos: int) -> None:
     calibration = Calibration(mean, deviation)
-    score = calibration.sure_score(photos)
+    score = calibration.least_score(photos)
     below, above = calibration.probability(np.array([score - 1e-4, score + 1e-4]), photos)
     assert below < SURE < above
 
@@ -75,23 +75,23 @@ def test_the_scale_of_a_model_does_not_matter(scale: float, shift: float, seed: 
     """Models differ in how high their cosines are; what counts is how they compare with the background's."""
     random = np.random.default_rng(seed)
     cosines = random.uniform(0, 0.6, (5, 3))
-    plain = Calibration(0.1, 0.1).none(cosines)
-    other = Calibration(0.1 * scale + shift, 0.1 * scale).none(cosines * scale + shift)
+    plain = Calibration(0.1, 0.1).none_fits(cosines)
+    other = Calibration(0.1 * scale + shift, 0.1 * scale).none_fits(cosines * scale + shift)
     assert other == pytest.approx(plain, abs=1e-4)
 
 
 def test_none_judges_the_best_label() -> None:
     cosines = np.array([[0.9, 0.0, 0.1], [0.05, 0.1, 0.0]], np.float32)
-    known, unknown = MEANING_NOTHING.none(cosines)
+    known, unknown = MEANING_NOTHING.none_fits(cosines)
     assert known < 0.01 and unknown > 0.99
-    assert MEANING_NOTHING.none(np.empty((0, 3), np.float32)).shape == (0,)
+    assert MEANING_NOTHING.none_fits(np.empty((0, 3), np.float32)).shape == (0,)
 
 
 def test_photos_that_are_all_alike_divide_by_nothing() -> None:
     same = np.ones((4, 8), np.float32) / np.sqrt(8)
     calibration = Calibration.of(same, same)
-    assert np.isfinite(calibration.none(np.array([[1.0, 0.5]]))).all()
-    assert math.isfinite(calibration.sure_score(4))
+    assert np.isfinite(calibration.none_fits(np.array([[1.0, 0.5]]))).all()
+    assert math.isfinite(calibration.least_score(4))
 
 
 def test_photos_near_a_label_are_known_and_all_others_not() -> None:
@@ -103,7 +103,7 @@ def test_photos_near_a_label_are_known_and_all_others_not() -> None:
     photos = np.concatenate(
         [around(directions[index], 20, 1.0, index) for index in (50, 51, 52, 10, 20, 55)]  # 55: of no prompt
     )
-    none = Calibration.of(photos, background).none(photos @ labels.T)
+    none = Calibration.of(photos, background).none_fits(photos @ labels.T)
     assert (none[:60] < 0.5).mean() > 0.95
     assert (none[60:] > 0.5).all()
 
@@ -145,12 +145,12 @@ def test_sure_of_eight_photos(
 ) -> None:
     encoder, vectors, calibration = eight
     (words,) = encoder.encode_texts([query])
-    least = calibration.sure_score(len(vectors))
+    least = calibration.least_score(len(vectors))
     assert {name for name, vector in vectors.items() if float(vector @ words) >= least} == photos
 
 
 def test_unknown_of_eight_photos(eight: tuple[Encoder, dict[str, Floats], Calibration]) -> None:
     encoder, vectors, calibration = eight
     labels = encoder.encode_texts(["a cat", "a dog"])
-    none = dict(zip(vectors, calibration.none(np.stack(list(vectors.values())) @ labels.T), strict=True))
+    none = dict(zip(vectors, calibration.none_fits(np.stack(list(vectors.values())) @ labels.T), strict=True))
     assert {name for name, chance in none.items() if chance < 0.5} == {"cat.png"}

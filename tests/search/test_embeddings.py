@@ -10,7 +10,7 @@ import pytest
 from clipsight import Library
 from clipsight.core.errors import LibraryError
 from clipsight.models.encoder import Encoder
-from clipsight.search.embeddings import CHUNK, of_files, stored
+from clipsight.search.embeddings import CHUNK, embed_files, stored_embeddings
 from clipsight.store.catalog import Catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
 
@@ -28,7 +28,7 @@ def test_stored_vectors_come_in_chunks(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "library")
     model = some_model(catalog, 8)
     add_photos(catalog, model, vectors, [b"/photos/%05d.jpg" % number for number in range(count)])
-    chunks = list(stored(catalog, model, None))
+    chunks = list(stored_embeddings(catalog, model, None))
     assert [len(chunk) for chunk in chunks] == [CHUNK, 100]
     assert all(chunk.vectors.dtype == np.float32 and chunk.ids.dtype == np.int64 for chunk in chunks)
     np.testing.assert_array_equal(
@@ -45,7 +45,7 @@ def test_stored_vectors_of_some_folders(tmp_path: Path) -> None:
     names = [b"/photos/a/1.jpg", b"/photos/a/b/2.jpg", b"/photos/ab/3.jpg", b"/photos/c/4.jpg"]
     add_photos(catalog, model, unit_vectors(4, 8), names)
     for folders, numbers in (([b"/photos/a"], [1, 2]), ([b"/photos/c", b"/photos/a/b"], [2, 4]), ([], [])):
-        paths = [path.stem for chunk in stored(catalog, model, folders) for path in chunk.paths]
+        paths = [path.stem for chunk in stored_embeddings(catalog, model, folders) for path in chunk.paths]
         assert paths == [str(number) for number in numbers]
     catalog.close()
 
@@ -72,7 +72,7 @@ def test_kept_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
     def encoder() -> Encoder:
         raise AssertionError("a photo was read although its vector is kept")
 
-    [chunk] = of_files(sorted(photos.iterdir()), indexed._catalog, indexed._model, encoder)
+    [chunk] = embed_files(sorted(photos.iterdir()), indexed._catalog, indexed._model, encoder)
     assert len(chunk) == 8
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import QueryError
-from clipsight.search.grammar import is_address, may_have_weight, summands, weighed
+from clipsight.search.grammar import is_url, looks_weighted, split_summands, split_weight
 
 WORDS = st.text(st.sampled_from("ab:12 /-+."), min_size=1).map(str.strip).filter(bool)
 WEIGHTS = st.floats(-9, 9).map(lambda weight: round(weight, 3)).filter(bool)
@@ -29,7 +29,7 @@ def joins(text: str) -> bool:
     ],
 )
 def test_signs_join_only_with_white_space_on_both_sides(text: str, expected: list[tuple[float, str]]) -> None:
-    assert summands(text) == expected
+    assert split_summands(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,46 +44,46 @@ def test_signs_join_only_with_white_space_on_both_sides(text: str, expected: lis
     ],
 )
 def test_a_number_before_a_colon_is_a_weight(piece: str, expected: tuple[float, str]) -> None:
-    assert weighed(piece) == expected
+    assert split_weight(piece) == expected
 
 
 def test_a_name_may_have_a_colon() -> None:
     with pytest.raises(QueryError, match="1:c:/x"):
-        weighed("c:/x")
-    assert weighed("c:/x", lambda value: value == "c:/x") == (1, "c:/x")
-    assert weighed("2:c", lambda value: value == "2:c") == (1, "2:c")
+        split_weight("c:/x")
+    assert split_weight("c:/x", lambda value: value == "c:/x") == (1, "c:/x")
+    assert split_weight("2:c", lambda value: value == "2:c") == (1, "2:c")
 
 
 @pytest.mark.parametrize("piece", ["", " ", "2:", "2: ", "two:bee", "nan:bee", "inf:bee"])
 def test_what_weighs_nothing_or_no_number_is_refused(piece: str) -> None:
     with pytest.raises(QueryError):
-        weighed(piece)
+        split_weight(piece)
 
 
 @given(WORDS, WEIGHTS)
 def test_words_written_with_their_weight_are_read_again(words: str, weight: float) -> None:
     if not joins(words):
-        (sign, piece), *more = summands(f"- {-weight}:{words}" if weight < 0 else f"{weight}:{words}")
+        (sign, piece), *more = split_summands(f"- {-weight}:{words}" if weight < 0 else f"{weight}:{words}")
         assert not more
-        value, text = weighed(piece)
+        value, text = split_weight(piece)
         assert (sign * value, text) == (weight, words)
 
 
 @given(WORDS)
 def test_words_that_need_no_weight_are_read_as_they_are(words: str) -> None:
-    if not may_have_weight(words):
-        assert weighed(words) == (1.0, words)
+    if not looks_weighted(words):
+        assert split_weight(words) == (1.0, words)
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
-    for _, piece in summands(text):
+    for _, piece in split_summands(text):
         try:
-            weight, words = weighed(piece)
+            weight, words = split_weight(piece)
         except QueryError:
             continue
         assert math.isfinite(weight) and words == words.strip() != ""
 
 
 def test_addresses() -> None:
-    assert is_address("HTTPS://a") and not is_address("ftp://a")
+    assert is_url("HTTPS://a") and not is_url("ftp://a")

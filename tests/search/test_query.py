@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import QueryError
-from clipsight.search.query import Kind, Part, Query, combine
+from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts
+from tests.support.fake import DIM, FakeModel
+from tests.support.fake import unit as unit_rows
 
 WORDS = st.lists(st.sampled_from(["red", "dog", "t-shirt", "New", "Year's", "été", "狗", "3"]), min_size=1)
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.5])
@@ -97,7 +99,7 @@ def test_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Query.parse("2:1.png").parts == (Part(Kind.PICTURE, "2:1.png"),)
     assert Query.parse("3:pool.jpg").parts == (Part(Kind.PICTURE, "pool.jpg", 3.0),)
     address = Query.parse("2:https://example.org/a.jpg - http://example.org/b")
-    assert [(part.kind, part.weight) for part in address.parts] == [(Kind.ADDRESS, 2), (Kind.ADDRESS, -1)]
+    assert [(part.kind, part.weight) for part in address.parts] == [(Kind.URL, 2), (Kind.URL, -1)]
     assert Query.parse("dogs + ./pool.jpg").is_mixed and not Query.parse("dogs + cats").is_mixed
 
 
@@ -133,3 +135,39 @@ def test_parts_that_cancel_out_and_a_library_without_scale() -> None:
     two = unit(np.random.default_rng(3), 2, 16)
     query = Query.parse("a + b")
     assert np.array_equal(combine(query, two, alike), combine(query, two, None))
+
+
+# -- coefficients of the parts ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["bee", "- cartoon", "flower + 2:bee - cartoon", "bee + bee + 3:bee", "0:a + b"]
+)
+@pytest.mark.parametrize("balanced", [False, True])
+def test_coefficients_are_those_of_combine(text: str, balanced: bool) -> None:
+    query = Query.parse(text)
+    vectors = FakeModel().encode_texts([part.value for part in query.parts])
+    rng = np.random.default_rng(5)
+    sample = unit_rows(rng.standard_normal((50, DIM)).astype(np.float32)) if balanced else None
+    found = coefficients(query, vectors, sample)
+    assert np.abs(found @ vectors - combine(query, vectors, sample)).max() < 1e-6
+    assert np.linalg.norm(found @ vectors.astype(np.float64)) == pytest.approx(1, abs=1e-12)
+
+
+def test_weights_keep_their_ratio() -> None:
+    query = Query.parse("flower + 2:bee - 0.5:cartoon")
+    found = coefficients(query, FakeModel().encode_texts(["flower", "bee", "cartoon"]), None)
+    assert found / found[0] == pytest.approx([1, 2, -0.5])
+
+
+def test_parts_that_cancel_out_are_told() -> None:
+    query = Query.parse("bee - bee")
+    with pytest.raises(QueryError, match="cancel each other out"):
+        coefficients(query, FakeModel().encode_texts(["bee", "bee"]), None)
+
+
+def test_pictures_and_words_are_embedded_in_their_order(photos: Path) -> None:
+    model = FakeModel()
+    vectors = embed_parts(Query.parse(f"bee + {photos / 'cat.png'} + flower"), model)
+    assert np.array_equal(vectors[[0, 2]], model.encode_texts(["bee", "flower"]))
+    assert vectors[1, 3:].max() == 0

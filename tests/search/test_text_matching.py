@@ -13,7 +13,7 @@ from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.search import text_matching as texts_module
-from clipsight.search.text_matching import TextMatch, Vectors, match_texts, photo_vector
+from clipsight.search.text_matching import TextMatch, Vectors, embed_photo, match_texts
 from tests.support.catalogs import start_python
 from tests.support.tiny_models import make_model_folder
 
@@ -28,7 +28,7 @@ def encoder(tiny_model: Path) -> Encoder:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts_module, "SHARD", 8)
-    monkeypatch.setattr(texts_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(texts_module, "_TEXTS_PER_BATCH", 3)
 
 
 @pytest.fixture
@@ -244,8 +244,8 @@ def test_a_file_that_changes_meanwhile(encoder: Encoder, tmp_path: Path, home: P
     [
         (b"", "holds no text"),
         (b" \n\n\t\n", "holds no text"),
-        (b"fine\ncaf\xe9\n", r"line 2 is no UTF-8 text"),
-        (b"\xff\xd8\xff\xe0 a photo", r"line 1 is no UTF-8 text"),
+        (b"fine\ncaf\xe9\n", r"line 2 is not UTF-8 text"),
+        (b"\xff\xd8\xff\xe0 a photo", r"line 1 is not UTF-8 text"),
     ],
 )
 def test_files_without_texts(encoder: Encoder, tmp_path: Path, content: bytes, message: str) -> None:
@@ -271,15 +271,15 @@ def test_vectors_that_can_not_be_kept(encoder: Encoder, tmp_path: Path, home: Pa
 
 
 def test_photos_by_path_and_address(encoder: Encoder, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_path = photo_vector(str(photos / "cat.png"), encoder)
+    by_path = embed_photo(str(photos / "cat.png"), encoder)
     monkeypatch.setattr(
         "clipsight.indexing.media.fetch.fetch_picture", lambda address: (photos / "cat.png").read_bytes()
     )
-    np.testing.assert_allclose(photo_vector("https://example.org/cat.png", encoder), by_path, atol=1e-6)
+    np.testing.assert_allclose(embed_photo("https://example.org/cat.png", encoder), by_path, atol=1e-6)
     assert by_path.shape == (encoder.dim,)
 
 
 @pytest.mark.parametrize("photo", ["a dog", "no.jpg", "./no.jpg", "- ./cat.png", "", "a + b"])
 def test_what_is_no_photo(encoder: Encoder, photo: str) -> None:
     with pytest.raises(QueryError):
-        photo_vector(photo, encoder)
+        embed_photo(photo, encoder)

@@ -209,7 +209,7 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
     found = classifier.predict(photos)
     none = np.empty(0, np.float32)
     if len(photos):
-        none = calibration.none(classifier.cosines(photos.vectors))
+        none = calibration.none_fits(classifier.cosines(photos.vectors))
     probabilities = np.column_stack([found.probabilities * (1 - none)[:, None], none])
     return replace(found, labels=(*found.labels, NONE), probabilities=probabilities)
 

@@ -24,10 +24,9 @@ from clipsight.explain.base import (
     WordExplainer,
     WordShare,
 )
-from clipsight.explain.parts import embed_parts
 from clipsight.explain.registry import DEFAULT, METHODS, Method
 from clipsight.explain.text_segments import Word, one_line, split
-from clipsight.search.query import Kind, Part, Query, coefficients
+from clipsight.search.query import Kind, Part, Query, coefficients, embed_parts
 
 if TYPE_CHECKING:
     from clipsight.models.preprocess import PreprocessConfig

@@ -189,12 +189,12 @@ def _wrong_photos(
 ) -> Iterator[Problem]:
     from clipsight.maintenance.check_photos import Recheck
     from clipsight.models.encoder import Encoder
-    from clipsight.search.model_selection import folder_of
+    from clipsight.search.model_selection import model_folder
 
     model = catalog.current_model()
     if model is None:
         return
-    recheck = Recheck(catalog, model, Encoder(folder_of(model)), photos)
+    recheck = Recheck(catalog, model, Encoder(model_folder(model)), photos)
     yield from recheck.problems(progress)
     report.compared = recheck.compared
     if recheck.skipped:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, ports
-from clipsight.models.preprocess import resize_and_crop
+from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from clipsight.models.session import available_devices as available_devices
 from clipsight.models.session import first_line, load_tower
 from clipsight.models.tokenizer import Tokenizer, Tokens
@@ -85,6 +85,11 @@ class Encoder:
     def logit_scale(self) -> float:
         """What cosines are multiplied with before a softmax."""
         return self.folder.logit_scale
+
+    @property
+    def preprocessing(self) -> PreprocessConfig:
+        """Preparation of photos for the visual tower."""
+        return self.folder.preprocess
 
     @property
     def input_size(self) -> tuple[int, int]:

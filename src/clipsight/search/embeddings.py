@@ -1,7 +1,4 @@
-"""Vectors of photos in bulk: those that a library keeps, and those of single files.
-
-Called by `library` for everything that looks at many photos at once: classification, probes, measuring.
-"""
+"""Embeddings of many photos: stored ones of a library, and those of single files."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,13 +17,15 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 CHUNK = 1024
-"""Photos that are held at once."""
+"""Photos in memory at once."""
 
-_READ_AT_ONCE = 16
+_FILES_PER_BATCH = 16
 
 
-def stored(catalog: Catalog, model: Model, folders: Sequence[bytes] | None) -> Iterator[Embeddings]:
-    """All indexed photos in and below `folders` (None: all), in chunks of up to `CHUNK`."""
+def stored_embeddings(
+    catalog: Catalog, model: Model, folders: Sequence[bytes] | None
+) -> Iterator[Embeddings]:
+    """Yield all indexed photos in and below `folders` (None: all), in chunks of up to `CHUNK`."""
     hits = catalog.each_hit(model, folders)
     while chunk := list(islice(hits, CHUNK)):
         yield Embeddings(
@@ -36,15 +35,17 @@ def stored(catalog: Catalog, model: Model, folders: Sequence[bytes] | None) -> I
         )
 
 
-def of_files(
+def embed_files(
     files: Iterable[Path], catalog: Catalog, model: Model, encoder: Callable[[], "Encoder"]
 ) -> Iterator[Embeddings]:
-    """The photos in these files, in their order: kept vectors where the file is as it was, else read anew.
+    """Yield the photos in these files, in their order, in chunks.
 
-    What is read here is not added to the library; `encoder` is asked for when the first file must be read.
+    Unchanged files of the library keep their stored vectors; others are read and embedded, but not added to
+    the library. `encoder` is called when the first file must be read. Unreadable files are listed in their
+    chunk's `failures`.
     """
     rest = iter(files)
-    while chunk := list(islice(rest, _READ_AT_ONCE)):
+    while chunk := list(islice(rest, _FILES_PER_BATCH)):
         yield _embed(chunk, catalog, model, encoder)
 
 
@@ -53,9 +54,9 @@ def _embed(files: list[Path], catalog: Catalog, model: Model, encoder: Callable[
     failures = []
     pixels = {}
     for file in files:
-        kept = _kept(file, catalog, model)
-        if kept is not None:
-            found[file] = kept
+        stored = _stored_vector(file, catalog, model)
+        if stored is not None:
+            found[file] = stored
             continue
         try:
             pixels[file] = _read(file, encoder())
@@ -73,7 +74,7 @@ def _embed(files: list[Path], catalog: Catalog, model: Model, encoder: Callable[
     )
 
 
-def _kept(file: Path, catalog: Catalog, model: Model) -> "tuple[int, np.ndarray] | None":
+def _stored_vector(file: Path, catalog: Catalog, model: Model) -> "tuple[int, np.ndarray] | None":
     path = Path(os.path.abspath(file))
     try:
         stat = path.stat()

@@ -1,8 +1,6 @@
-"""The query grammar: text to summands, each with a weight. What a summand names is for the caller to say.
+"""Query grammar: text to summands with signs and weights; the caller decides what a summand names.
 
-    flower + 2:bee - cartoon
-
-Called by `query`, for which a summand may be a file or an address, and by `web.parts`, where all are words.
+flower + 2:bee - cartoon
 """
 
 import math
@@ -13,27 +11,27 @@ from clipsight.core.errors import QueryError
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
-_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_URL = re.compile(r"https?://", re.IGNORECASE)
 
 
-def summands(text: str) -> list[tuple[float, str]]:
-    """The pieces of `text` with their signs, 1 or -1; `+` and `-` join where white space is on both sides."""
+def split_summands(text: str) -> list[tuple[float, str]]:
+    """Summands of `text` with their signs, 1 or -1; `+` and `-` are operators between white space."""
     if not text.strip():
         return []
     first, *rest = _OPERATOR.split(text)
-    pieces = [(1.0, first)] if first.strip() or not rest else []
-    return pieces + [
-        (1.0 if sign == "+" else -1.0, piece) for sign, piece in zip(rest[::2], rest[1::2], strict=True)
+    found = [(1.0, first)] if first.strip() or not rest else []
+    return found + [
+        (1.0 if sign == "+" else -1.0, summand) for sign, summand in zip(rest[::2], rest[1::2], strict=True)
     ]
 
 
-def weighed(piece: str, is_name: Callable[[str], bool] = lambda value: False) -> tuple[float, str]:
-    """The weight of a piece, and what it weighs; `is_name` tells what is a name though it has a colon.
+def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: False) -> tuple[float, str]:
+    """Weight of a summand, and the rest of it; `is_name` recognises file names, which may have a colon.
 
-    Raises `QueryError` for a weight that is not a finite number, and for an empty piece.
+    Raises `QueryError` for a weight that is not a finite number, and for an empty summand.
     """
-    value, weight = piece.strip(), 1.0
-    prefix = None if is_address(value) or is_name(value) else _WEIGHT.fullmatch(value)
+    value, weight = summand.strip(), 1.0
+    prefix = None if is_url(value) or is_name(value) else _WEIGHT.fullmatch(value)
     if prefix:
         text, space, rest = prefix.groups()
         number = _number(text)
@@ -45,18 +43,18 @@ def weighed(piece: str, is_name: Callable[[str], bool] = lambda value: False) ->
                 f"to search for words with a colon, write 1:{value}"
             )
     if not value:
-        raise QueryError(f"part {piece.strip()!r} of the query is empty: write words in it, like 2:bee")
+        raise QueryError(f"part {summand.strip()!r} of the query is empty: write words in it, like 2:bee")
     return weight, value
 
 
-def may_have_weight(value: str) -> bool:
-    """Whether these words would be taken for a weight and words, so that they must be written with one."""
+def looks_weighted(value: str) -> bool:
+    """True if the words would be read as a weight and words, so that they need an explicit weight."""
     return _WEIGHT.fullmatch(value) is not None
 
 
-def is_address(value: str) -> bool:
-    """Whether it begins as an http(s) address does."""
-    return _ADDRESS.match(value) is not None
+def is_url(value: str) -> bool:
+    """True for an http(s) URL."""
+    return _URL.match(value) is not None
 
 
 def _number(text: str) -> float | None:

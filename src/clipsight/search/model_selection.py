@@ -1,7 +1,4 @@
-"""Which model a library answers with: chosen once, checked at each use, switched when all is embedded.
-
-Called by `library` only.
-"""
+"""Model of a library: chosen once, checked at each use, switched when all photos are embedded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +12,10 @@ if TYPE_CHECKING:
     from clipsight.models.folder import ModelFolder
 
 
-def choose(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> Model:
-    """The model to use, entered in the catalog; a new library's first one is fixed here.
+def choose_model(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> Model:
+    """Choose the model to use and enter it in the catalog; a new library's first model stays its own.
 
-    "auto" is the catalog's own model, or for a new library what `zoo.choose_auto` says, told by `note`.
+    "auto" is the catalog's own model, or for a new library that of `registry.choose_auto`.
     """
     from clipsight.models import registry
 
@@ -31,8 +28,8 @@ def choose(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> Model:
     return _adopt(catalog, name)
 
 
-def folder_of(model: Model) -> "ModelFolder":
-    """The model's folder, which must still be what the library's vectors were made with."""
+def model_folder(model: Model) -> "ModelFolder":
+    """Folder of the model. Raises `ModelError` if it has changed since the vectors were made."""
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
 

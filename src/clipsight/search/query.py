@@ -1,7 +1,7 @@
-"""Queries: what their parts are, and how they become one vector.
+"""Queries: parts with weights, combined into one unit vector.
 
     two dogs on a beach             words
-    ./pool.jpg                      a picture: a path that exists, or an http(s) address
+    ./pool.jpg                      a picture: a path that exists, or an http(s) URL
     flower + 2:bee - cartoon        parts, added and subtracted, each with an optional weight
 
 A joint query is the weighted sum of its parts' unit vectors (the method of
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +26,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clipsight.models.encoder import Encoder
+    from clipsight.models.preprocess import PreprocessConfig
 
 Vectors = npt.NDArray[np.float32]
 
 
 class Kind(Enum):
-    """What a part of a query is."""
+    """Kind of a query part."""
 
     TEXT = "text"
     PICTURE = "picture"
-    ADDRESS = "address"
+    URL = "url"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One summand: its text, path or address, and its weight (negative where subtracted)."""
+    """One summand: its text, path or URL, and its weight, negative if subtracted."""
 
     kind: Kind
     value: str
@@ -48,7 +49,7 @@ class Part:
 
     def __str__(self) -> str:
         size = abs(self.weight)
-        if size == 1 and not (self.kind is Kind.TEXT and grammar.may_have_weight(self.value)):
+        if size == 1 and not (self.kind is Kind.TEXT and grammar.looks_weighted(self.value)):
             return self.value
         return f"{int(size) if size.is_integer() else size}:{self.value}"
 
@@ -61,14 +62,14 @@ class Query:
 
     @classmethod
     def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
-        """Read `text` by the grammar; each of `add` and `subtract` is one part more.
+        """Parse `text` by the grammar; each of `add` and `subtract` is one more part.
 
-        `+` and `-` join parts where white space stands on both sides. Raises `QueryError` for an
+        `+` and `-` are operators where white space stands on both sides. Raises `QueryError` for an
         empty query or part, a weight that is not a finite number, a picture that does not exist.
         """
-        parts = [_part(piece, sign) for sign, piece in _pieces(text)]
-        parts += [_part(piece, 1.0) for piece in add]
-        parts += [_part(piece, -1.0) for piece in subtract]
+        parts = [_part(summand, sign) for sign, summand in _summands(text)]
+        parts += [_part(text, 1.0) for text in add]
+        parts += [_part(text, -1.0) for text in subtract]
         if not parts:
             raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
         return cls(tuple(parts))
@@ -80,7 +81,7 @@ class Query:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether words and pictures meet, whose scores live on different scales."""
+        """True for a query of words and pictures, whose scores lie on different scales."""
         return len({part.kind is Kind.TEXT for part in self.parts}) == 2
 
 
@@ -95,7 +96,7 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
 def coefficients(
     query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None
 ) -> npt.NDArray[np.float64]:
-    """What each part's vector counts in the query's, float64[parts]: a cosine is the same sum of theirs.
+    """Coefficients of the parts' vectors in the query's, float64[parts]; scores are the same sum of cosines.
 
     With `sample`, float[n, dim] of the library's own embeddings, each part's scores are brought
     to unit standard deviation over it before they are added ("balance"). Standardised scores are
@@ -116,22 +117,41 @@ def coefficients(
     return weights / length
 
 
-def embed(query: Query, encoder: "Encoder") -> Vectors:
+class PartEncoder(Protocol):
+    """Methods of an `Encoder` that embedding a query needs."""
+
+    @property
+    def preprocessing(self) -> "PreprocessConfig":
+        """Preparation of photos."""
+
+    def preprocess(self, image: "Image") -> npt.NDArray[np.uint8]:
+        """Pixels of an RGB photo as the model takes them, uint8[H, W, 3]."""
+
+    def encode_pixels(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Vectors:
+        """Unit vectors of such pixels, float32[n, dim]."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of texts, float32[n, dim]."""
+
+
+def embed_parts(query: Query, encoder: PartEncoder) -> Vectors:
     """The unit vectors of the query's parts, in their order: float32[parts, dim].
 
     Raises `QueryError` for a picture that can't be fetched or read.
     """
     texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
-    pictures = [_open(part, encoder) for part in query.parts if part.kind is not Kind.TEXT]
+    pictures = [
+        encoder.preprocess(_open(part, encoder)) for part in query.parts if part.kind is not Kind.TEXT
+    ]
     text_vectors = iter(encoder.encode_texts(texts) if texts else ())
-    picture_vectors = iter(encoder.encode_images(pictures) if pictures else ())
+    picture_vectors = iter(encoder.encode_pixels(pictures) if pictures else ())
     return np.stack(
         [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
     )
 
 
-def notes_on(query: Query, encoder: "Encoder") -> tuple[str, ...]:
-    """A line for each text that is longer than the model's context and was cut."""
+def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
+    """One line for each text that is longer than the model's context and was cut."""
     texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
     cut = encoder.truncated(texts) if texts else ()
     return tuple(
@@ -141,35 +161,34 @@ def notes_on(query: Query, encoder: "Encoder") -> tuple[str, ...]:
     )
 
 
-def _open(part: Part, encoder: "Encoder") -> "Image":
-    """The picture that a part names, read as indexing reads photos."""
+def _open(part: Part, encoder: PartEncoder) -> "Image":
+    """Open the picture that a part names, as indexing opens photos."""
     from clipsight.indexing.media.fetch import fetch_picture
     from clipsight.indexing.media.photo import open_picture
 
-    is_address = part.kind is Kind.ADDRESS
-    source = fetch_picture(part.value) if is_address else Path(part.value).expanduser()
+    source = fetch_picture(part.value) if part.kind is Kind.URL else Path(part.value).expanduser()
     try:
-        return open_picture(source, min_side=max(encoder.input_size))
+        return open_picture(source, min_side=max(encoder.preprocessing.size))
     except PhotoError as error:
         raise QueryError(f"can't use the picture {part.value}: {error}") from error
 
 
-def _pieces(text: str) -> list[tuple[float, str]]:
+def _summands(text: str) -> list[tuple[float, str]]:
     """The summands of a query with their signs, still as text."""
     if _is_file(text.strip()):  # a file name may hold " - "
         return [(1.0, text)]
-    return grammar.summands(text)
+    return grammar.split_summands(text)
 
 
-def _part(piece: str, sign: float) -> Part:
-    """Read one summand: an optional weight, then words, a path or an address."""
-    weight, value = grammar.weighed(piece, _is_file)
+def _part(summand: str, sign: float) -> Part:
+    """Parse one summand: an optional weight, then words, a path or a URL."""
+    weight, value = grammar.split_weight(summand, _is_file)
     return Part(_kind(value), value, sign * weight)
 
 
 def _kind(value: str) -> Kind:
-    if grammar.is_address(value):
-        return Kind.ADDRESS
+    if grammar.is_url(value):
+        return Kind.URL
     if _is_file(value):
         return Kind.PICTURE
     looks_like_path = value.startswith(("./", "../", "/", "~/"))

@@ -1,4 +1,4 @@
-"""What a library answers: small frozen dataclasses that print, count and convert themselves."""
+"""Results of a library: small frozen dataclasses that print, count and convert themselves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from clipsight.store.records import Counts, Failure, Ids, Root
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A photo that was found.
+    """A photo found by a search.
 
     `score` is the cosine of the query's and the photo's embedding (-1 to 1). `width` and
     `height` are pixels of the upright photo, `size` is bytes; they and `taken` (ISO 8601,
@@ -45,13 +45,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Matches(Sequence[Match]):
-    """The matches of one query, best first, with what was asked and which model answered."""
+    """Matches of one query, best first, with the query's text and the model's name."""
 
     query: str
     model: str
     matches: tuple[Match, ...]
     notes: tuple[str, ...] = ()
-    """What the user should know of how the query was read, one line each (cut text, say)."""
+    """Lines for the user about the search, such as a text that was cut."""
 
     def __len__(self) -> int:
         return len(self.matches)
@@ -75,16 +75,16 @@ class Matches(Sequence[Match]):
         return [match.to_dict() for match in self.matches]
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole answer as `--json` prints it."""
+        """All of it as `--json` prints it."""
         return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Photos with their vectors, in one order: what classification and probes work on."""
+    """Photos with their vectors, in one order: input of classification and probes."""
 
     ids: Ids
-    """int64[n], the library's numbers of the photos; 0 for a photo it does not have"""
+    """photo ids in the library, int64[n]; 0 for a photo that is not in it"""
     paths: tuple[Path, ...]
     vectors: npt.NDArray[np.float32]
     """float32[n, dim], unit length (as far as float16 in the library tells)"""
@@ -97,7 +97,7 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Status:
-    """What a library holds. Paths are as the system gives them."""
+    """Contents of a library. Paths are as the system gives them."""
 
     path: Path
     model: str | None

@@ -14,7 +14,7 @@ import numpy as np
 
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.search.options import SearchOptions, Sort
-from clipsight.search.query import Kind, Query, Vectors, combine, embed, notes_on
+from clipsight.search.query import Kind, Query, Vectors, combine, embed_parts, truncation_notes
 from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
@@ -70,7 +70,7 @@ class Snapshot:
             return []
         _check_kinds(queries, options)
         self._allowed(options.filters)  # raises before anything is embedded
-        parts = embed(Query(tuple(part for query in queries for part in query.parts)), self.encoder)
+        parts = embed_parts(Query(tuple(part for query in queries for part in query.parts)), self.encoder)
         ends = np.cumsum([len(query.parts) for query in queries])[:-1]
         exclude = [self._own_pictures(query) for query in queries]
         return self.match(queries, np.split(parts, ends), options, exclude=exclude)
@@ -116,7 +116,7 @@ class Snapshot:
                 str(query),
                 self.model.name,
                 tuple(_sorted(matches, options.sort)),
-                notes_on(query, self.encoder) + notes,
+                truncation_notes(query, self.encoder) + notes,
             )
             for query, matches in zip(queries, found, strict=True)
         ]
@@ -160,7 +160,7 @@ class Snapshot:
         if not options.sure:
             return least
         count = self.catalog.count_vectors(self.model)
-        return max(least, self.calibration.sure_score(count) if count else 1.0)
+        return max(least, self.calibration.least_score(count) if count else 1.0)
 
     def _allowed(self, filters: Filters) -> Ids | None:
         """Ids of the vectors that pass the filters, int64[n]; None for all. The last answer is kept."""

@@ -1,8 +1,8 @@
-"""Texts for a photo: ranks the lines of a file, however many, by how well they fit.
+"""Texts for a photo: the lines of a file of any length, ranked by cosine.
 
-The lines are embedded once and kept as FAISS indices of `SHARD` lines each, in a folder that is named after
-the model and the file's content. An interrupted run goes on after the last whole shard; one shard at a time
-is worked on, or mapped into memory. Called by `library` and `cli`.
+The lines are embedded once and stored as FAISS indices of `SHARD` lines each, in a folder named after the
+model and the file's content. An interrupted run continues after the last whole shard; one shard at a time
+is in memory.
 """
 
 import os
@@ -18,18 +18,18 @@ import numpy.typing as npt
 
 from clipsight.core import paths
 from clipsight.core.errors import LabelError, LibraryError, QueryError
-from clipsight.search.query import Kind, Query, embed
+from clipsight.search.query import Kind, Query, embed_parts
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 SHARD = 4096
-"""Lines that are embedded and written together; an interruption loses no more."""
+"""Lines that are embedded and written together, the most that an interruption loses."""
 
-_AT_ONCE = 256  # texts between two reports of progress
+_TEXTS_PER_BATCH = 256  # texts between two reports of progress
 
 Progress = Callable[[int, int], None]
-"""Hears how many of all texts have been embedded."""
+"""Called with the number of embedded texts and of all."""
 
 Vectors = npt.NDArray[np.float32]
 
@@ -47,12 +47,12 @@ class TextMatch:
         return {"line": self.line, "text": self.text, "score": round(self.score, 6)}
 
 
-def photo_vector(photo: str, encoder: "Encoder") -> Vectors:
-    """The unit vector, float32[dim], of a photo: a path or an http(s) address. Raises `QueryError`."""
+def embed_photo(photo: str, encoder: "Encoder") -> Vectors:
+    """Unit vector of a photo, float32[dim]; `photo` is a path or an http(s) URL. Raises `QueryError`."""
     query = Query.parse(photo)
     if len(query.parts) != 1 or query.parts[0].kind is Kind.TEXT:
         raise QueryError(f"no such photo: {photo}")
-    vector: Vectors = embed(query, encoder)[0]
+    vector: Vectors = embed_parts(query, encoder)[0]
     return vector
 
 
@@ -64,26 +64,26 @@ def match_texts(
     *,
     progress: Progress = lambda done, total: None,
 ) -> list[TextMatch]:
-    """The `top` texts in `file` (UTF-8, one a line, blank lines left out) that fit a photo best.
+    """The `top` texts of `file` (UTF-8, one a line, blank lines ignored) with the highest cosine.
 
     `vector` is the photo's, float32[dim], unit length; `encoder` is of the same model. Texts are compared
-    by vectors of float16 numbers. Raises `LabelError` for a file that can't be read, is no text, holds none
-    or changes meanwhile, `LibraryError` where the vectors can't be kept.
+    in float16. Raises `LabelError` for a file that can't be read, is not UTF-8, is empty or changes
+    meanwhile, and `LibraryError` if the vectors can't be written.
     """
     if top < 1:
         raise LabelError(f"top must be at least 1 (got {top})")
-    total, content = _survey(file)
+    total, content = _fingerprint(file)
     folder = paths.home() / "texts" / f"{encoder.folder.fingerprint()[:16]}-{content}"
     best: list[TextMatch] = []
     texts = _texts(file)
     done = 0
     while shard := list(islice(texts, SHARD)):
-        kept = folder / f"{done // SHARD:06}.faiss"
-        index = _open(kept, len(shard), encoder.dim)
+        stored = folder / f"{done // SHARD:06}.faiss"
+        index = _open(stored, len(shard), encoder.dim)
         if index is None:
             vectors = _embed([text for _, text in shard], encoder, progress, done, total)
             _check_unchanged(file, total, content)
-            index = _keep(vectors, kept)
+            index = _write(vectors, stored)
         best = _best(best, index, shard, vector, top)
         done += len(shard)
     _check_unchanged(file, total, content)
@@ -93,7 +93,7 @@ def match_texts(
 def _best(
     best: list[TextMatch], index: Any, shard: Sequence[tuple[int, str]], vector: Vectors, top: int
 ) -> list[TextMatch]:
-    """The best of what was found before and of one shard more."""
+    """The best of earlier shards and of one more."""
     scores, rows = index.search(vector[None, :], min(top, len(shard)))
     for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True):
         line, text = shard[row]
@@ -105,16 +105,16 @@ def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: i
     """float32[n, dim]. Texts of like length go together, as a batch is padded to its longest text."""
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     vectors = np.empty((len(texts), encoder.dim), np.float32)
-    for start in range(0, len(texts), _AT_ONCE):
+    for start in range(0, len(texts), _TEXTS_PER_BATCH):
         progress(done + start, total)
-        rows = order[start : start + _AT_ONCE]
+        rows = order[start : start + _TEXTS_PER_BATCH]
         vectors[rows] = encoder.encode_texts([texts[row] for row in rows])
     progress(done + len(texts), total)
     return vectors
 
 
-def _keep(vectors: Vectors, file: Path) -> Any:
-    """Write a shard so that it is there whole or not at all, and return its index."""
+def _write(vectors: Vectors, file: Path) -> Any:
+    """Write a shard, whole or not at all, and return its index."""
     import faiss
 
     index = faiss.IndexScalarQuantizer(
@@ -133,13 +133,14 @@ def _keep(vectors: Vectors, file: Path) -> Any:
     except (OSError, RuntimeError) as error:  # FAISS reports I/O errors as RuntimeError
         reason = getattr(error, "strerror", None) or "the disk is full or fails"
         raise LibraryError(
-            f"can't keep texts' vectors in {file.parent} ({reason}): choose another place with CLIPSIGHT_HOME"
+            f"can't write the texts' vectors in {file.parent} ({reason}): "
+            "choose another place with CLIPSIGHT_HOME"
         ) from error
     return index
 
 
 def _open(file: Path, count: int, dim: int) -> Any:
-    """The index of a shard, mapped into memory; None if it is not there, or not whole."""
+    """Index of a shard, memory-mapped; None if it is missing or not whole."""
     import faiss
 
     try:
@@ -150,12 +151,12 @@ def _open(file: Path, count: int, dim: int) -> Any:
 
 
 def _check_unchanged(file: Path, total: int, content: str) -> None:
-    if _survey(file) != (total, content):
+    if _fingerprint(file) != (total, content):
         raise LabelError(f"{file} was changed while it was read: run the command again")
 
 
-def _survey(file: Path) -> tuple[int, str]:
-    """How many texts there are in `file`, and a hash of its content."""
+def _fingerprint(file: Path) -> tuple[int, str]:
+    """Number of texts in `file`, and a hash of its content."""
     import xxhash
 
     content = xxhash.xxh3_128()
@@ -165,16 +166,16 @@ def _survey(file: Path) -> tuple[int, str]:
     return count, content.hexdigest()
 
 
-def _texts(file: Path, hear: Callable[[bytes], None] = lambda line: None) -> Iterator[tuple[int, str]]:
-    """The texts with the numbers of their lines; `hear` is told all lines as they are."""
+def _texts(file: Path, update: Callable[[bytes], None] = lambda line: None) -> Iterator[tuple[int, str]]:
+    """Yield texts with their line numbers; `update` is called with every line as it is."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                hear(line)
+                update(line)
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 if text:
                     yield number, text
     except UnicodeDecodeError as error:
-        raise LabelError(f"{file}, line {number} is no UTF-8 text: save the file as UTF-8") from error
+        raise LabelError(f"{file}, line {number} is not UTF-8 text: save the file as UTF-8") from error
     except OSError as error:
         raise LabelError(f"can't read {file}: {error.strerror}") from error

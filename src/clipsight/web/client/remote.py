@@ -38,7 +38,7 @@ def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> 
 
 
 def _to_json(part: Part) -> dict[str, Any]:
-    if part.kind is Kind.ADDRESS:
+    if part.kind is Kind.URL:
         raise QueryError(f"a server fetches no addresses: download {part.value} and name the file")
     if part.kind is Kind.TEXT:
         return {"text": part.value, "weight": part.weight}

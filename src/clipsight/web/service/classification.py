@@ -11,7 +11,7 @@ import numpy.typing as npt
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, classify, failed_in, keep_labels
 from clipsight.models.encoder import Cancelled, Stop
-from clipsight.search.embeddings import CHUNK, stored
+from clipsight.search.embeddings import CHUNK, stored_embeddings
 from clipsight.search.label_embeddings import LabelCache
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Model
@@ -69,7 +69,7 @@ def streamed(
             )
         if folders is None:
             return
-        for chunk in stored(library.catalog, model, folders or None):
+        for chunk in stored_embeddings(library.catalog, model, folders or None):
             if stop is not None and stop.is_set():
                 raise Cancelled
             yield chunk

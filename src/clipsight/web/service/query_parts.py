@@ -42,7 +42,9 @@ QueryPart = TextPart | PhotoPart | UploadPart
 
 def parse_query(text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> tuple[TextPart, ...]:
     """The parts of `text`, such as "flower + 2:bee - cartoon". Raises `QueryError` as `Query.parse` does."""
-    summands = grammar.summands(text) + [(1.0, each) for each in add] + [(-1.0, each) for each in subtract]
+    summands = (
+        grammar.split_summands(text) + [(1.0, each) for each in add] + [(-1.0, each) for each in subtract]
+    )
     if not summands:
         raise QueryError("the query is empty: write words, like flower + 2:bee")
     return tuple(_text_part(sign, summand) for sign, summand in summands)
@@ -56,8 +58,8 @@ def to_query(parts: Sequence[QueryPart]) -> Query:
 
 
 def _text_part(sign: float, summand: str) -> TextPart:
-    weight, value = grammar.weighed(summand)
-    if grammar.is_address(value):
+    weight, value = grammar.split_weight(summand)
+    if grammar.is_url(value):
         raise QueryError(f"a server fetches no addresses: download {value[:80]} and send the picture")
     return TextPart(value, sign * weight)
 

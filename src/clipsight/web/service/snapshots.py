@@ -244,7 +244,7 @@ class CurrentLibrary:
 def _encoder_of(model: Model, make: MakeEncoder, encoder: SharedEncoder | None) -> SharedEncoder:
     if encoder is not None and encoder.folder.fingerprint() == model.fingerprint:
         return encoder
-    made = make(model_selection.folder_of(model))
+    made = make(model_selection.model_folder(model))
     try:
         made.encode_texts(["warm"])  # loads the text tower, so that the first search is as fast as any
     except BaseException:
