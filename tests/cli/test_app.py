@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +17,7 @@ from typer.main import get_command
 
 from clipsight.cli.app import app
 from tests.support.samples import copy_samples
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@dataclass
-class Shell:
-    """Runs `clipsight` in real processes, in `folder`, with a library and tiny model of its own."""
-
-    folder: Path
-    model: Path
-    home: Path
-
-    def run(
-        self, *arguments: str | Path, code: int = 0, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command, check its exit code, and that no traceback is ever printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "clipsight", *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            env={**os.environ, "CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1", **environment},
-        )
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        if code == 2 and "Usage:" not in done.stderr:
-            assert done.stderr.count("\n") == 1, done.stderr
-        return done
-
-    def index(self) -> None:
-        """Index the photos with the tiny model."""
-        self.run("index", "photos", "--model", self.model)
-
-
-@pytest.fixture
-def shell(photos: Path, tiny_model: Path) -> Shell:
-    """A shell beside a folder of photos with known dates."""
-    for number, photo in enumerate(sorted(photos.iterdir())):
-        os.utime(photo, (1_700_000_000 + 86_400 * number,) * 2)
-    return Shell(photos.parent, tiny_model, photos.parent / "home")
-
-
-@pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
-    """A shell with an index, for tests that change nothing."""
-    folder = tmp_path_factory.mktemp("indexed")
-    copy_samples(folder / "photos")
-    shell = Shell(folder, tiny_model, folder / "home")
-    shell.index()
-    (folder / "photos" / "letter.jpg").write_text("Dear Sir or Madam")
-    return shell
-
-
-def check_golden(name: str, text: str, shell: Shell) -> None:
-    """Compare with tests/golden/NAME; CLIPSIGHT_WRITE_GOLDEN=1 writes it anew, to be read before commit."""
-    # Columns are as wide as this machine's temporary paths, and the last digits as its CPU adds.
-    normal = "\n".join(re.sub(r"(?<=\S) +", " ", line).rstrip() for line in text.splitlines()) + "\n"
-    normal = re.sub(r"(\d\.\d\d)\d+", r"\1", normal.replace(str(shell.folder), "/HERE"))
-    # Photos are numbered as the threads finish.
-    normal = re.sub(r'("id": |(?<=\d\.\d\d),)\d+', r"\1ID", normal)
-    file = GOLDEN / name
-    if os.environ.get("CLIPSIGHT_WRITE_GOLDEN"):
-        file.write_text(normal)
-    assert normal == file.read_text()
+from tests.support.shell import Shell, check_golden
 
 
 def test_search_prints_a_table(shell: Shell) -> None:
@@ -206,18 +141,21 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.process
 def test_full_disk(shell: Shell, disk: Path) -> None:
-    shell.run("index", "photos", "--library", disk / "lib", "--model", shell.model)
+    shell.run_alone("index", "photos", "--library", disk / "lib", "--model", shell.model)
     (disk / "filler").write_bytes(bytes(disk_space(disk)))
     copy_samples(shell.folder / "photos" / "more")
     for number in range(300):
         Image.new("RGB", (8, 8), (number % 256, number // 2, 77)).save(
             shell.folder / "photos" / f"{number}.png"
         )
-    done = shell.run("index", "photos", "--library", disk / "lib", code=2)
+    done = shell.run_alone("index", "photos", "--library", disk / "lib", code=2)
     assert "disk is full" in done.stderr
     (disk / "filler").unlink()
-    found = shell.run("search", "cat", "-n", "--library", disk / "lib", "-t", "400", "-f").stdout.splitlines()
+    found = shell.run_alone(
+        "search", "cat", "-n", "--library", disk / "lib", "-t", "400", "-f"
+    ).stdout.splitlines()
     assert len(found) >= 8, "what was committed before is gone"
 
 
@@ -225,9 +163,12 @@ def disk_space(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+@pytest.mark.process
 def test_read_only_home(shell: Shell, disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    done = shell.run("index", "photos", "--model", shell.model, code=2, CLIPSIGHT_HOME=str(disk / "home"))
+    done = shell.run_alone(
+        "index", "photos", "--model", shell.model, code=2, CLIPSIGHT_HOME=str(disk / "home")
+    )
     assert str(disk / "home") in done.stderr and "CLIPSIGHT_HOME" in done.stderr
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import Shell, check_golden
 from tests.support.samples import SAMPLES, copy_samples
+from tests.support.shell import Shell, check_golden
 from tests.support.tiny_models import make_model_folder
 
 FOUR = ("photos/cat.png", "photos/coffee.png", "photos/rocket.jpg", "photos/flower.jpg")

@@ -10,8 +10,8 @@ from typer import BadParameter
 
 from clipsight.cli.app import app
 from clipsight.core.errors import ClipsightError
-from tests.cli.test_app import Shell, check_golden
 from tests.support.samples import SAMPLES
+from tests.support.shell import Shell, check_golden
 
 CLASSES = {"cat": "cat.png", "coffee_cup": "coffee.png", "galaxies": "galaxies.jpg"}
 

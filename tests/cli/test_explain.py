@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from tests.cli.test_app import Shell
 from tests.support.fake import make_folder
 from tests.support.samples import copy_samples
+from tests.support.shell import Shell
 
 
 @pytest.fixture(scope="module")

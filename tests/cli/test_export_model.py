@@ -2,9 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,28 +14,7 @@ from clipsight.clip.checkpoint import save
 from clipsight.clip.model import CLIP
 from clipsight.core.errors import ClipsightError, ModelError
 from tests.support.clip_weights import TINY_VIT, fill
-
-
-@dataclass
-class Shell:
-    """Runs `clipsight` in real processes, in `folder`."""
-
-    folder: Path
-
-    def run(self, *arguments: str | Path, code: int = 0, **environment: str) -> tuple[str, str]:
-        """stdout and stderr; checks the exit code, and that errors are one line."""
-        done = subprocess.run(
-            [sys.executable, "-m", "clipsight", *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "CLIPSIGHT_HOME": str(self.folder / "home"), **environment},
-        )
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        if code == 2 and "Usage:" not in done.stderr:
-            assert done.stderr.count("\n") == 1, done.stderr
-        return done.stdout, done.stderr
+from tests.support.shell import Shell
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +29,25 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path, tiny_model: Path) -> Shell:
+    return Shell(tmp_path, tiny_model, tmp_path / "home")
 
 
 def test_what_is_exported_is_searched_with(shell: Shell, weights: Path, photos: Path) -> None:
-    out, err = shell.run("export-model", weights, "-o", "mine", "--precision", "int8")
-    first, of_photos, of_texts = out.splitlines()
+    done = shell.run("export-model", weights, "-o", "mine", "--precision", "int8")
+    first, of_photos, of_texts = done.stdout.splitlines()
     assert first.startswith(str(shell.folder / "mine")) and first.endswith("MB, int8")
     assert "photos against PyTorch: cosine 0.99" in of_photos
     assert "texts against PyTorch: cosine 0.99" in of_texts
-    assert err == f"clipsight: to search with it: clipsight search --model {shell.folder / 'mine'} ...\n"
+    assert (
+        done.stderr == f"clipsight: to search with it: clipsight search --model {shell.folder / 'mine'} ...\n"
+    )
 
-    found, _ = shell.run("search", photos / "cat.png", photos, "--model", "./mine", "--json")
-    matches = json.loads(found)["matches"]
+    done = shell.run("search", photos / "cat.png", photos, "--model", "./mine", "--json")
+    matches = json.loads(done.stdout)["matches"]
     assert len(matches) == len(list(photos.iterdir())) - 1  # all but the query itself
-    by_words, _ = shell.run("search", "a cat", photos, "--model", "./mine", "--paths", "--top", "3")
-    assert len(by_words.splitlines()) == 3
+    done = shell.run("search", "a cat", photos, "--model", "./mine", "--paths", "--top", "3")
+    assert len(done.stdout.splitlines()) == 3
 
 
 def export(*arguments: str | Path) -> Result:
@@ -128,11 +107,12 @@ def test_what_the_command_takes_is_told(arguments: tuple[str, ...]) -> None:
     assert refused.exit_code == 2 and "Usage:" in refused.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["torch", "onnx"])
 def test_without_the_extra_it_says_what_to_install(module: str, shell: Shell) -> None:
     missing = shell.folder / "missing"
     missing.mkdir()
     (missing / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module', name={module!r})")
     paths = os.pathsep.join([str(missing), os.environ.get("PYTHONPATH", "")])
-    _, err = shell.run("export-model", "x.pt", "-o", "mine", code=2, PYTHONPATH=paths)
-    assert f"needs {module}: pip install 'clipsight[train]'" in err
+    done = shell.run_alone("export-model", "x.pt", "-o", "mine", code=2, PYTHONPATH=paths)
+    assert f"needs {module}: pip install 'clipsight[train]'" in done.stderr

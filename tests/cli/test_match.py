@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import Shell, check_golden
+from tests.support.shell import Shell, check_golden
 
 LINES = ["a cat looks at you", "", "two red flowers", "a temple under a blue sky", "  an espresso\tin a cup"]
 

@@ -13,8 +13,8 @@ from clipsight import Library
 from clipsight.cli.app import app
 from clipsight.core.errors import LibraryError
 from clipsight.store.vectors import faiss as vectors_module
-from tests.cli.test_app import Shell
 from tests.support.catalogs import unit_vectors
+from tests.support.shell import Shell
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clipsight.organize.organizer import How, Placed, organize
-from tests.cli.test_app import Shell, check_golden
+from tests.support.shell import Shell, check_golden
 
 
 @pytest.fixture

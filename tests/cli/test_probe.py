@@ -18,9 +18,9 @@ from clipsight.models.folder import ModelFolder
 from clipsight.probe import Probe, load_probe
 from clipsight.probe.head import Head
 from clipsight.store.catalog import Catalog
-from tests.cli.test_app import Shell, check_golden
 from tests.support.catalogs import add_photos, unit_vectors
 from tests.support.samples import SAMPLES
+from tests.support.shell import Shell, check_golden
 
 CLASSES = {"cat": "cat.png", "coffee_cup": "coffee.png", "galaxies": "galaxies.jpg"}
 

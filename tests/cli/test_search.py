@@ -2,18 +2,15 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.cli.test_app import Shell, check_golden
 from tests.support.samples import SAMPLES
 from tests.support.scores import near
+from tests.support.shell import Shell, check_golden
 
 DATES = {
     "cat.png": "2024:05:06 07:30:00",
@@ -116,27 +113,8 @@ def test_queries_of_a_file_are_answered_as_alone(shell: Shell) -> None:
 
 
 def test_queries_from_a_pipe_with_filters_and_folders(shell: Shell) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "clipsight",
-        "search",
-        "--queries",
-        "-",
-        "photos",
-        "-n",
-        "--json",
-        "--after",
-        "2025",
-    ]
-    done = subprocess.run(
-        command,
-        cwd=shell.folder,
-        input=QUERIES.encode("utf-8-sig"),
-        capture_output=True,
-        env={**os.environ, "CLIPSIGHT_HOME": str(shell.home), "HF_HUB_OFFLINE": "1"},
-        check=True,
-    )
+    options = ("photos", "-n", "--json", "--after", "2025")
+    done = shell.run("search", "--queries", "-", *options, stdin=QUERIES.encode("utf-8-sig"))
     found = json.loads(done.stdout)
     assert [Path(answer["matches"][0]["path"]).name for answer in found] == ["coffee.png"] * 3
     check_as_one_by_one(shell, found, "photos", "--after", "2025")
