@@ -22,10 +22,10 @@ from torch.nn import functional as F
 from benchmarks import measure
 from clipsight.clip.checkpoint import save
 from clipsight.clip.model import create
-from clipsight.demo import sample_photos
 from clipsight.export.export import export_model
 from clipsight.export.onnx_graph import Precision, quantise
 from clipsight.export.parity import TEXTS
+from clipsight.indexing.sample_photos import sample_photos
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 

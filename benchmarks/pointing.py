@@ -38,8 +38,8 @@ PICTURES = 100
 
 def train(work: Path) -> None:
     """Both towers, each with its export beside it."""
-    from clipsight.demo import sample_photos
     from clipsight.export.export import export_model
+    from clipsight.indexing.sample_photos import sample_photos
     from clipsight.training.config import Settings as Training
     from clipsight.training.train import train as train_clip
 

@@ -95,7 +95,7 @@ def test_errors_are_told_in_a_line(
 def test_without_photos_it_says_where_to_get_some(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipsight.demo.find_spec", lambda name: None)
+    monkeypatch.setattr("clipsight.indexing.sample_photos.find_spec", lambda name: None)
     error = export(weights, "-o", tmp_path / "mine").exception
     assert isinstance(error, ModelError)
     assert "--photos" in str(error) and "clipsight[demo]" in str(error)

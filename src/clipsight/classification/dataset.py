@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import LabelError
-from clipsight.indexing.scan import walk
+from clipsight.indexing.scan import photos_in
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,10 @@ def read_labelled(source: Path) -> Labelled:
 def _from_folders(source: Path) -> list[tuple[Path, str]]:
     found = []
     for folder in sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] != "."):
-        absolute = os.fsencode(os.path.abspath(folder))
-        photos = [photo.path for directory in walk(absolute) for photo in directory.files]
+        photos = photos_in(folder)
         if not photos:
             raise LabelError(f"the class folder {folder} has no photo: fill it or take it away")
-        found += [(Path(os.fsdecode(path)), folder.name) for path in photos]
+        found += [(photo, folder.name) for photo in photos]
     return found
 
 

@@ -17,7 +17,7 @@ def compare_models(
         list[str], typer.Argument(metavar="MODEL MODEL...", help="The model as it is, then its precisions.")
     ],
     photos: Annotated[
-        Path | None, typer.Option(help="Photos to compare vectors of (default: the demo's).")
+        Path | None, typer.Option(help="Photos to compare vectors of (default: those of the demo).")
     ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -65,11 +65,7 @@ def _print(compared: "list[Compared]") -> None:
 
 
 def _photos(folder: Path | None) -> list[Path]:
-    import os
+    from clipsight.indexing.sample_photos import sample_photos
+    from clipsight.indexing.scan import photos_in
 
-    from clipsight.demo import sample_photos
-    from clipsight.indexing.scan import walk
-
-    if folder is None:
-        return sample_photos()
-    return [Path(os.fsdecode(file.path)) for each in walk(os.fsencode(folder)) for file in each.files]
+    return sample_photos() if folder is None else photos_in(folder)

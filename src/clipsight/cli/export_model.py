@@ -77,13 +77,15 @@ def _exported(
         from clipsight.export.export import export_model
     except ModuleNotFoundError as error:
         raise ModelError(f"exporting needs {error.name}: pip install 'clipsight[train]'") from error
-    compared = _sample_photos() if photos is None else _photos_in(photos)
+    from clipsight.indexing.scan import photos_in
+
+    compared = _sample_photos() if photos is None else photos_in(photos)
     return export_model(source, out, compared, precision=precision.value, arch=arch, overwrite=force)
 
 
 def _sample_photos() -> list[Path]:
     from clipsight.core.errors import LibraryError, ModelError
-    from clipsight.demo import sample_photos
+    from clipsight.indexing.sample_photos import sample_photos
 
     try:
         return sample_photos()
@@ -92,11 +94,3 @@ def _sample_photos() -> list[Path]:
             "exporting compares the model with PyTorch on photos: name a folder of some with --photos, or "
             "pip install 'clipsight[demo]'"
         ) from error
-
-
-def _photos_in(folder: Path) -> list[Path]:
-    import os
-
-    from clipsight.indexing.scan import walk
-
-    return [Path(os.fsdecode(file.path)) for each in walk(os.fsencode(folder)) for file in each.files]

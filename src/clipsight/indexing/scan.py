@@ -18,6 +18,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
@@ -98,6 +99,12 @@ def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> I
     yield from _walk_real(root, skipped, seen, links)
     for link in links:  # grows while links lead to further links
         yield from _walk_real(link, skipped, seen, links)
+
+
+def photos_in(folder: Path, *, exclude: Sequence[str] = ()) -> list[Path]:
+    """Return the photos in and below `folder` in the order of `walk`, as far as it can be read."""
+    directories = walk(os.fsencode(folder), exclude=exclude)
+    return [Path(os.fsdecode(photo.path)) for directory in directories for photo in directory.files]
 
 
 def has_photo_suffix(name: bytes) -> bool:

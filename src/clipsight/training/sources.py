@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from clipsight.core.errors import TrainingError
-from clipsight.indexing.scan import walk
+from clipsight.indexing.scan import photos_in
 from clipsight.training.shards import Shards
 from clipsight.training.source import Indices, Source, caption_lines, digest
 
@@ -155,15 +155,13 @@ def _check_columns(path: Path, columns: tuple[str, str], found: Iterable[str]) -
 
 def _from_folder(folder: Path) -> Files:
     captions, uncaptioned = {}, []
-    for directory in walk(os.fsencode(folder)):
-        for photo in directory.files:
-            path = Path(os.fsdecode(photo.path))
-            text = path.with_suffix(".txt")
-            written = _read_captions(text)
-            if written:
-                captions[str(path)] = list(written)
-            else:
-                uncaptioned.append(f"{path}: no caption can be read in {text.name}")
+    for path in photos_in(folder):
+        text = path.with_suffix(".txt")
+        written = _read_captions(text)
+        if written:
+            captions[str(path)] = list(written)
+        else:
+            uncaptioned.append(f"{path}: no caption can be read in {text.name}")
     return Files(captions, uncaptioned)
 
 

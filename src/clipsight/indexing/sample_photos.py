@@ -1,0 +1,50 @@
+"""Photos that ship inside the wheels of scikit-image and scikit-learn (the extra `[demo]`): some twenty.
+
+They are read where they are installed; nothing is copied or downloaded.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from clipsight.core.errors import LibraryError
+from clipsight.indexing.scan import photos_in
+
+INSTALL = 'pip install "clipsight[demo]"'
+
+EXCLUDE = (
+    "chessboard_*",  # drawn
+    "color.png",
+    "horse.png",
+    "logo.png",
+    "phantom.png",
+    "page.png",  # scans of text
+    "text.png",
+    "clock_motion.png",  # blurred beyond recognition
+    "microaneurysms.png",  # 102 x 102 pixels cut from a larger photo
+    "multipage*",  # 10 x 15 and 14 x 24 pixels, for tests of file formats
+    "*.gif",
+)
+"""Names of files in these folders that are not photos, such as test patterns, which match any query."""
+
+
+def sample_photos() -> list[Path]:
+    """Return the sample photos, by folder and name. Raises LibraryError if the extra [demo] is missing."""
+    return [photo for folder in sample_folders() for photo in photos_in(folder, exclude=EXCLUDE)]
+
+
+def sample_folders() -> list[Path]:
+    """Return the folders of the sample photos. Raises LibraryError if the extra [demo] is missing.
+
+    The packages are located, not imported, which would be slow.
+    """
+    return [
+        _package_folder("skimage", "scikit-image") / "data",
+        _package_folder("sklearn", "scikit-learn") / "datasets" / "images",
+    ]
+
+
+def _package_folder(module: str, distribution: str) -> Path:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise LibraryError(f"the sample photos come with {distribution}, which is not installed: {INSTALL}")
+    return Path(spec.origin).parent
