@@ -7,17 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.metrics.retrieval import recall
+from clipsight.metrics.retrieval import retrieval_metrics
 
 Vectors = NDArray[np.float32]
 
 
 def percent_recall(images: Vectors, texts: Vectors, owner: Sequence[int]) -> dict[str, list[float]]:
-    """Recall at 1, 5 and 10 in per cent, both ways; arguments as in `evaluation.retrieval.recall`."""
+    """Recall at 1, 5 and 10 in per cent, both ways; arguments as in `clipsight.metrics.retrieval`."""
     return {
-        direction: [round(100 * share, 1) for share in (found.at1, found.at5, found.at10)]
+        direction: [
+            round(100 * share, 1) for share in (found.recall_at_1, found.recall_at_5, found.recall_at_10)
+        ]
         for direction, found in zip(
-            ("text_to_image", "image_to_text"), recall(images, texts, owner), strict=True
+            ("text_to_image", "image_to_text"), retrieval_metrics(images, texts, owner), strict=True
         )
     }
 

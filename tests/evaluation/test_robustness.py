@@ -37,19 +37,19 @@ def test_both_collections_are_judged_in_three_ways(library: Library) -> None:
     assert all((way.on_a.photos, way.on_b.photos) == (24, 90) for way in ways)
     _, test = split(a)
     zero_shot = ways[0]
-    assert zero_shot.on_a.top1 == measure_zero_shot(test, library.encoder, plain).top1
-    assert zero_shot.on_b.top1 == measure_zero_shot(b, library.encoder, plain).top1
-    assert zero_shot.change == zero_shot.on_b.top1 - zero_shot.on_a.top1
-    assert all(way.on_a.top1 > 0.7 for way in ways)
+    assert zero_shot.on_a.accuracy == measure_zero_shot(test, library.encoder, plain).accuracy
+    assert zero_shot.on_b.accuracy == measure_zero_shot(b, library.encoder, plain).accuracy
+    assert zero_shot.change == zero_shot.on_b.accuracy - zero_shot.on_a.accuracy
+    assert all(way.on_a.accuracy > 0.7 for way in ways)
     printed = ways[1].to_dict()
-    assert printed["a"]["top1"] == pytest.approx(ways[1].on_a.top1, abs=1e-6)
+    assert printed["a"]["top1"] == pytest.approx(ways[1].on_a.accuracy, abs=1e-6)
     assert list(printed) == ["a", "b", "change"]
 
 
 def test_the_shifted_collection_may_have_some_of_the_classes(library: Library) -> None:
     a, b = collection(library, 0, 20), collection(library, 0, 5, ("dog", "rocket"))
     ways = measure_shift(a, b, library.encoder, load_templates("plain"))
-    assert ways[0].on_b.confusion.sum(1).tolist() == [0, 5, 5]
+    assert ways[0].on_b.confusion_matrix.sum(1).tolist() == [0, 5, 5]
     assert same_classes(b, CLASSES).labels.tolist() == [1] * 5 + [2] * 5
     with pytest.raises(LabelError, match="'cat' of the test photos"):
         measure_shift(b, a, library.encoder, load_templates("plain"))

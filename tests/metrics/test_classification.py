@@ -1,4 +1,4 @@
-"""Scores of classifiers, by hand and against scikit-learn."""
+"""Metrics of classifiers, by hand and against scikit-learn."""
 
 import json
 
@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, top_k_accuracy_score
 
-from clipsight.metrics.classification import score
+from clipsight.metrics.classification import classification_metrics
 
 
 def test_scores_by_hand() -> None:
     logits = np.array([[3, 2, 1], [1, 2, 0], [0, 5, 9], [2, 8, 1]], float)
-    found = score(logits, np.array([0, 0, 2, 1]), ("a", "b", "c"))
-    assert found.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert found.top1 == 0.75 and found.top5 is None and found.photos == 4
+    found = classification_metrics(logits, np.array([0, 0, 2, 1]), ("a", "b", "c"))
+    assert found.confusion_matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert found.accuracy == 0.75 and found.top5_accuracy is None and found.photos == 4
     assert found.recall.tolist() == [0.5, 1, 1] and found.precision.tolist() == [1, 0.5, 1]
-    assert found.mean_per_class == pytest.approx(2.5 / 3)
-    assert found.worst_mistake(0) == ("b", 1) and found.worst_mistake(1) is None
+    assert found.mean_per_class_recall == pytest.approx(2.5 / 3)
+    assert found.most_confused_with(0) == ("b", 1) and found.most_confused_with(1) is None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -24,10 +24,10 @@ def test_scores_are_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     logits, labels = rng.standard_normal((200, 7)), rng.integers(0, 7, 200)
     guesses = logits.argmax(1)
-    found = score(logits, labels, "abcdefg")
-    np.testing.assert_array_equal(found.confusion, confusion_matrix(labels, guesses, labels=range(7)))
-    assert found.top1 == (guesses == labels).mean()
-    assert found.top5 == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
+    found = classification_metrics(logits, labels, "abcdefg")
+    np.testing.assert_array_equal(found.confusion_matrix, confusion_matrix(labels, guesses, labels=range(7)))
+    assert found.accuracy == (guesses == labels).mean()
+    assert found.top5_accuracy == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
     np.testing.assert_allclose(found.recall, recall_score(labels, guesses, average=None))
     np.testing.assert_allclose(found.precision, precision_score(labels, guesses, average=None))
     np.testing.assert_allclose(found.f1, f1_score(labels, guesses, average=None))
@@ -35,13 +35,13 @@ def test_scores_are_scikit_learns(seed: int) -> None:
 
 
 def test_of_equal_logits_the_first_class_is_the_likelier() -> None:
-    found = score(np.zeros((2, 6)), np.array([0, 5]), "abcdef")
-    assert found.top1 == 0.5 and found.top5 == 0.5
+    found = classification_metrics(np.zeros((2, 6)), np.array([0, 5]), "abcdef")
+    assert found.accuracy == 0.5 and found.top5_accuracy == 0.5
 
 
 def test_classes_without_photos_do_not_count() -> None:
-    found = score(np.eye(3)[[0, 1]], np.array([0, 0]), "abc")
-    assert found.mean_per_class == 0.5
+    found = classification_metrics(np.eye(3)[[0, 1]], np.array([0, 0]), "abc")
+    assert found.mean_per_class_recall == 0.5
     printed = found.to_dict()
     assert printed["per_class"] == {"a": 0.5, "b": None, "c": None}
     assert printed["per_class_f1"] == {"a": pytest.approx(2 / 3, abs=1e-6), "b": 0.0, "c": None}

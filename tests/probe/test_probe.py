@@ -443,7 +443,7 @@ def pets(tmp_path: Path) -> Path:
 def test_photos_become_a_probe_that_knows_them(pets: Path, library: Library, tmp_path: Path) -> None:
     report = fit_probe(pets, library, repeats=2)
     assert report.probe.classes == ("cat", "coffee_cup")
-    assert report.scores.top1 == 1.0 and report.scores.photos == 2
+    assert report.scores.accuracy == 1.0 and report.scores.photos == 2
     assert [point.shots for point in report.curve] == [1, 2, 4, 5, None]
     report.probe.save(tmp_path / "pets.probe")
     probe = load_probe(tmp_path / "pets.probe")
@@ -475,7 +475,7 @@ def test_alpha_zero_is_zero_shot(pets: Path, library: Library) -> None:
     report = fit_probe(pets, library, alpha=0, templates=load_templates("plain"))
     words = zero_shot_head(["cat", "coffee cup"], library.encoder, load_templates("plain"))
     np.testing.assert_allclose(report.probe.head.weights, words.weights, rtol=1e-6)
-    np.testing.assert_array_equal(report.scores.confusion, report.zero_shot.confusion)
+    np.testing.assert_array_equal(report.scores.confusion_matrix, report.zero_shot.confusion_matrix)
     assert report.probe.settings["templates"] == ["{}"]
 
 
@@ -526,13 +526,13 @@ def test_applying_streams(library: Library) -> None:
 
 
 def test_pictures_are_drawn_for_any_names_and_numbers() -> None:
-    from clipsight.metrics.classification import score
+    from clipsight.metrics.classification import classification_metrics
 
     names = ("猫", "a$b_{x}", "with\nnewline", "x" * 200)
-    scores = score(np.eye(4), np.array([0, 1, 2, 2]), names)
+    scores = classification_metrics(np.eye(4), np.array([0, 1, 2, 2]), names)
     with Image.open(io.BytesIO(confusion_png(scores, "probe on m$x"))) as picture:
         assert picture.format == "PNG" and picture.width > 300
-    large = score(np.eye(300), np.arange(300), [str(number) for number in range(300)])
+    large = classification_metrics(np.eye(300), np.arange(300), [str(number) for number in range(300)])
     with Image.open(io.BytesIO(confusion_png(large, "large"))) as picture:
         assert max(picture.size) < 4000
     train = points(6)
@@ -542,9 +542,9 @@ def test_pictures_are_drawn_for_any_names_and_numbers() -> None:
 
 
 def test_macro_f1_is_scikit_learns() -> None:
-    from clipsight.metrics.classification import score
+    from clipsight.metrics.classification import classification_metrics
 
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((50, 4)), rng.integers(0, 4, 50)
     theirs = f1_score(labels, logits.argmax(1), average="macro")
-    assert score(logits, labels, "abcd").macro_f1 == pytest.approx(theirs, abs=1e-12)
+    assert classification_metrics(logits, labels, "abcd").macro_f1 == pytest.approx(theirs, abs=1e-12)

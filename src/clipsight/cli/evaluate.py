@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clipsight.evaluation.retrieval import Retrieval
     from clipsight.evaluation.robustness import Shift
     from clipsight.library import Library
-    from clipsight.metrics.classification import Scores
+    from clipsight.metrics.classification import ClassificationMetrics
 
 TemplatesOption = Annotated[
     str | None,
@@ -124,8 +124,8 @@ def _linear_probe(
     note_left_out(photos.failures)
     print(
         f"linear probe of {library.model} on {report.photos:,} photos, C {report.fit.C:.3g}; "
-        f"{report.scores.photos:,} held out: accuracy {figure(report.scores.top1)}, "
-        f"macro-F1 {figure(report.scores.macro_f1)}; zero-shot {figure(report.zero_shot.top1)}"
+        f"{report.scores.photos:,} held out: accuracy {figure(report.scores.accuracy)}, "
+        f"macro-F1 {figure(report.scores.macro_f1)}; zero-shot {figure(report.zero_shot.accuracy)}"
     )
 
 
@@ -137,7 +137,13 @@ def _print_retrieval(found: "Retrieval", model: str, as_json: bool) -> None:
         return
     directions = (("text to image", found.text_to_image), ("image to text", found.image_to_text))
     rows = [
-        (name, figure(each.at1), figure(each.at5), figure(each.at10), f"{each.median_rank:g}")
+        (
+            name,
+            figure(each.recall_at_1),
+            figure(each.recall_at_5),
+            figure(each.recall_at_10),
+            f"{each.median_rank:g}",
+        )
         for name, each in directions
     ]
     print_table(("", "recall@1", "recall@5", "recall@10", "median rank"), rows)
@@ -146,7 +152,11 @@ def _print_retrieval(found: "Retrieval", model: str, as_json: bool) -> None:
 
 
 def _print_zero_shot(
-    scores: "Scores", photos: "LabelledVectors", model: str, prompts: "TemplateSet", as_json: bool
+    scores: "ClassificationMetrics",
+    photos: "LabelledVectors",
+    model: str,
+    prompts: "TemplateSet",
+    as_json: bool,
 ) -> None:
     from clipsight.cli.figures import figure, note_left_out, print_classes
 
@@ -162,10 +172,10 @@ def _print_zero_shot(
         return
     print_classes(scores)
     note_left_out(photos.failures)
-    top5 = "" if scores.top5 is None else f", top-5 {figure(scores.top5)}"
+    top5 = "" if scores.top5_accuracy is None else f", top-5 {figure(scores.top5_accuracy)}"
     print(
-        f"{model} zero-shot on {scores.photos:,} photos: top-1 {figure(scores.top1)}{top5}, "
-        f"mean of the classes {figure(scores.mean_per_class)} (templates: {prompts.name})"
+        f"{model} zero-shot on {scores.photos:,} photos: top-1 {figure(scores.accuracy)}{top5}, "
+        f"mean of the classes {figure(scores.mean_per_class_recall)} (templates: {prompts.name})"
     )
 
 
@@ -181,7 +191,10 @@ def _print_shift(
         return
     print_table(
         ("", "A", "B", "change"),
-        [(way.name, figure(way.on_a.top1), figure(way.on_b.top1), f"{way.change:+.3f}") for way in ways],
+        [
+            (way.name, figure(way.on_a.accuracy), figure(way.on_b.accuracy), f"{way.change:+.3f}")
+            for way in ways
+        ],
     )
     note_left_out(failures)
     photos = f"{ways[0].on_a.photos:,} photos of A held out, and {ways[0].on_b.photos:,} of B"

@@ -16,7 +16,7 @@ from clipsight.render.fonts import visible
 from clipsight.render.tables import note
 
 if TYPE_CHECKING:
-    from clipsight.metrics.classification import Scores
+    from clipsight.metrics.classification import ClassificationMetrics
 
 _TOLD = 10
 """Photos left out that are named; of the others, how many."""
@@ -44,12 +44,12 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(soft_wrap=False, width=width, highlight=False).print(table)
 
 
-def print_classes(scores: "Scores") -> None:
+def print_classes(scores: "ClassificationMetrics") -> None:
     """Print photos, recall, precision and F1 of every class, and what it was most often taken for."""
-    photos = scores.confusion.sum(1)
+    photos = scores.confusion_matrix.sum(1)
     rows = []
     for row, name in enumerate(scores.classes):
-        mistake = scores.worst_mistake(row)
+        mistake = scores.most_confused_with(row)
         rows.append(
             (
                 name,

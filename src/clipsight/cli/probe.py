@@ -210,8 +210,8 @@ def _print_report(found: "Report") -> None:
     )
     print(
         f"fitted on {found.photos:,} photos, {how}; on {found.scores.photos:,} others: accuracy "
-        f"{figure(found.scores.top1)}, macro-F1 {figure(found.scores.macro_f1)}; "
-        f"zero-shot {figure(found.zero_shot.top1)}"
+        f"{figure(found.scores.accuracy)}, macro-F1 {figure(found.scores.macro_f1)}; "
+        f"zero-shot {figure(found.zero_shot.accuracy)}"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core.errors import LabelError
-from clipsight.metrics.retrieval import Recall, recall
+from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from clipsight.probe.labelled_vectors import embed_files
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class Retrieval:
 
     photos: int
     captions: int
-    text_to_image: Recall
-    image_to_text: Recall
+    text_to_image: RetrievalMetrics
+    image_to_text: RetrievalMetrics
     failures: tuple[tuple[Path, str], ...] = ()
     """Photos that could not be read, with the reason; they and their captions were left out."""
 
@@ -56,7 +56,7 @@ def measure_retrieval(source: Path, library: "Library", *, observer: "Observer |
         )
     texts = library.encoder.encode_texts([caption for path in paths for caption in captions[path]])
     owner = [row for row, path in enumerate(paths) for _ in captions[path]]
-    return Retrieval(len(paths), len(texts), *recall(images, texts, owner), failures)
+    return Retrieval(len(paths), len(texts), *retrieval_metrics(images, texts, owner), failures)
 
 
 def read_captions(source: Path) -> dict[Path, list[str]]:

@@ -7,7 +7,7 @@ CLIP's claim is that zero-shot classification loses less than a classifier that 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipsight.metrics.classification import Scores, score
+from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.head import Head, zero_shot_head
 from clipsight.probe.report import fit_head, same_classes, split
 
@@ -22,13 +22,13 @@ class Shift:
     """One way to classify: its scores on held-out photos of A and on those of B."""
 
     name: str
-    on_a: Scores
-    on_b: Scores
+    on_a: ClassificationMetrics
+    on_b: ClassificationMetrics
 
     @property
     def change(self) -> float:
         """Accuracy on B less that on A."""
-        return self.on_b.top1 - self.on_a.top1
+        return self.on_b.accuracy - self.on_a.accuracy
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as `--json` prints them."""
@@ -59,5 +59,5 @@ def measure_shift(
     return [Shift(name, _scores(head, test), _scores(head, shifted)) for name, head in heads.items()]
 
 
-def _scores(head: Head, photos: "LabelledVectors") -> Scores:
-    return score(head.logits(photos.vectors), photos.labels, photos.classes)
+def _scores(head: Head, photos: "LabelledVectors") -> ClassificationMetrics:
+    return classification_metrics(head.logits(photos.vectors), photos.labels, photos.classes)

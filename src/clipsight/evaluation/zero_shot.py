@@ -5,7 +5,7 @@ Called by `clipsight evaluate --zeroshot`, recipes and benchmarks.
 
 from typing import TYPE_CHECKING
 
-from clipsight.metrics.classification import Scores, score
+from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.head import zero_shot_head
 
 if TYPE_CHECKING:
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 
-def measure_zero_shot(photos: "LabelledVectors", encoder: "Encoder", templates: "TemplateSet") -> Scores:
+def measure_zero_shot(
+    photos: "LabelledVectors", encoder: "Encoder", templates: "TemplateSet"
+) -> ClassificationMetrics:
     """Every photo goes to the class whose filled templates' mean embedding is nearest.
 
     Class names are read as words, `_` as a space. Raises `LabelError`.
     """
     head = zero_shot_head(photos.classes, encoder, templates)
-    return score(head.logits(photos.vectors), photos.labels, photos.classes)
+    return classification_metrics(head.logits(photos.vectors), photos.labels, photos.classes)

@@ -1,1 +1,1 @@
-"""Figures of merit in pure NumPy: recall@k, accuracy, calibration."""
+"""Metrics in pure NumPy: classification accuracy and retrieval recall@k."""

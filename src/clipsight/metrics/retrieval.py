@@ -1,7 +1,7 @@
-"""Recall@k of photos by captions and of captions by photos, where a photo may have several captions.
+"""Retrieval metrics of photos with captions: recall@k and median rank, in both directions.
 
-The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: a caption looks
-for its one photo; a photo is found out by any of its captions.
+The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: a caption has
+one photo; a photo may have several captions and is matched by any of them.
 """
 
 from collections.abc import Sequence
@@ -10,74 +10,90 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float32]
+Ranks = npt.NDArray[np.int64]
 
-_BLOCK = 1 << 24
-"""Cosines that are held at once: 64 MB."""
+_MAX_COSINES = 1 << 24
+"""Cosines in memory at once: 64 MB."""
 
 
 @dataclass(frozen=True)
-class Recall:
-    """How well one side finds the other. Shares are from 0 to 1."""
+class RetrievalMetrics:
+    """Metrics of one direction; recalls are shares from 0 to 1."""
 
-    at1: float
-    at5: float
-    at10: float
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
     median_rank: float
     """1 is the best."""
 
     @classmethod
-    def of(cls, ranks: npt.NDArray[np.int64]) -> "Recall":
-        """From ranks int64[n], 0 for the first place."""
-        at1, at5, at10 = (float((ranks < k).mean()) for k in (1, 5, 10))
-        return cls(at1, at5, at10, float(np.median(ranks)) + 1)
+    def from_ranks(cls, ranks: Ranks) -> "RetrievalMetrics":
+        """Compute the metrics from the rank of each query's match, int64[n], 0 being the first place."""
+        return cls(
+            recall_at_1=recall_at_k(ranks, 1),
+            recall_at_5=recall_at_k(ranks, 5),
+            recall_at_10=recall_at_k(ranks, 10),
+            median_rank=float(np.median(ranks)) + 1,
+        )
 
     def to_dict(self) -> dict[str, float]:
-        """The figures as `--json` prints them."""
+        """Return the metrics as `--json` prints them."""
         return {
-            "recall@1": round(self.at1, 6),
-            "recall@5": round(self.at5, 6),
-            "recall@10": round(self.at10, 6),
+            "recall@1": round(self.recall_at_1, 6),
+            "recall@5": round(self.recall_at_5, 6),
+            "recall@10": round(self.recall_at_10, 6),
             "median_rank": self.median_rank,
         }
 
 
-def recall(images: Vectors, texts: Vectors, owner: Sequence[int]) -> tuple[Recall, Recall]:
-    """Text to image and image to text, for unit vectors float[n, dim] and float[m, dim].
+def recall_at_k(ranks: Ranks, k: int) -> float:
+    """Share of ranks int64[n], counted from 0, that are among the first `k`."""
+    return float((ranks < k).mean())
 
-    Caption j belongs to photo `owner[j]`; every photo has at least one. Ties count for the right one.
-    Memory is bounded: the cosines are made in blocks.
+
+def retrieval_metrics(
+    images: Embeddings, texts: Embeddings, image_of_text: Sequence[int]
+) -> tuple[RetrievalMetrics, RetrievalMetrics]:
+    """Text-to-image and image-to-text metrics of unit vectors float[n, dim] and float[m, dim].
+
+    Caption j belongs to photo `image_of_text[j]`. Ties count as right. Cosines are computed in blocks, so
+    that memory is bounded. Raises ValueError unless every caption has a photo and every photo a caption.
     """
-    own = np.asarray(owner, dtype=np.int64)
-    if set(own.tolist()) != set(range(len(images))):
+    owner = np.asarray(image_of_text, dtype=np.int64)
+    if set(owner.tolist()) != set(range(len(images))):
         raise ValueError("every caption needs a photo, and every photo a caption")
-    return Recall.of(_text_ranks(images, texts, own)), Recall.of(_image_ranks(images, texts, own))
+    return (
+        RetrievalMetrics.from_ranks(_text_to_image_ranks(images, texts, owner)),
+        RetrievalMetrics.from_ranks(_image_to_text_ranks(images, texts, owner)),
+    )
 
 
-def _text_ranks(images: Vectors, texts: Vectors, own: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many photos lie nearer to each caption than its own: int64[m]."""
+def _text_to_image_ranks(images: Embeddings, texts: Embeddings, owner: Ranks) -> Ranks:
+    """int64[m]: number of photos nearer to each caption than its own photo."""
     ranks = []
     for block in _blocks(len(texts), len(images)):
         cosines = texts[block] @ images.T
-        right = cosines[np.arange(len(cosines)), own[block]]
-        ranks.append((cosines > right[:, None]).sum(1))
+        own = cosines[np.arange(len(cosines)), owner[block]]
+        ranks.append((cosines > own[:, None]).sum(1))
     return np.concatenate(ranks)
 
 
-def _image_ranks(images: Vectors, texts: Vectors, own: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many captions lie nearer to each photo than the best of its own: int64[n]."""
-    order = np.argsort(own, kind="stable")  # the captions of a block of photos are neighbours then
-    firsts = np.searchsorted(own[order], np.arange(len(images) + 1))
+def _image_to_text_ranks(images: Embeddings, texts: Embeddings, owner: Ranks) -> Ranks:
+    """int64[n]: number of captions nearer to each photo than the nearest of its own captions."""
+    order = np.argsort(owner, kind="stable")  # puts the captions of a block of photos side by side
+    firsts = np.searchsorted(owner[order], np.arange(len(images) + 1))
     ranks = []
     for block in _blocks(len(images), len(texts)):
         cosines = images[block] @ texts.T
-        mine = order[firsts[block.start] : firsts[block.stop]]
+        own = order[firsts[block.start] : firsts[block.stop]]
+        rows = owner[own] - block.start
         best = np.full(len(cosines), -np.inf, dtype=cosines.dtype)
-        np.maximum.at(best, own[mine] - block.start, cosines[own[mine] - block.start, mine])
+        np.maximum.at(best, rows, cosines[rows, own])
         ranks.append((cosines > best[:, None]).sum(1))
     return np.concatenate(ranks)
 
 
 def _blocks(rows: int, columns: int) -> list[slice]:
-    step = max(1, _BLOCK // columns)
+    step = max(1, _MAX_COSINES // columns)
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]

@@ -43,7 +43,7 @@ class Probe:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """How it was fitted: C, alpha, photos, ..."""
     figures: Mapping[str, Any] = field(default_factory=dict)
-    """What it got right on photos held out, as `Scores.to_dict`, without the confusion matrix."""
+    """Metrics on held-out photos: `ClassificationMetrics.to_dict` without the confusion matrix."""
 
     def predict(self, photos: Embeddings) -> Predictions:
         """The photos' probabilities."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clipsight.metrics.classification import Scores
+from clipsight.metrics.classification import ClassificationMetrics
 from clipsight.probe.extra import extra
 from clipsight.probe.few_shot import Point
 from clipsight.render.fonts import visible
@@ -34,7 +34,7 @@ _FONTS = (
 """Tried in turn, character by character, as far as they are installed."""
 
 
-def confusion_png(scores: Scores, title: str) -> bytes:
+def confusion_png(scores: ClassificationMetrics, title: str) -> bytes:
     """Rows are the right classes, columns the guesses, shaded by their share of the row."""
     with _fonts():
         return _png(_confusion(scores, title))
@@ -46,24 +46,24 @@ def curve_png(points: Sequence[Point], title: str) -> bytes:
         return _png(_curve(points, title))
 
 
-def _confusion(scores: Scores, title: str) -> Any:
+def _confusion(scores: ClassificationMetrics, title: str) -> Any:
     count = len(scores.classes)
     side = min(3 + 0.45 * count, 24)
     figure = extra("matplotlib.figure").Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.add_subplot()
-    shares = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
+    shares = scores.confusion_matrix / np.maximum(scores.confusion_matrix.sum(1, keepdims=True), 1)
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(shown, label="share of the class's photos", shrink=0.8)
     axes.set_xlabel("taken for")
     axes.set_ylabel("class")
-    axes.set_title(visible(f"{title}: accuracy {scores.top1:.3f}, macro-F1 {scores.macro_f1:.3f}"))
+    axes.set_title(visible(f"{title}: accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}"))
     if count <= _NUMBERED:
         names = [_short(name) for name in scores.classes]
         axes.set_xticks(range(count), names, rotation=90, parse_math=False)
         axes.set_yticks(range(count), names, parse_math=False)
-        for row, column in np.argwhere(scores.confusion):
+        for row, column in np.argwhere(scores.confusion_matrix):
             colour = "white" if shares[row, column] > 0.5 else "black"
-            number = int(scores.confusion[row, column])
+            number = int(scores.confusion_matrix[row, column])
             axes.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
     return figure
 

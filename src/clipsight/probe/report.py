@@ -13,7 +13,7 @@ import numpy as np
 import clipsight
 from clipsight.classification.dataset import LabelledVectors
 from clipsight.core.errors import LabelError
-from clipsight.metrics.classification import Scores, score
+from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.file import Probe
 from clipsight.probe.head import Head, zero_shot_head
 from clipsight.probe.logistic import Fit, Ints, fit
@@ -35,8 +35,8 @@ class Report:
 
     probe: Probe
     fit: Fit
-    scores: Scores
-    zero_shot: Scores
+    scores: ClassificationMetrics
+    zero_shot: ClassificationMetrics
     photos: int
     """How many it was fitted on."""
     failures: tuple[tuple[Path, str], ...] = ()
@@ -73,7 +73,7 @@ def fit_and_test(
     words = zero_shot_head(train.classes, encoder, templates)
     chosen = train if shots is None else take(train, few(train, shots, np.random.default_rng(seed)))
     found = fit_head(chosen, words, alpha, seed=seed)
-    scores = score(found.head.logits(test.vectors), test.labels, test.classes)
+    scores = classification_metrics(found.head.logits(test.vectors), test.labels, test.classes)
     figures = {name: value for name, value in scores.to_dict().items() if name != "confusion"}
     settings = {
         "C": found.C,
@@ -88,7 +88,7 @@ def fit_and_test(
     head = Head(found.head.weights.astype(np.float32), found.head.bias.astype(np.float32))
     folder = encoder.folder
     probe = Probe(train.classes, head, folder.name, folder.fingerprint(), settings, figures)
-    zero_shot = score(words.logits(test.vectors), test.labels, test.classes)
+    zero_shot = classification_metrics(words.logits(test.vectors), test.labels, test.classes)
     return Report(probe, found, scores, zero_shot, len(chosen), (*train.failures, *test.failures))
 
 

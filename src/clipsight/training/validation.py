@@ -11,8 +11,8 @@ import torch
 from clipsight.classification.prompts import SIMPLE, labels_of_classes
 from clipsight.clip.tokens import normalise, tokenise
 from clipsight.core.errors import PhotoError, TrainingError
-from clipsight.metrics.classification import score
-from clipsight.metrics.retrieval import Recall, recall
+from clipsight.metrics.classification import classification_metrics
+from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from clipsight.models.preprocess import PreprocessConfig
 from clipsight.search.label_embeddings import embed_labels
 from clipsight.training.datasets import Plain, plain_batches
@@ -59,13 +59,17 @@ class HeldOut:
                 for found, direction in zip(
                     self._recall(model), ("text_to_image", "image_to_text"), strict=True
                 ):
-                    for k, value in ((1, found.at1), (5, found.at5), (10, found.at10)):
+                    for k, value in (
+                        (1, found.recall_at_1),
+                        (5, found.recall_at_5),
+                        (10, found.recall_at_10),
+                    ):
                         figures[f"{direction}@{k}"] = value
             if self.zero_shot is not None:
                 figures[ZERO_SHOT] = self._accuracy(model, self.zero_shot)
         return figures
 
-    def _recall(self, model: "CLIP") -> tuple[Recall, Recall]:
+    def _recall(self, model: "CLIP") -> tuple[RetrievalMetrics, RetrievalMetrics]:
         photos, images = self._embed(model, self.source, self.indices)
         captions = [_captions(self.source, index) for index in photos]
         kept = [row for row, texts in enumerate(captions) if texts]
@@ -73,7 +77,7 @@ class HeldOut:
             raise TrainingError("no held-out photo can be read; give others with --val")
         texts = self._texts(model, [text for row in kept for text in captions[row]])
         owner = [number for number, row in enumerate(kept) for _ in captions[row]]
-        return recall(images[kept], texts, owner)
+        return retrieval_metrics(images[kept], texts, owner)
 
     def _accuracy(self, model: "CLIP", collection: "Labelled") -> float:
         files = Files({str(path): [""] for path in collection.paths})
@@ -83,7 +87,9 @@ class HeldOut:
         weights = embed_labels(
             labels_of_classes(collection.classes), SIMPLE, lambda texts: self._texts(model, texts)
         )
-        return score(images @ weights.T, collection.labels[photos], collection.classes).top1
+        return classification_metrics(
+            images @ weights.T, collection.labels[photos], collection.classes
+        ).accuracy
 
     def _embed(self, model: "CLIP", source: Source, indices: Indices) -> tuple[list[int], Vectors]:
         """The photos that could be read, and their vectors float32[n,dim], from all processes."""
