@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipsight import Library
+from clipsight.classification.predictions import best_labels
 from clipsight.classification.prompts import TemplateSet, load_templates
-from clipsight.classification.zero_shot import Classifier, best_labels, split_arguments
+from clipsight.classification.zero_shot import Classifier, split_arguments
 from clipsight.core.errors import LabelError, LibraryError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder

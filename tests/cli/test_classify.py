@@ -229,7 +229,7 @@ def test_organize_and_undo(shell: Shell, tmp_path: Path) -> None:
         ((*FOUR, *LABELS, "--symlink"), "Usage:"),
         ((*FOUR, *LABELS, "--organize", "out", "--copy", "--hardlink"), "Usage:"),
         ((*FOUR, *LABELS, "--organize", "out", "--csv"), "Usage:"),
-        ((*FOUR, "a cat", "none of these", "--unknown"), "what photos get that no label fits"),
+        ((*FOUR, "a cat", "none of these", "--unknown"), "reserved for photos that no label fits"),
         (("--compare-templates", "nowhere"), "no such folder or CSV file: nowhere"),
         (("--compare-templates", "photos"), "photos has 0 classes"),
         (("--compare-templates", "photos", "--csv"), "Usage:"),

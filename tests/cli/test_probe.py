@@ -91,6 +91,27 @@ def test_apply_prints_lines_json_and_csv(pets: Shell) -> None:
     assert {row[0]: row[2] for row in rows[1:]} == {each["path"]: each["label"] for each in found["photos"]}
 
 
+@pytest.mark.parametrize(
+    "command", [["probe", "apply", "pets.probe"], ["classify", "--labels", "cat,coffee cup"]]
+)
+def test_csv_quotes_every_file_name(
+    pets: Shell,
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    names = ["lone\rCR.png", "two\r\nlines.png", "new\nline.png", "a, comma.png", 'a "quote".png']
+    photos = [shutil.copyfile(SAMPLES["cat.png"], tmp_path / name) for name in names]
+    monkeypatch.chdir(pets.folder)
+    monkeypatch.setenv("CLIPSIGHT_HOME", str(pets.home))
+    app([*command, *map(str, photos), "--csv"], standalone_mode=False)
+    text = capsysbinary.readouterr().out.decode()
+    heading, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert [row[0] for row in rows] == [str(photo) for photo in photos]
+    assert all(len(row) == len(heading) for row in rows)
+
+
 def test_apply_indexes_new_photos_of_a_folder_first(pets: Shell) -> None:
     (pets.folder / "new-photos").mkdir()
     shutil.copyfile(SAMPLES["cat.png"], pets.folder / "new-photos" / "1.png")
@@ -106,7 +127,7 @@ def test_photos_that_cannot_be_read_are_told(pets: Shell) -> None:
     assert done.stdout.count("\n") == 1
     assert done.stderr == "clipsight: left out letter.jpg: not an image: the file is text\n"
     done = pets.run("probe", "apply", "pets.probe", "letter.jpg", code=2)
-    assert "no photo to classify: letter.jpg: not an image" in done.stderr
+    assert "no photo could be classified: letter.jpg: not an image" in done.stderr
     found = json.loads(pets.run("probe", "apply", "pets.probe", "letter.jpg", "rocket.jpg", "--json").stdout)
     assert found["failures"] == [{"path": "letter.jpg", "reason": "not an image: the file is text"}]
     assert found["photos"][0]["id"] is None
@@ -174,7 +195,7 @@ def test_a_library_of_another_model_is_refused(pets: Shell, tmp_path_factory: py
 
 def test_an_empty_library_is_told(pets: Shell) -> None:
     done = pets.run("probe", "apply", "pets.probe", "--library", "empty", "--model", pets.model, code=2)
-    assert done.stderr == "clipsight: no photo to classify\n"
+    assert done.stderr.startswith("clipsight: there is no photo to classify")
 
 
 def test_a_class_of_one_photo_needs_another_collection(pets: Shell) -> None:

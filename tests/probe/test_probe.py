@@ -449,11 +449,11 @@ def test_photos_become_a_probe_that_knows_them(pets: Path, library: Library, tmp
     probe = load_probe(tmp_path / "pets.probe")
     assert probe.figures["top1"] == 1.0 and probe.settings["photos"] == 10
     assert "confusion" not in probe.figures
-    predictions = [each for chunk in probe.apply(library, pets) for each in chunk]
+    predictions = list(probe.apply(library, pets))
     assert len(predictions) == 12
     assert all(each.label == each.path.parent.name and each.probability > 0.5 for each in predictions)
-    whole = [each for chunk in probe.apply(library) for each in chunk]
-    [single] = [each for chunk in probe.apply(library, pets / "cat" / "3.png") for each in chunk]
+    whole = list(probe.apply(library))
+    [single] = list(probe.apply(library, pets / "cat" / "3.png"))
     same = next(each for each in whole if each.path == single.path)
     np.testing.assert_allclose(single.probabilities, same.probabilities, atol=1e-6)
     [stored] = library.embed(single.path)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from clipsight.classification.predictions import Prediction
 from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import Classification, Classifier, Prediction
+from clipsight.classification.zero_shot import Classification, Classifier
 from clipsight.core.errors import LibraryError
 from clipsight.render import heatmap
 from clipsight.render.heatmap import (
@@ -24,7 +25,7 @@ from clipsight.render.heatmap import (
     write_html,
     write_png,
 )
-from clipsight.render.predictions import Seen
+from clipsight.render.predictions import PredictionTally
 from clipsight.search.results import Embeddings
 from tests.render.test_predictions import classification
 from tests.support.samples import SAMPLES
@@ -32,14 +33,18 @@ from tests.support.samples import SAMPLES
 LABELS = ("a cat", "<b>coffee & \udce9</b>", "a red flower")
 
 
-def seen_of(paths: list[Path], probabilities: list[list[float]], labels: tuple[str, ...] = LABELS) -> Seen:
+def tally_of(
+    paths: list[Path], probabilities: list[list[float]], labels: tuple[str, ...] = LABELS
+) -> PredictionTally:
     """A classification of these photos with exactly these probabilities (a logit scale of 1)."""
     vectors = np.log(np.array(probabilities, np.float32))
     classifier = Classifier(labels, np.eye(len(labels), dtype=np.float32), 1.0)
     chunk = classifier.predict(Embeddings(np.zeros(len(paths), np.int64), tuple(paths), vectors))
-    seen = Seen(Classification("tiny", classifier, TemplateSet("plain", ("{}",)), iter([chunk])), keep=200)
-    assert list(seen)
-    return seen
+    tally = PredictionTally(
+        Classification("tiny", classifier, TemplateSet("plain", ("{}",)), iter([chunk])), keep=200
+    )
+    assert list(tally)
+    return tally
 
 
 def test_cells_of_a_matrix_and_ranked() -> None:
@@ -84,22 +89,22 @@ def _contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
 
 def test_table_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(seen_of([Path("/p/x\n.jpg")], [[0.25, 0.7, 0.05]]), None)
+    print_table(tally_of([Path("/p/x\n.jpg")], [[0.25, 0.7, 0.05]]), None)
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[-1] == "photo" and "coffee & \\xe9" in heading
     assert row.split() == ["0.25", "0.70*", "0.05", "/p/x\\n.jpg"]
 
 
 def test_table_shows_the_first_and_counts_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
-    seen = Seen(classification(("a", "b"), 70), keep=200)
-    for _ in seen:
+    tally = PredictionTally(classification(("a", "b"), 70), keep=200)
+    for _ in tally:
         pass
-    print_table(seen, None)
+    print_table(tally, None)
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if "/p/" in line]) == heatmap.TABLE_ROWS
     counts = dict(line.split() for line in lines[-2:])
     assert {int(count): label for count, label in counts.items()} == {
-        count: label for label, count in seen.photos_of.items()
+        count: label for label, count in tally.photos_of.items()
     }
 
 
@@ -130,7 +135,7 @@ class Page(HTMLParser):
 def test_html_is_one_file_with_escaped_texts(tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("<script>")
     photos = [SAMPLES["cat.png"], tmp_path / "letter.jpg"]
-    write_html(seen_of(photos, [[0.25, 0.7, 0.05], [0.9, 0.05, 0.05]]), tmp_path / "map.html", None)
+    write_html(tally_of(photos, [[0.25, 0.7, 0.05], [0.9, 0.05, 0.05]]), tmp_path / "map.html", None)
     text = (tmp_path / "map.html").read_text(encoding="utf-8")
     page = Page(text)
     assert "<b>" not in text and "script" not in page.tags and "url(" not in text
@@ -143,8 +148,8 @@ def test_html_is_one_file_with_escaped_texts(tmp_path: Path) -> None:
 
 
 def test_png_shows_the_cells(tmp_path: Path) -> None:
-    seen = seen_of([SAMPLES["cat.png"], SAMPLES["coffee.png"]], [[1, 1e-9, 1e-9], [1e-9, 1e-9, 1]])
-    write_png(seen, tmp_path / "map.png", None)
+    tally = tally_of([SAMPLES["cat.png"], SAMPLES["coffee.png"]], [[1, 1e-9, 1e-9], [1e-9, 1e-9, 1]])
+    write_png(tally, tmp_path / "map.png", None)
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.format == "PNG" and picture.mode == "RGB"
         pixels = np.asarray(picture)
@@ -158,26 +163,26 @@ def test_png_shows_the_cells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("labels", "top"), [(2, None), (12, 1), (13, None), (40, 1000)])
 def test_pictures_of_any_shape_have_bounded_size(tmp_path: Path, labels: int, top: int | None) -> None:
     names = tuple(f"{'long ' * number}label {number}" for number in range(labels))
-    seen = Seen(classification(names, 300), keep=200)
-    for _ in seen:
+    tally = PredictionTally(classification(names, 300), keep=200)
+    for _ in tally:
         pass
-    write_png(seen, tmp_path / "map.png", top)
+    write_png(tally, tmp_path / "map.png", top)
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.width * picture.height < 64_000_000
-    write_html(seen, tmp_path / "map.html", top)
+    write_html(tally, tmp_path / "map.html", top)
     text = (tmp_path / "map.html").read_text()
     assert text.count("<tr>") == 201 and "the first 200 of 300 photos" in text
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = seen_of([SAMPLES["cat.png"]], [[0.25, 0.7, 0.05]])
+    tally = tally_of([SAMPLES["cat.png"]], [[0.25, 0.7, 0.05]])
     (tmp_path / "map.html").write_text("before")
     (tmp_path / "map.png").write_text("before")
     monkeypatch.setattr(heatmap, "_thumbnails", lambda rows: iter([io.UnsupportedOperation("nothing")]))
     for write, name in ((write_html, "map.html"), (write_png, "map.png")):
         with pytest.raises(Exception, match=r"UnsupportedOperation|nothing|save"):
-            write(seen, tmp_path / name, None)
+            write(tally, tmp_path / name, None)
         assert (tmp_path / name).read_text() == "before"
         with pytest.raises(LibraryError, match=r"can't write .*no/map"):
-            write(seen, tmp_path / "no" / name, None)
+            write(tally, tmp_path / "no" / name, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.html", "map.png"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, Classifier
 from clipsight.core.errors import LabelError
-from clipsight.render.predictions import Seen, csv_text, failure_notes, json_text
+from clipsight.render.predictions import PredictionTally, csv_text, failure_notes, json_text
 from clipsight.search.results import Embeddings
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
@@ -54,9 +54,11 @@ def test_csv_and_json_say_the_same(labels: list[str], top: int | None) -> None:
     names = tuple(labels)
     plain = list(classification(names, 5, chunk=2))
     rows = list(
-        csv.reader(io.StringIO("".join(csv_text(Seen(classification(names, 5, chunk=2), 3), top)), ""))
+        csv.reader(
+            io.StringIO("".join(csv_text(PredictionTally(classification(names, 5, chunk=2), 3), top)), "")
+        )
     )
-    whole = json.loads("".join(json_text(Seen(classification(names, 5, chunk=2), 3), top)))
+    whole = json.loads("".join(json_text(PredictionTally(classification(names, 5, chunk=2), 3), top)))
     ranked = top is not None and top < len(names)
     assert whole["labels"] == labels and len(rows) == 6 and len(whole["photos"]) == 5
     for prediction, row, photo in zip(plain, rows[1:], whole["photos"], strict=True):
@@ -78,61 +80,63 @@ def test_csv_and_json_say_the_same(labels: list[str], top: int | None) -> None:
 
 def test_json_tells_how_photos_were_scored() -> None:
     failures = ((Path("/p/x\n.jpg"), "not an image"),)
-    whole = json.loads("".join(json_text(Seen(classification(("a", "b"), 1, failures=failures), 0))))
+    whole = json.loads(
+        "".join(json_text(PredictionTally(classification(("a", "b"), 1, failures=failures), 0)))
+    )
     assert list(whole) == [
         "model", "scoring", "logit_scale", "logit_scale_assumed", "logit_bias", "template_set", "templates",
         "labels", "photos", "failures",
     ]  # fmt: skip
     assert (whole["model"], whole["scoring"], whole["logit_scale"]) == ("tiny", "softmax", 20.0)
     assert whole["failures"] == [{"path": "/p/x\n.jpg", "reason": "not an image"}]
-    sigmoid = json.loads("".join(json_text(Seen(classification(("a", "b"), 1, bias=-2.0), 0))))
+    sigmoid = json.loads("".join(json_text(PredictionTally(classification(("a", "b"), 1, bias=-2.0)))))
     assert (sigmoid["scoring"], sigmoid["logit_bias"]) == ("sigmoid", -2.0)
 
 
 def test_the_first_are_kept_and_all_are_counted() -> None:
-    seen = Seen(classification(("a", "b", "c"), 50, chunk=7), keep=10)
-    everything = [prediction for chunk in seen for prediction in chunk]
-    assert [kept.path for kept in seen.first] == [prediction.path for prediction in everything[:10]]
-    assert all(kept.probabilities.base is None for kept in seen.first)
-    assert seen.count == 50
+    tally = PredictionTally(classification(("a", "b", "c"), 50, chunk=7), keep=10)
+    everything = [prediction for chunk in tally for prediction in chunk]
+    assert [kept.path for kept in tally.first] == [prediction.path for prediction in everything[:10]]
+    assert all(kept.probabilities.base is None for kept in tally.first)
+    assert tally.count == 50
     for label in "abc":
-        assert seen.photos_of[label] == sum(prediction.label == label for prediction in everything)
+        assert tally.photos_of[label] == sum(prediction.label == label for prediction in everything)
 
 
 def test_no_photo_at_all_is_an_error_before_anything_is_written() -> None:
     failures = ((Path("/p/x.jpg"), "not an image"), (Path("/p/y.jpg"), "empty"))
     for write in (csv_text, json_text):
         with pytest.raises(LabelError, match=r"/p/x\.jpg: not an image \(and 1 more"):
-            next(write(Seen(classification(("a", "b"), 0, failures=failures), 3)))
+            next(write(PredictionTally(classification(("a", "b"), 0, failures=failures), 3)))
         with pytest.raises(LabelError, match="no photo to classify"):
-            next(write(Seen(classification(("a", "b"), 0), 3)))
+            next(write(PredictionTally(classification(("a", "b"), 0), 3)))
 
 
 def test_a_photo_is_not_overwritten() -> None:
-    seen = Seen(classification(("a", "b"), 9), 3, frozenset({Path("/p/7.jpg")}))
+    tally = PredictionTally(classification(("a", "b"), 9), 3, frozenset({Path("/p/7.jpg")}))
     with pytest.raises(LabelError, match=r"/p/7\.jpg is one of the photos"):
-        list(seen)
+        list(tally)
 
 
 def test_notes_on_failures_are_few_and_of_one_line() -> None:
     failures = [(Path(f"/p/{number}\n\udce9.jpg"), "not an image") for number in range(12)]
     notes = failure_notes(failures)
     assert len(notes) == 11 and notes[0] == "not classified: /p/0\\n\\xe9.jpg: not an image"
-    assert notes[-1].startswith("and 2 photos more")
+    assert notes[-1].startswith("and 2 more photos")
     assert len(failure_notes(failures[:10])) == 10
 
 
 @pytest.mark.parametrize("write", [csv_text, json_text])
 def test_many_photos_and_a_thousand_labels_stream(write: Callable[..., Iterator[str]]) -> None:
     labels = tuple(f"label {number}" for number in range(1000))
-    seen = Seen(classification(labels, 20_000), keep=200)
+    tally = PredictionTally(classification(labels, 20_000), keep=200)
     tracemalloc.start()
     try:
-        characters = sum(len(text) for text in write(seen, 3))
+        characters = sum(len(text) for text in write(tally, 3))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert seen.count == 20_000 and characters > 1_000_000
+    assert tally.count == 20_000 and characters > 1_000_000
     assert peak < 40e6, f"{peak / 1e6:.0f} MB, where all probabilities are 80"
 
 
@@ -141,7 +145,7 @@ def test_each_chunk_is_written_before_the_next_is_computed(write: Callable[..., 
     computed: list[int] = []
     result = classification(tuple("abc"), 100, chunk=10)
     chunks = (computed.append(len(chunk)) or chunk for chunk in result.chunks)
-    texts = write(Seen(replace(result, chunks=chunks), keep=3))
+    texts = write(PredictionTally(replace(result, chunks=chunks), keep=3))
     for written in range(1, 11):
         while next(texts).count("/p/") == 0:  # the heading of JSON
             pass

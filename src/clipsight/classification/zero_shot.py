@@ -1,7 +1,6 @@
-"""Zero-shot classification: which of some labels fits a photo best, and with what probability.
+"""Zero-shot classification: photos compared with labels, giving the probability of each label.
 
-Labels become vectors through prompt templates (CLIP, arXiv:2103.00020, section 3.1), photos are compared
-with all of them. Called by `library`; `heatmap` shows the results.
+Labels become vectors through prompt templates (Radford et al. 2021, arXiv:2103.00020, section 3.1).
 """
 
 import os
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.classification.predictions import NONE, Prediction, Predictions
 from clipsight.classification.prompts import TemplateSet, check_labels
 from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
@@ -29,65 +29,21 @@ if TYPE_CHECKING:
 
 Vectors = npt.NDArray[np.float32]
 
-NONE = "none of these"
-"""The label of photos that no other fits, where it was asked for."""
-
-_SCORES_AT_ONCE = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
-_SHORT = 64  # labels, up to which it pays to turn rows into columns
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One photo with the probability of every label, float32[labels], in the order of the labels."""
-
-    path: Path
-    id: int
-    """The library's number of the photo; 0 for one it does not have"""
-    labels: tuple[str, ...]
-    probabilities: Vectors
-
-    @property
-    def label(self) -> str:
-        """The label that fits best; the first of those that fit equally well."""
-        return self.labels[int(self.probabilities.argmax())]
-
-    @property
-    def probability(self) -> float:
-        """The probability of `label`."""
-        return float(self.probabilities.max())
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Some photos of a classification, in one order."""
-
-    labels: tuple[str, ...]
-    paths: tuple[Path, ...]
-    ids: npt.NDArray[np.int64]
-    probabilities: Vectors
-    """float32[n, labels]"""
-    failures: tuple[tuple[Path, str], ...] = ()
-    """Files that could not be read, with the reason."""
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[Prediction]:
-        for path, id_, row in zip(self.paths, self.ids.tolist(), self.probabilities, strict=True):
-            yield Prediction(path, id_, self.labels, row)
+_BLOCK_SCORES = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
+_SHORT = 64  # labels, up to which transposing is faster than reducing rows
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Labels as vectors, ready to be compared with photos."""
+    """Embeddings of labels, and the scale and bias that turn cosines into logits."""
 
     labels: tuple[str, ...]
     weights: Vectors
     """float32[labels, dim], unit length"""
     logit_scale: float
-    """What cosines are multiplied with"""
+    """Factor of cosines."""
     logit_bias: float | None = None
-    """What is added to them then, in models trained with a sigmoid (SigLIP, arXiv:2303.15343)"""
+    """Added to scaled cosines, in models trained with a sigmoid loss (SigLIP, arXiv:2303.15343)."""
 
     @classmethod
     def from_labels(
@@ -104,17 +60,17 @@ class Classifier:
 
     @property
     def scoring(self) -> Literal["softmax", "sigmoid"]:
-        """Softmax: a photo's probabilities add up to 1. Sigmoid: each label is judged by itself."""
+        """Softmax: a photo's probabilities add up to 1. Sigmoid: each label's probability is independent."""
         return "softmax" if self.logit_bias is None else "sigmoid"
 
     def cosines(self, vectors: Vectors) -> Vectors:
-        """float32[n, labels] for the photos' unit vectors, float32[n, dim]."""
+        """Cosines float32[n, labels] with the photos' unit vectors, float32[n, dim]."""
         return vectors @ self.weights.T
 
     def probabilities(self, vectors: Vectors) -> Vectors:
-        """float32[n, labels]: softmax of `logit_scale` x cosine, or sigmoid of it and `logit_bias`."""
+        """Softmax of `logit_scale` x cosine, or sigmoid of that plus `logit_bias`: float32[n, labels]."""
         scores = vectors @ self._scaled.T
-        step = max(1, _SCORES_AT_ONCE // len(self.labels))
+        step = max(1, _BLOCK_SCORES // len(self.labels))
         for start in range(0, len(scores), step):
             block = scores[start : start + step]
             if self.logit_bias is None:
@@ -130,7 +86,7 @@ class Classifier:
         return scores
 
     def predict(self, photos: Embeddings) -> Predictions:
-        """The photos' probabilities."""
+        """Predictions for the photos."""
         probabilities = (
             self.probabilities(photos.vectors) if len(photos) else np.empty((0, len(self.labels)), np.float32)
         )
@@ -143,23 +99,44 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Classification:
-    """Photos that are being classified, and with what. It streams: iterate over it, or `chunks`, once."""
+    """Photos that are classified while this, or `chunks`, is iterated over, which is possible once."""
 
     model: str
     classifier: Classifier
     templates: TemplateSet
     chunks: Iterator[Predictions]
     notes: tuple[str, ...] = ()
-    """What the user should know of how the labels were read, one line each."""
+    """Warnings about the labels for the user, one line each."""
     logit_scale_assumed: bool = False
-    """Whether the model has no logit scale of its own, so that CLIP's usual 100 stands in"""
+    """True if the model has no logit scale, so that CLIP's usual 100 is used."""
     unknown: bool = False
-    """Whether photos that no label fits are told apart, by a label of their own"""
+    """True if photos that no label fits get the label `NONE`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of `classifier`, and `NONE` as the last where `unknown`."""
+        """Labels of `classifier`, followed by `NONE` if `unknown`."""
         return (*self.classifier.labels, NONE) if self.unknown else self.classifier.labels
+
+    @property
+    def summary(self) -> str:
+        """Model, scoring rule and templates, in part of a line."""
+        rule = f"{self.classifier.scoring} of {self.classifier.logit_scale:g} x cosine"
+        if self.classifier.logit_bias is not None:
+            rule += f" {self.classifier.logit_bias:+g}"
+        return f"model {self.model}, {rule}, templates {self.templates.name}"
+
+    def describe(self) -> dict[str, object]:
+        """Model, scoring, templates and labels, with which `--json` begins."""
+        return {
+            "model": self.model,
+            "scoring": self.classifier.scoring,
+            "logit_scale": self.classifier.logit_scale,
+            "logit_scale_assumed": self.logit_scale_assumed,
+            "logit_bias": self.classifier.logit_bias,
+            "template_set": self.templates.name,
+            "templates": list(self.templates.templates),
+            "labels": list(self.labels),
+        }
 
     def __iter__(self) -> Iterator[Prediction]:
         for chunk in self.chunks:
@@ -174,15 +151,16 @@ def classify(
     cache: LabelCache | None = None,
     calibration: "Calibration | None" = None,
 ) -> Classification:
-    """Classify embedded photos; the labels are embedded at once, the photos as the result is read.
+    """Classify embedded photos: labels are embedded at once, photos are read while the result is.
 
-    With `calibration` there is one label more, `NONE`: the chance that no other fits, taken from theirs.
+    With `calibration` there is one more label, `NONE`, with the probability that no other label fits.
+    Raises `LabelError` as `check_labels` does.
     """
     classifier = Classifier.from_labels(labels, encoder, templates, cache)
     chunks = (classifier.predict(chunk) for chunk in photos)
     if calibration is not None:
         if NONE in classifier.labels:
-            raise LabelError(f"the label {NONE!r} is what photos get that no label fits: choose another")
+            raise LabelError(f"the label {NONE!r} is reserved for photos that no label fits: choose another")
         chunks = (_with_none(classifier, chunk, calibration) for chunk in photos)
     return Classification(
         encoder.name,
@@ -196,7 +174,7 @@ def classify(
 
 
 def _reduced(function: np.ufunc, rows: Vectors) -> Vectors:
-    """Each row's sum or highest number; NumPy takes nine times as long over short rows as over columns."""
+    """Sum or maximum of each row; NumPy takes nine times as long over short rows as over columns."""
     reduced: Vectors = (
         function.reduce(np.ascontiguousarray(rows.T), axis=0)
         if rows.shape[1] < _SHORT
@@ -215,9 +193,9 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
 
 
 def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") -> Predictions:
-    """Note the best label of each photo of the library, for searches by label; gives `predictions` back.
+    """Store the best label of each photo of the library, for searches by label; return `predictions`.
 
-    Photos that none of the labels fits are noted as looked at, without a label.
+    Photos that no label fits are stored without a label.
     """
     from clipsight.store.labels import GivenLabel, give_labels
 
@@ -232,7 +210,7 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
 
 
 def failed_in(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
-    """No photos, but those of a library's `failures` that lie in and below `folders` (none given: all)."""
+    """An empty chunk with those of a library's `failures` that are below `folders` (default: all)."""
     inside = tuple(folder.rstrip(b"/") + b"/" for folder in folders) or (b"",)
     return Embeddings(
         np.empty(0, np.int64),
@@ -246,50 +224,29 @@ def failed_in(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddin
     )
 
 
-def best_labels(probabilities: Vectors, count: int) -> npt.NDArray[np.int64]:
-    """int64[n, count]: each photo's best labels, best first, equal ones in the order of the labels."""
-    if count == 1:
-        best: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
-        return best[:, None]
-    count = min(count, probabilities.shape[1])
-    rows = np.arange(len(probabilities))[:, None]
-    if count < probabilities.shape[1]:
-        # Where equal labels compete for the last place, the partition would pick any of them.
-        least = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1 : count]
-        surely = probabilities > least
-        places = count - surely.sum(axis=1, keepdims=True)
-        level = probabilities == least
-        chosen = surely | (level & (level.cumsum(axis=1, dtype=np.int32) <= places))
-        columns = np.nonzero(chosen)[1].reshape(len(probabilities), count)
-    else:
-        columns = np.broadcast_to(np.arange(count), (len(probabilities), count))
-    order = np.argsort(-probabilities[rows, columns], axis=1, kind="stable")
-    return columns[rows, order]
-
-
 def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Which arguments are photos and folders of them (they exist), and which are texts (all others).
+    """Separate existing photos and folders from texts, which are all other arguments.
 
-    Raises `LabelError` for one that looks like a photo's path, but nothing is there.
+    Raises `LabelError` for a URL, and for a text that looks like the path of a photo that does not exist.
     """
     photos = [Path(value).expanduser() for value in arguments if _exists(value)]
     texts = [value for value in arguments if not _exists(value)]
     for text in texts:
         if text.lower().startswith(("http://", "https://")):
-            raise LabelError(f"can't classify an address: download {text} and name the file")
+            raise LabelError(f"can't classify a URL: download {text} and name the file")
         if _looks_like_path(text):
             raise LabelError(f"no such photo or folder: {text}")
     return photos, texts
 
 
 def _notes(labels: Sequence[str], encoder: "Encoder", templates: TemplateSet) -> tuple[str, ...]:
-    """A line for each label of which some text is longer than the model's context and was cut."""
-    # A token is a byte at least, so that the tokenizer need not be loaded for short texts.
-    room = encoder.folder.context_length - 8
-    suspects = [label for label in labels if len(max(templates.fill(label), key=len).encode()) > room]
+    """One line for each label with a text longer than the model's context, which was truncated."""
+    # A token is at least one byte: short texts need no tokenizer.
+    limit = encoder.folder.context_length - 8
+    candidates = [label for label in labels if len(max(templates.fill(label), key=len).encode()) > limit]
     return tuple(
-        f"label cut to the model's {encoder.folder.context_length} tokens: {label[:60]}..."
-        for label in suspects
+        f"label truncated to the model's {encoder.folder.context_length} tokens: {label[:60]}..."
+        for label in candidates
         if any(encoder.truncated(templates.fill(label)))
     )
 

@@ -23,9 +23,10 @@ from clipsight.cli.options import (
 from clipsight.core.errors import LabelError, LibraryError
 
 if TYPE_CHECKING:
+    from clipsight.classification.predictions import Predictions
     from clipsight.classification.prompt_selection import Accuracy, Comparison
     from clipsight.classification.prompts import TemplateSet
-    from clipsight.classification.zero_shot import Classification, Predictions
+    from clipsight.classification.zero_shot import Classification
     from clipsight.library import Library
 
 
@@ -141,36 +142,36 @@ def _show(
     `sort` takes all photos and says in a line where it put them.
     """
     from clipsight.render import heatmap
-    from clipsight.render.predictions import Seen, csv_text, failure_notes, json_text
+    from clipsight.render.predictions import PredictionTally, csv_text, failure_notes, json_text
     from clipsight.render.tables import answered_by, note
 
     targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
-    seen = Seen(result, keep=heatmap.HTML_ROWS, targets=targets)
+    tally = PredictionTally(result, keep=heatmap.HTML_ROWS, targets=targets)
     if as_json or as_csv:
-        for text in json_text(seen, top) if as_json else csv_text(seen, top):
+        for text in json_text(tally, top) if as_json else csv_text(tally, top):
             sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
     elif sort is not None:
-        done = sort(seen)
-        heatmap.print_table(seen, top)
+        done = sort(tally)
+        heatmap.print_table(tally, top)
         print(done)
     else:
-        deque(seen, maxlen=0)
-        heatmap.print_table(seen, top)
+        deque(tally, maxlen=0)
+        heatmap.print_table(tally, top)
     if html is not None:
-        heatmap.write_html(seen, html, top)
+        heatmap.write_html(tally, html, top)
     if png is not None:
-        heatmap.write_png(seen, png, top)
-    notes = [*result.notes, *failure_notes(seen.failures), *_scale_note(result)]
+        heatmap.write_png(tally, png, top)
+    notes = [*result.notes, *failure_notes(tally.failures), *_scale_note(result)]
     shown = (
         (None if as_json or as_csv else "the table", heatmap.TABLE_ROWS),
         (html, heatmap.HTML_ROWS),
         (png, heatmap.PNG_ROWS),
     )
     notes += [
-        f"{what} shows the first {rows} of {seen.count:,} photos: --csv and --json give all"
+        f"{what} shows the first {rows} of {tally.count:,} photos: --csv and --json give all"
         for what, rows in shown
-        if what is not None and seen.count > rows
+        if what is not None and tally.count > rows
     ]
     for line in (*notes, answered_by(result.model)):
         note(line)
@@ -188,7 +189,7 @@ def _sorter(
     opened: "Library", destination: Path, how: str, min_prob: float, dry_run: bool
 ) -> "Callable[[Iterable[Predictions]], str]":
     """What sorts photos into `destination` as they are classified; those that no label fits stay out."""
-    from clipsight.classification.zero_shot import NONE
+    from clipsight.classification.predictions import NONE
     from clipsight.organize.organizer import How, Placed
     from clipsight.organize.organizer import organize as place
     from clipsight.render.fonts import visible

@@ -1,10 +1,7 @@
 """`clipsight probe fit` and `clipsight probe apply`: classes learned from labelled photos."""
 
-import csv
-import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +19,6 @@ from clipsight.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from clipsight.classification.zero_shot import Prediction, Predictions
-    from clipsight.probe import Probe
     from clipsight.probe.few_shot import Point
     from clipsight.probe.report import Alpha, Report
 
@@ -126,6 +121,7 @@ def apply(
     from clipsight.cli.figures import note_left_out
     from clipsight.core.errors import LabelError
     from clipsight.probe import load_probe
+    from clipsight.render.predictions import PredictionTally, csv_text, json_text, text_lines
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
@@ -134,16 +130,14 @@ def apply(
         if not photo.expanduser().exists():
             raise LabelError(f"no such photo or folder: {photo}")
     folders = [photo for photo in photos or [] if photo.expanduser().is_dir()]
-    failures: list[tuple[Path, str]] = []
     with open_library(library, model, device, threads) as opened:
         probe.check(opened)
         if folders and not no_indexing:
             index_folders(opened, folders, quiet=True)
-        chunks = _noting(probe.apply(opened, *photos or ()), failures)
-        text = _as_json if as_json else _as_csv if as_csv else _as_lines
-        for piece in text(probe, chunks, failures):
-            sys.stdout.buffer.write(piece.encode("utf-8", "surrogateescape"))
-    note_left_out(failures)
+        tally = PredictionTally(probe.apply(opened, *photos or ()))
+        for text in (json_text if as_json else csv_text if as_csv else text_lines)(tally):
+            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    note_left_out(tally.failures)
 
 
 def _alpha(given: str | None) -> "Alpha":
@@ -213,76 +207,3 @@ def _print_report(found: "Report") -> None:
         f"{figure(found.scores.accuracy)}, macro-F1 {figure(found.scores.macro_f1)}; "
         f"zero-shot {figure(found.zero_shot.accuracy)}"
     )
-
-
-def _noting(chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]) -> "Iterator[Predictions]":
-    """Chunks with at least one photo; raises `LabelError` at the end if there was none."""
-    from clipsight.core.errors import LabelError
-
-    found = False
-    for chunk in chunks:
-        failures += chunk.failures
-        if chunk:
-            found = True
-            yield chunk
-    if not found:
-        reason = f": {failures[0][0]}: {failures[0][1]}" if failures else ""
-        raise LabelError(f"no photo to classify{reason}")
-
-
-def _as_lines(
-    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
-) -> Iterator[str]:
-    """The likeliest class of each photo and its probability, a line a photo."""
-    from rich.cells import cell_len
-
-    from clipsight.render.fonts import visible
-
-    width = max(cell_len(visible(name)) for name in probe.classes)
-    for chunk in chunks:
-        for each in chunk:
-            label = visible(each.label)
-            padding = " " * (width - cell_len(label))
-            yield f"{each.probability:.3f}  {label}{padding}  {visible(str(each.path))}\n"
-
-
-def _as_json(
-    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
-) -> Iterator[str]:
-    """One JSON object by and by, a line a photo, as `clipsight classify --json` prints it."""
-    before = json.dumps({"model": probe.model, "labels": probe.classes}, indent=2)[:-2] + ',\n  "photos": ['
-    for chunk in chunks:
-        for each in chunk:
-            row = {
-                "path": str(each.path),
-                "id": each.id or None,
-                "label": each.label,
-                "probability": round(each.probability, 6),
-                "probabilities": _rounded(each),
-            }
-            yield f"{before}\n    {json.dumps(row)}"
-            before = ","
-    told = [{"path": str(path), "reason": reason} for path, reason in failures]
-    yield f'\n  ],\n  "failures": {json.dumps(told)}\n}}\n'
-
-
-def _as_csv(
-    probe: "Probe", chunks: "Iterable[Predictions]", failures: list[tuple[Path, str]]
-) -> Iterator[str]:
-    """A line a photo, as `clipsight classify --csv` prints it."""
-    heading: list[str] | None = ["path", "id", "label", "probability", *probe.classes]
-    for chunk in chunks:
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        if heading:
-            writer.writerow(heading)
-            heading = None
-        for each in chunk:
-            chances = _rounded(each)
-            writer.writerow([each.path, each.id or "", each.label, chances[each.label], *chances.values()])
-        yield out.getvalue()
-
-
-def _rounded(prediction: "Prediction") -> dict[str, float]:
-    chances = (round(chance, 6) for chance in prediction.probabilities.tolist())
-    return dict(zip(prediction.labels, chances, strict=True))

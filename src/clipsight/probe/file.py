@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.zero_shot import Predictions
+from clipsight.classification.predictions import Prediction, Predictions
 from clipsight.core.errors import LabelError
 from clipsight.probe.extra import extra
 from clipsight.probe.head import Head
@@ -54,17 +54,17 @@ class Probe:
         )
         return Predictions(self.classes, photos.paths, photos.ids, probabilities, photos.failures)
 
-    def apply(self, library: "Library", *photos: str | os.PathLike[str]) -> Iterator[Predictions]:
+    def apply(self, library: "Library", *photos: str | os.PathLike[str]) -> "ProbeClassification":
         """Classify `photos`: files, and all that is indexed in and below folders (default: the library).
 
-        In chunks, so that memory does not grow. Raises `LabelError` for a library of another model, and
-        `LibraryError` for a folder that has not been indexed.
+        Memory does not grow with the number of photos. Raises `LabelError` for a library of another model,
+        and `LibraryError` for a folder that has not been indexed.
         """
         self.check(library)
         folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
         files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
         indexed = library.embeddings(*folders) if folders or not photos else iter(())
-        return map(self.predict, chain(library.embed(*files), indexed))
+        return ProbeClassification(self, map(self.predict, chain(library.embed(*files), indexed)))
 
     def check(self, library: "Library") -> None:
         """Raises `LabelError` unless `library` holds vectors of the very model that this was fitted on."""
@@ -96,6 +96,32 @@ class Probe:
         written = extra("safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
         with replacing(Path(file)) as temporary:
             temporary.write_bytes(written)
+
+
+@dataclass(frozen=True)
+class ProbeClassification:
+    """Photos that a probe classifies while this, or `chunks`, is iterated over, which is possible once."""
+
+    probe: Probe
+    chunks: Iterator[Predictions]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The probe's classes."""
+        return self.probe.classes
+
+    @property
+    def summary(self) -> str:
+        """Model and scoring, in part of a line."""
+        return f"model {self.probe.model}, linear probe"
+
+    def describe(self) -> dict[str, object]:
+        """Model and labels, with which `--json` begins."""
+        return {"model": self.probe.model, "labels": list(self.labels)}
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for chunk in self.chunks:
+            yield from chunk
 
 
 def load_probe(file: str | os.PathLike[str]) -> Probe:

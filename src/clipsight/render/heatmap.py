@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clipsight.classification.zero_shot import Classification, Prediction, best_labels
+from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
 from clipsight.core.files import replacing
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import Letters, visible
-from clipsight.render.predictions import Seen
+from clipsight.render.predictions import PredictionTally
 from clipsight.search.results import Match
 
 if TYPE_CHECKING:
@@ -109,26 +109,23 @@ def ink_on(colour: Colour) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
-def summary(result: Classification, grid: Grid, shown: int, count: int) -> str:
-    """One line: the model, how probabilities were made, the templates, what is shown of how much."""
-    rule = f"{result.classifier.scoring} of {result.classifier.logit_scale:g} x cosine"
-    if result.classifier.logit_bias is not None:
-        rule += f" {result.classifier.logit_bias:+g}"
+def summary(result: PredictionStream, grid: Grid, shown: int, count: int) -> str:
+    """One line: model and scoring, and the share of photos and labels that is shown."""
     photos = f"{count:,} photo{'s' if count > 1 else ''}"
     if shown < count:
         photos = f"the first {shown:,} of {photos}"
     if grid.ranked:
         photos += f", the best {grid.ranked} of {len(grid.labels):,} labels each"
-    return f"model {result.model}, {rule}, templates {result.templates.name}: {photos}"
+    return f"{result.summary}: {photos}"
 
 
-def print_table(seen: Seen, top: int | None) -> None:
+def print_table(tally: PredictionTally, top: int | None) -> None:
     """Print the first photos as a table: best cell marked by `*`, shaded where stdout shows colours.
 
     Of more than `TABLE_ROWS` photos it also tells how many each label is the best of.
     """
     out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    labels = seen.result.labels
+    labels = tally.result.labels
     room = out.width - 24  # beside the photo's path; a number takes 9 cells, one with its label some 16
     grid = Grid.of(
         labels, top, matrix=max(2, min(_MATRIX, room // 9)), ranked=max(1, min(_RANKED, room // 16))
@@ -137,20 +134,20 @@ def print_table(seen: Seen, top: int | None) -> None:
     for name in grid.heading:
         table.add_column(Text(visible(name)), justify="right", vertical="middle", overflow="fold")
     table.add_column("photo", overflow="fold", min_width=20)
-    for prediction in seen.first[:TABLE_ROWS]:
+    for prediction in tally.first[:TABLE_ROWS]:
         cells = [_terminal_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction)]
         table.add_row(*cells, Text(visible(str(prediction.path))))
     out.print(table)
-    if seen.count > TABLE_ROWS:
-        out.print(_counts(seen))
+    if tally.count > TABLE_ROWS:
+        out.print(_counts(tally))
 
 
-def _counts(seen: Seen) -> Table:
+def _counts(tally: PredictionTally) -> Table:
     """Where the table ends before the photos do: how many photos each label is the best of."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"\nof all {seen.count:,}", justify="right")
+    table.add_column(f"\nof all {tally.count:,}", justify="right")
     table.add_column("\nbest label")
-    for label, count in seen.photos_of.most_common(TABLE_ROWS):
+    for label, count in tally.photos_of.most_common(TABLE_ROWS):
         table.add_row(f"{count:,}", Text(visible(label), overflow="fold"))
     return table
 
@@ -182,21 +179,21 @@ img { display: block; max-width: 112px; max-height: 84px; margin: auto }
 """
 
 
-def write_html(seen: Seen, file: Path, top: int | None) -> None:
+def write_html(tally: PredictionTally, file: Path, top: int | None) -> None:
     """Write the first photos as one HTML file that needs no other: thumbnails and style are in it.
 
     The file appears whole or not at all. Raises `LibraryError` where it can't be written.
     """
     with replacing(file) as temporary, temporary.open("xb") as out:
-        for line in _html(seen, Grid.of(seen.result.labels, top)):
+        for line in _html(tally, Grid.of(tally.result.labels, top)):
             out.write(line.encode())
 
 
-def _html(seen: Seen, grid: Grid) -> Iterator[str]:
-    rows = seen.first[:HTML_ROWS]
+def _html(tally: PredictionTally, grid: Grid) -> Iterator[str]:
+    rows = tally.first[:HTML_ROWS]
     yield '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>clipsight classify</title>\n'
     yield f"<style>{_STYLE}</style>\n<h1>Classification</h1>\n"
-    yield f"<p>{html.escape(visible(summary(seen.result, grid, len(rows), seen.count)))}</p>\n<table>\n"
+    yield f"<p>{html.escape(visible(summary(tally.result, grid, len(rows), tally.count)))}</p>\n<table>\n"
     heading = "".join(f'<th scope="col">{html.escape(visible(name))}</th>' for name in grid.heading)
     yield f"<thead><tr><th></th><th></th>{heading}</tr></thead>\n<tbody>\n"
     for prediction, thumbnail in zip(rows, _thumbnails(rows), strict=True):
@@ -231,21 +228,21 @@ _NAME, _MATRIX_CELL, _RANKED_CELL = 208, 96, 144
 _SMALL = 14
 
 
-def write_png(seen: Seen, file: Path, top: int | None) -> None:
+def write_png(tally: PredictionTally, file: Path, top: int | None) -> None:
     """Write the first photos as a picture: a row a photo, with its thumbnail and name.
 
     The file appears whole or not at all. Raises `LibraryError` where it can't be written.
     """
     with replacing(file) as temporary, temporary.open("xb") as out:
-        _draw(seen, Grid.of(seen.result.labels, top)).save(out, "PNG")
+        _draw(tally, Grid.of(tally.result.labels, top)).save(out, "PNG")
 
 
-def _draw(seen: Seen, grid: Grid) -> "Image":
+def _draw(tally: PredictionTally, grid: Grid) -> "Image":
     from PIL import Image, ImageDraw
 
-    rows = seen.first[:PNG_ROWS]
-    told = summary(seen.result, grid, len(rows), seen.count)
-    letters = Letters([told, *seen.result.labels, *(row.path.name for row in rows)])
+    rows = tally.first[:PNG_ROWS]
+    told = summary(tally.result, grid, len(rows), tally.count)
+    letters = Letters([told, *tally.result.labels, *(row.path.name for row in rows)])
     cell = _RANKED_CELL if grid.ranked else _MATRIX_CELL
     left = _MARGIN + _THUMBNAIL[0] + _NAME
     width = left + len(grid.heading) * (cell + _GAP) + _MARGIN

@@ -1,6 +1,6 @@
-"""Classified photos as they stream by: written as CSV and JSON at once, the first few kept for tables.
+"""Predictions as CSV, JSON and lines of text, written while photos are classified.
 
-Memory does not grow with the number of photos. Called by `cli` and `heatmap`.
+Memory does not grow with the number of photos: the first ones are kept for tables, the others counted.
 """
 
 import json
@@ -11,32 +11,31 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from clipsight.classification.zero_shot import Classification, Prediction, Predictions, best_labels
+from clipsight.classification.predictions import Prediction, Predictions, PredictionStream, best_labels
 from clipsight.core.errors import LabelError
 from clipsight.core.files import csv_line
 from clipsight.render.fonts import visible
 
 
 @dataclass
-class Seen:
-    """The photos of `result`; while they are iterated over, the first `keep` are kept and all are counted.
+class PredictionTally:
+    """Counts and the first photos of `result`, collected while this is iterated over."""
 
-    `targets` are files to be written from it, which must not be photos among them.
-    """
-
-    result: Classification
-    keep: int
+    result: PredictionStream
+    keep: int = 0
+    """Number of photos kept in `first`."""
     targets: frozenset[Path] = frozenset()
+    """Files to be written, which must not be among the photos."""
     first: list[Prediction] = field(default_factory=list)
     count: int = 0
     photos_of: Counter[str] = field(default_factory=Counter)
-    """How many photos each label is the best of"""
+    """Number of photos by their most probable label."""
     failures: list[tuple[Path, str]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Predictions]:
-        """Chunks with at least one photo.
+        """Yield chunks with at least one photo.
 
-        Raises `LabelError` at the end if there was none, and for a target that is one of the photos.
+        Raises `LabelError` at the end if there was no photo, and for a target that is one of the photos.
         """
         labels = self.result.labels
         for chunk in self.result.chunks:
@@ -60,15 +59,15 @@ class Seen:
                 raise LabelError(f"{path} is one of the photos: choose another name for the picture")
 
 
-def csv_text(seen: Seen, top: int | None = None) -> Iterator[str]:
-    """CSV by and by: path, id, best label and its probability, then a column a label.
+def csv_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
+    """Yield CSV chunk by chunk: path, id, best label and its probability, then one column per label.
 
     With `top`, pairs of columns instead: the best labels of each photo and their probabilities.
     """
-    labels = seen.result.labels
+    labels = tally.result.labels
     ranked = top is not None and top < len(labels)
     numbers = ",".join(["%.6f"] * len(labels))
-    for number, chunk in enumerate(seen):
+    for number, chunk in enumerate(tally):
         lines = []
         if number == 0:
             heading = ("path", "id", "label", "probability")
@@ -79,23 +78,23 @@ def csv_text(seen: Seen, top: int | None = None) -> Iterator[str]:
             row = prediction.probabilities
             pairs = [cell for index in order for cell in (labels[index], f"{row[index]:.6f}")]
             line = csv_line((prediction.path, prediction.id or "", *pairs))
-            # A thousand numbers need no quoting: not through csv, one by one.
+            # Numbers need no quoting: csv would take its time over a thousand of them.
             lines.append(line if ranked else f"{line},{numbers % tuple(row.tolist())}")
         yield "".join(f"{line}\n" for line in lines)
 
 
-def json_text(seen: Seen, top: int | None = None) -> Iterator[str]:
-    """One JSON object by and by, a line a photo: how photos were scored, the labels, photos, failures.
+def json_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
+    """Yield one JSON object chunk by chunk, one line per photo: model, scoring, labels, photos, failures.
 
     With `top`, only the best labels of each photo, best first.
     """
-    result, labels = seen.result, seen.result.labels
+    labels = tally.result.labels
     ranked = top is not None and top < len(labels)
     names = [json.dumps(label) for label in labels]
     whole = ", ".join(f"{name.replace('%', '%%')}: %.6f" for name in names)
-    for number, chunk in enumerate(seen):
+    for number, chunk in enumerate(tally):
         if number == 0:
-            yield json.dumps(describe(result), indent=2)[:-2] + ',\n  "photos": ['
+            yield json.dumps(tally.result.describe(), indent=2)[:-2] + ',\n  "photos": ['
         best = best_labels(chunk.probabilities, top if ranked and top else 1)
         lines = []
         for prediction, order in zip(chunk, best.tolist(), strict=True):
@@ -110,29 +109,29 @@ def json_text(seen: Seen, top: int | None = None) -> Iterator[str]:
                 f'"probabilities": {{{probabilities}}}}}'
             )
         yield ("," if number else "") + ",".join(lines)
-    failures = [{"path": str(path), "reason": reason} for path, reason in seen.failures]
+    failures = [{"path": str(path), "reason": reason} for path, reason in tally.failures]
     yield f'\n  ],\n  "failures": {json.dumps(failures)}\n}}\n'
 
 
-def describe(result: Classification) -> dict[str, object]:
-    """What was asked and how photos were scored, as `--json` begins."""
-    return {
-        "model": result.model,
-        "scoring": result.classifier.scoring,
-        "logit_scale": result.classifier.logit_scale,
-        "logit_scale_assumed": result.logit_scale_assumed,
-        "logit_bias": result.classifier.logit_bias,
-        "template_set": result.templates.name,
-        "templates": list(result.templates.templates),
-        "labels": list(result.labels),
-    }
+def text_lines(tally: PredictionTally) -> Iterator[str]:
+    """Yield lines of text chunk by chunk: probability, most probable label, path."""
+    from rich.cells import cell_len
+
+    width = max(cell_len(visible(label)) for label in tally.result.labels)
+    for chunk in tally:
+        lines = []
+        for prediction in chunk:
+            label = visible(prediction.label)
+            padding = " " * (width - cell_len(label))
+            lines.append(f"{prediction.probability:.3f}  {label}{padding}  {visible(str(prediction.path))}\n")
+        yield "".join(lines)
 
 
-def failure_notes(failures: Iterable[tuple[Path, str]], most: int = 10) -> list[str]:
-    """A line for each photo that could not be classified, the first `most` of them."""
-    told = [f"not classified: {visible(str(path))}: {reason}" for path, reason in failures]
-    more = [f"and {len(told) - most:,} photos more: --json gives them all"] if len(told) > most else []
-    return told[:most] + more
+def failure_notes(failures: Iterable[tuple[Path, str]], top: int = 10) -> list[str]:
+    """One line for each of the first `top` photos that could not be classified."""
+    notes = [f"not classified: {visible(str(path))}: {reason}" for path, reason in failures]
+    more = [f"and {len(notes) - top:,} more photos: --json lists them all"] if len(notes) > top else []
+    return notes[:top] + more
 
 
 def _no_photo(failures: list[tuple[Path, str]]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from clipsight.classification.zero_shot import best_labels
+from clipsight.classification.predictions import best_labels
 from clipsight.search.options import SearchOptions
 from clipsight.web.api.printed import printed
 from clipsight.web.api.schemas import (

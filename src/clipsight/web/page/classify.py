@@ -4,10 +4,11 @@ from typing import Any
 
 import gradio as gr
 
-from clipsight.classification.zero_shot import Classification, Prediction
+from clipsight.classification.predictions import Prediction
+from clipsight.classification.zero_shot import Classification
 from clipsight.core.errors import ClipsightError
 from clipsight.render.heatmap import Grid
-from clipsight.render.predictions import Seen, csv_text, failure_notes
+from clipsight.render.predictions import PredictionTally, csv_text, failure_notes
 from clipsight.web.page.components import UNQUEUED, json_value, script_component
 from clipsight.web.page.parsing import event_data, parse_json, parse_photo_id, parse_pictures, parse_texts
 from clipsight.web.page.texts import Texts
@@ -74,15 +75,15 @@ class Classify:
             return str(form or "")
 
     def _table(self, result: Classification) -> str:
-        seen = Seen(result, keep=MAX_ROWS)
-        csv = "".join(csv_text(seen))
+        tally = PredictionTally(result, keep=MAX_ROWS)
+        csv = "".join(csv_text(tally))
         grid = Grid.of(result.labels, None)
         return json_value(
             heading=list(grid.heading),
             named=bool(grid.ranked),
-            rows=[_row(grid, prediction) for prediction in seen.first],
+            rows=[_row(grid, prediction) for prediction in tally.first],
             csv=csv,
-            notes=[*result.notes, *failure_notes(seen.failures)],
+            notes=[*result.notes, *failure_notes(tally.failures)],
         )
 
 

@@ -1,0 +1,95 @@
+"""Predictions of a classifier, zero-shot or a linear probe: photos with the probability of every label."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+NONE = "none of these"
+"""The label of photos that no other label fits, with `unknown=True`."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One photo with the probability of every label, float32[labels], in the order of the labels."""
+
+    path: Path
+    id: int
+    """The photo's id in the library; 0 if the library does not have it."""
+    labels: tuple[str, ...]
+    probabilities: Vectors
+
+    @property
+    def label(self) -> str:
+        """The most probable label; the first of equally probable ones."""
+        return self.labels[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of `label`."""
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A chunk of the photos that are classified, in order."""
+
+    labels: tuple[str, ...]
+    paths: tuple[Path, ...]
+    ids: npt.NDArray[np.int64]
+    probabilities: Vectors
+    """float32[n, labels]"""
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Files that could not be read, with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for path, id_, row in zip(self.paths, self.ids.tolist(), self.probabilities, strict=True):
+            yield Prediction(path, id_, self.labels, row)
+
+
+class PredictionStream(Protocol):
+    """Photos that are classified while `chunks` is iterated over, which is possible once."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities."""
+
+    @property
+    def chunks(self) -> Iterator[Predictions]:
+        """The predictions, a chunk at a time."""
+
+    @property
+    def summary(self) -> str:
+        """Model and scoring, in part of a line."""
+
+    def describe(self) -> dict[str, object]:
+        """Model, scoring and labels, with which `--json` begins."""
+
+
+def best_labels(probabilities: Vectors, count: int) -> npt.NDArray[np.int64]:
+    """int64[n, count]: each photo's best labels, best first, equal ones in the order of the labels."""
+    if count == 1:
+        best: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
+        return best[:, None]
+    count = min(count, probabilities.shape[1])
+    rows = np.arange(len(probabilities))[:, None]
+    if count < probabilities.shape[1]:
+        # Where equal labels compete for the last place, the partition would pick any of them.
+        least = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1 : count]
+        surely = probabilities > least
+        places = count - surely.sum(axis=1, keepdims=True)
+        level = probabilities == least
+        chosen = surely | (level & (level.cumsum(axis=1, dtype=np.int32) <= places))
+        columns = np.nonzero(chosen)[1].reshape(len(probabilities), count)
+    else:
+        columns = np.broadcast_to(np.arange(count), (len(probabilities), count))
+    order = np.argsort(-probabilities[rows, columns], axis=1, kind="stable")
+    return columns[rows, order]
