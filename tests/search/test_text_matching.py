@@ -220,7 +220,7 @@ def test_a_damaged_shard_is_made_anew(
         case "other size":
             shards[1].write_bytes(shards[2].read_bytes())
         case "other model":
-            texts_module._keep(np.ones((8, 4), np.float32), shards[1])
+            texts_module._write(np.ones((8, 4), np.float32), shards[1])
     embedded.clear()
     assert match_texts(vector, file, encoder) == first
     assert sorted(embedded) == sorted(lines[8:16])
