@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
 from clipsight.core.errors import LibraryError
@@ -241,29 +241,30 @@ class Library:
         word: str | None = None,
         region: bool = True,
         balance: bool = True,
+        checkpoint: PathLike | None = None,
         settings: "Settings | None" = None,
     ) -> "Explanation":
-        """Which parts and words of `query`, and which places of `photo`, made its score; see `explain`.
+        """Shares of the query's parts and words in the photo's score, and the region that made it.
 
-        `method` is one of `explain.methods.METHODS`; `word` asks for the region of that word alone, and
+        `method` is one of `explain.registry.METHODS`; `word` asks for the region of that word alone, and
         without `region` there is none. `balance` is that of `search`, `settings` bound the cost. The photo
-        need not be indexed.
-        Raises `QueryError`, `ModelError` or `PhotoError`.
+        need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) explains in place of
+        the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
         """
         from clipsight.explain.explanation import explain
         from clipsight.explain.onnx_model import OnnxModel
 
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
-        return explain(
-            parsed,
-            Path(photo),
-            OnnxModel(self.encoder),
-            method=method,
-            word=word,
-            region=region,
-            sample=self._snapshot.balance_sample([parsed]) if balance else None,
-            settings=settings,
-        )
+        options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
+        if checkpoint is None:
+            sample = self._snapshot.balance_sample([parsed]) if balance else None
+            return explain(parsed, Path(photo), OnnxModel(self.encoder), sample=sample, **options)
+        from clipsight.explain.torch_methods.model import open_checkpoint
+
+        found = explain(parsed, Path(photo), open_checkpoint(os.fspath(checkpoint)), **options)
+        if not (balance and parsed.is_mixed):
+            return found
+        return replace(found, notes=(*found.notes, f"not balanced: no library has photos by {checkpoint}"))
 
     def match(
         self,

@@ -14,8 +14,7 @@ from clipsight.explain.registry import DEFAULT, DEFAULT_COST, LEAST_COST, METHOD
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from clipsight.explain.base import Explanation, Settings
-    from clipsight.search.query import Query
+    from clipsight.explain.base import Explanation
 
 _METHODS = "; ".join(
     f"{each.name}: {each.help}"
@@ -66,19 +65,18 @@ def explain(
     parsed = Query.parse(query, add=add or (), subtract=subtract or ())
     with _progress() as progress:
         settings = Settings(cost=cost, progress=progress)
-        if _is_for_torch(model, method):
-            found = _by_checkpoint(model, parsed, photo, method, word, region, balance, settings)
-        else:
-            with open_library(library, model, device, threads) as photos:
-                found = photos.explain(
-                    parsed,
-                    photo,
-                    method=method,
-                    word=word,
-                    region=region,
-                    balance=balance,
-                    settings=settings,
-                )
+        checkpoint = model if _is_for_torch(model, method) else None
+        with open_library(library, "auto" if checkpoint else model, device, threads) as photos:
+            found = photos.explain(
+                parsed,
+                photo,
+                method=method,
+                word=word,
+                region=region,
+                balance=balance,
+                checkpoint=checkpoint,
+                settings=settings,
+            )
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
@@ -89,30 +87,6 @@ def explain(
         _write(found, out)
     for line in (*found.notes, f"explained in {found.seconds:.1f} s", answered_by(found.model)):
         note(line)
-
-
-def _by_checkpoint(
-    name: str,
-    query: "Query",
-    photo: Path,
-    method: str,
-    word: str | None,
-    region: bool,
-    balance: bool,
-    settings: "Settings",
-) -> "Explanation":
-    """By a model in PyTorch; no library has photos by it, so mixed queries are the plain sum."""
-    from clipsight.explain.explanation import check_installed, explain
-    from clipsight.render.tables import note
-
-    check_installed(METHODS[method])
-    from clipsight.explain.torch_methods.model import open_checkpoint
-
-    if balance and query.is_mixed:
-        note(f"not balanced: no library has photos by {name}")
-    return explain(
-        query, photo, open_checkpoint(name), method=method, word=word, region=region, settings=settings
-    )
 
 
 def _is_for_torch(model: str, method: str) -> bool:
