@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipsight.core.errors import LibraryError
+from clipsight.web.service import folders as module
 from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.folders import Folders, folder_id
 
@@ -72,5 +73,18 @@ def test_a_name_that_begins_like_the_root_is_not_in_it(root: Path, tmp_path: Pat
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LibraryError, match="--roots"):
+    with pytest.raises(LibraryError, match="roots"):
         Folders([tmp_path / "nowhere"])
+
+
+def test_only_the_folders_listed_last_can_be_named_and_always_the_roots(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_LISTED", 2)
+    folders = Folders([root])
+    (top,) = folders.roots
+    a, b, _ = folders.children(top.id)  # the third has evicted the first
+    with pytest.raises(NotFoundError, match="list the folders again"):
+        folders.path(a.id)
+    assert folders.path(b.id) == os.fsencode(root / "b")
+    assert folders.path(top.id) == os.fsencode(root)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from clipsight.web.service.jpeg import without_metadata
+from clipsight.web.service.jpeg import strip_metadata
 from tests.support import photo_files
 
 _GPS, _MAKE, _ORIENTATION = 0x8825, 0x010F, 0x0112
@@ -50,7 +50,7 @@ def test_pixels_stay_and_all_that_is_told_goes(options: dict[str, object]) -> No
     further = _segment(0xE2, b"MPF\0secret second picture")
     told = plain[:2] + xmp + iptc + further + plain[2:] + b"secret video behind the end" + plain
 
-    cleaned = without_metadata(told)
+    cleaned = strip_metadata(told)
 
     assert cleaned is not None
     assert np.array_equal(_pixels(cleaned), _pixels(plain))
@@ -61,7 +61,7 @@ def test_pixels_stay_and_all_that_is_told_goes(options: dict[str, object]) -> No
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_stays_and_nothing_else_of_exif(orientation: int) -> None:
-    cleaned = without_metadata(_jpeg(exif=_telling_exif(orientation)))
+    cleaned = strip_metadata(_jpeg(exif=_telling_exif(orientation)))
     assert cleaned is not None
     with Image.open(io.BytesIO(cleaned)) as picture:
         assert dict(picture.getexif()) == ({} if orientation == 1 else {_ORIENTATION: orientation})
@@ -70,7 +70,7 @@ def test_the_orientation_stays_and_nothing_else_of_exif(orientation: int) -> Non
 
 def test_the_colour_profile_stays() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    cleaned = without_metadata(_jpeg(icc_profile=profile, exif=_telling_exif()))
+    cleaned = strip_metadata(_jpeg(icc_profile=profile, exif=_telling_exif()))
     assert cleaned is not None
     with Image.open(io.BytesIO(cleaned)) as picture:
         assert picture.info["icc_profile"] == profile
@@ -79,17 +79,17 @@ def test_the_colour_profile_stays() -> None:
 def test_cmyk_keeps_its_colours() -> None:
     out = io.BytesIO()
     _picture().convert("CMYK").save(out, "JPEG")
-    cleaned = without_metadata(out.getvalue())
+    cleaned = strip_metadata(out.getvalue())
     assert cleaned is not None
     assert np.array_equal(_pixels(cleaned), _pixels(out.getvalue()))
 
 
 def test_what_can_not_be_followed_to_its_end_is_refused() -> None:
     whole = _jpeg()
-    assert without_metadata(b"") is None
-    assert without_metadata(b"\x89PNG\r\n\x1a\n") is None
-    assert all(without_metadata(whole[:end]) is None for end in range(0, len(whole) - 1, 7))
-    assert without_metadata(whole[:2] + b"junk" + whole[2:]) is None
+    assert strip_metadata(b"") is None
+    assert strip_metadata(b"\x89PNG\r\n\x1a\n") is None
+    assert all(strip_metadata(whole[:end]) is None for end in range(0, len(whole) - 1, 7))
+    assert strip_metadata(whole[:2] + b"junk" + whole[2:]) is None
 
 
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 255))
@@ -97,5 +97,5 @@ def test_nothing_makes_it_raise(tail: bytes, place: int, value: int) -> None:
     whole = bytearray(_jpeg())
     whole[place % len(whole)] = value
     for data in (b"\xff\xd8" + tail, bytes(whole), bytes(whole[: place % len(whole)]) + tail):
-        cleaned = without_metadata(data)
+        cleaned = strip_metadata(data)
         assert cleaned is None or (cleaned.startswith(b"\xff\xd8") and cleaned.endswith(b"\xff\xd9"))

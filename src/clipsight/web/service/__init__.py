@@ -1,1 +1,1 @@
-"""The operations behind the page and the API."""
+"""The operations that the page and the API share."""

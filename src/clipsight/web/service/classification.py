@@ -1,4 +1,4 @@
-"""Classification for the server: photos by id, uploads and folders, streamed. Called by `service` only."""
+"""Classification of photos by id, uploads and folders, as a stream."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from clipsight.web.service.errors import BusyError
 from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
 
 
-def classify_with(
+def classify_photos(
     library: OpenLibrary,
     labels: Sequence[str],
     photos: Iterator[Embeddings],
@@ -28,7 +28,7 @@ def classify_with(
     unknown: bool,
     keep: bool,
 ) -> Classification:
-    """As `Library.classify`: the labels are embedded now, `photos` are read as the result is."""
+    """Classify like `Library.classify`: embed the labels now, read `photos` during iteration."""
     calibration = library.snapshot.calibration if unknown else None
     result = classify(photos, labels, library.encoder, templates, LabelCache(library.path), calibration)
     if not keep:
@@ -37,29 +37,29 @@ def classify_with(
     return replace(result, chunks=chunks)
 
 
-def uploaded(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddings:
-    """Uploads with their vectors; they have the id 0 and their name for a path."""
+def upload_embeddings(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddings:
+    """Embeddings of uploads float32[n, dim]; their id is 0, their path is their name."""
     return Embeddings(np.zeros(len(names), np.int64), tuple(map(Path, names)), vectors)
 
 
-def streamed(
+def iter_embeddings(
     current: CurrentLibrary,
     model: Model,
     *,
-    first: Embeddings,
+    uploads: Embeddings,
     photo_ids: Sequence[int],
     folders: Sequence[bytes] | None,
     stop: Stop | None,
 ) -> Iterator[Embeddings]:
-    """`first`, the photos with these ids, and all in `folders` (empty: all there are; None: none).
+    """Yield `uploads`, the photos with these ids, and all photos in `folders` (empty: all; None: none).
 
-    Raises `BusyError` if the library has been switched from `model` to another one meanwhile.
+    Raises `BusyError` if the library has been switched from `model` to another one, and `Cancelled`.
     """
     with current.use() as library:
         if library.model != model:
-            raise BusyError("the library has just been switched to another model: ask again")
-        if len(first):
-            yield first
+            raise BusyError("the library has just been switched to another model: try again")
+        if len(uploads):
+            yield uploads
         for start in range(0, len(photo_ids), CHUNK):
             hits = library.hits(photo_ids[start : start + CHUNK])
             yield Embeddings(

@@ -1,18 +1,18 @@
-"""Errors of the server that its user can mend; see `clipsight.core.errors`."""
+"""Errors of the server, each with its remedy in the message; see `clipsight.core.errors`."""
 
 from clipsight.core.errors import ClipsightError, LibraryError, PhotoError
 
 
 class ServerError(ClipsightError):
-    """A server that can't be started or reached as asked."""
+    """The server can't be started or reached."""
 
 
 class NotFoundError(LibraryError):
-    """A photo, folder or job that is not there (any more)."""
+    """A photo, folder or job does not exist (any more)."""
 
 
 class BusyError(LibraryError):
-    """Something that can't be begun while something else goes on."""
+    """A job can't be started while another one is running."""
 
 
 class NoModelError(LibraryError):
@@ -20,4 +20,4 @@ class NoModelError(LibraryError):
 
 
 class UploadError(PhotoError):
-    """An uploaded picture that is too large or is none."""
+    """An uploaded file is too large, or is not a picture."""

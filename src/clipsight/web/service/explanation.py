@@ -1,4 +1,4 @@
-"""Explanations for the server, whose pictures are photos of the library and uploads. For `service`."""
+"""Explanations of scores, for library photos and uploads."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, Up
 from clipsight.web.service.snapshots import OpenLibrary
 
 
-def explain_with(
+def explain_photo(
     library: OpenLibrary,
     parts: Sequence[QueryPart],
     photo: PhotoPart | UploadPart,
@@ -27,55 +27,61 @@ def explain_with(
     word: str | None,
     stop: Stop | None,
 ) -> Explanation:
-    """As `Library.explain`; uploads are checked, then lie in a folder of their own while it takes."""
-    asked = to_query(parts)
+    """Explain like `Library.explain`; uploads are validated, and kept in a temporary folder meanwhile.
 
-    def look(what: str, done: int, total: int) -> None:
+    No path of that folder appears in the result.
+    """
+    query = to_query(parts)
+
+    def check_stop(what: str, done: int, total: int) -> None:
         if stop is not None and stop.is_set():
             raise Cancelled
 
-    with tempfile.TemporaryDirectory(prefix="clipsight-") as folder:
-        named = Query(
+    with tempfile.TemporaryDirectory(prefix="clipsight-") as name:
+        folder = Path(name)
+        with_files = Query(
             tuple(
-                replace(part, value=str(_file(given, library, Path(folder) / str(place))))
-                if not isinstance(given, TextPart)
-                else part
-                for place, (part, given) in enumerate(zip(asked.parts, parts, strict=True))
+                part
+                if isinstance(given, TextPart)
+                else replace(part, value=str(_picture_file(given, library, folder / str(number))))
+                for number, (part, given) in enumerate(zip(query.parts, parts, strict=True))
             )
         )
-        file = _file(photo, library, Path(folder) / "photo")
+        file = _picture_file(photo, library, folder / "photo")
         try:
             found = explain(
-                named,
+                with_files,
                 file,
                 OnnxModel(library.encoder),
                 method=method,
                 word=word,
-                sample=library.snapshot.balance_sample([asked]),
-                settings=Settings(progress=look),
+                sample=library.snapshot.balance_sample([query]),
+                settings=Settings(progress=check_stop),
             )
         except PhotoError as error:
             raise NotFoundError(f"the photo can't be read any more: {error.__cause__ or error}") from error
-    shares = tuple(
-        replace(share, part=_name(part)) for share, part in zip(found.parts, asked.parts, strict=True)
+    return replace(
+        found,
+        query=str(query),
+        photo=Path(photo.name) if isinstance(photo, UploadPart) else file,
+        parts=tuple(
+            replace(share, part=_label(part)) for share, part in zip(found.parts, query.parts, strict=True)
+        ),
+        region_of=str(query) if word is None else found.region_of,
     )
-    region_of = str(asked) if word is None else found.region_of
-    shown = Path(photo.name) if isinstance(photo, UploadPart) else file
-    return replace(found, query=str(asked), photo=shown, parts=shares, region_of=region_of)
 
 
-def _file(given: PhotoPart | UploadPart | TextPart, library: OpenLibrary, place: Path) -> Path:
-    """Where the picture lies: the photo's own file, which is as it was indexed, or a copy of the upload."""
-    if isinstance(given, PhotoPart):
-        kept = library.photo(given.id)
-        pictures.check(kept)
-        return Path(os.fsdecode(kept.path))
-    assert isinstance(given, UploadPart)
-    pictures.open_upload(given, min_side=max(library.encoder.input_size))
-    place.write_bytes(given.data)
-    return place
+def _picture_file(picture: PhotoPart | UploadPart, library: OpenLibrary, copy: Path) -> Path:
+    """The photo's own file, after a check that it is unchanged; an upload is written to `copy`."""
+    if isinstance(picture, PhotoPart):
+        record = library.photo(picture.id)
+        pictures.check_unchanged(record)
+        return Path(os.fsdecode(record.path))
+    pictures.open_upload(picture, min_side=max(library.encoder.input_size))
+    copy.write_bytes(picture.data)
+    return copy
 
 
-def _name(part: Part) -> str:
-    name = part.value if part.kind is Kind.PICTURE else str(part)
-    return f"- {name}" if part.weight < 0 else name
+def _label(part: Part) -> str:
+    label = part.value if part.kind is Kind.PICTURE else str(part)
+    return f"- {label}" if part.weight < 0 else label

@@ -1,9 +1,9 @@
-"""Indexing as a process of its own, which the server starts: `python -m clipsight.web.service.index_process`.
+"""The process that indexes for the server: `python -m clipsight.web.service.index_process`.
 
-A process, because a thread would share Python's interpreter lock with every request; of the lowest
-priority, because search goes before. Its standard input is one line of JSON (`Order`), then nothing until the
-server ends, however it does: at the end of the input the process stops as it does on SIGTERM, keeping what it
-has embedded. On standard output it tells how far it is, a line of JSON each time. Called by `jobs` only.
+A process, because a thread would share the interpreter lock with every request; of the lowest priority,
+because searches take precedence. It reads one line of JSON (`IndexTask`) from standard input and writes JSON
+lines with its progress to standard output. At the end of its input, which comes when the server ends in
+whatever way, it stops as it does on SIGTERM and keeps what it has embedded.
 """
 
 import json
@@ -22,12 +22,12 @@ from clipsight.core.errors import ClipsightError
 from clipsight.indexing.pipeline import Progress
 from clipsight.library import Library
 
-_TELL_SECONDS = 0.2
+_SCAN_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to index, and how: arguments of `Library.open` and `Library.index`."""
+class IndexTask:
+    """The arguments of `Library.open` and `Library.index`."""
 
     library: str
     folders: tuple[str, ...]
@@ -37,71 +37,72 @@ class Order:
     threads: int | None
 
     def to_json(self) -> str:
+        """The line that the process reads."""
         return json.dumps(asdict(self))
 
 
 class _Stopped(BaseException):
-    """SIGTERM, SIGINT, or the server is gone."""
+    """SIGTERM, SIGINT, or the end of the server."""
 
 
-class _Teller:
-    """Tells the server how far indexing is; an `indexing.indexer.Observer`."""
+class _ProgressSender:
+    """Sends progress to the server; an `indexing.indexer.Observer`."""
 
     def __init__(self) -> None:
-        self._told = 0.0
+        self._last_scanned = 0.0
 
     def scanned(self, files: int) -> None:
-        self._seldom(scanned=files)
+        """Send the number of scanned files, at intervals."""
+        if time.monotonic() - self._last_scanned >= _SCAN_INTERVAL_SECONDS:
+            self._last_scanned = time.monotonic()
+            send(scanned=files)
 
     def progressed(self, progress: Progress) -> None:
-        tell(**asdict(progress))
-
-    def _seldom(self, **what: Any) -> None:
-        if time.monotonic() - self._told >= _TELL_SECONDS:
-            self._told = time.monotonic()
-            tell(**what)
+        """Send the progress of embedding."""
+        send(**asdict(progress))
 
 
-def tell(**what: Any) -> None:
-    """Write a line for the server, which may be gone."""
+def send(**message: Any) -> None:
+    """Write a JSON line for the server, which may have ended."""
     with suppress(OSError):
-        os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
+        os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
 
 
 def main() -> None:
+    """Run the task of standard input."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     os.nice(19)
     try:
-        order = Order(**json.loads(sys.stdin.readline()))
+        task = IndexTask(**json.loads(sys.stdin.readline()))
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-        _index(order)
+        _index(task)
     except _Stopped:
-        tell(state="stopped")
+        send(state="stopped")
     except ClipsightError as error:
-        tell(state="failed", error=str(error))
-    # Not sys.exit: it would wait for threads that are in the middle of decoding a photo.
+        send(state="failed", error=str(error))
+    # Not sys.exit: it would wait for threads that are decoding a photo.
     os._exit(0)
 
 
-def _index(order: Order) -> None:
+def _index(task: IndexTask) -> None:
     with Library.open(
-        order.library,
-        order.model,
-        device=order.device,
-        threads=order.threads,
-        note=lambda line: tell(note=line),
+        task.library,
+        task.model,
+        device=task.device,
+        threads=task.threads,
+        note=lambda line: send(note=line),
     ) as library:
-        reports = library.index(*map(Path, order.folders), retry=order.retry, observer=_Teller())
+        reports = library.index(*map(Path, task.folders), retry=task.retry, observer=_ProgressSender())
         for report in reports:
-            tell(note=str(report))
+            send(note=str(report))
             for problem in report.problems:
-                tell(note=f"can't read {problem}; its photos are kept")
-        tell(state="done", model=library.model)
+                send(note=f"can't read {problem}; its photos are kept")
+        send(state="done", model=library.model)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for each in (signal.SIGTERM, signal.SIGINT):  # once is enough: the second would end what the first began
+    for each in (signal.SIGTERM, signal.SIGINT):  # a second signal would interrupt the clean-up of the first
         signal.signal(each, signal.SIG_IGN)
     raise _Stopped
 

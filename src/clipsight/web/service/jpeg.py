@@ -1,7 +1,7 @@
-"""A JPEG without what it tells beside its picture: place, names, times, previews. Called by `pictures` only.
+"""Removal of all metadata from a JPEG: places, names, times, previews.
 
-The segments of a JPEG are those of ITU-T T.81, annex B; APP1 holds EXIF and XMP,
-APP13 IPTC, and phones append videos, depth maps and second pictures, each with its own EXIF, behind the end.
+Source: ITU-T T.81, annex B. APP1 segments hold EXIF and XMP, APP13 holds IPTC, and phones append videos,
+depth maps and more pictures, each with EXIF of its own, after the end of the image.
 """
 
 import io
@@ -11,16 +11,16 @@ from PIL import Image
 
 from clipsight.indexing.media.exif import ORIENTATION, read_metadata
 
-_KEPT_APPS = {0xE0, 0xEE}  # JFIF; Adobe's, which tells how colours are coded
+_KEPT_APPS = {0xE0, 0xEE}  # JFIF; Adobe's, which defines the colour transform
 _ICC = b"ICC_PROFILE\0"
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 
 
-def without_metadata(data: bytes) -> bytes | None:
-    """The JPEG with its pixels as they are, its colour profile and its orientation, and nothing else.
+def strip_metadata(data: bytes) -> bytes | None:
+    """The JPEG with unchanged pixels, its colour profile and its orientation, and nothing else.
 
-    None for what is no JPEG, and where its structure can't be followed to the end.
+    None if it is not a JPEG, or its structure can't be parsed to the end.
     """
     if data[:2] != b"\xff\xd8":
         return None
@@ -51,7 +51,7 @@ def without_metadata(data: bytes) -> bytes | None:
 
 
 def _is_kept(marker: int, content: bytes) -> bool:
-    if marker == 0xE2:  # colour profiles, but also lists of further pictures
+    if marker == 0xE2:  # colour profiles, but also indexes of more pictures
         return content.startswith(_ICC)
     is_comment = marker == 0xFE
     is_app = 0xE0 <= marker <= 0xEF
@@ -59,27 +59,27 @@ def _is_kept(marker: int, content: bytes) -> bool:
 
 
 def _end_of_scan(data: bytes, start: int) -> int:
-    """Where the first marker after the entropy-coded data from `start` on begins."""
+    """Offset of the first marker after the entropy-coded data that begins at `start`."""
     at = start
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
             return len(data) + 1
-        following = data[at + 1]
-        if following == 0xFF:
+        next_byte = data[at + 1]
+        if next_byte == 0xFF:
             at += 1
-        elif following == 0 or following in _STANDALONE:
+        elif next_byte == 0 or next_byte in _STANDALONE:
             at += 2
         else:
             return at
 
 
 def _orientation_of(data: bytes) -> bytes:
-    """An EXIF block that holds the orientation of this JPEG only; nothing for an upright one."""
+    """An EXIF segment with nothing but the orientation of this JPEG; empty for an upright one."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             orientation = read_metadata(picture, gps=False).orientation
-    except Exception:  # Pillow raises whatever it likes; a browser sees what it can of such a file
+    except Exception:  # Pillow raises anything; a browser shows what it can of such a file
         orientation = 1
     if orientation == 1:
         return b""

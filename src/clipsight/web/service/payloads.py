@@ -1,32 +1,33 @@
-"""What the service answers beside `results` and `classify`: small frozen dataclasses."""
+"""Results of the service that the library has no class for: small frozen dataclasses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that a request can name by its `id`; `photos` is None for one that is not indexed."""
+    """A folder that requests name by its `id`; `photos` is None if it is not indexed."""
 
     id: str
     path: Path
     photos: int | None = None
     unreachable: int = 0
     indexed: str | None = None
-    """When it was last walked to its end (ISO 8601); None if never."""
+    """Time of the last complete scan (ISO 8601)."""
 
     @property
     def name(self) -> str:
+        """The last component of the path."""
         return self.path.name or str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoDetails:
-    """What the library knows of one photo; see `results.Match` for the units.
+    """The metadata of one photo; see `search.results.Match` for the units.
 
-    `latitude` and `longitude` are degrees, None unless they were asked for and the library keeps them.
-    `labels` are those that classification gave it.
+    `latitude` and `longitude` are degrees, None unless requested and stored. `labels` were assigned by
+    classification.
     """
 
     id: int
@@ -46,7 +47,7 @@ class PhotoDetails:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A photo to be sent: its bytes, their media type, and a file name for saving it."""
+    """The bytes of a photo, their media type, and a file name for saving them."""
 
     data: bytes
     media_type: str
@@ -55,7 +56,7 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small JPEG; `tag` changes when the photo does (an HTTP entity tag)."""
+    """A small JPEG; `tag`, an HTTP entity tag, changes when the photo does."""
 
     data: bytes
     tag: str
@@ -70,29 +71,20 @@ class FailedFile:
     date: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabelPhotos:
-    """A label that photos have, for the label filter, and how many do."""
-
-    label: str
-    photos: int
-
-
 JobState = Literal["running", "done", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An indexing run. Counts are files; `total` is None until all folders are walked.
+    """An indexing run. Counts are files; `total` is None until all folders have been scanned.
 
-    `photos` is how many photos the library holds; `notes` are lines a person should see, `error` why it
-    failed. Times are seconds since 1970.
+    `notes` are messages for the user, `error` is the reason of a failure. Times are seconds since 1970.
     """
 
     id: str
     state: JobState
     what: str
-    """What it does, in one line."""
+    """Description in one line: the folders, and the new model."""
     model: str
     scanned: int = 0
     done: int = 0
@@ -107,19 +99,20 @@ class Job:
 
     @property
     def running(self) -> bool:
+        """True until the run has ended."""
         return self.state == "running"
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether requests can be answered; `problems` say what is wrong and what to do."""
+    """`ok` if requests can be answered; otherwise `problems` are the reasons and remedies."""
 
     ok: bool
     photos: int | None
     model: str | None
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
 
-def json_safe(text: object) -> str:
-    """The text, or path, as JSON can hold it: names of files need not be UTF-8."""
-    return str(text).encode(errors="backslashreplace").decode()
+def json_safe(value: object) -> str:
+    """The value as valid Unicode: bytes of file names that are not UTF-8 are escaped."""
+    return str(value).encode(errors="backslashreplace").decode()

@@ -1,7 +1,4 @@
-"""From files to pixels, and to what is sent: uploads within limits, photos of the library without metadata.
-
-Called by `service` only.
-"""
+"""Decoding of uploads, within limits, and of library photos; photo files with and without metadata."""
 
 import io
 import os
@@ -15,16 +12,16 @@ from PIL import Image
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.photo import Decoded, decode, open_picture
 from clipsight.web.service.errors import NotFoundError, UploadError
-from clipsight.web.service.jpeg import without_metadata
+from clipsight.web.service.jpeg import strip_metadata
 from clipsight.web.service.payloads import PhotoFile
 from clipsight.web.service.query_parts import UploadPart
-from clipsight.web.service.snapshots import Kept
+from clipsight.web.service.snapshots import PhotoRecord
 
 MAX_UPLOAD_BYTES = 32 << 20
-"""Of one uploaded picture."""
+"""Limit of one uploaded picture."""
 
 MAX_UPLOAD_PIXELS = 64_000_000
-"""Width x height of an uploaded picture, by its header: 200 MB as RGB."""
+"""Limit of width x height of an uploaded picture, according to its header: 200 MB as RGB."""
 
 _QUALITY = 92
 _MEDIA_TYPES = {
@@ -42,45 +39,47 @@ _MEDIA_TYPES = {
 
 
 def open_upload(picture: UploadPart, *, min_side: int) -> Image.Image:
-    """The upright RGB pixels of an uploaded picture, at a reduced size if `min_side` allows it.
+    """Decode an upload to upright RGB, at a reduced size of at least `min_side` where the format allows it.
 
     Raises `UploadError`.
     """
     megabytes = len(picture.data) / 1e6
     if len(picture.data) > MAX_UPLOAD_BYTES:
         limit = MAX_UPLOAD_BYTES / 1e6
-        raise UploadError(f"{picture.name} has {megabytes:.0f} MB, the limit is {limit:.0f}: send it smaller")
+        raise UploadError(
+            f"{picture.name} has {megabytes:.0f} MB, the limit is {limit:.0f}: send a smaller picture"
+        )
     try:
         return open_picture(picture.data, min_side=min_side, max_pixels=MAX_UPLOAD_PIXELS)
     except PhotoError as error:
         raise UploadError(f"can't use the picture {picture.name}: {error}") from error
 
 
-def open_photo(photo: Kept, *, min_side: int) -> Image.Image:
-    """The upright RGB pixels of a photo of the library, perhaps reduced; raises `NotFoundError`."""
+def open_photo(photo: PhotoRecord, *, min_side: int) -> Image.Image:
+    """Decode a library photo to upright RGB, like `open_upload`. Raises `NotFoundError`."""
     return _decode(photo, _read(photo), min_side).image
 
 
-def check(photo: Kept) -> None:
-    """Raises `NotFoundError` unless the photo's file can be read and is what was indexed."""
+def check_unchanged(photo: PhotoRecord) -> None:
+    """Raise `NotFoundError` unless the photo's file is readable and the same as when it was indexed."""
     with _open(photo):
         pass
 
 
-def original(photo: Kept) -> PhotoFile:
-    """The photo's file as it is, with all it tells; raises `NotFoundError`."""
+def original_file(photo: PhotoRecord) -> PhotoFile:
+    """The photo's file, byte for byte. Raises `NotFoundError`."""
     data = _read(photo)
     format_ = photo.description.format or _decode(photo, data, None).info.format
     return PhotoFile(data, _MEDIA_TYPES[format_], _name(photo))
 
 
-def cleaned(photo: Kept) -> PhotoFile:
-    """The photo as a JPEG that tells nothing but its picture; raises `NotFoundError`.
+def stripped_jpeg(photo: PhotoRecord) -> PhotoFile:
+    """The photo as a JPEG without metadata. Raises `NotFoundError`.
 
-    One that is a JPEG keeps its pixels as they are; others, and JPEGs that are damaged, are written anew.
+    The pixels of a JPEG are unchanged; other formats, and damaged JPEGs, are encoded again.
     """
     data = _read(photo)
-    jpeg = without_metadata(data)
+    jpeg = strip_metadata(data)
     if jpeg is None:
         out = io.BytesIO()
         _decode(photo, data, None).image.save(out, "JPEG", quality=_QUALITY, subsampling=0)
@@ -88,30 +87,30 @@ def cleaned(photo: Kept) -> PhotoFile:
     return PhotoFile(jpeg, "image/jpeg", f"{Path(_name(photo)).stem}.jpg")
 
 
-def _name(photo: Kept) -> str:
+def _name(photo: PhotoRecord) -> str:
     return os.path.basename(photo.path).decode(errors="replace")
 
 
-def _decode(photo: Kept, data: bytes, min_side: int | None) -> Decoded:
+def _decode(photo: PhotoRecord, data: bytes, min_side: int | None) -> Decoded:
     try:
         return decode(data, mtime_ns=photo.mtime_ns, min_side=min_side)
     except PhotoError as error:
         raise NotFoundError(f"photo {photo.id} can't be shown ({error}): index its folder again") from error
 
 
-def _read(photo: Kept) -> bytes:
+def _read(photo: PhotoRecord) -> bytes:
     with _open(photo) as file:
         return file.read(photo.size)
 
 
 @contextmanager
-def _open(photo: Kept) -> Iterator[BinaryIO]:
-    """The photo's file, which must be what was indexed, by its size and time.
+def _open(photo: PhotoRecord) -> Iterator[BinaryIO]:
+    """Open the photo's file. Raises `NotFoundError` unless size and mtime are those that were indexed.
 
-    Else whatever was put in its place, or a link to it, would be sent. Raises `NotFoundError`.
+    Otherwise any file or link put in its place would be sent.
     """
     try:
-        with os.fdopen(_open_without_waiting(photo.path, os.O_RDONLY), "rb") as file:
+        with os.fdopen(_open_nonblocking(photo.path, os.O_RDONLY), "rb") as file:
             stat = os.fstat(file.fileno())
             if (stat.st_size, stat.st_mtime_ns) != (photo.size, photo.mtime_ns):
                 raise NotFoundError(
@@ -121,9 +120,9 @@ def _open(photo: Kept) -> Iterator[BinaryIO]:
     except OSError as error:
         raise NotFoundError(
             f"photo {photo.id} can't be read ({error.strerror}): it was moved or deleted after "
-            "it was indexed, or its disk is away: index its folder again"
+            "it was indexed, or its disk is not connected: index its folder again"
         ) from error
 
 
-def _open_without_waiting(path: bytes, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO would wait for ever
+def _open_nonblocking(path: bytes, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO would block

@@ -1,18 +1,16 @@
-"""Everything the page and the API can ask for, safe to call from any number of threads at once.
+"""The operations of the server, which the page and the API share; safe to call from any thread.
 
     with Service(library_folder, roots=[Path.home() / "Pictures"]) as service:
         for match in service.search("flower + 2:bee - cartoon"):
             service.thumbnail(match.id, 320).data
 
-Nothing here takes a path: photos and folders go by the ids that earlier answers gave. Errors are the
-`ClipsightError`s of the library, and those of `web.errors`: `NotFoundError` (a photo, folder or job that is
-not there, or a photo whose file is gone), `BusyError` (a second indexing run), `NoModelError` (nothing is
-indexed yet, so no model is chosen), `UploadError` (a picture that is too large or is none).
+No method takes a path: photos and folders are named by the ids of earlier results. Errors are the
+`ClipsightError`s of the library, and those of `web.service.errors`.
 
-Calls with `stop` (anything with `is_set()`, such as a `threading.Event`) raise `encoder.Cancelled` soon after
-it is set: for a client that has gone. Encoding is batched over all callers; photos are decoded by as many
-threads as there are cores. Indexing is a process of its own, with the lowest priority; what it has embedded
-can be found some seconds later.
+Calls with `stop` (anything with `is_set()`, such as a `threading.Event`) raise `Cancelled` soon after it is
+set, for clients that have disconnected. Encoding is batched over all callers; as many threads as there are
+cores decode photos. Indexing runs in a process of its own with the lowest priority; searches find what it has
+embedded some seconds later.
 """
 
 import os
@@ -32,20 +30,20 @@ from clipsight.library import Library
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.results import Matches, Status
+from clipsight.store.labels import LabelCount
 from clipsight.store.records import State
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service import pictures, thumbnails
-from clipsight.web.service.classification import classify_with, streamed, uploaded
+from clipsight.web.service.classification import classify_photos, iter_embeddings, upload_embeddings
 from clipsight.web.service.folders import Folders, folder_id
-from clipsight.web.service.index_process import Order
+from clipsight.web.service.index_process import IndexTask
 from clipsight.web.service.jobs import Jobs
 from clipsight.web.service.payloads import (
     FailedFile,
     Folder,
     Health,
     Job,
-    LabelPhotos,
     PhotoDetails,
     PhotoFile,
     Thumbnail,
@@ -68,18 +66,17 @@ if TYPE_CHECKING:
 Vectors = npt.NDArray[np.float32]
 
 THUMBNAIL_SIZES = thumbnails.SIZES
-"""Pixels of the longer side; what is asked for is rounded up to one of these."""
+"""Pixels of the longer side; other sizes are rounded up."""
 
 TEMPLATE_SETS = ("plain", "simple", "imagenet")
 
 
 class Service:
-    """The operations of a server for the library in `library` (default: the user's own).
+    """The operations of a server for one library (default: the user's own).
 
-    `roots` are the folders that may be indexed, they and what is below them, beside those that the library
-    has already. Opening does not need a model: a library without one answers `search` with `NoModelError`
-    until the first indexing run has chosen it. Raises `LibraryError`, and `ModelError` if the library's model
-    can't be used.
+    `roots` are the folders that may be indexed, with everything below them, beside those that are indexed
+    already. A library without a model can be opened: `search` raises `NoModelError` until the first indexing
+    run has chosen one. Raises `LibraryError`, and `ModelError` if the library's model can't be used.
     """
 
     def __init__(
@@ -97,7 +94,7 @@ class Service:
         make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
         self._current = CurrentLibrary(self.library, make)
         self._jobs = Jobs(self._current.refresh)
-        self._thumbnails = thumbnails.Thumbnails(self.library / "thumbnails.sqlite3")
+        self._thumbnails = thumbnails.ThumbnailCache(self.library / "thumbnails.sqlite3")
 
     def close(self) -> None:
         """Stop indexing (what is embedded is kept), end all threads, close all files."""
@@ -152,28 +149,31 @@ class Service:
         keep: bool = False,
         stop: Stop | None = None,
     ) -> "Classification":
-        """How well each of `labels` fits the photos, given by id, as uploads, or as ids of `folders()`.
+        """Classify photos, given by id, as uploads, or by ids of `folders()`; by default the whole library.
 
-        The whole library where none of these is given. The result streams: iterate over it once, for
-        `Prediction`s; an upload has the id 0 and its name as `path`. `templates` is one of `TEMPLATE_SETS`,
-        `extra_templates` are texts such as "a drawing of a {}."; `unknown` and `keep` as `Library.classify`.
+        The result is a stream of `Prediction`s: iterate over it once. An upload has the id 0 and its name as
+        `path`. `templates` is one of `TEMPLATE_SETS`; `extra_templates` are texts such as "a drawing of
+        a {}."; `unknown` and `keep` are those of `Library.classify`.
         """
         if templates not in TEMPLATE_SETS:
             raise LabelError(f"no templates {templates[:40]!r}: choose {', '.join(TEMPLATE_SETS)}")
         with self._library(stop) as library:
             everything = not (photos or pictures or folders)
             inside = self._paths(folders, library)
-            library.hits(photos[:1])  # an id that is wrong is told at once
-            chunks = streamed(
+            library.hits(photos[:1])  # raises for a wrong id before the stream starts
+            uploads = upload_embeddings(
+                [each.name for each in pictures], self._embed(pictures, library, stop)
+            )
+            chunks = iter_embeddings(
                 self._current,
                 library.model,
-                first=uploaded([each.name for each in pictures], self._embed(pictures, library, stop)),
+                uploads=uploads,
                 photo_ids=photos,
                 folders=inside if inside or everything else None,
                 stop=stop,
             )
             chosen = load_templates(templates, extra_templates)
-            return classify_with(library, labels, chunks, chosen, unknown=unknown, keep=keep)
+            return classify_photos(library, labels, chunks, chosen, unknown=unknown, keep=keep)
 
     def explain(
         self,
@@ -184,36 +184,36 @@ class Service:
         word: str | None = None,
         stop: Stop | None = None,
     ) -> "Explanation":
-        """Which words of the query, and which places of the photo (by id, or uploaded), made the score.
+        """Explain the score of a photo (by id, or uploaded): contributions of words, and a heat map.
 
-        `word` asks for the places of one word of the query instead of the whole. See `clipsight.explain`.
+        `word` limits the heat map to one word of the query. See `clipsight.explain`.
         """
-        from clipsight.web.service.explanation import explain_with
+        from clipsight.web.service.explanation import explain_photo
 
         parts = parse_query(query) if isinstance(query, str) else tuple(query)
         shown = PhotoPart(photo) if isinstance(photo, int) else photo
         with self._library(stop) as library:
-            return explain_with(library, parts, shown, method=method, word=word, stop=stop)
+            return explain_photo(library, parts, shown, method=method, word=word, stop=stop)
 
     def embed_texts(self, texts: Sequence[str], *, stop: Stop | None = None) -> Vectors:
-        """Unit vectors float32[n, dim] of the texts as they stand, without the grammar."""
+        """Unit vectors float32[n, dim] of the texts, which are not parsed as queries."""
         with self._library(stop) as library:
             return library.encoder.encode_texts(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of all texts together, as the model's tokenizer counts them."""
+        """Number of tokens of all texts together."""
         with self._library(None) as library:
             return library.encoder.count_tokens(texts)
 
     def embed_pictures(self, pictures: Sequence[UploadPart], *, stop: Stop | None = None) -> Vectors:
-        """Unit vectors float32[n, dim] of uploaded pictures; weights don't count."""
+        """Unit vectors float32[n, dim] of uploaded pictures; weights are ignored."""
         with self._library(stop) as library:
             return self._embed(pictures, library, stop)
 
     # -- photos -----------------------------------------------------------------------
 
     def photo(self, photo_id: int, *, location: bool = False) -> PhotoDetails:
-        """What the library knows of a photo; where it was taken only if asked for."""
+        """Metadata of a photo; `location` adds the coordinates."""
         with self._current.use() as library:
             kept, labels = library.photo(photo_id), library.labels_of(photo_id)
         known = kept.description
@@ -234,32 +234,30 @@ class Service:
         )
 
     def thumbnail(self, photo_id: int, size: int = 320, *, stop: Stop | None = None) -> Thumbnail:
-        """A JPEG of at most `size` pixels a side (rounded up to `THUMBNAIL_SIZES`), upright, no metadata.
+        """An upright JPEG of at most `size` pixels a side (see `THUMBNAIL_SIZES`), without metadata.
 
-        Made when it is first asked for, then kept on disk. Raises `NotFoundError` where the photo's file
-        is gone or has changed.
+        Cached on disk. Raises `NotFoundError` if the photo's file is gone or has changed.
         """
-        shown = thumbnails.shown_size(size)
+        shown = thumbnails.round_size(size)
         with self._current.use() as library:
             photo = library.photo(photo_id)
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
         jpeg = self._thumbnails.get(tag)
         if jpeg is None:
             with self._permit(self._semaphore.low, stop):
-                jpeg = thumbnails.make(pictures.open_photo(photo, min_side=shown), shown)
+                jpeg = thumbnails.encode(pictures.open_photo(photo, min_side=shown), shown)
             self._thumbnails.put(tag, jpeg)
         return Thumbnail(jpeg, tag)
 
     def photo_file(self, photo_id: int, *, original: bool = False, stop: Stop | None = None) -> PhotoFile:
-        """The photo at full size without its metadata: no place, no names; every browser shows it.
+        """The photo at full size as a JPEG without metadata; `original`: the file, byte for byte.
 
-        A JPEG keeps its pixels as they are; other formats are written anew. `original` gives the file
-        byte for byte, with all it tells.
+        The pixels of a JPEG are unchanged; other formats are encoded again.
         """
         with self._current.use() as library:
             photo = library.photo(photo_id)
         with self._permit(self._semaphore.normal, stop):
-            return pictures.original(photo) if original else pictures.cleaned(photo)
+            return pictures.original_file(photo) if original else pictures.stripped_jpeg(photo)
 
     # -- the library --------------------------------------------------------------------
 
@@ -269,7 +267,7 @@ class Service:
             return library.status()
 
     def health(self) -> Health:
-        """Whether the catalog and the model can be used, by using them."""
+        """Check the catalog and the model by using them."""
         problems = [self._current.problem] if self._current.problem else []
         photos, model = None, None
         try:
@@ -283,13 +281,13 @@ class Service:
         return Health(not problems, photos, model, tuple(problems))
 
     def failures(self, offset: int = 0, limit: int = 100) -> list[FailedFile]:
-        """Files that could not be read, with the reason, by path."""
+        """Files that could not be read, ordered by path."""
         with self._current.use() as library:
             found = library.catalog.failures()[offset : offset + limit]
         return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
 
     def folders(self) -> list[Folder]:
-        """The folders that were indexed: for filters, and to be indexed again."""
+        """The indexed folders."""
         with self._current.use() as library:
             found = [(root, library.catalog.counts(root.path)) for root in library.catalog.roots()]
         return [
@@ -304,20 +302,20 @@ class Service:
         ]
 
     def roots(self) -> list[Folder]:
-        """The folders among which one may be chosen to be indexed."""
+        """The folders that may be indexed, with everything below them."""
         return list(self._folders.roots)
 
     def subfolders(self, folder: str) -> list[Folder]:
-        """The folders in a folder of `roots()` or of an earlier answer; links that lead out are left out."""
+        """The subfolders of a folder of `roots()` or of an earlier result."""
         return self._folders.children(folder)
 
-    def labels(self) -> list[LabelPhotos]:
-        """The labels that photos have, for the label filter, the most frequent first."""
+    def labels(self) -> list[LabelCount]:
+        """The labels assigned to photos, the most frequent first."""
         with self._current.use() as library:
-            return [LabelPhotos(each.label, each.photos) for each in library.label_counts()]
+            return library.label_counts()
 
     def models(self) -> "list[ModelStatus]":
-        """The models that are here or can be had; `health().model` is the one in use."""
+        """The models on disk or available for download; `model` is the one in use."""
         from clipsight.models import registry
 
         return registry.list_models()
@@ -325,10 +323,10 @@ class Service:
     # -- indexing -------------------------------------------------------------------------
 
     def start_index(self, folders: Sequence[str] = (), *, model: str = "auto", retry: bool = False) -> Job:
-        """Start to bring folders (ids of `folders()`, `roots()` or `subfolders()`) up to date.
+        """Start indexing folders: ids of `folders()`, `roots()` or `subfolders()`; default: all `folders()`.
 
-        Default: all that were indexed before. `model`, the name of one of `models()`, switches the library to
-        it once all photos are embedded anew; "auto" is its own. Raises `BusyError` while a run goes on.
+        `model`, a name of `models()`, switches the library to that model once all photos are embedded again;
+        "auto" keeps the present one. Raises `BusyError` while another job is running.
         """
         if model not in ("auto", *(each.name for each in self.models())):
             raise ModelError(f"no model is called {model[:80]!r}: choose one of the list of models")
@@ -336,41 +334,41 @@ class Service:
             paths_ = [os.fsdecode(path) for path in self._paths(folders, library)]
             if not paths_ and not library.catalog.roots():
                 raise LibraryError("no folder has been indexed yet: choose one")
-        order = Order(str(self.library), tuple(paths_), model, retry, self._device, self._threads)
+        task = IndexTask(str(self.library), tuple(paths_), model, retry, self._device, self._threads)
         named = ", ".join(Path(path).name or path for path in paths_) or "all folders"
-        return self._jobs.start(order, named if model == "auto" else f"{named}, switching to {model}")
+        return self._jobs.start(task, named if model == "auto" else f"{named}, switching to {model}")
 
     def switch_model(self, name: str) -> Job:
-        """Start to embed all photos anew with another model; the old one answers until that is done."""
+        """Start embedding all photos again with another model; the old one is used until that is done."""
         return self.start_index(model=name)
 
     def job(self, job_id: str) -> Job:
-        """How far a run is."""
+        """The present state of a job."""
         return self._jobs.get(job_id)
 
     def jobs(self) -> list[Job]:
-        """The runs since the server started, the newest first."""
+        """The jobs since the server started, the newest first."""
         return self._jobs.all()
 
     def watch(self, job_id: str) -> Iterator[Job]:
-        """The run each time it has changed, up to its end; waits in between."""
+        """Yield the job now and after every change, until it has ended."""
         return self._jobs.watch(job_id)
 
     def stop_job(self, job_id: str) -> Job:
-        """Ask a run to stop; what it has embedded is kept. It may take a second until it is "stopped"."""
+        """Ask a job to stop, which may take a second; what it has embedded is kept."""
         return self._jobs.stop(job_id)
 
     # -- internals ------------------------------------------------------------------------
 
     @property
     def model(self) -> str | None:
-        """The name of the model that answers; None before the first indexing run."""
+        """The name of the model in use; None before the first indexing run."""
         with self._current.use() as library:
             return library.model.name if library.has_model else None
 
     @contextmanager
     def _library(self, stop: Stop | None) -> Iterator[OpenLibrary]:
-        """The library as it is now, with a model, whose encoder ends the calls inside once `stop` is set."""
+        """The current library; inside the block, its encoder raises `Cancelled` once `stop` is set."""
         with self._current.use() as library:
             switched = library.is_of_other_model()
         if switched:
@@ -380,7 +378,7 @@ class Service:
 
     @contextmanager
     def _permit(self, lane: Lane, stop: Stop | None) -> Iterator[None]:
-        """Decode or compare inside this; never ask the encoder there, which acquires a permit itself."""
+        """Hold a permit for decoding or comparing; never call the encoder meanwhile, which needs one too."""
         with lane:
             if stop is not None and stop.is_set():
                 raise Cancelled
@@ -388,7 +386,7 @@ class Service:
 
     @contextmanager
     def _comparing(self, stop: Stop | None) -> Iterator[None]:
-        """A turn to compare photos with one query: more threads of FAISS would only wait, and busily."""
+        """Hold a permit for comparing photos with one query, on one thread: more would only spin."""
         import faiss
 
         with self._permit(self._semaphore.high, stop):
@@ -400,16 +398,16 @@ class Service:
         encoder = library.encoder
         vectors = np.empty((len(parts), encoder.dim), np.float32)
         texts, ids, pixels = {}, {}, {}
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             match part:
                 case TextPart(text):
-                    texts[place] = text
+                    texts[index] = text
                 case PhotoPart(photo_id):
-                    ids[place] = photo_id
+                    ids[index] = photo_id
                 case UploadPart():
                     with self._permit(self._semaphore.normal, stop):
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
-                        pixels[place] = encoder.preprocess(image)
+                        pixels[index] = encoder.preprocess(image)
         if ids:
             vectors[list(ids)] = [hit.vector for hit in library.hits(list(ids.values()))]
         if texts:
@@ -419,6 +417,6 @@ class Service:
         return vectors
 
     def _paths(self, folders: Sequence[str], library: OpenLibrary) -> tuple[bytes, ...]:
-        """The folders' paths; raises `NotFoundError`."""
+        """The paths of the folders. Raises `NotFoundError`."""
         known = [root.path for root in library.catalog.roots()] if folders else []
         return tuple(self._folders.path(folder, known) for folder in folders)

@@ -39,8 +39,8 @@ MakeEncoder = Callable[[ModelFolder], SharedEncoder]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A photo as the catalog has it."""
+class PhotoRecord:
+    """The catalog's row of one photo."""
 
     id: int
     path: bytes
@@ -121,7 +121,7 @@ class OpenLibrary:
                 raise _no_photo(photo_id)
         return [found[photo_id] for photo_id in photo_ids]
 
-    def photo(self, photo_id: int) -> Kept:
+    def photo(self, photo_id: int) -> PhotoRecord:
         """What the catalog has of the photo. Raises `NotFoundError`."""
         columns = [column.name for column in fields(Description)]
         row = self.catalog.database.row(
@@ -133,7 +133,7 @@ class OpenLibrary:
             raise _no_photo(photo_id)
         folder, name, size, mtime_ns, state, *description = row
         path = os.path.join(folder, name)
-        return Kept(photo_id, path, size, mtime_ns, State(state), Description(*description))
+        return PhotoRecord(photo_id, path, size, mtime_ns, State(state), Description(*description))
 
     def labels_of(self, photo_id: int) -> tuple[str, ...]:
         """The labels that classification gave the photo."""
