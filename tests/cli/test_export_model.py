@@ -68,7 +68,7 @@ def test_force_replaces(weights: Path, tmp_path: Path) -> None:
     arguments = (weights, "-o", tmp_path / "mine", "--precision")
     assert export(*arguments, "fp32").exit_code == 0
     refused = export(*arguments, "fp16")
-    assert isinstance(refused.exception, ModelError) and "--force" in str(refused.exception)
+    assert isinstance(refused.exception, ModelError) and "`overwrite=True`" in str(refused.exception)
     assert "MB, fp16" in export(*arguments, "fp16", "--force").stdout
 
 

@@ -59,7 +59,7 @@ def test_photos_that_cannot_be_read(tiny_model: Path, photos: Path, tmp_path: Pa
     text.write_text("no photo")
     some = sorted(photos.iterdir())
     assert compare([tiny_model], [text, *some])[0].photo_cosine == pytest.approx(1)
-    with pytest.raises(ModelError, match="--photos"):
+    with pytest.raises(ModelError, match="`photos`"):
         compare([tiny_model], [text])
 
 

@@ -391,7 +391,7 @@ def test_a_model_that_is_there_is_replaced_only_when_asked(
 ) -> None:
     folder = _copy(folders["fp32"], tmp_path / "out")
     before = tree(folder)
-    with pytest.raises(ModelError, match=r"there is a model in .*--force"):
+    with pytest.raises(ModelError, match=r"there is a model in .*`overwrite=True`"):
         export_model(checkpoint, folder, PHOTOS, precision="int8")
     assert tree(folder) == before
     export_model(checkpoint, folder, PHOTOS, precision="int8", overwrite=True)

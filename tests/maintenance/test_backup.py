@@ -81,7 +81,7 @@ def test_what_is_in_the_journal_is_in_the_backup(library: Path, tmp_path: Path) 
 def test_a_file_that_exists_is_kept(library: Path, backup: Path) -> None:
     before = backup.read_bytes()
     add(library, "second")
-    with pytest.raises(LibraryError, match="exists: name another file, or --replace it"):
+    with pytest.raises(LibraryError, match="exists: name another file, or replace it with `replace=True`"):
         back_up(library, backup)
     assert backup.read_bytes() == before
     assert back_up(library, backup, replace=True) == 10
@@ -158,7 +158,7 @@ def test_backups_while_others_write(library: Path, tmp_path: Path) -> None:
 
 def test_a_library_that_holds_photos_is_kept(library: Path, backup: Path) -> None:
     add(library, "second")
-    with pytest.raises(LibraryError, match="holds 10 photos: --replace sets it aside"):
+    with pytest.raises(LibraryError, match="holds 10 photos: `replace=True` sets it aside"):
         restore(backup, library)
     assert len(paths(library)) == 10
     aside = restore(backup, library, replace=True)

@@ -379,7 +379,10 @@ def test_unfinished_files_are_removed_when_they_are_old(library: Path) -> None:
     os.utime(old, (1, 1))
     report = check(library)
     assert report.consistent
-    assert report.notes[0] == "vectors/tmpabc.tmp (2 MB), left by a killed process, can be removed (--repair)"
+    assert (
+        report.notes[0]
+        == "vectors/tmpabc.tmp (2 MB), left by a killed process, can be removed (`repair=True`)"
+    )
     check(library, repair=True)
     assert not old.exists() and new.exists()
 

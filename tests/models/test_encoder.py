@@ -339,7 +339,7 @@ def test_a_device_that_does_not_start_is_not_replaced_in_silence(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     encoder = load(make_model_folder(tmp_path / "m"), device="cuda")
     assert encoder.workers == 1
-    with pytest.warns(UserWarning), pytest.raises(ModelError, match=r"'cuda' can't be used.*--device cpu"):
+    with pytest.warns(UserWarning), pytest.raises(ModelError, match=r"'cuda' can't be used.*`device=.cpu.`"):
         encode_photo(encoder)
 
 

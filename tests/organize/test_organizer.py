@@ -448,7 +448,7 @@ def test_full_disk(originals: Path, disk: Path) -> None:
 
 
 def test_hard_links_between_disks(originals: Path, disk: Path) -> None:
-    with pytest.raises(LibraryError, match="different disks: use --copy or --symlink"):
+    with pytest.raises(LibraryError, match="different disks: make copies or symbolic links"):
         organize(placed(originals), disk / "sorted", How.HARDLINK)
     undo(disk / "sorted")
     assert tree(disk) == {}

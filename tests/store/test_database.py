@@ -448,7 +448,7 @@ def test_damage_in_a_folder_that_can_t_be_written(path: Path, monkeypatch: pytes
 
 def test_a_library_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file full and locked").write_bytes(b"")
-    with pytest.raises(LibraryError, match=r"can't use the library .* --library or CLIPSIGHT_HOME") as error:
+    with pytest.raises(LibraryError, match=r"can't use the library .* `library` or CLIPSIGHT_HOME") as error:
         Catalog(tmp_path / "file full and locked" / "library")
     assert "the disk is full" not in one_line(error)  # which the name of a folder must not suggest
 
@@ -478,11 +478,11 @@ def without_rights() -> Iterator[Path]:
 
 
 def test_a_folder_that_may_only_be_read(without_rights: Path) -> None:
-    with pytest.raises(LibraryError, match=r"can't use the library .* --library or CLIPSIGHT_HOME") as error:
+    with pytest.raises(LibraryError, match=r"can't use the library .* `library` or CLIPSIGHT_HOME") as error:
         Catalog(without_rights / "new").counts()
     one_line(error)
     content = (without_rights / "library" / "catalog.sqlite3").read_bytes()
-    with pytest.raises(LibraryError, match=r"can't use the library .* --library or CLIPSIGHT_HOME"):
+    with pytest.raises(LibraryError, match=r"can't use the library .* `library` or CLIPSIGHT_HOME"):
         catalog = Catalog(without_rights / "library")
         catalog.set_root(b"/new", "{}", reachable=True, indexed=None)
     assert (without_rights / "library" / "catalog.sqlite3").read_bytes() == content

@@ -229,7 +229,7 @@ def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Pat
 
 def test_another_run_is_not_taken_for_this_one(data: Path, arch: str, tmp_path: Path) -> None:
     _train(data, tmp_path / "run", arch)
-    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+    with pytest.raises(TrainingError, match="holds a run already; go on with `resume=True`"):
         _train(data, tmp_path / "run", arch)
     other = replace(SETTINGS, learning_rate=1e-4)
     with pytest.raises(TrainingError, match=r"begun otherwise \(learning_rate 0\.001\)"):
@@ -271,7 +271,7 @@ def test_bad_photos_are_replaced_counted_and_too_many_end_the_run(
     )
     (tmp_path / "p" / "0004-0.png").write_bytes(b"no photo")
     (tmp_path / "p" / "0007-0.png").unlink()
-    with pytest.raises(TrainingError, match=r"of 36 photos can't be used, more than --max-bad 0\.01; one is"):
+    with pytest.raises(TrainingError, match=r"of 36 photos can't be used, more than `max_bad` 0\.01; one is"):
         _train(table, tmp_path / "strict", arch, hold_out=0)
     lenient = replace(SETTINGS, max_bad=0.2)
     done = _train(table, tmp_path / "lenient", arch, settings=lenient, hold_out=0)
@@ -297,7 +297,7 @@ def test_what_cannot_start_says_why(data: Path, arch: str, tmp_path: Path) -> No
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (TrainingError, "a batch of 64 is larger than the data, 26 photos", {"settings": Settings(batch=64)}),
         (TrainingError, "40 photos can't be held out of 36", {"hold_out": 40}),
-        (TrainingError, "--lock keeps a trained tower", {"settings": replace(SETTINGS, lock="image")}),
+        (TrainingError, "`lock` keeps a trained tower", {"settings": replace(SETTINGS, lock="image")}),
         (TrainingError, "the device 'abacus' can't be used", {"device": "abacus"}),
         (LabelError, "no such folder", {"zero_shot": tmp_path / "none"}),
     ]

@@ -28,6 +28,7 @@ from clipsight.cli import (
     serve,
     train,
 )
+from clipsight.cli.messages import note, with_flags
 from clipsight.cli.options import Interrupted
 from clipsight.core.errors import ClipsightError
 from clipsight.core.version import __version__
@@ -75,7 +76,7 @@ def main() -> NoReturn:
     except SystemExit as request:
         code = request.code
     except ClipsightError as error:
-        print(f"clipsight: {error}", file=sys.stderr)
+        note(with_flags(str(error)))
         code = 2
     except Interrupted:
         code = 130

@@ -16,9 +16,9 @@ def backup(
     library: LibraryOption = None,
 ) -> None:
     """Copy the index to FILE, also while photos are being indexed; `clipsight restore` brings it back."""
+    from clipsight.cli.messages import note
     from clipsight.core import paths
     from clipsight.maintenance.backup import back_up
-    from clipsight.render.tables import note
 
     folder = library.expanduser() if library else paths.default_library()
     photos = back_up(folder, file.expanduser(), replace=replace)
@@ -31,9 +31,9 @@ def restore(
     library: LibraryOption = None,
 ) -> None:
     """Bring the index back from FILE; one that is there is set aside with --replace."""
+    from clipsight.cli.messages import note
     from clipsight.core import paths
     from clipsight.maintenance import backup as store
-    from clipsight.render.tables import note
 
     folder = library.expanduser() if library else paths.default_library()
     aside = store.restore(file.expanduser(), folder, replace=replace)

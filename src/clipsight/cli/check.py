@@ -22,18 +22,18 @@ def check(
     library: LibraryOption = None,
 ) -> None:
     """Check the index: its database, vectors and search files. Exit code 1 if anything is wrong."""
+    from clipsight.cli.messages import note, with_flags
     from clipsight.core import paths
     from clipsight.maintenance.check import check as check_library
-    from clipsight.render.tables import note
 
     folder = library.expanduser() if library else paths.default_library()
     with _bar() as progress:
         report = check_library(folder, photos=photos, repair=repair, progress=progress)
     for finding in report.findings:
-        print(finding)
+        print(with_flags(str(finding)))
     print(report)
     for line in report.notes:
-        note(line)
+        note(with_flags(line))
     if not report.consistent:
         raise typer.Exit(1)
 

@@ -85,7 +85,7 @@ def classify(
     """Tell which text or label fits photos best, and how probable each is; folders are indexed first."""
     from clipsight.classification.prompts import PLAIN, check_labels, load_templates, read_labels
     from clipsight.classification.zero_shot import split_arguments
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
@@ -141,9 +141,10 @@ def _show(
 
     `sort` takes all photos and says in a line where it put them.
     """
+    from clipsight.cli.messages import note
     from clipsight.render import heatmap
     from clipsight.render.predictions import PredictionTally, csv_text, failure_notes, json_text
-    from clipsight.render.tables import answered_by, note
+    from clipsight.render.tables import answered_by
 
     targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
     tally = PredictionTally(result, keep=heatmap.HTML_ROWS, targets=targets)
@@ -190,10 +191,10 @@ def _sorter(
 ) -> "Callable[[Iterable[Predictions]], str]":
     """What sorts photos into `destination` as they are classified; those that no label fits stay out."""
     from clipsight.classification.predictions import NONE
+    from clipsight.cli.messages import note
     from clipsight.organize.organizer import How, Placed
     from clipsight.organize.organizer import organize as place
     from clipsight.render.fonts import visible
-    from clipsight.render.tables import note
 
     folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
 
@@ -241,10 +242,11 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
 
     from clipsight.classification.dataset import read_labelled
     from clipsight.classification.prompt_selection import compare_templates
+    from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
     from clipsight.probe.labelled_vectors import embed_labelled
     from clipsight.render.predictions import failure_notes
-    from clipsight.render.tables import answered_by, note
+    from clipsight.render.tables import answered_by
     from clipsight.search.label_embeddings import LabelCache
 
     labelled = read_labelled(source)

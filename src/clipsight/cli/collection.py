@@ -70,7 +70,7 @@ def forget(
     library: LibraryOption = None,
 ) -> None:
     """Drop everything the index knows of FOLDER; photos are not touched."""
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     with open_library(library) as photos:
         note(f"forgot {photos.forget(folder):,} photos in {folder}; the files are as they were")
@@ -81,7 +81,7 @@ def export(
     library: LibraryOption = None,
 ) -> None:
     """Write the paths and vectors of all photos to FILE."""
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     with open_library(library) as photos:
         note(f"wrote {photos.export(file):,} vectors of {photos.model} to {file}")
@@ -95,7 +95,7 @@ def import_(
     model: ModelOption = "auto",
 ) -> None:
     """Make vectors that were computed elsewhere searchable."""
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     with open_library(library, model) as photos:
         report = photos.import_(file)

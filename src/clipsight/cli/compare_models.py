@@ -25,9 +25,9 @@ def compare_models(
     """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
     from rich.console import Console
 
+    from clipsight.cli.messages import note
     from clipsight.evaluation.precision_benchmark import compare, worth_using
     from clipsight.models import registry
-    from clipsight.render.tables import note
 
     folders = [registry.locate(name) for name in models]
     with Console(stderr=True).status("measuring"):

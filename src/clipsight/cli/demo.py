@@ -15,14 +15,16 @@ def demo(
     model: ModelOption = "builtin",
 ) -> None:
     """Search the sample photos of scikit-image and scikit-learn by words, picture, both, and minus."""
+    from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
+    from clipsight.cli.queries import print_answer
     from clipsight.demo import run_demo
-    from clipsight.render.tables import Format, answered_by, note, print_matches
+    from clipsight.render.tables import Format, answered_by
     from clipsight.search.results import Matches
 
     def show(matches: Matches) -> None:
         print(f"\n{matches.query}", flush=True)
-        print_matches(matches, Format.TABLE)
+        print_answer(matches, Format.TABLE)
 
     with open_library(out / "library", model) as photos, index_bar() as bar:
         sheets = run_demo(photos, out, show, observer=bar)

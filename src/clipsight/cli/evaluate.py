@@ -90,11 +90,11 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
     The user's own library is not touched.
     """
     from clipsight.cli.figures import noted_bar
+    from clipsight.cli.messages import note
     from clipsight.core import paths
     from clipsight.library import Library
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
-    from clipsight.render.tables import note
 
     folder = ModelFolder.read(registry.locate(model))
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in folder.name)

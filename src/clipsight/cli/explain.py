@@ -57,8 +57,9 @@ def explain(
     threads: ThreadsOption = None,
 ) -> None:
     """Tell which words, and which places of the photo, made its score."""
+    from clipsight.cli.messages import note
     from clipsight.explain.base import Settings
-    from clipsight.render.tables import answered_by, note
+    from clipsight.render.tables import answered_by
     from clipsight.search.query import Query
 
     _check_target(out, photo)

@@ -52,7 +52,7 @@ def export_model(
     """Export weights of CLIP for PyTorch as a model folder, and check that it gives the same vectors."""
     from rich.console import Console
 
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     with Console(stderr=True).status("exporting"):
         done = _exported(source, out, precision, arch, photos, force)

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clipsight.cli.messages import note
 from clipsight.cli.options import Interrupted
 from clipsight.cli.progress import IndexBar, index_bar
 from clipsight.render.fonts import visible
-from clipsight.render.tables import note
 
 if TYPE_CHECKING:
     from clipsight.metrics.classification import ClassificationMetrics

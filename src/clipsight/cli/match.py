@@ -34,7 +34,8 @@ def match(
     threads: ThreadsOption = None,
 ) -> None:
     """Find the texts in a file that fit PHOTO best; the file is embedded once and remembered."""
-    from clipsight.render.tables import answered_by, note
+    from clipsight.cli.messages import note
+    from clipsight.render.tables import answered_by
 
     with open_library(library, model, device, threads) as photos:
         encoder = photos.encoder
@@ -74,7 +75,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
     from clipsight.search.text_matching import SHARD
 
     console = Console(stderr=True)

@@ -22,7 +22,7 @@ def optimize(
     ] = False,
 ) -> None:
     """Make searches of a large library faster; searching and indexing may go on meanwhile."""
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     if background:
         note(f"optimizing in the background; what comes of it: {_start(library)}")

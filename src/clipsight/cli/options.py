@@ -34,16 +34,16 @@ class Interrupted(BaseException):
 def open_library(
     library: Path | None, model: str = "auto", device: str = "cpu", threads: int | None = None
 ) -> "Library":
+    from clipsight.cli.messages import note
     from clipsight.library import Library
-    from clipsight.render.tables import note
 
     return Library.open(library, model, device=device, threads=threads, note=note)
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
     """Index with a progress bar; print what was done (if `quiet`, only where there is something to say)."""
+    from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
-    from clipsight.render.tables import note
 
     with index_bar() as bar:
         try:

@@ -15,9 +15,9 @@ def organize(
 
     To sort photos: clipsight classify --library ... --labels ... --organize DEST
     """
+    from clipsight.cli.messages import note
     from clipsight.organize.organizer import undo as take_back
     from clipsight.render.fonts import visible
-    from clipsight.render.tables import note
 
     done = take_back(undo)
     for path, reason in done.kept:

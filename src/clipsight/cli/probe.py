@@ -66,10 +66,10 @@ def fit(
 ) -> None:
     """Learn the classes of SOURCE, and test them on photos held out; the photos are indexed first."""
     from clipsight.cli.figures import note_left_out, noted_bar
+    from clipsight.cli.messages import note
     from clipsight.core.errors import LabelError
     from clipsight.probe import fit_probe
     from clipsight.probe.extra import extra
-    from clipsight.render.tables import note
 
     how = _alpha(alpha)
     prompts = prompts_for(templates, template)
@@ -152,7 +152,7 @@ def _alpha(given: str | None) -> "Alpha":
 
 
 def _told(point: "Point") -> None:
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     if sys.stderr.isatty():
         note(f"few-shot curve: {point.to_dict()['shots']} photos a class: done")

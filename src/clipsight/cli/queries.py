@@ -1,4 +1,4 @@
-"""Many queries at once, from a file or a pipe, and how their answers are printed. Called by `cli.search`."""
+"""Queries from a file or a pipe, and the answers to one or many queries on stdout."""
 
 import json
 import sys
@@ -39,15 +39,26 @@ def read_queries(file: Path) -> "list[Query]":
 
 
 def check_format(form: "Format") -> None:
-    """Refuse forms that don't tell which photo answers which query."""
+    """Raise `BadParameter` for a format that does not say which query a photo answers."""
     from clipsight.render.tables import Format
 
     if form in (Format.PATHS, Format.PATHS_0):
         raise typer.BadParameter("--paths would not tell which query a photo answers: take --json or --csv")
 
 
+def print_answer(answer: "Matches", form: "Format") -> None:
+    """Print the photos found for one query on stdout; a note where a table would be empty."""
+    from clipsight.cli.messages import note
+    from clipsight.render import tables
+
+    if answer or form is not tables.Format.TABLE:
+        tables.print_matches(answer, form)
+    else:
+        note(tables.NO_MATCH)
+
+
 def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
-    """Print what was found for each query: tables under it, a JSON array, or CSV with a column for it."""
+    """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
     from clipsight.render import tables
     from clipsight.render.fonts import visible
@@ -64,7 +75,7 @@ def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
         sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
         return
     for answer in answers:
-        print(f"{visible(answer.query)}:" + ("" if answer else " no photo matches"))
+        print(f"{visible(answer.query)}:" + ("" if answer else f" {tables.NO_MATCH}"))
         if answer:
             tables.print_matches(answer, form)
         print(flush=True)

@@ -17,7 +17,7 @@ from clipsight.cli.options import (
     index_folders,
     open_library,
 )
-from clipsight.cli.queries import check_format, print_answers, read_queries
+from clipsight.cli.queries import check_format, print_answer, print_answers, read_queries
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -97,14 +97,14 @@ def search(
     threads: ThreadsOption = None,
 ) -> None:
     """Find photos by words, by a picture, or by both; new photos in FOLDERS are indexed first."""
-    from clipsight.render import tables
-    from clipsight.render.tables import answered_by
+    from clipsight.cli.messages import note
+    from clipsight.render.tables import Format, answered_by
     from clipsight.search.options import SearchOptions
     from clipsight.search.query import Query
     from clipsight.store.filters import Filters, parse_bytes
 
     form = _one_format(as_json, as_csv, filepath_only, null)
-    if explain and form is not tables.Format.TABLE:
+    if explain and form is not Format.TABLE:
         raise typer.BadParameter("--explain goes without --json, --csv and --paths: see clipsight explain")
     if queries is not None:
         if add or subtract or explain or grid or preview or open_photos:
@@ -151,9 +151,9 @@ def search(
         from clipsight.web.client import remote
 
         found = remote.search(server, asked[0], options)
-        tables.print_matches(found, form)
+        print_answer(found, form)
         for line in (*found.notes, answered_by(found.model)):
-            tables.note(line)
+            note(line)
         return
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
@@ -162,12 +162,12 @@ def search(
         if queries is not None:
             print_answers(answers, form)
         else:
-            tables.print_matches(answers[0], form)
+            print_answer(answers[0], form)
         if explain:
             _print_first(photos, asked[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
     for line in (*notes, answered_by(answers[0].model)):
-        tables.note(line)
+        note(line)
     if grid is not None:
         from clipsight.render.contact_sheet import write_sheet
 
@@ -176,7 +176,7 @@ def search(
         from clipsight.render.terminal_images import print_previews
 
         if not print_previews(answers[0], sys.stdout, width=shutil.get_terminal_size().columns):
-            tables.note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
+            note("no preview: not a terminal that is known to show pictures, or 256 colours or more")
     if open_photos:
         for match in answers[0]:
             typer.launch(str(match.path))
@@ -211,9 +211,9 @@ def _print_first(library: "Library", query: "Query", matches: "Matches", *, bala
     """
     import os
 
+    from clipsight.cli.messages import note
     from clipsight.core.errors import PhotoError
     from clipsight.render.explanations.terminal import print_explanation
-    from clipsight.render.tables import note
     from clipsight.render.terminal_images import can_preview
 
     for match in matches[:_FIRST]:

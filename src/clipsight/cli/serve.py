@@ -44,7 +44,7 @@ def serve(
     from clipsight.web.server.extra import check_installed
 
     check_installed(page=page)
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
     from clipsight.web.server.run import is_loopback
     from clipsight.web.server.run import serve as run
 

@@ -190,7 +190,7 @@ def _watched(out: Path) -> Iterator["_Watcher | None"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     if os.environ.get("RANK", "0") != "0":
         yield None
@@ -213,7 +213,7 @@ def _watched(out: Path) -> Iterator["_Watcher | None"]:
 
 def _print(done: "Trained", as_json: bool) -> None:
     from clipsight.cli.figures import note_left_out
-    from clipsight.render.tables import note
+    from clipsight.cli.messages import note
 
     if as_json:
         print(json.dumps(done.to_dict(), indent=2))

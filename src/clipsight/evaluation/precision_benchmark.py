@@ -117,7 +117,7 @@ def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Floats:
         except PhotoError:
             continue
     if not pixels:
-        raise ModelError("no photo to compare models on can be read: name a folder of some with --photos")
+        raise ModelError("no photo to compare models on can be read: name a folder of some with `photos`")
     return encoder.encode_pixels(pixels)
 
 

@@ -103,7 +103,7 @@ def explainers(
     obstacles = [each.obstacle(model) for each in (words, regions) if each is not None]
     if all(obstacles):
         able = ", ".join(each.name for each in METHODS.values() if _can(each, model))
-        raise ModelError(f"--method {name} can't explain {model.name}, {obstacles[0]}: choose {able}")
+        raise ModelError(f"`method={name}` can't explain {model.name}, {obstacles[0]}: choose {able}")
     usual = METHODS[DEFAULT]
     return (
         (method, words) if words and not words.obstacle(model) else (usual, usual.word_explainer()),
@@ -115,7 +115,7 @@ def check_installed(method: Method) -> None:
     """Raise ModelError where what the method needs is not there."""
     if not _installed(method):
         raise ModelError(
-            f"--method {method.name} needs PyTorch: pip install 'clipsight[{method.needs}]', "
+            f"`method={method.name}` needs PyTorch: pip install 'clipsight[{method.needs}]', "
             f"or choose {DEFAULT}"
         )
 
@@ -179,7 +179,7 @@ def _check_word(word: str, query: Query) -> None:
     texts = [_words(part.value) for part in query.parts if part.kind is Kind.TEXT]
     if not wanted or not any(_holds(text, wanted) for text in texts):
         known = ", ".join(dict.fromkeys(each for text in texts for each in text)) or "no words"
-        raise QueryError(f"--word {word!r} is not in the query, which has {known}")
+        raise QueryError(f"`word` {word!r} is not in the query, which has {known}")
 
 
 def _words(text: str) -> list[str]:

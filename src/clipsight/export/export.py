@@ -161,7 +161,7 @@ def _check_target(folder: Path, overwrite: bool) -> None:
             f"the folder {folder} holds other things than a model; give one that is not there yet"
         )
     if parts and not overwrite:
-        raise ModelError(f"there is a model in {folder} already; --force replaces it")
+        raise ModelError(f"there is a model in {folder} already; `overwrite=True` replaces it")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def read_pixels(photos: Sequence[Path], preprocess: PreprocessConfig) -> Pixels:
         else:
             pixels.append(resize_and_crop(photo, preprocess))
     if not pixels:
-        raise ModelError(f"no photo to compare the exported model on ({reason}); name a folder with --photos")
+        raise ModelError(f"no photo to compare the exported model on ({reason}); name a folder with `photos`")
     return np.stack(pixels)
 
 
@@ -115,7 +115,7 @@ def check(found: Agreement, what: str, precision: Precision) -> None:
         wider = "fp16 or fp32" if precision == "int8" else "fp32"
         raise ModelError(
             f"as {precision}, a cosine between the vectors of {what} and PyTorch's is {found.cosine:.4f}, "
-            f"below {least}; nothing is written: use --precision {wider}"
+            f"below {least}; nothing is written: use `precision={wider}`"
         )
 
 

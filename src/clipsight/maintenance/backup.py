@@ -48,7 +48,7 @@ def _check_target(library: Path, file: Path, replace: bool) -> None:
     if file.resolve().parent == library.resolve():
         raise LibraryError(f"{file} lies in the library itself: name a file elsewhere, best on another disk")
     if os.path.lexists(file) and not replace:
-        raise LibraryError(f"{file} exists: name another file, or --replace it")
+        raise LibraryError(f"{file} exists: name another file, or replace it with `replace=True`")
 
 
 def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
@@ -91,6 +91,6 @@ def _refuse_photos(old: sqlite3.Connection, library: Path) -> None:
         (photos,) = old.execute("SELECT count(*) FROM photos").fetchone()
     if photos:
         raise LibraryError(
-            f"the library at {library} holds {photos:,} photos: --replace sets it aside, or name another "
-            "--library"
+            f"the library at {library} holds {photos:,} photos: `replace=True` sets it aside, or name another"
+            " `library`"
         )

@@ -43,7 +43,7 @@ class Finding:
     def __str__(self) -> str:
         if self.mended:
             return f"mended: {self.wrong}: {self.remedy}"
-        return f"{self.wrong} (--repair: {self.remedy})"
+        return f"{self.wrong} (`repair=True`: {self.remedy})"
 
 
 @dataclass
@@ -210,7 +210,7 @@ def _unfinished(library: Path, repair: bool) -> Iterator[str]:
         if time.time() - stat.st_mtime > _UNFINISHED_SECONDS:
             if repair:
                 file.unlink(missing_ok=True)
-            fate = "is removed" if repair else "can be removed (--repair)"
+            fate = "is removed" if repair else "can be removed (`repair=True`)"
             name = file.relative_to(library)
             yield f"{name} ({stat.st_size / 1e6:.0f} MB), left by a killed process, {fate}"
 

@@ -160,7 +160,7 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
 def endpoint_for(repo: str) -> str:
     """The address of the hub to ask for `repo`. Raises HubError: offline, or HF_ENDPOINT is no address."""
     if _is_offline():
-        advice = "unset it to download, or use `--model builtin`"
+        advice = 'unset it to download, or use `model="builtin"`'
         raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
     endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
     parts = urlsplit(endpoint)
@@ -198,7 +198,7 @@ def hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
 
 
 def _no_answer(endpoint: str, detail: str) -> HubError:
-    advice = "try again later (a download goes on where it stopped), or use `--model builtin`"
+    advice = 'try again later (a download goes on where it stopped), or use `model="builtin"`'
     return HubError(f"the model hub at {endpoint} can't be used now ({detail})", advice)
 
 

@@ -151,7 +151,7 @@ def builtin_folder() -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"this installation of clipsight lacks the builtin model ({folder}); install clipsight again, "
-            f"or choose another with --model {RECOMMENDED}"
+            f"or choose another with `model={RECOMMENDED}`"
         )
     return folder
 

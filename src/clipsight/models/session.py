@@ -53,7 +53,7 @@ def load_tower(
     if session.get_providers()[0] != wanted[0]:
         raise ModelError(
             f"device {device!r} can't be used: onnxruntime has {wanted[0]} but could not start it; "
-            "check its driver, or use --device cpu"
+            'check its driver, or use `device="cpu"`'
         )
     return session
 

@@ -356,9 +356,9 @@ def _explained(destination: Path, how: How | None = None) -> Iterator[None]:
     except OSError as error:
         linking = how in (How.SYMLINK, How.HARDLINK)
         if linking and error.errno == errno.EXDEV:
-            problem = f"photos and {destination} are on different disks: use --copy or --symlink"
+            problem = f"photos and {destination} are on different disks: make copies or symbolic links"
         elif linking and error.errno in (errno.EPERM, errno.EOPNOTSUPP):
-            problem = f"the file system of {destination} can't make such links: use --copy"
+            problem = f"the file system of {destination} can't make such links: make copies"
         else:
             problem = (
                 f"can't write in {destination} ({error.strerror or error}); to take back what was made: "

@@ -76,7 +76,7 @@ class Probe:
             what = f"the library's {theirs.name} is another version (the files of the model differ)"
         raise LabelError(
             f"the probe was fitted on vectors of {self.model}, but {what}: "
-            f"fit it again on these, or apply it with --library to one of {self.model}"
+            f"fit it again on these, or apply it to a `library` with vectors of {self.model}"
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:

@@ -120,7 +120,7 @@ def split(
         if len(rows) < 2:
             raise LabelError(
                 f"the class {name!r} has one readable photo: one to learn from and one to test on are needed "
-                "(or another collection to test on: --test)"
+                "(or another collection to test on: `test`)"
             )
         test += rows[: min(max(1, round(share * len(rows))), len(rows) - 1)].tolist()
     unseen = np.zeros(len(photos), bool)

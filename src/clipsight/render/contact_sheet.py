@@ -169,7 +169,7 @@ def _check_size(layout: Layout, count: int) -> None:
     if max(layout.width, layout.height) > MAX_SIDE or layout.width * layout.height > MAX_PIXELS:
         raise LibraryError(
             f"a contact sheet of {count:,} photos would have {layout.width:,} x {layout.height:,} pixels, "
-            f"more than one can hold: ask for fewer with --top, and for the next ones with --offset"
+            f"more than one can hold: ask for fewer with `top`, and for the next ones with `offset`"
         )
 
 

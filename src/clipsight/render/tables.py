@@ -1,6 +1,6 @@
 """How results look: tables for people, `--json`, `--csv`, `--paths` and `-0` for programs.
 
-Results go to stdout, notes to stderr. Called by `cli` only.
+All of it goes to stdout.
 """
 
 import json
@@ -35,19 +35,12 @@ class Format(Enum):
     PATHS_0 = "paths-0"
 
 
-def note(line: str) -> None:
-    """Print a line that a person should see, beside the results."""
-    print(f"clipsight: {line}", file=sys.stderr)
-
-
 def print_matches(matches: Matches, form: Format) -> None:
-    """Print the answer to a query in the form that was asked for."""
-    if form is not Format.TABLE:
-        _write_bytes(matches_as_text(matches, form))
-    elif matches:
+    """Print the answer to a query on stdout."""
+    if form is Format.TABLE:
         _stdout().print(matches_as_table(matches))
     else:
-        note(NO_MATCH)
+        _write_bytes(matches_as_text(matches, form))
 
 
 def matches_as_text(matches: Matches, form: Format) -> str:

@@ -161,7 +161,7 @@ class Database:
             )
         return LibraryError(
             f"can't use the library at {self.path.parent} ({error}): choose a folder that can be written "
-            "with --library or CLIPSIGHT_HOME"
+            "with `library` or CLIPSIGHT_HOME"
         )
 
     def _is_disk_full(self) -> bool:
@@ -233,7 +233,7 @@ class Database:
         if version > len(MIGRATIONS):
             raise LibraryError(
                 f"{self.path} was written by a newer clipsight (schema {version}, this one knows "
-                f"{len(MIGRATIONS)}): upgrade clipsight, or use another --library"
+                f"{len(MIGRATIONS)}): upgrade clipsight, or use another library"
             )
         return version
 

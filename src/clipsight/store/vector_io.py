@@ -71,7 +71,7 @@ def _unit(vectors: npt.NDArray[Any], model: Model, source: Path) -> npt.NDArray[
     if vectors.ndim != 2 or vectors.shape[1] != model.dim or vectors.dtype.kind not in "fiu":
         raise LibraryError(
             f"{source}: vectors are {vectors.dtype} {vectors.shape}, the library's model {model.name} has "
-            f"{model.dim} dimensions: import into a library of the model that made them (--library, --model)"
+            f"{model.dim} dimensions: import into a library of the model that made them"
         )
     wide = vectors.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -131,7 +131,7 @@ def _check_label(label: str | None, model: Model, source: Path) -> None:
     if isinstance(made_by, dict) and made_by.get("fingerprint", model.fingerprint) != model.fingerprint:
         raise LibraryError(
             f"{source}: its vectors are of model {made_by.get('name')}, the library's are of {model.name}: "
-            "vectors of two models can't be compared; use another --library"
+            "vectors of two models can't be compared; use another library"
         )
 
 

@@ -116,5 +116,5 @@ def _device(name: str, local: int) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ValueError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise TrainingError(f"the device {name!r} can't be used ({reason}); try --device cpu") from error
+        raise TrainingError(f'the device {name!r} can\'t be used ({reason}); try `device="cpu"`') from error
     return device

@@ -149,7 +149,7 @@ def _check_columns(path: Path, columns: tuple[str, str], found: Iterable[str]) -
     if not set(columns) <= set(there):
         raise TrainingError(
             f"{path} needs the columns {columns[0]} and {columns[1]}, it has {', '.join(there) or 'none'}; "
-            f"name them with --columns"
+            "name them with `columns`"
         )
 
 

@@ -19,7 +19,7 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise TrainingError(f"there is no run to resume in {path.parent}; leave out --resume") from error
+        raise TrainingError(f"there is no run to resume in {path.parent}; leave out `resume`") from error
     except Exception as error:  # of a damaged file, torch raises anything
         raise TrainingError(f"{path} is no checkpoint of a run, or damaged; begin another run") from error
     if not isinstance(state, dict) or "identity" not in state:

@@ -136,30 +136,28 @@ def train(
 def _check(folder: Path, arch: str | None, init: str | None, settings: Settings, resume: bool) -> None:
     if arch is None and init is None:
         raise TrainingError(
-            "give an architecture to train from scratch (--arch), or a model to start from (--init)"
+            "give an architecture to train from scratch (`arch`), or a model to start from (`init`)"
         )
     if settings.lock and init is None:
-        raise TrainingError("--lock keeps a trained tower as it is; give the model it is from with --init")
+        raise TrainingError("`lock` keeps a trained tower as it is; give the model it is from with `init`")
     if settings.micro_batch is not None and settings.micro_batch < 1:
         raise TrainingError("a micro-batch needs one photo at least")
     if not resume and (folder / LAST).exists():
-        raise TrainingError(f"{folder} holds a run already; go on with --resume, or give another folder")
+        raise TrainingError(f"{folder} holds a run already; go on with `resume=True`, or give another folder")
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(
-            f"{folder} can't be made ({error.strerror}); give another folder with -o"
-        ) from error
+        raise TrainingError(f"{folder} can't be made ({error.strerror}); give another folder") from error
 
 
 def _check_captions(source: Source, settings: Settings) -> None:
     bad, all_there = len(source.uncaptioned), len(source) + len(source.uncaptioned)
     if bad > settings.max_bad * all_there:
         raise TrainingError(
-            f"{bad:,} of {all_there:,} entries have no caption or no photo, more than --max-bad "
+            f"{bad:,} of {all_there:,} entries have no caption or no photo, more than `max_bad` "
             f"{settings.max_bad:.3g}; one is {source.uncaptioned[0]}"
         )
 
@@ -168,7 +166,7 @@ def _split(source: Source, hold_out: int | None, settings: Settings) -> tuple[In
     """Photos to train on and photos held out, drawn with the seed."""
     count = min(_MOST_HELD_OUT, len(source) // 20) if hold_out is None else hold_out
     if count >= len(source):
-        raise TrainingError(f"{count:,} photos can't be held out of {len(source):,}; lower --hold-out")
+        raise TrainingError(f"{count:,} photos can't be held out of {len(source):,}; lower `hold_out`")
     order = np.random.default_rng(settings.seed).permutation(len(source))
     return np.sort(order[count:]), np.sort(order[:count])
 
@@ -211,12 +209,12 @@ def _explained() -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
-            "the device has too little memory; set a lower --micro-batch, which gives the same result, or "
-            "--activation-checkpointing"
+            "the device has too little memory; set a lower `micro_batch`, which gives the same result, or "
+            "`activation_checkpointing=True`"
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            "a process that reads photos was killed, perhaps for want of memory; set fewer --workers"
+            "a process that reads photos was killed, perhaps for want of memory; set fewer `workers`"
         ) from error

@@ -73,7 +73,7 @@ class Trainer:
             raise TrainingError(f"a batch of {settings.batch} can't be shared by {processes.count} processes")
         if photos < settings.batch:
             raise TrainingError(
-                f"a batch of {settings.batch} is larger than the data, {photos} photos; lower --batch-size"
+                f"a batch of {settings.batch} is larger than the data, {photos} photos; lower `batch`"
             )
         self.settings, self.folder, self.processes = settings, folder, processes
         self.epoch_steps = photos // settings.batch
@@ -150,7 +150,7 @@ class Trainer:
             told = ", ".join(f"{name} {value}" for name, value in before.items())
             raise TrainingError(
                 f"the run in {self.folder} was begun otherwise ({told}); resume it with the same command "
-                f"and data, or begin another with -o"
+                f"and data, or begin another"
             )
         self.model.load_state_dict(state["state_dict"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -176,7 +176,7 @@ class Trainer:
             kept = "no checkpoint was made yet"
             if self._saved_step is not None:
                 kept = f"{self.folder / LAST} is good, of step {self._saved_step:,}"
-            advice = "try a lower --lr, a longer --warmup or --precision fp32"
+            advice = 'try a lower `learning_rate`, a longer `warmup` or `precision="fp32"`'
             raise TrainingError(f"{error}; {kept}; {advice}") from error
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(MAX_SCALE))
@@ -221,7 +221,7 @@ class Trainer:
         bad, there = len(self.skipped) + self._uncaptioned, self._photos + self._uncaptioned
         if self.skipped and bad > self.settings.max_bad * there:
             name, reason = next(iter(self.skipped.items()))
-            limit = f"more than --max-bad {self.settings.max_bad:g}"
+            limit = f"more than `max_bad` {self.settings.max_bad:g}"
             raise TrainingError(
                 f"{bad:,} of {there:,} photos can't be used, {limit}; one is {name}: {reason}"
             )

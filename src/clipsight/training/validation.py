@@ -74,7 +74,7 @@ class HeldOut:
         captions = [_captions(self.source, index) for index in photos]
         kept = [row for row, texts in enumerate(captions) if texts]
         if not kept:
-            raise TrainingError("no held-out photo can be read; give others with --val")
+            raise TrainingError("no held-out photo can be read; give others with `val`")
         texts = self._texts(model, [text for row in kept for text in captions[row]])
         owner = [number for number, row in enumerate(kept) for _ in captions[row]]
         return retrieval_metrics(images[kept], texts, owner)
@@ -83,7 +83,7 @@ class HeldOut:
         files = Files({str(path): [""] for path in collection.paths})
         photos, images = self._embed(model, files, np.arange(len(files)))
         if not photos:
-            raise TrainingError("no photo with a class can be read; give others with --zeroshot")
+            raise TrainingError("no photo with a class can be read; give others with `zero_shot`")
         weights = embed_labels(
             labels_of_classes(collection.classes), SIMPLE, lambda texts: self._texts(model, texts)
         )

@@ -52,7 +52,7 @@ def checkpoint_obstacle(model: Model) -> str | None:
     """The `obstacle` of the methods that look inside both towers."""
     if isinstance(model, TorchModel):
         return None
-    return "which is no PyTorch checkpoint (--model with weights or a published CLIP's name is one)"
+    return "which is no PyTorch checkpoint (`model` with weights or a published CLIP's name is one)"
 
 
 @dataclass(frozen=True)

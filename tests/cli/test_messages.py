@@ -1,0 +1,73 @@
+"""Messages of the library with the flags of the command line."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+import clipsight
+from clipsight.cli.app import app
+from clipsight.cli.messages import with_flags
+
+
+@pytest.mark.parametrize(
+    ("message", "printed"),
+    [
+        ("`word` 'dog' is not in the query", "--word 'dog' is not in the query"),
+        ("exists: replace it with `replace=True`", "exists: replace it with --replace"),
+        ('use `device="cpu"`', "use --device cpu"),
+        ("more than `max_bad` 0.01; lower `batch`", "more than --max-bad 0.01; lower --batch-size"),
+        ("to undo: `clipsight organize --undo /sorted`", "to undo: `clipsight organize --undo /sorted`"),
+        ("no such file: a`b", "no such file: a`b"),
+    ],
+)
+def test_parameters_become_flags(message: str, printed: str) -> None:
+    assert with_flags(message) == printed
+
+
+def test_every_parameter_in_an_error_has_a_flag() -> None:
+    known = set(_flags(typer.main.get_command(app)))
+    messages = [(file, text) for file, text in _raised() if re.search("`[a-z]", text)]
+    named = [(file, flag) for file, text in messages for flag in re.findall(r"--[a-z-]+", with_flags(text))]
+    assert len(named) > 20
+    assert [each for each in named if each[1] not in known] == []
+
+
+def test_the_library_names_no_flags() -> None:
+    """Only in whole commands, such as `clipsight organize --undo`."""
+    known = set(_flags(typer.main.get_command(app)))
+    texts = [(file, re.sub(r"clipsight [a-z-]+ [^`;]*", "", text)) for file, text in _raised()]
+    assert [each for each in texts if known.intersection(re.findall(r"(?<![\w-])--?[a-z-]+", each[1]))] == []
+
+
+def _flags(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        yield from parameter.opts
+    for each in getattr(command, "commands", {}).values():
+        yield from _flags(each)
+
+
+def _raised() -> Iterator[tuple[str, str]]:
+    """File and text of every error raised outside `cli`; what is filled in is `x`."""
+    root = Path(clipsight.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        if file.is_relative_to(root / "cli"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=arguments) if name.endswith("Error"):
+                    for argument in arguments:
+                        yield file.name, _text(argument)
+
+
+def _text(node: ast.expr) -> str:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(_text(value) for value in values)
+    return "x"
