@@ -1,9 +1,16 @@
 """Fixtures shared by all tests: a home of their own, real photos, a tiny model, a library."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Several workers of pytest share the cores: threads of BLAS and OpenMP that spin while they wait would take
+# them from each other. Before NumPy or PyTorch is imported, and for the processes that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_variable, "1")
 
 from clipsight import Library
 from tests.support import processor
