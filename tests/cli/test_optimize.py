@@ -1,7 +1,6 @@
 """`clipsight optimize`: in the real commands a few photos, in the library's a thousand that count as many."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from clipsight.core.errors import LibraryError
 from clipsight.store.vectors import faiss as vectors_module
 from tests.support.catalogs import unit_vectors
 from tests.support.shell import Shell
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -78,10 +78,7 @@ def test_the_command(shell_of_few: Shell) -> None:
     done = shell.run("optimize", "--background")
     log = Path(done.stderr.strip().rpartition(": ")[2])
     assert log.name == "optimize.log"
-    for _ in range(600):
-        if "few enough" in log.read_text():
-            break
-        time.sleep(0.1)
+    wait_until(lambda: "few enough" in log.read_text(), step=0.05)
     assert log.read_text() == "clipsight: 8 photos: few enough to compare all in a search\n"
 
 

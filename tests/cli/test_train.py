@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import pictures
+from tests.support.waiting import PATIENCE, wait_until
 
 ARCHITECTURE = {
     "embed_dim": 16,
@@ -86,12 +86,9 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
     options = ("-o", tmp_path / "run", "--epochs", "5000", "--hold-out", "0", "--save-every", "5")
     running = subprocess.Popen(_command(*options), cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "run" / "last.pt").exists():
-            assert running.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: (tmp_path / "run" / "last.pt").exists() or running.poll() is not None, step=0.05)
         running.send_signal(signal.SIGTERM)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=PATIENCE)
     finally:
         running.kill()
     assert running.returncode == 130

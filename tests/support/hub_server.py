@@ -81,6 +81,8 @@ class Request:
     range: str | None
     authorization: str | None
     sent: int = 0
+    ended: bool = False
+    """Whether the answer has been sent, or the client has gone."""
 
 
 class HubServer:
@@ -138,6 +140,11 @@ class HubServer:
     def sent(self, file: str) -> int:
         """How many bytes of `file` have been sent so far, in all requests."""
         return sum(request.sent for request in self.requests if request.file == file)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is being sent."""
+        return all(request.ended for request in self.requests)
 
     def ranges(self, file: str) -> list[str | None]:
         """The Range header of each request that brought bytes of `file`, in order."""
@@ -261,6 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(request)
         if self.command == "GET":
             self._send_body(body, request)
+        request.ended = True
 
     def _send_body(self, body: bytes, request: Request) -> None:
         faults = self.hub.faults

@@ -2,20 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened for 30 seconds"
-        time.sleep(0.001)
+from tests.support.waiting import wait_until
 
 
 def test_no_more_threads_than_permits_are_inside() -> None:
@@ -60,7 +53,7 @@ def order_of(semaphore: PrioritySemaphore, arrivals: list[str]) -> list[str]:
             place = len(lane.waiting)
             threads.append(threading.Thread(target=work, args=(lane, f"{name} {place}")))
             threads[-1].start()
-            wait_for(lambda lane=lane, place=place: len(lane.waiting) == place + 1)
+            wait_until(lambda lane=lane, place=place: len(lane.waiting) == place + 1)
     for thread in threads:
         thread.join(30)
     return order
