@@ -1,4 +1,4 @@
-"""Endpoints that give vectors, in a form of ours and in OpenAI's. Called by `api`."""
+"""Endpoints for embeddings, in clipsight's own format and in OpenAI's."""
 
 import base64
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 
-from clipsight.web.api.schemas import EmbedAnswer, EmbedRequest, OpenAIAnswer, OpenAIRequest
+from clipsight.models.encoder import Stop
+from clipsight.web.api.requests import EmbedRequest, OpenAIRequest
+from clipsight.web.api.responses import EmbedAnswer, OpenAIAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.service import Service
@@ -17,14 +19,14 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
 
     @router.post("/embed", response_model=EmbedAnswer, tags=["embed"])
     async def embed(request: Request, body: EmbedRequest) -> dict[str, Any]:
-        """The vectors of texts and pictures, which meet in one space."""
+        """Embed texts and pictures in one space."""
 
-        def work(gone: Any) -> dict[str, Any]:
+        def work(stop: Stop) -> dict[str, Any]:
             found = []
             if body.texts:
-                found.append(service.embed_texts(body.texts, stop=gone))
+                found.append(service.embed_texts(body.texts, stop=stop))
             if body.pictures:
-                found.append(service.embed_pictures([each.part() for each in body.pictures], stop=gone))
+                found.append(service.embed_pictures([each.part() for each in body.pictures], stop=stop))
             vectors = np.concatenate(found)
             return {"model": service.model, "dim": vectors.shape[1], "vectors": vectors.tolist()}
 
@@ -32,28 +34,28 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
 
 
 def add_openai_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
-    """Add the one in OpenAI's form, at its own place."""
+    """Add the endpoint in OpenAI's format, with its own path."""
 
     @router.post("/v1/embeddings", response_model=OpenAIAnswer, tags=["embed"])
     async def embeddings(request: Request, body: OpenAIRequest) -> dict[str, Any]:
-        """Vectors of texts in the form of OpenAI's API, for programs that speak it."""
+        """Embed texts, for clients of OpenAI's API."""
 
-        def work(gone: Any) -> dict[str, Any]:
+        def work(stop: Stop) -> dict[str, Any]:
             name, texts = service.model, [body.input] if isinstance(body.input, str) else body.input
             if body.model not in (None, name):
                 raise NotFoundError(
                     f"this library has no vectors of {body.model[:80]!r}: its model is {name}"
                 )
-            vectors = service.embed_texts(texts, stop=gone)
+            vectors = service.embed_texts(texts, stop=stop)
             tokens = service.count_tokens(texts)
             data = [
                 {
-                    "index": place,
+                    "index": index,
                     "embedding": base64.b64encode(row.astype("<f4").tobytes()).decode()
                     if body.encoding_format == "base64"
                     else row.tolist(),
                 }
-                for place, row in enumerate(vectors)
+                for index, row in enumerate(vectors)
             ]
             return {"data": data, "model": name, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 

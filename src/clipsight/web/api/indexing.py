@@ -1,4 +1,4 @@
-"""Endpoints of indexing runs: start, follow, stop. Called by `api`."""
+"""Endpoints for indexing runs: start, follow, stop."""
 
 import asyncio
 import json
@@ -11,13 +11,14 @@ from fastapi import APIRouter
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 
-from clipsight.web.api.schemas import IndexRequest, JobAnswer
+from clipsight.web.api.requests import IndexRequest
+from clipsight.web.api.responses import JobAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import Job
 from clipsight.web.service.service import Service
 
-_TELL_SECONDS = 0.25
-"""How often a run's progress is looked at for its listeners."""
+_POLL_SECONDS = 0.25
+"""Interval at which event streams check a run for changes."""
 
 JobId = Annotated[str, InPath(max_length=64)]
 
@@ -27,24 +28,24 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
 
     @router.post("/index", response_model=JobAnswer, status_code=202, tags=["index"])
     async def index(body: IndexRequest) -> Job:
-        """Start to bring folders up to date, or to switch to another model; one run at a time."""
+        """Start updating folders, or switching to another model; one run at a time."""
         return await threads.run(
             partial(service.start_index, body.folders, model=body.model, retry=body.retry)
         )
 
     @router.get("/index", response_model=list[JobAnswer], tags=["index"])
     async def runs() -> list[Job]:
-        """The runs since the server started, the newest first."""
+        """List the runs since the server started, the newest first."""
         return service.jobs()
 
     @router.get("/index/{job}", response_model=JobAnswer, tags=["index"])
     async def run(job: JobId) -> Job:
-        """How far a run is."""
+        """Get the progress of a run."""
         return service.job(job)
 
     @router.delete("/index/{job}", response_model=JobAnswer, status_code=202, tags=["index"])
     async def stop(job: JobId) -> Job:
-        """Ask a run to stop; what it has embedded is kept."""
+        """Stop a run; what it has embedded is kept."""
         return service.stop_job(job)
 
     @router.get(
@@ -54,17 +55,17 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         tags=["index"],
     )
     async def events(job: JobId) -> StreamingResponse:
-        """The run each time it has changed, up to its end, as server-sent events."""
-        service.job(job)  # 404 while there is still a status to send
+        """Stream the run after every change, until it has ended, as server-sent events."""
+        service.job(job)  # raises before the response begins
         return StreamingResponse(_events(service, threads, job), media_type="text/event-stream")
 
 
 async def _events(service: Service, threads: RequestThreads, job_id: str) -> AsyncIterator[str]:
-    told = None
-    while (told is None or told.running) and not threads.shutting_down:
+    last = None
+    while (last is None or last.running) and not threads.shutting_down:
         job = service.job(job_id)
-        if job is not told:
-            told = job
+        if job is not last:
+            last = job
             yield f"data: {json.dumps(asdict(job))}\n\n"
         if job.running:
-            await asyncio.sleep(_TELL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Endpoints of the library: its counts, failures, folders, labels and models. Called by `api`."""
+"""Endpoints for the library: status, failures, folders, labels and models."""
 
 from dataclasses import asdict
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 
-from clipsight.web.api.schemas import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
+from clipsight.web.api.responses import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
@@ -18,7 +18,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
 
     @router.get("/status", response_model=StatusAnswer, tags=["library"])
     async def status() -> dict[str, Any]:
-        """What the library holds."""
+        """Get counts, size and model of the library."""
         found = await threads.run(service.status)
         return {
             "library": json_safe(found.path),
@@ -36,33 +36,33 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     async def failures(
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> list[dict[str, Any]]:
-        """Files that could not be read as photos, with the reason."""
+        """List the files that could not be read as photos."""
         found = await threads.run(partial(service.failures, offset, limit))
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/folders", response_model=list[FolderAnswer], tags=["library"])
     async def folders() -> list[dict[str, Any]]:
-        """The folders that were indexed."""
+        """List the indexed folders."""
         return [{**asdict(each), "path": json_safe(each.path)} for each in await threads.run(service.folders)]
 
     @router.get("/roots", response_model=list[FolderAnswer], tags=["library"])
     async def roots() -> list[dict[str, Any]]:
-        """The folders among which one may be chosen to be indexed: those of `clipsight serve --roots`."""
+        """List the roots: folders that may be indexed, with everything below (`clipsight serve --roots`)."""
         return [{**asdict(each), "path": json_safe(each.path)} for each in service.roots()]
 
     @router.get("/roots/{id}/folders", response_model=list[FolderAnswer], tags=["library"])
     async def subfolders(id: Annotated[str, InPath(max_length=64)]) -> list[dict[str, Any]]:
-        """The folders in one of the roots, or in a folder of an earlier answer."""
+        """List the subfolders of a root, or of a folder of an earlier response."""
         found = await threads.run(partial(service.subfolders, id))
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/labels", response_model=list[LabelAnswer], tags=["library"])
     async def labels() -> list[dict[str, Any]]:
-        """The labels that classification gave to photos."""
+        """List the labels that classification assigned to photos."""
         return [asdict(each) for each in await threads.run(service.labels)]
 
     @router.get("/models", response_model=list[ModelAnswer], tags=["library"])
     async def models() -> list[dict[str, Any]]:
-        """The models that are here or can be had."""
+        """List the models on disk or available for download."""
         found, in_use = await threads.run(service.models), await threads.run(lambda: service.model)
         return [{**asdict(each), "in_use": each.name == in_use} for each in found]

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from clipsight.web.api.schemas import Alive, HealthAnswer
+from clipsight.web.api.responses import Alive, HealthAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.service.service import Service

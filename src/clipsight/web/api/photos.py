@@ -1,4 +1,4 @@
-"""Endpoints of single photos: what is known of them, thumbnails, files. Called by `api`."""
+"""Endpoints for single photos: metadata, thumbnails, files."""
 
 from dataclasses import asdict
 from functools import partial
@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
-from clipsight.web.api.schemas import PhotoAnswer, PhotoId
+from clipsight.web.api.requests import PhotoId
+from clipsight.web.api.responses import PhotoAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import PhotoFile, json_safe
 from clipsight.web.service.service import THUMBNAIL_SIZES, Service
@@ -20,9 +21,9 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
 
     @router.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
     async def photo(
-        id: PhotoId, location: Annotated[bool, Query(description="Also where it was taken.")] = False
+        id: PhotoId, location: Annotated[bool, Query(description="Include the coordinates.")] = False
     ) -> dict[str, Any]:
-        """What the library knows of a photo."""
+        """Get the metadata of a photo."""
         found = asdict(await threads.run(partial(service.photo, id, location=location)))
         return {**found, "path": json_safe(found["path"])}
 
@@ -34,9 +35,9 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             int, Query(ge=1, le=THUMBNAIL_SIZES[-1], description=f"Rounded up to one of {THUMBNAIL_SIZES}.")
         ] = 320,
     ) -> Response:
-        """A small JPEG, upright, without metadata."""
+        """Get a small upright JPEG without metadata."""
         found = await threads.run_until_disconnect(
-            request, lambda gone: service.thumbnail(id, size, stop=gone)
+            request, lambda stop: service.thumbnail(id, size, stop=stop)
         )
         headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=3600"}
         if request.headers.get("if-none-match") == headers["ETag"]:
@@ -48,12 +49,12 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         request: Request,
         id: PhotoId,
         original: Annotated[
-            bool, Query(description="Byte for byte, with all it tells, such as where it was taken.")
+            bool, Query(description="The file byte for byte, with all its metadata, such as the coordinates.")
         ] = False,
     ) -> Response:
-        """The photo at full size: a JPEG without metadata, or the original file if that is asked for."""
+        """Get the photo at full size: a JPEG without metadata, or the original file."""
         found = await threads.run_until_disconnect(
-            request, lambda gone: service.photo_file(id, original=original, stop=gone)
+            request, lambda stop: service.photo_file(id, original=original, stop=stop)
         )
         return Response(found.data, media_type=found.media_type, headers=_disposition(found, original))
 

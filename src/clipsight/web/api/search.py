@@ -1,24 +1,26 @@
-"""Endpoints that ask the model about photos: search, classify, explain. Called by `api`."""
+"""Endpoints that use the model on photos: search, classify, explain."""
 
+import io
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from rich.console import Console
 
 from clipsight.classification.predictions import best_labels
+from clipsight.models.encoder import Stop
+from clipsight.render.tables import NO_MATCH, Format, answered_by, matches_as_table, matches_as_text
 from clipsight.search.options import SearchOptions
-from clipsight.web.api.printed import printed
-from clipsight.web.api.schemas import (
-    ClassifyAnswer,
+from clipsight.search.results import Matches
+from clipsight.web.api.requests import (
     ClassifyRequest,
     CommandSearch,
-    ExplainAnswer,
     ExplainRequest,
-    SearchAnswer,
     SearchRequest,
     WordSearch,
 )
+from clipsight.web.api.responses import ClassifyAnswer, ExplainAnswer, SearchAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.query_parts import QueryPart, parse_query
@@ -32,63 +34,63 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         request: Request, query: str | Sequence[QueryPart], options: SearchOptions, folders: Sequence[str]
     ) -> dict[str, Any]:
         found = await threads.run_until_disconnect(
-            request, lambda gone: service.search(query, options, folders=folders, stop=gone)
+            request, lambda stop: service.search(query, options, folders=folders, stop=stop)
         )
         matches = [{**match.to_dict(), "path": json_safe(match.path)} for match in found]
         return {"query": found.query, "model": found.model, "matches": matches, "notes": found.notes}
 
     @router.get("/search", response_model=SearchAnswer, tags=["search"])
-    async def search_words(request: Request, asked: Annotated[WordSearch, Query()]) -> dict[str, Any]:
+    async def search_words(request: Request, parameters: Annotated[WordSearch, Query()]) -> dict[str, Any]:
         """Find photos by words."""
-        return await search(request, asked.q, asked.search_options(), asked.folder)
+        return await search(request, parameters.q, parameters.search_options(), parameters.folder)
 
     @router.post("/search", response_model=SearchAnswer, tags=["search"])
     async def search_parts(request: Request, body: SearchRequest) -> dict[str, Any]:
         """Find photos by words, by photos of the library, by uploaded pictures, or by several of them."""
-        return await search(request, body.asked(), body.search_options(), body.folders)
+        return await search(request, body.query_or_parts(), body.search_options(), body.folders)
 
     @router.get("/search/printed", response_class=PlainTextResponse, tags=["search"])
-    async def search_printed(request: Request, asked: Annotated[CommandSearch, Query()]) -> Response:
-        """What `clipsight search` prints: notes, a line each, an empty line, and the result."""
+    async def search_printed(request: Request, parameters: Annotated[CommandSearch, Query()]) -> Response:
+        """Get the output of `clipsight search`: one note per line, an empty line, and the result."""
 
-        def work(gone: Any) -> bytes:
-            parts = parse_query(asked.q, add=asked.add, subtract=asked.subtract)
-            found = service.search(parts, asked.search_options(), stop=gone)
-            return printed(found, asked.form, width=asked.width, colour=asked.colour)
+        def work(stop: Stop) -> bytes:
+            parts = parse_query(parameters.q, add=parameters.add, subtract=parameters.subtract)
+            found = service.search(parts, parameters.search_options(), stop=stop)
+            return _command_output(found, parameters.form, width=parameters.width, colour=parameters.colour)
 
         return PlainTextResponse(await threads.run_until_disconnect(request, work))
 
     @router.post("/classify", response_model=ClassifyAnswer, tags=["classify"])
     async def classify(request: Request, body: ClassifyRequest) -> dict[str, Any]:
-        """Which of some labels fits each photo best."""
-        return await threads.run_until_disconnect(request, lambda gone: _classify(service, body, gone))
+        """Find the labels that fit each photo best."""
+        return await threads.run_until_disconnect(request, lambda stop: _classify(service, body, stop))
 
     @router.post("/explain", response_model=ExplainAnswer, tags=["explain"])
     async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
-        """Which words of a query, and which places of a photo, made its score."""
+        """Explain the score of a photo: contributions of words, and a heat map."""
         photo = body.picture.part() if body.picture is not None else body.photo
         assert photo is not None
         found = await threads.run_until_disconnect(
-            request, lambda gone: service.explain(body.asked(), photo, word=body.word, stop=gone)
+            request, lambda stop: service.explain(body.query_or_parts(), photo, word=body.word, stop=stop)
         )
         return {**found.to_dict(), "notes": found.notes}
 
 
-def _classify(service: Service, asked: ClassifyRequest, gone: Any) -> dict[str, Any]:
+def _classify(service: Service, body: ClassifyRequest, stop: Stop) -> dict[str, Any]:
     result = service.classify(
-        asked.labels,
-        photos=asked.photos,
-        pictures=[upload.part() for upload in asked.pictures],
-        folders=asked.folders,
-        templates=asked.templates,
-        extra_templates=asked.extra_templates,
-        unknown=asked.unknown,
-        keep=asked.keep,
-        stop=gone,
+        body.labels,
+        photos=body.photos,
+        pictures=[upload.part() for upload in body.pictures],
+        folders=body.folders,
+        templates=body.templates,
+        extra_templates=body.extra_templates,
+        unknown=body.unknown,
+        keep=body.keep,
+        stop=stop,
     )
     photos = []
     for chunk in result.chunks:
-        best = best_labels(chunk.probabilities, asked.top) if len(chunk) else ()
+        best = best_labels(chunk.probabilities, body.top) if len(chunk) else ()
         for id_, path, row, columns in zip(
             chunk.ids.tolist(), chunk.paths, chunk.probabilities, best, strict=True
         ):
@@ -104,3 +106,31 @@ def _classify(service: Service, asked: ClassifyRequest, gone: Any) -> dict[str, 
         "photos": photos,
         "notes": result.notes,
     }
+
+
+def _command_output(matches: Matches, form: Format, *, width: int, colour: bool) -> bytes:
+    """One note per line, an empty line, and the standard output of `clipsight search`, byte for byte."""
+    notes = [*matches.notes, answered_by(matches.model)]
+    if form is not Format.TABLE:
+        text = matches_as_text(matches, form)
+    elif matches:
+        text = _render_table(matches, width, colour)
+    else:
+        notes, text = [NO_MATCH, *notes], ""
+    head = "".join(f"{note}\n" for note in notes)
+    return f"{head}\n".encode(errors="replace") + text.encode(errors="surrogateescape")
+
+
+def _render_table(matches: Matches, width: int, colour: bool) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(matches_as_table(matches))
+    return out.getvalue()

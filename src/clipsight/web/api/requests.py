@@ -1,0 +1,250 @@
+"""Schemas of requests to the HTTP API, and their conversion to arguments of the service."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
+
+from clipsight.core.dates import end_of
+from clipsight.render.tables import Format
+from clipsight.search.options import SearchOptions, Sort
+from clipsight.store.filters import Filters
+from clipsight.web.service import query_parts
+
+MAX_TOP = 1000
+MAX_TEXT_LENGTH = 10_000
+
+PhotoId = Annotated[int, Field(ge=1, le=2**63 - 1, description="Id of a photo of the library.")]
+FolderId = Annotated[str, Field(max_length=64, description="Id of a folder, from GET /folders.")]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+Label = Annotated[str, Field(min_length=1, max_length=1000)]
+Weight = Annotated[float, Field(allow_inf_nan=False, description="Negative to subtract.")]
+Date = Annotated[
+    str,
+    Field(
+        max_length=19,
+        description="2024, 2024-05, 2024-05-31 or 2024-05-31T18:30; the whole period is included.",
+    ),
+]
+Top = Annotated[int, Field(ge=1, le=MAX_TOP, description="Number of photos.")]
+Offset = Annotated[int, Field(ge=0, le=100_000, description="Number of best matches to skip.")]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Upload(_Request):
+    """A picture: a file of any indexable format, in base64."""
+
+    picture: Base64Bytes
+    name: str = Field("picture", max_length=255, description="Name in the response.")
+
+    def part(self, weight: float = 1.0) -> query_parts.UploadPart:
+        """The picture as a part of a query."""
+        return query_parts.UploadPart(self.picture, self.name, weight)
+
+
+class QueryPart(_Request):
+    """One part of a query: a text, a photo of the library, or an uploaded picture."""
+
+    text: Text | None = None
+    photo: PhotoId | None = None
+    picture: Base64Bytes | None = None
+    name: str = Field("picture", max_length=255, description="Name of an uploaded picture in the response.")
+    weight: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _one(self) -> "QueryPart":
+        if sum(value is not None for value in (self.text, self.photo, self.picture)) != 1:
+            raise ValueError("give exactly one of text, photo and picture")
+        return self
+
+    def part(self) -> query_parts.QueryPart:
+        """The part as the service takes it."""
+        if self.text is not None:
+            return query_parts.TextPart(self.text, self.weight)
+        if self.photo is not None:
+            return query_parts.PhotoPart(self.photo, self.weight)
+        assert self.picture is not None
+        return query_parts.UploadPart(self.picture, self.name, self.weight)
+
+
+class _QueryRequest(_Request):
+    query: Text | None = Field(
+        default=None, description='Words in the query grammar: "flower + 2:bee - cartoon".'
+    )
+    parts: list[QueryPart] = Field(
+        default_factory=list, max_length=32, description="The parts, instead of `query`."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "_QueryRequest":
+        if (self.query is None) == (not self.parts):
+            raise ValueError("give either query or parts")
+        return self
+
+    def query_or_parts(self) -> str | list[query_parts.QueryPart]:
+        """The query as the service takes it."""
+        return self.query if self.query is not None else [part.part() for part in self.parts]
+
+
+class _SearchFields(_Request):
+    """The fields that all search requests share."""
+
+    top: Top = 10
+    offset: Offset = 0
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    sort: Sort = "score"
+    sure: bool = Field(default=False, description="Only photos that really match; possibly none.")
+    exact: bool = Field(
+        default=False, description="Compare with all photos; an approximate index may miss some."
+    )
+
+    def options(self, filters: Filters, *, balance: bool = True) -> SearchOptions:
+        """The options of the search, with these filters."""
+        return SearchOptions(
+            top=self.top,
+            offset=self.offset,
+            min_score=self.min_score,
+            sort=self.sort,
+            balance=balance,
+            sure=self.sure,
+            exact=self.exact,
+            filters=filters,
+        )
+
+
+class SearchRequest(_SearchFields, _QueryRequest):
+    """A search by words or parts, as JSON."""
+
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="Only photos in and below these folders."
+    )
+    labels: list[Label] = Field(
+        default_factory=list, max_length=100, description="Only photos with any of these labels."
+    )
+    taken_from: Date | None = None
+    taken_to: Date | None = None
+    balance: bool = Field(
+        default=True, description="Give words and pictures equal influence in mixed queries."
+    )
+
+    def search_options(self) -> SearchOptions:
+        """The options of the search. Raises `QueryError` for an invalid date."""
+        return self.options(_filters(self.labels, self.taken_from, self.taken_to), balance=self.balance)
+
+
+class WordSearch(_SearchFields):
+    """A search by words, as query parameters."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: Text = Field(description='Words in the query grammar: "flower + 2:bee - cartoon".')
+    folder: list[FolderId] = Field(default=[], max_length=100)
+    label: list[Label] = Field(default=[], max_length=100)
+    taken_from: Date | None = None
+    taken_to: Date | None = None
+
+    def search_options(self) -> SearchOptions:
+        """The options of the search. Raises `QueryError` for an invalid date."""
+        return self.options(_filters(self.label, self.taken_from, self.taken_to))
+
+
+class CommandSearch(_SearchFields):
+    """A search with the options of the command `clipsight search`, as query parameters."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: Text
+    add: list[Text] = Field(default=[], max_length=32)
+    subtract: list[Text] = Field(default=[], max_length=32)
+    label: list[Label] = Field(default=[], max_length=100)
+    balance: bool = True
+    form: Format = Format.TABLE
+    width: int = Field(default=200, ge=20, le=1000)
+    colour: bool = False
+
+    def search_options(self) -> SearchOptions:
+        """The options of the search."""
+        return self.options(_filters(self.label), balance=self.balance)
+
+
+def _filters(labels: Sequence[str], taken_from: str | None = None, taken_to: str | None = None) -> Filters:
+    """The filters of a request; the whole period of `taken_to` is included."""
+    before = end_of(taken_to) if taken_to else None
+    return Filters(labels=tuple(labels), after=taken_from, before=before)
+
+
+class ClassifyRequest(_Request):
+    """Photos to classify, labels and templates."""
+
+    labels: list[Label] = Field(min_length=2, max_length=1000)
+    photos: list[PhotoId] = Field(default=[], max_length=1000)
+    pictures: list[Upload] = Field(default=[], max_length=32)
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="All photos in and below these folders."
+    )
+    everything: bool = Field(default=False, description="All photos of the library.")
+    templates: Literal["plain", "simple", "imagenet"] = "plain"
+    extra_templates: list[Annotated[str, Field(max_length=1000)]] = Field(
+        default_factory=list, max_length=100
+    )
+    unknown: bool = Field(default=False, description="Recognise photos that no label fits.")
+    keep: bool = Field(
+        default=False, description="Store the best labels in the library, for the label filter of searches."
+    )
+    top: int = Field(5, ge=1, le=1000, description="Number of labels of each photo.")
+
+    @model_validator(mode="after")
+    def _something(self) -> "ClassifyRequest":
+        if not (self.photos or self.pictures or self.folders or self.everything):
+            raise ValueError("give photos, pictures or folders, or everything: true")
+        return self
+
+
+class ExplainRequest(_QueryRequest):
+    """A query, and the photo whose score is to be explained."""
+
+    photo: PhotoId | None = None
+    picture: Upload | None = None
+    word: str | None = Field(default=None, max_length=1000, description="Heat map of this word only.")
+
+    @model_validator(mode="after")
+    def _one_photo(self) -> "ExplainRequest":
+        if (self.photo is None) == (self.picture is None):
+            raise ValueError("give either photo or picture")
+        return self
+
+
+class IndexRequest(_Request):
+    """An indexing run."""
+
+    folders: list[FolderId] = Field(
+        default_factory=list, max_length=100, description="Default: all indexed folders."
+    )
+    model: str = Field("auto", max_length=200, description="Switch to this model, a name of GET /models.")
+    retry: bool = Field(default=False, description="Try failed files again.")
+
+
+class EmbedRequest(_Request):
+    """Texts and pictures to embed."""
+
+    texts: list[Text] = Field(default=[], max_length=1000)
+    pictures: list[Upload] = Field(default=[], max_length=32)
+
+    @model_validator(mode="after")
+    def _something(self) -> "EmbedRequest":
+        if not (self.texts or self.pictures):
+            raise ValueError("give texts or pictures")
+        return self
+
+
+class OpenAIRequest(BaseModel):
+    """A request as in https://platform.openai.com/docs/api-reference/embeddings; other fields are ignored."""
+
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=1000)]
+    model: str | None = Field(
+        default=None, max_length=200, description="Must be the library's model, if given."
+    )
+    encoding_format: Literal["float", "base64"] = "float"

@@ -1,0 +1,233 @@
+"""Schemas of the responses of the HTTP API."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class FoundPhoto(BaseModel):
+    """A photo that matches a query."""
+
+    path: str
+    score: float = Field(description="Cosine of the embeddings of query and photo, -1 to 1.")
+    id: int
+    width: int | None
+    height: int | None
+    taken: str | None = Field(description="ISO 8601, local time.")
+
+
+class SearchAnswer(BaseModel):
+    """The output of `clipsight search --json`, and notes on how the query was understood."""
+
+    query: str
+    model: str
+    matches: list[FoundPhoto]
+    notes: list[str]
+
+
+class PhotoAnswer(BaseModel):
+    """The metadata of a photo."""
+
+    id: int
+    path: str
+    size: int = Field(description="Bytes.")
+    width: int | None
+    height: int | None
+    format: str | None
+    taken: str | None
+    taken_source: str | None = Field(description="exif, or mtime where EXIF has no date.")
+    camera: str | None
+    reachable: bool
+    labels: list[str]
+    latitude: float | None = Field(description="Degrees; only if requested and stored.")
+    longitude: float | None
+
+
+class LabelProbability(BaseModel):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class ClassifiedPhoto(BaseModel):
+    """A photo or upload with its labels."""
+
+    id: int = Field(description="0 for an uploaded picture.")
+    path: str = Field(description="The name of an uploaded picture.")
+    labels: list[LabelProbability] = Field(description="The best labels, best first.")
+
+
+class ClassifyAnswer(BaseModel):
+    """The result of a classification."""
+
+    model: str
+    templates: str
+    scoring: str = Field(
+        description="softmax: the probabilities of a photo add up to 1; sigmoid: they are independent."
+    )
+    photos: list[ClassifiedPhoto]
+    notes: list[str]
+
+
+class WordAnswer(BaseModel):
+    """The contribution of a word to the score."""
+
+    word: str
+    contribution: float
+    stderr: float | None
+
+
+class PartAnswer(BaseModel):
+    """The share of a part of the query in the score."""
+
+    part: str
+    share: float = Field(description="Contribution to the score: coefficient x cosine.")
+    coefficient: float
+    cosine: float
+    words: int = Field(description="Number of the words that belong to this part.")
+
+
+class RegionAnswer(BaseModel):
+    """A heat map over the photo."""
+
+    of: str
+    method: str
+    unit: str
+    seen: list[float] = Field(
+        description="Left, top, right and bottom of the part that the model sees, as fractions of the photo."
+    )
+    heat: list[list[float]] = Field(description="Rows from the top; higher where the score comes from.")
+
+
+class ExplainAnswer(BaseModel):
+    """The output of `clipsight explain --json`."""
+
+    score: float
+    method: str
+    words: list[WordAnswer]
+    region: RegionAnswer | None
+    parts: list[PartAnswer] = Field(default=[], description="Only if there are several.")
+    notes: list[str]
+
+
+class EmbedAnswer(BaseModel):
+    """Embeddings of texts and pictures."""
+
+    model: str
+    dim: int
+    vectors: list[list[float]] = Field(description="Unit vectors: those of texts, then those of pictures.")
+
+
+class OpenAIEmbedding(BaseModel):
+    """An embedding in OpenAI's format."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class OpenAIUsage(BaseModel):
+    """Token counts in OpenAI's format."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class OpenAIAnswer(BaseModel):
+    """Embeddings in OpenAI's format."""
+
+    object: Literal["list"] = "list"
+    data: list[OpenAIEmbedding]
+    model: str
+    usage: OpenAIUsage
+
+
+class FolderAnswer(BaseModel):
+    """A folder that requests can name by its id."""
+
+    id: str
+    path: str
+    photos: int | None = Field(description="null for a folder that is not indexed.")
+    unreachable: int
+    indexed: str | None
+
+
+class JobAnswer(BaseModel):
+    """An indexing run; counts are files, times are seconds since 1970."""
+
+    id: str
+    state: Literal["running", "done", "failed", "stopped"]
+    what: str
+    model: str
+    scanned: int
+    done: int
+    total: int | None
+    embedded: int
+    recognised: int
+    failed: int
+    started: float
+    finished: float | None
+    notes: list[str]
+    error: str | None
+
+
+class FailureAnswer(BaseModel):
+    """A file that could not be read as a photo."""
+
+    path: str
+    reason: str
+    date: str
+
+
+class LabelAnswer(BaseModel):
+    """A label and the number of its photos."""
+
+    label: str
+    photos: int
+
+
+class ModelAnswer(BaseModel):
+    """A model on disk or available for download."""
+
+    name: str
+    on_disk: bool
+    in_use: bool
+    recommended: bool
+    multilingual: bool | None
+    license: str | None
+    commercial: bool | None
+    embed_dim: int | None
+    size_bytes: int | None
+    retrieval: float | None
+    imagenet_top1: float | None
+    problem: str | None
+
+
+class StatusAnswer(BaseModel):
+    """The contents of the library."""
+
+    library: str
+    model: str | None
+    next_model: str | None
+    to_embed: int
+    photos: int
+    unreachable: int
+    missing: int
+    bytes: int
+    failures: int
+
+
+class HealthAnswer(BaseModel):
+    """The result of the health check."""
+
+    ok: bool
+    photos: int | None
+    model: str | None
+    problems: list[str]
+
+
+class Alive(BaseModel):
+    """The result of the public health check."""
+
+    ok: bool
