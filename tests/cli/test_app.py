@@ -9,13 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from typer.main import get_command
 
-from clipsight.cli.app import app
 from tests.support.samples import copy_samples
 from tests.support.shell import Shell, check_golden
 
@@ -189,37 +186,6 @@ def test_photo_folders_are_only_read(shell: Shell) -> None:
     shell.run("search", "./photos/cat.png + flower", "photos")
     assert listing() == before
     assert (shell.folder / "sheet.jpg").stat().st_size > 10_000
-
-
-def test_help_names_every_command_and_is_documented() -> None:
-    done = subprocess.run([sys.executable, "-m", "clipsight", "--help"], capture_output=True, text=True)
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    commands = re.findall(r"^  ([a-z][a-z-]*)  ", done.stdout, re.MULTILINE)
-    assert {"search", "classify", "probe"} <= set(commands)
-    for command in commands:
-        assert f"clipsight {command}" in readme, f"the README does not tell of {command}"
-
-
-def _documented_commands() -> list[str]:
-    """What README and docs have as a command, in a line of its own or among words."""
-    folder = Path(__file__).parents[2]
-    texts = [file.read_text() for file in [folder / "README.md", *sorted((folder / "docs").glob("*.md"))]]
-    found = re.findall(r"^    clipsight (.*)|`clipsight ([^`]*)`", "\n".join(texts), re.MULTILINE)
-    return [line or words for line, words in found]
-
-
-def test_documented_commands_and_options_exist() -> None:
-    root: Any = get_command(app)
-    wrong = []
-    for documented in _documented_commands():
-        command, arguments = root, re.split(r" #|[|;&]", documented)[0].split()
-        while arguments and arguments[0] in getattr(command, "commands", {}):
-            command = command.commands[arguments.pop(0)]
-        options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-        named = {each.partition("=")[0] for each in arguments if re.match("--?[a-z]", each)}
-        if not named <= options | {"--help"} or (command is root and not named):
-            wrong.append(documented)
-    assert wrong == []
 
 
 def test_import_is_light() -> None:
