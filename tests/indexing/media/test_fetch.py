@@ -19,17 +19,20 @@ def server(photos: Path) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            name = self.path.lstrip("/")
+            name, kind = self.path.lstrip("/"), "image/jpeg"
             if name == "letter.jpg":
                 body = b"Dear Sir or Madam"
             elif name == "endless.jpg":
                 body = bytes(5000)
+            elif name == "page.jpg":
+                body, kind = b"<html>log in</html>", "text/html"
             elif (photos / name).is_file():
                 body = (photos / name).read_bytes()
             else:
                 self.send_error(404)
                 return
             self.send_response(200)
+            self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(body)
 
@@ -52,6 +55,8 @@ def test_picture_from_the_web_is_a_query(server: str, library: Library, photos: 
 
 
 def test_what_can_go_wrong_is_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(QueryError, match="sent text/html, not a picture"):
+        fetch_picture(f"{server}/page.jpg")
     with pytest.raises(QueryError, match="404"):
         fetch_picture(f"{server}/nothing.jpg")
     monkeypatch.setattr(fetch, "MAX_BYTES", 4999)

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 from rich.console import Console
 
 from clipsight.classification.predictions import best_labels
+from clipsight.core.version import __version__
 from clipsight.models.encoder import Stop
 from clipsight.render.tables import NO_MATCH, Format, answered_by, matches_as_table, matches_as_text
 from clipsight.search.options import SearchOptions
@@ -21,6 +22,7 @@ from clipsight.web.api.requests import (
     WordSearch,
 )
 from clipsight.web.api.responses import ClassifyAnswer, ExplainAnswer, SearchAnswer
+from clipsight.web.client.local import MARK
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.query_parts import QueryPart, parse_query
@@ -58,7 +60,8 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             found = service.search(parts, parameters.search_options(), stop=stop)
             return _command_output(found, parameters.form, width=parameters.width, colour=parameters.colour)
 
-        return PlainTextResponse(await threads.run_until_disconnect(request, work))
+        text = await threads.run_until_disconnect(request, work)
+        return PlainTextResponse(text, headers={MARK: __version__})
 
     @router.post("/classify", response_model=ClassifyAnswer, tags=["classify"])
     async def classify(request: Request, body: ClassifyRequest) -> dict[str, Any]:

@@ -8,12 +8,17 @@ minimum: an interpreter that does nothing takes 12 ms; json, re and http.client 
 
 import os
 import sys
+import time
 
 from clipsight.web.client import discovery
 from clipsight.web.client.search_options import FLAGS, OPTIONS
 
 _PICTURE_LIKE = ("./", "../", "/", "~/", "http://", "https://")
 _TIMEOUT_SECONDS = 30.0
+_MAX_BYTES = 64 << 20
+
+MARK = "x-clipsight"
+"""Header, in lower case, by which a clipsight server marks its printed answers."""
 
 
 class ResponseError(Exception):
@@ -101,67 +106,71 @@ def search(url: str, token: str, fields: list[tuple[str, str]]) -> tuple[list[st
     query = "&".join(
         f"{name}={_quoted(value)}" for name, value in fields if name not in ("library", "server")
     )
-    status, body = get(url, token, f"/api/v1/search/printed?{query}")
-    if status != 200:
-        raise ResponseError(body.decode(errors="replace"))
-    notes: list[str] = []
-    while not body.startswith(b"\n"):
-        note, _, body = body.partition(b"\n")
-        notes.append(note.decode())
-    return notes, body[1:]
+    body = get(url, token, f"/api/v1/search/printed?{query}")
+    head, blank, out = (b"", b"\n", body[1:]) if body.startswith(b"\n") else body.partition(b"\n\n")
+    if not blank:
+        raise ResponseError(f"{url} sent an incomplete answer")
+    return head.decode(errors="replace").splitlines(), out
 
 
-def get(url: str, token: str, target: str) -> tuple[int, bytes]:
-    """Status and body of a GET request. Raises `OSError`, and `ResponseError` if it is not HTTP."""
+def get(url: str, token: str, target: str) -> bytes:
+    """Body of a clipsight server's answer to GET. Raises `OSError`, and `ResponseError` for all else."""
     scheme, _, rest = url.partition("://")
+    if scheme == "https":
+        return _get_encrypted(url, token, target)
     host, _, prefix = rest.rstrip("/").partition("/")
     head = f"GET {'/' if prefix else ''}{prefix}{target} HTTP/1.0\r\nHost: {host}\r\n"
     if token:
         head += f"Authorization: Bearer {token}\r\n"
-    if scheme == "https":
-        return _get_encrypted(url, token, target)
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "80")
-    response = b"".join(_exchange(name.strip("[]"), port, f"{head}\r\n".encode()))
+    response = _exchange(name.strip("[]"), port, f"{head}\r\n".encode())
     top, blank, body = response.partition(b"\r\n\r\n")
-    status = top.split(b" ", 2)
-    if not blank or len(status) < 2 or not status[0].startswith(b"HTTP/1") or not status[1].isdigit():
-        raise ResponseError(f"{url} is not a clipsight server")
-    return int(status[1]), body
+    status, *lines = top.split(b"\r\n")
+    pairs = [line.partition(b":") for line in lines]
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    is_answer = blank and status.startswith(b"HTTP/1") and status.split(b" ")[1:2] == [b"200"]
+    if not is_answer or MARK.encode() not in headers:
+        raise ResponseError(f"{url} gave no result")
+    if headers.get(b"content-length") != b"%d" % len(body):
+        raise ResponseError(f"{url} sent an incomplete answer")
+    return body
 
 
-def _exchange(name: str, port: str, request: bytes) -> list[bytes]:
-    """Send the request; return the chunks of the response, up to its end."""
+def _exchange(name: str, port: str, request: bytes) -> bytes:
+    """Send the request; return the response up to its end, within limits of time and size."""
     import _socket  # importing `socket`, which wraps it, takes 7 ms more
 
     try:
         addresses = _socket.getaddrinfo(name, int(port), 0, _socket.SOCK_STREAM)
     except (ValueError, UnicodeError) as error:
         raise ResponseError(f"{name}:{port} is not an address") from error
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     connection = _socket.socket(*addresses[0][:3])
     try:
         connection.settimeout(_TIMEOUT_SECONDS)
         connection.connect(addresses[0][4])
         connection.sendall(request)
-        chunks = []
+        response = bytearray()
         while chunk := connection.recv(1 << 16):
-            chunks.append(chunk)
-        return chunks
+            response += chunk
+            if len(response) > _MAX_BYTES or time.monotonic() > deadline:
+                raise ResponseError(f"{name}:{port} sends without end")
+        return bytes(response)
     finally:
         connection.close()
 
 
-def _get_encrypted(url: str, token: str, target: str) -> tuple[int, bytes]:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+def _get_encrypted(url: str, token: str, target: str) -> bytes:
+    from clipsight.core import http
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with urlopen(
-            Request(url.rstrip("/") + target, headers=headers), timeout=_TIMEOUT_SECONDS
-        ) as response:
-            return response.status, response.read()
-    except HTTPError as error:
-        return error.code, error.read()
+        answer = http.send(http.Request(url.rstrip("/") + target, headers=headers, timeout=_TIMEOUT_SECONDS))
+    except http.HttpError as error:
+        raise ResponseError(str(error)) from error
+    if answer.status != 200 or MARK not in answer.headers:
+        raise ResponseError(f"{url} gave no result")
+    return answer.body
 
 
 def _may_be_picture(text: str) -> bool:

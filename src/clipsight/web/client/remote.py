@@ -9,9 +9,8 @@ import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
+from clipsight.core import http
 from clipsight.core.errors import QueryError
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Kind, Part, Query
@@ -51,28 +50,24 @@ def _to_json(part: Part) -> dict[str, Any]:
 
 
 def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if token := os.environ.get("CLIPSIGHT_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
+    request = http.Request(url, json.dumps(content).encode(), headers, timeout=_TIMEOUT_SECONDS)
     try:
-        with urlopen(Request(url, json.dumps(content).encode(), headers), timeout=_TIMEOUT_SECONDS) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-    except HTTPError as error:
-        why = _detail(error) + (": set CLIPSIGHT_TOKEN" if error.code == 401 else "")
-        raise ServerError(f"the server at {url} refuses: {why}") from error
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        answer = http.send(request)
+        found = json.loads(answer.body) if answer.content_type == "application/json" else None
+    except (http.HttpError, ValueError) as error:
         raise ServerError(
-            f"no clipsight server answers at {url} ({reason}): start one with clipsight serve"
+            f"no clipsight server answers at {url} ({error}): start one with clipsight serve"
         ) from error
-
-
-def _detail(error: HTTPError) -> str:
-    try:
-        return str(json.load(error)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{error.code} {error.reason}"
+    if answer.status == 200 and isinstance(found, dict) and {"model", "matches", "notes"} <= found.keys():
+        return found
+    if answer.status == 200:
+        raise ServerError(f"what answers at {url} is not a clipsight server: check the address")
+    why = str(found["detail"]) if isinstance(found, dict) and "detail" in found else answer.reason
+    hint = ": set CLIPSIGHT_TOKEN" if answer.status == 401 else ""
+    raise ServerError(f"the server at {url} refuses: {why or answer.status}{hint}")
 
 
 def _match(found: dict[str, Any]) -> Match:
