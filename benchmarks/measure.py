@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipsight.indexing.autotune import processor
+from clipsight.indexing.autotune import processor_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,7 +113,7 @@ def print_machine(*packages: str) -> None:
     """Print where and with what a benchmark runs; the load tells how busy the machine is with other work."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     load = os.getloadavg()[0]
-    print(f"{processor()}, {cores()} cores, load {load:.1f} at the start; {platform.system()}")
+    print(f"{processor_name()}, {cores()} cores, load {load:.1f} at the start; {platform.system()}")
     print(f"Python {platform.python_version()}, {versions}", flush=True)
 
 

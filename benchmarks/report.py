@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure
-from clipsight.indexing.autotune import processor
+from clipsight.indexing.autotune import processor_name
 
 LEFT_OUT, FAILED = "(left out)", "(failed)"
 
@@ -33,7 +33,7 @@ def write(names: Sequence[str], outputs: Path, page: Path) -> Path:
         "Written by `python -m benchmarks.run WORK --data DATA`; what each benchmark does, and how, is said",
         "at the top of its file. The first line of an output tells the machine's load when it began.",
         "",
-        f"{processor()}, {measure.cores()} cores, {_memory()}; {platform.platform()};",
+        f"{processor_name()}, {measure.cores()} cores, {_memory()}; {platform.platform()};",
         f"Python {platform.python_version()}, {versions}.",
         "",
         "## Beside peers and limits",

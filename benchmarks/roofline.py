@@ -28,7 +28,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from benchmarks import measure, tuning
-from clipsight.indexing.autotune import DEFAULT
+from clipsight.indexing.autotune import DEFAULT_SETTINGS
 from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
@@ -80,12 +80,15 @@ def below(folder: ModelFolder, photos: Path, work: Path) -> Iterator[tuple[str, 
     each = operations(folder.path / "visual" / "model.onnx")
     name = f"{folder.name}, {each / 1e9:.2f} GFLOP a photo"
     height, width = folder.preprocess.size
-    pixels = np.random.default_rng(0).integers(0, 256, (DEFAULT.batch, height, width, 3), np.uint8)
+    batch_size = DEFAULT_SETTINGS.batch_size
+    pixels = np.random.default_rng(0).integers(0, 256, (batch_size, height, width, 3), np.uint8)
     encoder = Encoder(folder)
     for cores in dict.fromkeys((1, measure.cores())):
-        rate = gflops(lambda: encoder.encode_pixels(pixels), each * DEFAULT.batch, cores)
+        rate = gflops(lambda: encoder.encode_pixels(pixels), each * batch_size, cores)
         yield f"{name}: encoder", cores, rate, f"{rate * 1e9 / each:.1f}"
-    photos_a_second = tuning.index(photos, work, Encoder(folder), tuning.Setting(DEFAULT)) * measure.cores()
+    photos_a_second = (
+        tuning.index(photos, work, Encoder(folder), tuning.Setting(DEFAULT_SETTINGS)) * measure.cores()
+    )
     yield f"{name}: indexing", measure.cores(), photos_a_second * each / 1e9, f"{photos_a_second:.1f}"
 
 

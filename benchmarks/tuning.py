@@ -22,10 +22,16 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks import measure
-from clipsight.indexing.autotune import DEFAULT, DecodeProbe, EncoderProbe, Tuning, choose
+from clipsight.indexing.autotune import (
+    DEFAULT_SETTINGS,
+    DecodeBenchmark,
+    EncoderBenchmark,
+    PipelineSettings,
+    choose_settings,
+)
 from clipsight.indexing.changes import find_changes
-from clipsight.indexing.core_limiter import Cores
-from clipsight.indexing.pipeline import Pipeline, Progress, ReadOptions
+from clipsight.indexing.core_limiter import CoreLimiter
+from clipsight.indexing.pipeline import DecodeOptions, IndexProgress, Pipeline
 from clipsight.models import registry
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
@@ -36,15 +42,16 @@ _BATCHES = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A tuning and the number of threads, None for as many as the run finds good."""
+    """Settings of the pipeline and the number of threads, None for as many as it chooses."""
 
-    tuning: Tuning
+    pipeline: PipelineSettings
     threads: int | None = None
 
     def __str__(self) -> str:
         threads = "measured" if self.threads is None else self.threads
-        size = "reduced" if self.tuning.reduce else "in full"
-        return f"{self.tuning.batch} photos, {self.tuning.threads_a_run} CPU, {threads} threads, {size}"
+        size = "reduced" if self.pipeline.reduce_jpegs else "in full"
+        batch_size, runs_on = self.pipeline.batch_size, self.pipeline.intra_op_threads
+        return f"{batch_size} photos, {runs_on} CPU, {threads} threads, {size}"
 
 
 def main() -> None:
@@ -64,14 +71,14 @@ def main() -> None:
 def compare(folder: ModelFolder, photos: Path, work: Path, times: int) -> None:
     encoder = Encoder(folder)
     started = time.perf_counter()
-    chosen = Setting(choose(EncoderProbe(encoder), DecodeProbe(encoder), encoder.threads))
+    chosen = Setting(choose_settings(EncoderBenchmark(encoder), DecodeBenchmark(encoder), encoder.threads))
     print(f"\n{folder.name}: {chosen}, chosen in {time.perf_counter() - started:.1f} s")
-    encoders = {tuning.threads_a_run: Encoder(folder) for tuning in (each.tuning for each in settings())}
-    encoders.setdefault(chosen.tuning.threads_a_run, encoder)
+    encoders = {each.pipeline.intra_op_threads: Encoder(folder) for each in settings()}
+    encoders.setdefault(chosen.pipeline.intra_op_threads, encoder)
     rates: dict[Setting, list[float]] = {setting: [] for setting in [chosen, *settings()]}
     for round_ in range(times + 1):
         for setting in rates:
-            rate = index(photos, work, encoders[setting.tuning.threads_a_run], setting)
+            rate = index(photos, work, encoders[setting.pipeline.intra_op_threads], setting)
             if round_:  # the first brings files into the page cache and loads the models
                 rates[setting].append(rate)
     medians = {setting: statistics.median(each) for setting, each in rates.items()}
@@ -86,9 +93,11 @@ def compare(folder: ModelFolder, photos: Path, work: Path, times: int) -> None:
 def settings() -> list[Setting]:
     """Each choice by itself, and batches with all numbers of CPU threads."""
     cores = measure.cores()
-    tunings = [Tuning(batch, threads) for threads in dict.fromkeys((1, cores)) for batch in _BATCHES]
-    threads = [Setting(DEFAULT, count) for count in (cores, cores + 2, 2 * cores + 2)]
-    return [*map(Setting, tunings), *threads, Setting(replace(DEFAULT, reduce=False))]
+    batches = [
+        PipelineSettings(batch, threads) for threads in dict.fromkeys((1, cores)) for batch in _BATCHES
+    ]
+    threads = [Setting(DEFAULT_SETTINGS, count) for count in (cores, cores + 2, 2 * cores + 2)]
+    return [*map(Setting, batches), *threads, Setting(replace(DEFAULT_SETTINGS, reduce_jpegs=False))]
 
 
 def index(photos: Path, work: Path, encoder: Encoder, setting: Setting) -> float:
@@ -96,13 +105,13 @@ def index(photos: Path, work: Path, encoder: Encoder, setting: Setting) -> float
     with tempfile.TemporaryDirectory(dir=work) as library, closing(Catalog(Path(library))) as catalog:
         folder = encoder.folder
         model = catalog.add_model(folder.fingerprint(), folder.name, str(folder.path), folder.embed_dim)
-        progress = Progress(find_changes(os.fsencode(photos), catalog, model).queued)
-        pipeline = Pipeline(catalog, model, encoder, ReadOptions(), progress, tuning=setting.tuning)
+        progress = IndexProgress(find_changes(os.fsencode(photos), catalog, model).queued)
+        pipeline = Pipeline(catalog, model, encoder, DecodeOptions(), progress, settings=setting.pipeline)
         cores = measure.CoreSeconds()
         if setting.threads is None:
             pipeline.run()
         else:
-            with patch.object(Cores, "threads", setting.threads):
+            with patch.object(CoreLimiter, "target_threads", setting.threads):
                 pipeline.run()
         return progress.embedded / cores.so_far()
 

@@ -123,7 +123,7 @@ class Library:
         and the next call goes on. Raises `LibraryError` for a folder that can't be read and of
         which the library knows nothing; a known one is reported as unreachable.
         """
-        from clipsight.indexing.indexer import IndexOptions, Silent, index_root, root_of
+        from clipsight.indexing.indexer import IndexOptions, NullObserver, index_root, root_of
 
         roots = [absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
         if not roots:
@@ -151,7 +151,7 @@ class Library:
                     lambda: self.encoder,
                     options,
                     retry=retry,
-                    observer=observer or Silent(),
+                    observer=observer or NullObserver(),
                 )
             )
         model_selection.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)

@@ -1,4 +1,4 @@
-"""Tuning: what is chosen from given costs, what is kept and for whom, and what damage does to that."""
+"""Indexing settings: the choice from given times, the cache and its keys, and damaged caches."""
 
 import json
 import threading
@@ -11,60 +11,76 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.indexing import autotune
-from clipsight.indexing.autotune import DEFAULT, PAYS, Cost, Tuning, choose, kept_tuning, tuning_for
-from clipsight.indexing.core_limiter import Cores
+from clipsight.indexing.autotune import (
+    DEFAULT_SETTINGS,
+    MIN_FILES_PER_CORE,
+    PipelineSettings,
+    TimePerPhoto,
+    choose_settings,
+    load_settings,
+    settings_for,
+)
+from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 
 BATCHES = (1, 2, 4, 8, 16)
 
 
-def even(tuning: Tuning) -> Cost:
+def even(settings: PipelineSettings) -> TimePerPhoto:
     """Nothing makes a difference."""
-    return Cost(1.0, 1.0)
+    return TimePerPhoto(1.0, 1.0)
 
 
-def of_batch(seconds: dict[int, float]) -> autotune.EncoderCost:
-    """An encoder whose cost is its batch's, the more with several threads a run."""
-    return lambda setting: Cost(*[seconds[setting.batch] * setting.threads_a_run**0.5] * 2)
+def of_batch(seconds: dict[int, float]) -> autotune.Measure:
+    """An encoder whose time depends on the batch size, and grows with the threads of a run."""
+    return lambda setting: TimePerPhoto(*[seconds[setting.batch_size] * setting.intra_op_threads**0.5] * 2)
 
 
 def test_defaults_where_nothing_gains() -> None:
-    assert choose(even, even, cores=8) == DEFAULT
+    assert choose_settings(even, even, cores=8) == DEFAULT_SETTINGS
 
 
 @pytest.mark.parametrize("best", BATCHES)
 def test_the_cheapest_batch(best: int) -> None:
-    seconds = {batch: 1 + abs(BATCHES.index(batch) - BATCHES.index(best)) for batch in BATCHES}
-    assert choose(of_batch(seconds), even, cores=8) == Tuning(batch=best)
+    seconds = {batch_size: 1 + abs(BATCHES.index(batch_size) - BATCHES.index(best)) for batch_size in BATCHES}
+    assert choose_settings(of_batch(seconds), even, cores=8) == PipelineSettings(batch_size=best)
 
 
 @given(st.lists(st.floats(0.01, 2), min_size=5, max_size=5))
 def test_never_below_0_95_of_the_best(costs: list[float]) -> None:
     seconds = dict(zip(BATCHES, costs, strict=True))
-    chosen = choose(of_batch(seconds), even, cores=2)
-    assert min(costs) >= 0.95 * seconds[chosen.batch]
+    chosen = choose_settings(of_batch(seconds), even, cores=2)
+    assert min(costs) >= 0.95 * seconds[chosen.batch_size]
 
 
-def test_threads_a_run_where_they_gain() -> None:
-    def shared(setting: Tuning) -> Cost:  # as on a machine whose cores are in each other's way
-        return Cost(*[1 / min(setting.threads_a_run, 4)] * 2)
+def test_more_intra_op_threads_where_they_gain() -> None:
+    def shared(setting: PipelineSettings) -> TimePerPhoto:
+        """As on a machine whose cores slow each other down."""
+        return TimePerPhoto(*[1 / min(setting.intra_op_threads, 4)] * 2)
 
-    assert choose(shared, even, cores=8) == Tuning(batch=16, threads_a_run=4)
-    assert choose(shared, even, cores=3) == Tuning(batch=8, threads_a_run=2)
-    assert choose(shared, even, cores=1) == DEFAULT
+    assert choose_settings(shared, even, cores=8) == PipelineSettings(batch_size=16, intra_op_threads=4)
+    assert choose_settings(shared, even, cores=3) == PipelineSettings(batch_size=8, intra_op_threads=2)
+    assert choose_settings(shared, even, cores=1) == DEFAULT_SETTINGS
 
 
 def test_a_gain_by_one_clock_only_is_none() -> None:
-    assert choose(lambda each: Cost(1 / each.batch, 1.0), even, cores=2) == DEFAULT
-    assert choose(lambda each: Cost(1.0, 1 / each.batch), even, cores=2) == DEFAULT
+    def wall(settings: PipelineSettings) -> TimePerPhoto:
+        return TimePerPhoto(1 / settings.batch_size, 1.0)
+
+    def cpu(settings: PipelineSettings) -> TimePerPhoto:
+        return TimePerPhoto(1.0, 1 / settings.batch_size)
+
+    assert choose_settings(wall, even, cores=2) == DEFAULT_SETTINGS
+    assert choose_settings(cpu, even, cores=2) == DEFAULT_SETTINGS
 
 
 def test_full_size_where_reducing_costs_more() -> None:
-    assert choose(even, lambda each: Cost(*[2.0 if each.reduce else 1.0] * 2), cores=2) == Tuning(
-        reduce=False
-    )
-    assert choose(even, lambda each: Cost(*[1.0 if each.reduce else 2.0] * 2), cores=2) == DEFAULT
+    def decoding(reduced: float, full: float) -> autotune.Measure:
+        return lambda each: TimePerPhoto(*[reduced if each.reduce_jpegs else full] * 2)
+
+    assert choose_settings(even, decoding(2.0, 1.0), cores=2) == PipelineSettings(reduce_jpegs=False)
+    assert choose_settings(even, decoding(1.0, 2.0), cores=2) == DEFAULT_SETTINGS
 
 
 # -- on a real encoder ------------------------------------------------------------
@@ -77,57 +93,57 @@ def encoder(tiny_model: Path) -> Encoder:
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let every measurement choose the same, and count them by their cores."""
+    """Let every measurement choose the same, and record the cores of each."""
     calls: list[int] = []
 
-    def fixed(encoder: object, decoding: object, cores: int) -> Tuning:
+    def fixed(encoder: object, decoding: object, cores: int) -> PipelineSettings:
         calls.append(cores)
-        return Tuning(8, 2, False)
+        return PipelineSettings(8, 2, False)
 
-    monkeypatch.setattr(autotune, "choose", fixed)
+    monkeypatch.setattr(autotune, "choose_settings", fixed)
     return calls
 
 
-ENOUGH = 2 * PAYS
+ENOUGH = 2 * MIN_FILES_PER_CORE
 
 
 def test_a_short_run_is_not_measured(encoder: Encoder, chosen: list[int], home: Path) -> None:
-    assert tuning_for(encoder, "a", ENOUGH - 1) == DEFAULT
+    assert settings_for(encoder, "a", ENOUGH - 1) == DEFAULT_SETTINGS
     assert not chosen and not list(home.iterdir())
 
 
 def test_measured_once_for_each_model_and_number_of_threads(
     encoder: Encoder, chosen: list[int], tiny_model: Path
 ) -> None:
-    assert kept_tuning("a", 2) is None
+    assert load_settings("a", 2) is None
     for queued in (ENOUGH, ENOUGH, 1):
-        assert tuning_for(encoder, "a", queued) == Tuning(8, 2, False)
-    assert chosen == [2] and kept_tuning("a", 2) == Tuning(8, 2, False)
-    tuning_for(encoder, "b", ENOUGH)
-    tuning_for(Encoder(ModelFolder.read(tiny_model), threads=3), "a", 3 * PAYS)
+        assert settings_for(encoder, "a", queued) == PipelineSettings(8, 2, False)
+    assert chosen == [2] and load_settings("a", 2) == PipelineSettings(8, 2, False)
+    settings_for(encoder, "b", ENOUGH)
+    settings_for(Encoder(ModelFolder.read(tiny_model), threads=3), "a", 3 * MIN_FILES_PER_CORE)
     assert chosen == [2, 2, 3]
 
 
 def test_another_machine_measures_again(
     encoder: Encoder, chosen: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuning_for(encoder, "a", ENOUGH)
-    monkeypatch.setattr(autotune, "processor", lambda: "another")
-    assert kept_tuning("a", 2) is None
-    tuning_for(encoder, "a", ENOUGH)
+    settings_for(encoder, "a", ENOUGH)
+    monkeypatch.setattr(autotune, "processor_name", lambda: "another")
+    assert load_settings("a", 2) is None
+    settings_for(encoder, "a", ENOUGH)
     assert chosen == [2, 2]
 
 
 DAMAGED = [
     {},
-    {"batch": 8, "threads_a_run": 2},
-    {"batch": 3, "threads_a_run": 2, "reduce": True},
-    {"batch": 8, "threads_a_run": 4, "reduce": True},
-    {"batch": 8, "threads_a_run": 0, "reduce": True},
-    {"batch": 8.0, "threads_a_run": 2, "reduce": True},
-    {"batch": True, "threads_a_run": 2, "reduce": True},
-    {"batch": 8, "threads_a_run": 2, "reduce": 1},
-    {"batch": 8, "threads_a_run": 2, "reduce": True, "more": 1},
+    {"batch_size": 8, "intra_op_threads": 2},
+    {"batch_size": 3, "intra_op_threads": 2, "reduce_jpegs": True},
+    {"batch_size": 8, "intra_op_threads": 4, "reduce_jpegs": True},
+    {"batch_size": 8, "intra_op_threads": 0, "reduce_jpegs": True},
+    {"batch_size": 8.0, "intra_op_threads": 2, "reduce_jpegs": True},
+    {"batch_size": True, "intra_op_threads": 2, "reduce_jpegs": True},
+    {"batch_size": 8, "intra_op_threads": 2, "reduce_jpegs": 1},
+    {"batch_size": 8, "intra_op_threads": 2, "reduce_jpegs": True, "more": 1},
     [8, 2, True],
     None,
 ]
@@ -137,11 +153,11 @@ DAMAGED = [
 def test_a_foreign_entry_is_measured_again(
     encoder: Encoder, chosen: list[int], home: Path, entry: object
 ) -> None:
-    tuning_for(encoder, "a", ENOUGH)
+    settings_for(encoder, "a", ENOUGH)
     (file,) = home.iterdir()
     content = json.loads(file.read_text())
     file.write_text(json.dumps(dict.fromkeys(content, entry)))
-    assert tuning_for(encoder, "a", ENOUGH) == Tuning(8, 2, False)
+    assert settings_for(encoder, "a", ENOUGH) == PipelineSettings(8, 2, False)
     assert chosen == [2, 2]
     assert json.loads(file.read_text()) == content
 
@@ -152,7 +168,7 @@ def test_a_damaged_file_is_written_anew(
 ) -> None:
     (home / "tuning.json").write_bytes(content)
     for _ in range(2):
-        assert tuning_for(encoder, "a", ENOUGH) == Tuning(8, 2, False)
+        assert settings_for(encoder, "a", ENOUGH) == PipelineSettings(8, 2, False)
     assert chosen == [2]
 
 
@@ -161,21 +177,21 @@ def test_a_home_that_cannot_be_written(
 ) -> None:
     (home / "file").touch()
     monkeypatch.setenv("CLIPSIGHT_HOME", str(home / "file"))
-    assert tuning_for(encoder, "a", ENOUGH) == Tuning(8, 2, False)
+    assert settings_for(encoder, "a", ENOUGH) == PipelineSettings(8, 2, False)
 
 
 def test_the_file_does_not_grow_without_end(encoder: Encoder, chosen: list[int], home: Path) -> None:
     for number in range(70):
-        tuning_for(encoder, f"model {number}", ENOUGH)
+        settings_for(encoder, f"model {number}", ENOUGH)
     assert len(json.loads((home / "tuning.json").read_text())) == 64
-    assert kept_tuning("model 0", 2) is None and kept_tuning("model 69", 2) is not None
+    assert load_settings("model 0", 2) is None and load_settings("model 69", 2) is not None
 
 
 def test_a_real_measurement(encoder: Encoder) -> None:
-    found = tuning_for(encoder, "a", ENOUGH)
-    assert found.batch in BATCHES and found.threads_a_run in (1, 2)
-    assert found.reduce  # of 12 megapixels, 32 x 32 are wanted
-    assert kept_tuning("a", 2) == found
+    found = settings_for(encoder, "a", ENOUGH)
+    assert found.batch_size in BATCHES and found.intra_op_threads in (1, 2)
+    assert found.reduce_jpegs  # of 12 megapixels, 32 x 32 are wanted
+    assert load_settings("a", 2) == found
     assert len(encoder.encode_pixels([[[[0, 0, 0]] * 32] * 32])) == 1  # type: ignore[list-item]
 
 
@@ -183,19 +199,22 @@ def test_a_graph_of_fixed_batch_is_given_as_many(tmp_path: Path) -> None:
     from tests.support.tiny_models import make_model_folder
 
     folder = ModelFolder.read(make_model_folder(tmp_path / "fixed", fixed_batch=16, size=224))
-    assert tuning_for(Encoder(folder, threads=1), "fixed", PAYS).batch > DEFAULT.batch
+    assert (
+        settings_for(Encoder(folder, threads=1), "fixed", MIN_FILES_PER_CORE).batch_size
+        > DEFAULT_SETTINGS.batch_size
+    )
 
 
 # -- cores --------------------------------------------------------------------------
 
 
 def test_no_more_at_work_than_there_are_cores() -> None:
-    cores, lock = Cores(3), threading.Lock()
+    limiter, lock = CoreLimiter(3), threading.Lock()
     working, most = 0, 0
 
     def work(count: int) -> None:
         nonlocal working, most
-        with cores.computing(count):
+        with limiter.compute(count):
             with lock:
                 working += count
                 most = max(most, working)
@@ -209,9 +228,9 @@ def test_no_more_at_work_than_there_are_cores() -> None:
 
 
 def test_cores_are_given_back_when_the_work_fails() -> None:
-    cores = Cores(1)
+    limiter = CoreLimiter(1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), cores.computing():
+        with pytest.raises(ZeroDivisionError), limiter.compute():
             _ = 1 / 0
 
 
@@ -221,15 +240,15 @@ def test_more_threads_while_files_are_waited_for(monkeypatch: pytest.MonkeyPatch
 
     def spend(reading: float, computing: float) -> int:
         nonlocal now
-        with cores.reading():
+        with limiter.read():
             now += reading
-        with cores.computing():
+        with limiter.compute():
             now += computing
-        return cores.threads
+        return limiter.target_threads
 
-    cores = Cores(4)
-    assert cores.threads == 6
+    limiter = CoreLimiter(4)
+    assert limiter.target_threads == 6
     assert spend(0.1, 1) == 6
     assert spend(1.9, 1) == 10  # as long as they have computed: twice the cores
-    assert spend(1000, 1) == cores.most_threads == 22
+    assert spend(1000, 1) == limiter.max_threads == 22
     assert spend(0, 100_000) == 6

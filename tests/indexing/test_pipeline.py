@@ -20,7 +20,7 @@ from PIL import Image
 
 from clipsight import Library
 from clipsight.indexing import pipeline
-from clipsight.indexing.autotune import PAYS, Tuning
+from clipsight.indexing.autotune import MIN_FILES_PER_CORE, PipelineSettings
 from clipsight.models.encoder import Encoder
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -191,31 +191,31 @@ def test_no_more_threads_at_work_than_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("tuning", "exact", "side"),
+    ("settings", "exact", "side"),
     [
-        (Tuning(batch=2, reduce=True), False, 32),
-        (Tuning(batch=16, threads_a_run=2, reduce=True), True, None),
-        (Tuning(batch=1, reduce=False), False, None),
+        (PipelineSettings(batch_size=2, reduce_jpegs=True), False, 32),
+        (PipelineSettings(batch_size=16, intra_op_threads=2, reduce_jpegs=True), True, None),
+        (PipelineSettings(batch_size=1, reduce_jpegs=False), False, None),
     ],
 )
-def test_a_run_does_as_it_is_tuned(
+def test_a_run_follows_its_settings(
     many: Path,
     tiny_model: Path,
     tmp_path: Path,
     expected: Vectors,
     monkeypatch: pytest.MonkeyPatch,
-    tuning: Tuning,
+    settings: PipelineSettings,
     exact: bool,
     side: int | None,
 ) -> None:
     watched = Watched(monkeypatch)
-    monkeypatch.setattr(pipeline, "tuning_for", lambda encoder, fingerprint, queued: tuning)
+    monkeypatch.setattr(pipeline, "settings_for", lambda encoder, fingerprint, queued: settings)
     with Library.open(tmp_path / "library", model=str(tiny_model), threads=2) as library:
         library.index(many, exact=exact)
-        assert library.encoder.workers == 2 // tuning.threads_a_run
+        assert library.encoder.workers == 2 // settings.intra_op_threads
         assert vectors_of(library).keys() == expected.keys()
     assert watched.sides == {side}
-    assert max(watched.batches) == tuning.batch and sum(watched.batches) == COUNT
+    assert max(watched.batches) == settings.batch_size and sum(watched.batches) == COUNT
 
 
 def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
@@ -223,7 +223,7 @@ def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for number in range(PAYS):
+    for number in range(MIN_FILES_PER_CORE):
         Image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(photos / f"{number}.png")
     monkeypatch.setattr(Encoder, "preprocess", interrupted := Interrupt(Encoder.preprocess))
     with Library.open(tmp_path / "library", model=str(tiny_model), threads=1) as library:
@@ -231,7 +231,7 @@ def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
             library.index(photos)
         assert interrupted.calls == 1 and not len(library) and not (home / "tuning.json").exists()
         library.index(photos)
-        assert len(library) == PAYS and (home / "tuning.json").exists()
+        assert len(library) == MIN_FILES_PER_CORE and (home / "tuning.json").exists()
 
 
 class Interrupt:

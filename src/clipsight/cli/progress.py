@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from clipsight.indexing.pipeline import Progress as IndexProgress
+    from clipsight.indexing.pipeline import IndexProgress
 
 
 class IndexBar:

@@ -127,10 +127,10 @@ def _least_cosine(some: Floats, others: Floats) -> float:
 
 def _speeds(encoder: "Encoder") -> tuple[float, float]:
     """Photos and texts a second: photos as indexing embeds them, texts one at a time as searches come."""
-    from clipsight.indexing.autotune import DEFAULT, EncoderProbe
+    from clipsight.indexing.autotune import DEFAULT_SETTINGS, EncoderBenchmark
 
     started = time.perf_counter()
     for text in TEXTS:
         encoder.encode_texts([text])
     texts = len(TEXTS) / (time.perf_counter() - started)
-    return 1 / EncoderProbe(encoder)(DEFAULT).wall, texts
+    return 1 / EncoderBenchmark(encoder)(DEFAULT_SETTINGS).wall, texts

@@ -1,7 +1,7 @@
-"""How this machine indexes fastest with a model: measured once, kept in clipsight's home, used from then on.
+"""The fastest indexing settings of this machine for a model: measured once, cached in clipsight's home.
 
-Called by `pipeline` at the start of a run. Most machines gain nothing over the defaults, and then keep
-them; what the measurement is for are the others, and models whose graphs take a fixed number of photos.
+On most machines the defaults are as fast as any others. The measurement serves the rest, and models whose
+ONNX graph has a fixed batch size.
 """
 
 import io
@@ -26,168 +26,170 @@ from clipsight.indexing.media.photo import decode
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
-PAYS = 500
-"""Files queued for each core from which a run measures: that costs the time of about 40 of them, once."""
+MIN_FILES_PER_CORE = 500
+"""Queued files per core from which a run measures first; measuring takes the time of about 40 of them."""
 
-_BATCHES = (1, 2, 4, 8, 16)
-_GAIN = 0.03
-"""What a setting must gain to be preferred to one tried before: less than 0.95 of the best is never taken."""
-_SECONDS = 0.2  # a setting is measured for so long, or once
-_CAMERA = (4000, 3000)  # pixels of the JPEG that decoding is measured with,
-_GRAIN = 12  # and the noise in it, of 255, for about the bytes a pixel of a camera's file
-_MOST_KEPT = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How photos go through decoding and the encoder.
-
-    `batch` is how many go to the encoder at once, `threads_a_run` how many CPU threads then work on them
-    (as many runs go on at once as there are cores for), `reduce` whether large JPEGs are decoded at the
-    reduced scale that `decode.DCT_MARGIN` allows, where the user has not asked for full size.
-    """
-
-    batch: int = 4
-    threads_a_run: int = 1
-    reduce: bool = True
-
-
-DEFAULT = Tuning()
-"""For runs too short to measure; what `benchmarks/sessions.py` and `benchmarks/tuning.py` found best."""
+_BATCH_SIZES = (1, 2, 4, 8, 16)
+_MIN_GAIN = 0.03
+"""Least relative gain over settings tried before. The choice is never below 0.95 of the best speed."""
+_MEASURE_SECONDS = 0.2  # of each setting; at least one run
+_JPEG_SIZE = (4000, 3000)  # pixels of the JPEG that decoding is measured with,
+_JPEG_NOISE = 12  # and its noise, of 255: about the bytes per pixel of a camera's file
+_MAX_CACHED = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds a photo, of the clock on the wall and of all cores together."""
+class PipelineSettings:
+    """Settings of the indexing pipeline that affect its speed."""
+
+    batch_size: int = 4
+    """photos in one run of the encoder"""
+    intra_op_threads: int = 1
+    """CPU threads of one run; runs are concurrent, as many as there are cores for"""
+    reduce_jpegs: bool = True
+    """decode large JPEGs at a reduced DCT scale (`media.photo.DCT_MARGIN`), unless `exact` is set"""
+
+
+DEFAULT_SETTINGS = PipelineSettings()
+"""For runs too short to measure; the best of `benchmarks/sessions.py` and `benchmarks/tuning.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePerPhoto:
+    """Seconds per photo: elapsed, and CPU time of all cores together."""
 
     wall: float
     cpu: float
 
-    def beats(self, other: "Cost") -> bool:
-        """Whether it is less by both clocks.
+    def is_faster_than(self, other: "TimePerPhoto") -> bool:
+        """Compare both times, of which each alone misleads.
 
-        The wall's alone would take another program's pause for a gain, the cores' alone would not
-        see them wait for each other.
+        A pause of another program changes the elapsed time; cores that wait for each other do not show
+        in the CPU time.
         """
-        return self.wall < other.wall * (1 - _GAIN) and self.cpu < other.cpu * (1 - _GAIN)
+        return self.wall < other.wall * (1 - _MIN_GAIN) and self.cpu < other.cpu * (1 - _MIN_GAIN)
 
 
-EncoderCost = Callable[[Tuning], Cost]
-"""Measures the encoder with a tuning's batch and threads."""
-DecodeCost = Callable[[Tuning], Cost]
-"""Measures decoding with a tuning's `reduce`."""
+Measure = Callable[[PipelineSettings], TimePerPhoto]
+"""A benchmark of one stage of the pipeline."""
 
 
-def tuning_for(encoder: "Encoder", fingerprint: str, queued: int) -> Tuning:
-    """What to index with: as kept for this machine and model, else measured if `queued` files are enough."""
+def settings_for(encoder: "Encoder", fingerprint: str, queued: int) -> PipelineSettings:
+    """Return the cached settings for this machine and model; without any, measure if `queued` is enough."""
     if encoder.device != "cpu":
-        return DEFAULT
-    kept = kept_tuning(fingerprint, encoder.threads)
-    if kept is not None:
-        return kept
-    if queued < PAYS * encoder.threads:
-        return DEFAULT
-    chosen = choose(EncoderProbe(encoder), DecodeProbe(encoder), encoder.threads)
-    _keep(_key(fingerprint, encoder.threads), chosen)
+        return DEFAULT_SETTINGS
+    cached = load_settings(fingerprint, encoder.threads)
+    if cached is not None:
+        return cached
+    if queued < MIN_FILES_PER_CORE * encoder.threads:
+        return DEFAULT_SETTINGS
+    chosen = choose_settings(EncoderBenchmark(encoder), DecodeBenchmark(encoder), encoder.threads)
+    _save(_key(fingerprint, encoder.threads), chosen)
     return chosen
 
 
-def choose(encoder: EncoderCost, decoding: DecodeCost, cores: int) -> Tuning:
-    """The best tuning by what the two measure; what costs as much as the default does not replace it.
+def choose_settings(encoder: Measure, decoding: Measure, cores: int) -> PipelineSettings:
+    """Return the fastest settings; the defaults are kept unless others gain.
 
-    All batches are tried, then more threads a run, each with as many photos as before, while that gains.
+    All batch sizes are tried, then more threads a run, with as many photos each, while that gains.
     """
-    best, cost = DEFAULT, encoder(DEFAULT)
-    for batch in _BATCHES:
-        if batch != DEFAULT.batch:
-            best, cost, _ = _better(encoder, best, cost, replace(DEFAULT, batch=batch))
-    gains, threads, batch = True, 2, best.batch
-    while gains and threads <= cores:
-        more = replace(best, threads_a_run=threads, batch=min(batch * threads, _BATCHES[-1]))
-        best, cost, gains = _better(encoder, best, cost, more)
+    best, best_time = DEFAULT_SETTINGS, encoder(DEFAULT_SETTINGS)
+    for batch_size in _BATCH_SIZES:
+        if batch_size != DEFAULT_SETTINGS.batch_size:
+            tried = replace(DEFAULT_SETTINGS, batch_size=batch_size)
+            tried_time = encoder(tried)
+            if tried_time.is_faster_than(best_time):
+                best, best_time = tried, tried_time
+    threads, batch_size = 2, best.batch_size
+    while threads <= cores:
+        tried = replace(
+            best, intra_op_threads=threads, batch_size=min(batch_size * threads, _BATCH_SIZES[-1])
+        )
+        tried_time = encoder(tried)
+        if not tried_time.is_faster_than(best_time):
+            break
+        best, best_time = tried, tried_time
         threads *= 2
-    in_full = replace(best, reduce=False)
-    return in_full if decoding(in_full).beats(decoding(best)) else best
+    full_size = replace(best, reduce_jpegs=False)
+    return full_size if decoding(full_size).is_faster_than(decoding(best)) else best
 
 
-def kept_tuning(fingerprint: str, threads: int) -> Tuning | None:
-    """What was found on this machine for the model of `fingerprint` and so many threads; None if nothing."""
-    return _tuning(_read().get(_key(fingerprint, threads)), threads)
-
-
-def _better(measure: EncoderCost, best: Tuning, cost: Cost, other: Tuning) -> tuple[Tuning, Cost, bool]:
-    """The better of the best so far and another, with its cost, and whether it is the other."""
-    measured = measure(other)
-    return (other, measured, True) if measured.beats(cost) else (best, cost, False)
+def load_settings(fingerprint: str, threads: int) -> PipelineSettings | None:
+    """Return the settings cached for this machine, the model of `fingerprint` and `threads`, if any."""
+    return _validated(_read_cache().get(_key(fingerprint, threads)), threads)
 
 
 # -- measuring ------------------------------------------------------------------
 
 
 @dataclass
-class EncoderProbe:
-    """Runs the encoder on noise, on all its cores."""
+class EncoderBenchmark:
+    """Time of the image encoder on noise, on all its cores."""
 
     encoder: "Encoder"
 
-    def __call__(self, tuning: Tuning) -> Cost:
+    def __call__(self, settings: PipelineSettings) -> TimePerPhoto:
+        """Measure with the batch size and threads of `settings`; the encoder keeps these threads."""
         encoder = self.encoder
         height, width = encoder.input_size
-        size = (tuning.batch, height, width, 3)
+        size = (settings.batch_size, height, width, 3)
         pixels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
-        encoder.use_threads_a_run(tuning.threads_a_run)
+        encoder.set_intra_op_threads(settings.intra_op_threads)
         encoder.encode_pixels(pixels[:1])  # loads the model
         with ThreadPoolExecutor(encoder.workers) as pool:
 
-            def everywhere() -> None:
-                for running in [pool.submit(encoder.encode_pixels, pixels) for _ in range(encoder.workers)]:
-                    running.result()
+            def encode_on_all_workers() -> None:
+                for run in [pool.submit(encoder.encode_pixels, pixels) for _ in range(encoder.workers)]:
+                    run.result()
 
             try:
-                return _cost(everywhere, tuning.batch * encoder.workers)
-            except BaseException:  # an interrupt: those that run need not end by themselves
+                return _measure(encode_on_all_workers, settings.batch_size * encoder.workers)
+            except BaseException:  # an interrupt: the runs in progress would not end by themselves
                 encoder.cancel()
                 raise
 
 
 @dataclass
-class DecodeProbe:
-    """Decodes a JPEG of a camera's size and noise to what the model sees, on one core."""
+class DecodeBenchmark:
+    """Time to decode and preprocess a noisy JPEG of a camera's size, on one core."""
 
     encoder: "Encoder"
 
-    def __call__(self, tuning: Tuning) -> Cost:
-        side = max(self.encoder.input_size) if tuning.reduce else None
+    def __call__(self, settings: PipelineSettings) -> TimePerPhoto:
+        """Measure with the `reduce_jpegs` of `settings`."""
+        min_side = max(self.encoder.input_size) if settings.reduce_jpegs else None
         file = self._file
 
-        def once() -> None:
-            self.encoder.preprocess(decode(file, mtime_ns=0, min_side=side).image)
+        def decode_once() -> None:
+            self.encoder.preprocess(decode(file, mtime_ns=0, min_side=min_side).image)
 
-        return _cost(once, 1)
+        return _measure(decode_once, 1)
 
     @cached_property
     def _file(self) -> bytes:
         from PIL import Image
 
-        noise = Image.effect_noise(_CAMERA, _GRAIN)
+        noise = Image.effect_noise(_JPEG_SIZE, _JPEG_NOISE)
         file = io.BytesIO()
         Image.merge("RGB", [noise, noise, noise]).save(file, "JPEG", quality=88)
         return file.getvalue()
 
 
-def _cost(work: Callable[[], object], photos: int) -> Cost:
-    """The least of some runs, by each clock."""
-    costs: list[Cost] = []
-    end = time.perf_counter() + _SECONDS
-    while not costs or time.perf_counter() < end:
+def _measure(run: Callable[[], object], photos: int) -> TimePerPhoto:
+    """Minimum over some runs, separately for each clock."""
+    times: list[TimePerPhoto] = []
+    end = time.perf_counter() + _MEASURE_SECONDS
+    while not times or time.perf_counter() < end:
         wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        costs.append(Cost((time.perf_counter() - wall) / photos, (time.process_time() - cpu) / photos))
-    return Cost(min(cost.wall for cost in costs), min(cost.cpu for cost in costs))
+        run()
+        times.append(
+            TimePerPhoto((time.perf_counter() - wall) / photos, (time.process_time() - cpu) / photos)
+        )
+    return TimePerPhoto(min(each.wall for each in times), min(each.cpu for each in times))
 
 
-# -- keeping --------------------------------------------------------------------
-# A convenience only: where the file is damaged or can't be written, the machine is measured again.
+# -- cache ----------------------------------------------------------------------
+# If the file is damaged or can't be written, the machine is measured again.
 
 
 def _file() -> Path:
@@ -197,11 +199,11 @@ def _file() -> Path:
 def _key(fingerprint: str, threads: int) -> str:
     import onnxruntime
 
-    return f"{fingerprint} {threads} threads, onnxruntime {onnxruntime.__version__}, {processor()}"
+    return f"{fingerprint} {threads} threads, onnxruntime {onnxruntime.__version__}, {processor_name()}"
 
 
-def processor() -> str:
-    """This machine's architecture and processor, as the system names them."""
+def processor_name() -> str:
+    """Architecture and processor of this machine, as the system names them."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -209,7 +211,7 @@ def processor() -> str:
     return f"{platform.machine()} {platform.processor()}"
 
 
-def _read() -> dict[str, Any]:
+def _read_cache() -> dict[str, Any]:
     try:
         content = json.loads(_file().read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -217,20 +219,21 @@ def _read() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _tuning(kept: object, threads: int) -> Tuning | None:
-    """What is kept, if it can be what `_keep` wrote."""
-    if not isinstance(kept, dict) or kept.keys() != {field.name for field in fields(Tuning)}:
+def _validated(entry: object, threads: int) -> PipelineSettings | None:
+    """The settings of a cache entry; None for one that `_save` can't have written."""
+    if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(PipelineSettings)}:
         return None
-    if [type(kept[field.name]) for field in fields(Tuning)] != [int, int, bool]:
+    if [type(entry[field.name]) for field in fields(PipelineSettings)] != [int, int, bool]:
         return None
-    tuning = Tuning(**kept)
-    return tuning if tuning.batch in _BATCHES and 1 <= tuning.threads_a_run <= threads else None
+    settings = PipelineSettings(**entry)
+    valid = settings.batch_size in _BATCH_SIZES and 1 <= settings.intra_op_threads <= threads
+    return settings if valid else None
 
 
-def _keep(key: str, tuning: Tuning) -> None:
-    others = {name: kept for name, kept in _read().items() if name != key}
-    newest = dict([*others.items(), (key, asdict(tuning))][-_MOST_KEPT:])
+def _save(key: str, settings: PipelineSettings) -> None:
+    others = {name: entry for name, entry in _read_cache().items() if name != key}
+    newest = dict([*others.items(), (key, asdict(settings))][-_MAX_CACHED:])
     with suppress(ClipsightError, OSError):
         paths.home().mkdir(parents=True, exist_ok=True)
-        with replacing(_file()) as written:
-            written.write_text(json.dumps(newest, indent=1))
+        with replacing(_file()) as temporary:
+            temporary.write_text(json.dumps(newest, indent=1))

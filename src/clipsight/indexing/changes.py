@@ -1,8 +1,7 @@
-"""What has changed in a folder since it was last indexed.
+"""Changes in a folder since it was last indexed.
 
-One walk compares each directory with the catalog, marks what is gone or can't be reached,
-and queues the files that must be read in a temporary table, so that memory does not grow
-with the number of photos.
+One walk compares each directory with the catalog, marks missing and unreachable photos, and queues the files
+that must be read in a temporary table, so that memory does not grow with the number of photos.
 """
 
 import os
@@ -16,13 +15,13 @@ from clipsight.store.records import FileStat, Known, Model, State
 
 @dataclass
 class Changes:
-    """What one walk found, in files."""
+    """Result of one walk, in files."""
 
     queued: int = 0
     unchanged: int = 0
     failed_before: int = 0
     missing: list[int] = field(default_factory=list)
-    """Ids of photos whose file is gone; some may turn up under another name when the queue is read."""
+    """Ids of photos whose file is gone; the queue may hold some of them under another name."""
     errors: list[str] = field(default_factory=list)
     """Directories that could not be read, with the reason."""
     root_error: str | None = None
@@ -36,30 +35,30 @@ def find_changes(
     exclude: Sequence[str] = (),
     hidden: bool = False,
     retry: bool = False,
-    seen: Callable[[int], None] = lambda files: None,
+    on_scanned: Callable[[int], None] = lambda files: None,
 ) -> Changes:
-    """Compare `root` with the catalog; files to be read are queued (`Catalog.take_queued`).
+    """Compare `root` with the catalog and queue the files to be read (`Catalog.take_queued`).
 
-    With `retry`, files that failed before are queued though they have not changed. `seen` is
-    called with the number of files seen so far. A root or directory that can't be read, or
-    that now lies on another device than its photos did (a disk that is not mounted leaves an
-    empty directory), makes its photos unreachable; only files that are surely gone are missing.
+    With `retry`, files that failed before are queued though unchanged. `on_scanned` is called with the
+    number of files found so far. Photos are unreachable if their directory can't be read, or if it is now
+    on another device than they were (an unmounted disk leaves an empty directory); otherwise, photos whose
+    file is gone are missing.
     """
     walker = _Walk(root, catalog, model, retry)
     catalog.clear_queue()
     for directory in walk(root, exclude=exclude, hidden=hidden):
         with catalog.transaction():
             walker.visit(directory)
-        seen(walker.files)
+        on_scanned(walker.files)
     if walker.changes.root_error is None:
         with catalog.transaction():
-            walker.settle_absent()
+            walker.resolve_absent()
             catalog.purge_missing()
     return walker.changes
 
 
 class _Walk:
-    """The state of one walk: what it has visited and what it has not found."""
+    """State of one walk: visited directories and photos that were not found."""
 
     def __init__(self, root: bytes, catalog: Catalog, model: Model, retry: bool) -> None:
         self.root = root
@@ -71,12 +70,12 @@ class _Walk:
         self.visited: set[bytes] = set()
         self.unreadable: list[bytes] = []
         self.absent: list[tuple[bytes, Known]] = []
-        self.renumbered: set[tuple[int, int]] = set()
+        self.device_changes: set[tuple[int, int]] = set()
 
     def visit(self, directory: Directory) -> None:
-        """Compare one directory with what the catalog knows of it."""
+        """Compare one directory with the catalog."""
         if directory.error is not None:
-            self._note_unreadable(directory)
+            self._mark_unreadable(directory)
         self.visited.add(directory.path)
         known = self.catalog.known(directory.path, self.model)
         failed = self.catalog.known_failures(directory.path)
@@ -99,14 +98,14 @@ class _Walk:
 
     def _is_unchanged(self, file: Candidate, before: Known) -> bool:
         if before.device != file.device:
-            self.renumbered.add((before.device, file.device))
+            self.device_changes.add((before.device, file.device))
         if (file.size, file.mtime_ns) != (before.size, before.mtime_ns) or not before.embedded:
             return False
         if before.state is not State.PRESENT or before.device != file.device:
             self.catalog.touch(before.id, _stat(file))
         return True
 
-    def _note_unreadable(self, directory: Directory) -> None:
+    def _mark_unreadable(self, directory: Directory) -> None:
         reason = f"{os.fsdecode(directory.path)}: {directory.error}"
         if directory.path == self.root:
             self.changes.root_error = reason
@@ -114,8 +113,8 @@ class _Walk:
         self.unreadable.append(directory.path.rstrip(b"/"))
         self.catalog.mark_under(directory.path, State.UNREACHABLE)
 
-    def settle_absent(self) -> None:
-        """Decide about photos that the walk did not meet: gone, or only out of reach."""
+    def resolve_absent(self) -> None:
+        """Mark the photos that the walk did not find as missing or unreachable."""
         for folder in self.catalog.folders_under(self.root):
             if folder in self.visited or self._is_below_unreadable(folder):
                 continue
@@ -127,8 +126,9 @@ class _Walk:
         for folder, photo in self.absent:
             if folder not in devices:
                 devices[folder] = _device_of_nearest(folder)
-            away = photo.device != devices[folder] and (photo.device, devices[folder]) not in self.renumbered
-            (unreachable if away else missing).append(photo)
+            device = devices[folder]
+            unmounted = photo.device != device and (photo.device, device) not in self.device_changes
+            (unreachable if unmounted else missing).append(photo)
         self.changes.missing = [photo.id for photo in missing if photo.state is not State.MISSING]
         self.catalog.mark(self.changes.missing, State.MISSING)
         self.catalog.mark([photo.id for photo in unreachable], State.UNREACHABLE)
@@ -142,7 +142,7 @@ def _stat(file: Candidate) -> FileStat:
 
 
 def _device_of_nearest(folder: bytes) -> int:
-    """The device number of `folder`, or of the nearest folder above it that exists."""
+    """Device number of `folder`, or of its nearest existing parent."""
     while True:
         try:
             return os.stat(folder).st_dev

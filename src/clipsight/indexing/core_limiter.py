@@ -1,60 +1,57 @@
-"""How many threads may compute at once, and how many there should be: more, where they wait for files.
-
-Used by `pipeline` only.
-"""
+"""A limit on the CPU cores that threads compute on, and the number of threads that keeps them busy."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-_MOST_WAITING = 16
-"""Threads there may be for slow disks, beside those that keep the cores busy; each holds a file in memory."""
+_MAX_IO_THREADS = 16
+"""Extra threads for slow disks, beside those that keep the cores busy; each holds a file in memory."""
 
 
-class Cores:
-    """So many CPU cores, which threads hold for as long as they compute."""
+class CoreLimiter:
+    """A counting semaphore of CPU cores that also measures how long threads wait for files."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._free = count
-        self._computed = 0.0
-        self._read = 0.0
-        self._changed = Condition()
-
-    @property
-    def most_threads(self) -> int:
-        """The most that `threads` will ever be."""
-        return self.count + 2 + _MOST_WAITING
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._free = cores
+        self._compute_seconds = 0.0
+        self._io_seconds = 0.0
+        self._condition = Condition()
 
     @property
-    def threads(self) -> int:
-        """How many threads keep the cores busy: the more, the longer they have waited for files so far."""
-        with self._changed:
-            waiting = self._read / self._computed if self._computed else 0.0
-        return min(self.most_threads, self.count + 2 + int(self.count * waiting))
+    def max_threads(self) -> int:
+        """Upper bound of `target_threads`."""
+        return self.cores + 2 + _MAX_IO_THREADS
+
+    @property
+    def target_threads(self) -> int:
+        """Number of threads that keeps the cores busy: it grows with the time spent waiting for files."""
+        with self._condition:
+            io_ratio = self._io_seconds / self._compute_seconds if self._compute_seconds else 0.0
+        return min(self.max_threads, self.cores + 2 + int(self.cores * io_ratio))
 
     @contextmanager
-    def computing(self, cores: int = 1) -> Iterator[None]:
-        """Hold `cores` of them, no more than there are, once they are free."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= cores)
+    def compute(self, cores: int = 1) -> Iterator[None]:
+        """Hold `cores` cores, at most as many as there are, waiting until they are free."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._free >= cores)
             self._free -= cores
         started = time.perf_counter()
         try:
             yield
         finally:
-            with self._changed:
+            with self._condition:
                 self._free += cores
-                self._computed += (time.perf_counter() - started) * cores
-                self._changed.notify_all()
+                self._compute_seconds += (time.perf_counter() - started) * cores
+                self._condition.notify_all()
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Wait for a file; holds none."""
+    def read(self) -> Iterator[None]:
+        """Count the time spent reading a file; holds no core."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            with self._changed:
-                self._read += time.perf_counter() - started
+            with self._condition:
+                self._io_seconds += time.perf_counter() - started

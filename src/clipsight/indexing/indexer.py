@@ -1,4 +1,4 @@
-"""Bring one folder up to date: find what has changed, read it, and say what was done."""
+"""Index one folder: find what has changed, process it, report the counts."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clipsight.core.errors import LibraryError
 from clipsight.indexing.changes import find_changes
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS
-from clipsight.indexing.pipeline import Pipeline, Progress, ReadOptions
+from clipsight.indexing.pipeline import DecodeOptions, IndexProgress, Pipeline
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model, Root, State
 
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How a folder is indexed; kept with the folder, so that later runs do the same.
-
-    `exclude` are `fnmatch` patterns of names or of paths below the folder; `hidden` takes names
-    that begin with a dot; `gps` keeps EXIF positions; `max_pixels` refuses larger pictures before
-    decoding; `exact` decodes JPEGs at full size (DESIGN: DCT scaling is the default).
-    """
+    """Options of an indexed folder, stored with it for later runs."""
 
     exclude: tuple[str, ...] = ()
+    """`fnmatch` patterns of names, or of paths below the folder, to leave out"""
     hidden: bool = False
+    """include names that begin with a dot"""
     gps: bool = False
+    """store EXIF positions"""
     max_pixels: int = DEFAULT_MAX_PIXELS
+    """refuse larger pictures, before they are decoded"""
     exact: bool = False
+    """decode JPEGs at full size instead of a reduced DCT scale"""
 
     def to_json(self) -> str:
-        """The options as the catalog keeps them."""
+        """Return the options as the catalog stores them."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str, **changes: Any) -> "IndexOptions":
-        """Options kept by the catalog, with `changes` that are not None."""
-        kept = json.loads(text)
-        kept.update({name: value for name, value in changes.items() if value is not None})
-        return cls(**{**kept, "exclude": tuple(kept["exclude"])})
+        """Read stored options and replace those that `changes` gives, except where None."""
+        stored = json.loads(text)
+        stored.update({name: value for name, value in changes.items() if value is not None})
+        return cls(**{**stored, "exclude": tuple(stored["exclude"])})
 
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What one run over one folder did, in files."""
+    """Numbers of files in one run over one folder."""
 
     folder: str
     embedded: int = 0
     known_content: int = 0
-    """Moved, renamed, copied or touched files: recognised by content, not embedded again."""
+    """moved, renamed, copied or touched: recognised by content and not embedded again"""
     unchanged: int = 0
     failed: int = 0
     failed_before: int = 0
-    """Files that failed in an earlier run, have not changed, and were not tried again."""
+    """failed in an earlier run, unchanged since, not tried again"""
     missing: int = 0
     unreachable: int = 0
-    """Photos whose folder can't be read now; they are kept."""
+    """photos whose folder can't be read now; they are kept"""
     seconds: float = 0.0
     problems: tuple[str, ...] = field(default=())
-    """Folders that could not be read, with the reason."""
+    """folders that could not be read, with the reason"""
 
     @property
     def changed(self) -> bool:
-        """Whether any vector was added or dropped."""
+        """True if any vector was added or removed."""
         return bool(self.embedded or self.known_content or self.failed or self.missing)
 
     def __str__(self) -> str:
@@ -84,23 +84,23 @@ class IndexReport:
 
 
 class Observer(Protocol):
-    """What wants to know how far a run is, such as a progress bar."""
+    """Callbacks for the progress of a run, such as a progress bar's."""
 
     def scanned(self, files: int) -> None:
-        """The walk has seen so many files."""
+        """Receive the number of files found so far by the scan."""
 
-    def progressed(self, progress: Progress) -> None:
-        """Some files were settled."""
+    def progressed(self, progress: IndexProgress) -> None:
+        """Receive the counts after each commit."""
 
 
-class Silent:
-    """An observer that shows nothing."""
+class NullObserver:
+    """An observer that does nothing."""
 
     def scanned(self, files: int) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
-    def progressed(self, progress: Progress) -> None:
-        """Ignore it."""
+    def progressed(self, progress: IndexProgress) -> None:
+        """Do nothing."""
 
 
 def index_root(
@@ -115,9 +115,9 @@ def index_root(
 ) -> IndexReport:
     """Index the folder `root`; `encoder` is called only if a file has to be embedded.
 
-    A folder that can't be read is an error, unless the catalog already holds photos of it:
-    then they are kept and marked unreachable. Interrupted by any exception, everything embedded
-    so far is committed and the exception goes on.
+    With `retry`, files that failed before are tried again though unchanged. On any exception, everything
+    embedded so far is committed and the exception is re-raised. Raises LibraryError if the folder can't be
+    read, unless the catalog already holds photos of it: they are kept and marked unreachable.
     """
     started = time.monotonic()
     known = catalog.knows(root)
@@ -128,17 +128,17 @@ def index_root(
         exclude=options.exclude,
         hidden=options.hidden,
         retry=retry,
-        seen=observer.scanned,
+        on_scanned=observer.scanned,
     )
     if changes.root_error and not known:
         raise LibraryError(f"can't read the folder {changes.root_error}")
-    progress = Progress(total=changes.queued)
-    _keep_root(root, catalog, options, reachable=changes.root_error is None)
+    progress = IndexProgress(total=changes.queued)
+    _save_root(root, catalog, options, reachable=changes.root_error is None)
     if changes.queued:
-        read = ReadOptions(options.max_pixels, options.gps, options.exact)
-        Pipeline(catalog, model, encoder(), read, progress, observer.progressed).run()
+        decode_options = DecodeOptions(options.max_pixels, options.gps, options.exact)
+        Pipeline(catalog, model, encoder(), decode_options, progress, observer.progressed).run()
     if changes.root_error is None:
-        _keep_root(
+        _save_root(
             root, catalog, options, reachable=True, indexed=datetime.now().isoformat(timespec="seconds")
         )
     return IndexReport(
@@ -156,7 +156,7 @@ def index_root(
 
 
 def root_of(folder: bytes, catalog: Catalog) -> Root | None:
-    """The indexed root that is `folder` or lies above it."""
+    """Return the indexed root that is `folder` or a parent of it, if any."""
     for root in catalog.roots():
         base = root.path.rstrip(b"/")
         if folder == root.path or folder.startswith(base + b"/"):
@@ -164,10 +164,10 @@ def root_of(folder: bytes, catalog: Catalog) -> Root | None:
     return None
 
 
-def _keep_root(
+def _save_root(
     folder: bytes, catalog: Catalog, options: IndexOptions, *, reachable: bool, indexed: str | None = None
 ) -> None:
-    """Remember `folder` as a root, unless it lies in one; roots that lie in it are absorbed."""
+    """Store `folder` as a root unless it lies in one; roots below it are absorbed."""
     above = root_of(folder, catalog)
     if above is not None and above.path != folder:
         return

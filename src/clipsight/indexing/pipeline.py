@@ -1,10 +1,10 @@
 """Queued files to catalog rows: read, hash, decode, encode and commit, overlapped.
 
-Each of a few threads takes a small batch of files through all stages by itself, ending in
-one run of the image encoder; the calling thread hands out batches and commits results.
-A thread computes only while it holds a core, and a run of the encoder seldom needs more than
-one, so the cores never wait for each other. There are more threads than cores, for those that wait
-for files; the batches in flight, which bound the memory, are as many as the threads.
+Each worker thread takes a small batch of files through all stages, ending in one run of the image encoder;
+the calling thread hands out batches and commits results. A thread computes only while it holds a core
+(`core_limiter`), and a run of the encoder usually needs a single core, so that no core waits for another.
+There are more threads than cores, because some wait for files. Each thread has one batch, which bounds
+the memory.
 """
 
 import os
@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import PhotoError
-from clipsight.indexing.autotune import DEFAULT, Tuning, tuning_for
-from clipsight.indexing.core_limiter import Cores
+from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
+from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, PhotoInfo, decode
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Description, FileStat, Model
@@ -30,34 +30,39 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 COMMIT_SECONDS = 1.0
-"""Results are committed when they are this old: what a killed process can lose."""
+"""Interval of commits: a killed process loses at most the results of this time."""
 
-_IN_MEMORY = 64 << 20
-"""Files up to this size are read once, for the hash and for decoding."""
+_MAX_IN_MEMORY = 64 << 20
+"""Files up to this many bytes are read once, for the hash and for decoding; larger ones twice."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How photos are read; `exact` decodes JPEGs at full size instead of a DCT scale."""
+class DecodeOptions:
+    """Options for decoding photos."""
 
     max_pixels: int = DEFAULT_MAX_PIXELS
+    """larger pictures are refused"""
     gps: bool = False
+    """read the position from EXIF"""
     exact: bool = False
+    """decode JPEGs at full size instead of a reduced DCT scale"""
 
 
 @dataclass
-class Progress:
-    """What a run has done so far, in files."""
+class IndexProgress:
+    """Numbers of files, so far, in one run; `total` is the number of queued files."""
 
     total: int
     embedded: int = 0
     known_content: int = 0
+    """recognised by content and not embedded again"""
     failed: int = 0
     vanished: int = 0
+    """deleted between the scan and the read"""
 
     @property
     def done(self) -> int:
-        """How many of `total` are settled."""
+        """Number of files that are finished, of `total`."""
         return self.embedded + self.known_content + self.failed + self.vanished
 
 
@@ -106,46 +111,49 @@ _Result = _Embedded | _KnownContent | _NotAPhoto | _Unreadable | _Vanished
 
 @dataclass
 class Pipeline:
-    """One run over the catalog's queue; use it once."""
+    """One run over the catalog's queue; not reusable."""
 
     catalog: Catalog
     model: Model
     encoder: "Encoder"
-    options: ReadOptions
-    progress: Progress
-    report: Callable[[Progress], None] = lambda progress: None
-    tuning: Tuning | None = None
-    """None: what `tuning_for` says of this machine and model."""
-    _tuning: Tuning = DEFAULT
-    _cores: Cores = field(init=False)
+    options: DecodeOptions
+    progress: IndexProgress
+    on_commit: Callable[[IndexProgress], None] = lambda progress: None
+    settings: PipelineSettings | None = None
+    """None: those of `settings_for`, for this machine and model."""
+    _settings: PipelineSettings = DEFAULT_SETTINGS
+    _limiter: CoreLimiter = field(init=False)
     _stop: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _in_flight: set[bytes] = field(default_factory=set)
-    """Hashes being embedded: a second file of the same content waits for the first."""
-    _waiting: list[FileStat] = field(default_factory=list)
+    """Hashes of content being embedded; a second file with the same content is deferred."""
+    _deferred: list[FileStat] = field(default_factory=list)
     _results: list[_Result] = field(default_factory=list)
-    _taken: int = 0
-    _committed: float = field(default_factory=time.monotonic)
+    _dequeued: int = 0
+    _last_commit: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """Work until the queue is empty; on any exception, commit what is embedded and raise it."""
-        self._cores = Cores(self.encoder.threads)
-        executor = ThreadPoolExecutor(self._cores.most_threads, thread_name_prefix="clipsight-index")
+        """Process the queue until it is empty; on any exception, commit the finished results and re-raise."""
+        self._limiter = CoreLimiter(self.encoder.threads)
+        executor = ThreadPoolExecutor(self._limiter.max_threads, thread_name_prefix="clipsight-index")
         running: set[Future[list[_Result]]] = set()
         try:
-            self._tuning = self.tuning or tuning_for(
+            self._settings = self.settings or settings_for(
                 self.encoder, self.model.fingerprint, self.progress.total
             )
-            self.encoder.use_threads_a_run(self._tuning.threads_a_run)
+            self.encoder.set_intra_op_threads(self._settings.intra_op_threads)
             while True:
-                while len(running) < self._cores.threads and (batch := self._next_batch(bool(running))):
+                while len(running) < self._limiter.target_threads:
+                    batch = self._next_batch(bool(running))
+                    if not batch:
+                        break
                     running.add(executor.submit(self._process, batch))
                 if not running:
                     break
                 done, running = wait(running, timeout=COMMIT_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._results += future.result()
-                if time.monotonic() - self._committed >= COMMIT_SECONDS:
+                if time.monotonic() - self._last_commit >= COMMIT_SECONDS:
                     self._commit()
         except BaseException:
             self._stop.set()
@@ -159,19 +167,20 @@ class Pipeline:
             self._commit()
 
     def _next_batch(self, busy: bool) -> list[FileStat]:
-        # Small at the end, so that no core works on a whole batch while the others have nothing left.
-        share = (self.progress.total - self._taken) // (2 * self._cores.count)
-        batch = self.catalog.take_queued(max(1, min(self._tuning.batch, share)))
-        self._taken += len(batch)
+        # Smaller at the end, so that no core has a whole batch left while the others are idle.
+        share = (self.progress.total - self._dequeued) // (2 * self._limiter.cores)
+        batch = self.catalog.take_queued(max(1, min(self._settings.batch_size, share)))
+        self._dequeued += len(batch)
         if not batch and not busy:
-            self._commit()  # settles the twins that files wait for, and may have more files wait
-            batch, self._waiting = self._waiting[: self._tuning.batch], self._waiting[self._tuning.batch :]
+            self._commit()  # the deferred files find their content now; it may defer others
+            size = self._settings.batch_size
+            batch, self._deferred = self._deferred[:size], self._deferred[size:]
         return batch
 
-    # -- in the threads ---------------------------------------------------------
+    # -- in the worker threads ---------------------------------------------------------
 
     def _process(self, batch: list[FileStat]) -> list[_Result]:
-        """Take a batch of files through all stages; ends early when the run stops."""
+        """Take a batch of files through all stages; return early if the run is stopped."""
         results: list[_Result] = []
         decoded: list[_Decoded] = []
         for file in batch:
@@ -183,7 +192,7 @@ class Pipeline:
             elif outcome is not None:
                 results.append(outcome)
         if decoded:
-            with self._cores.computing(self._tuning.threads_a_run):
+            with self._limiter.compute(self._settings.intra_op_threads):
                 vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
             results += [
                 _Embedded(photo.file, photo.content_hash, photo.info, vector)
@@ -192,11 +201,11 @@ class Pipeline:
         return results
 
     def _read(self, file: FileStat) -> _Decoded | _Result | None:
-        """One photo as the encoder takes it, or what is known of it without; None if it has to wait."""
+        """Pixels for the encoder, or a result if the file needs none; None if it is deferred."""
         path = Path(os.fsdecode(os.path.join(file.folder, file.name)))
         try:
-            with self._cores.reading():
-                source: bytes | Path = path.read_bytes() if file.size <= _IN_MEMORY else path
+            with self._limiter.read():
+                source: bytes | Path = path.read_bytes() if file.size <= _MAX_IN_MEMORY else path
                 content_hash = hash_content(source)
         except (FileNotFoundError, NotADirectoryError):
             return _Vanished(file)
@@ -206,15 +215,15 @@ class Pipeline:
             if self.catalog.find_content(content_hash, self.model) is not None:
                 return _KnownContent(file, content_hash)
             if content_hash in self._in_flight:
-                self._waiting.append(file)
+                self._deferred.append(file)
                 return None
             self._in_flight.add(content_hash)
         try:
-            with self._cores.computing():
+            with self._limiter.compute():
                 photo = decode(
                     source,
                     mtime_ns=file.mtime_ns,
-                    min_side=max(self.encoder.input_size) if self._reduces else None,
+                    min_side=max(self.encoder.input_size) if self._reduce_jpegs else None,
                     max_pixels=self.options.max_pixels,
                     gps=self.options.gps,
                 )
@@ -224,13 +233,13 @@ class Pipeline:
         return _Decoded(file, content_hash, photo.info, pixels)
 
     @property
-    def _reduces(self) -> bool:
-        return self._tuning.reduce and not self.options.exact
+    def _reduce_jpegs(self) -> bool:
+        return self._settings.reduce_jpegs and not self.options.exact
 
     # -- in the calling thread ----------------------------------------------------
 
     def _commit(self) -> None:
-        """Write the results so far in one transaction."""
+        """Write the results so far in one transaction and report the progress."""
         results, self._results = self._results, []
         if results:
             with self.catalog.transaction():
@@ -240,21 +249,21 @@ class Pipeline:
                 self._in_flight.difference_update(
                     result.content_hash for result in results if isinstance(result, _Embedded | _NotAPhoto)
                 )
-        self._committed = time.monotonic()
-        self.report(self.progress)
+        self._last_commit = time.monotonic()
+        self.on_commit(self.progress)
 
     def _write(self, result: _Result) -> None:
         file = result.file
         match result:
             case _Embedded():
-                photo_id = self.catalog.put_photo(file, result.content_hash, _describe(result.info))
+                photo_id = self.catalog.put_photo(file, result.content_hash, _description(result.info))
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
             case _KnownContent():
                 if self._write_known_content(file, result.content_hash):
                     self.progress.known_content += 1
                 else:
-                    self._waiting.append(file)
+                    self._deferred.append(file)
             case _NotAPhoto():
                 self.catalog.put_failure(file, result.reason)
                 self.progress.failed += 1
@@ -265,10 +274,10 @@ class Pipeline:
                 self.progress.vanished += 1
 
     def _write_known_content(self, file: FileStat, content_hash: bytes) -> bool:
-        """The same file again, a moved one, or a copy: its vector is taken over, if it is still there.
+        """Reuse the vector of a touched, moved or copied photo; False if the catalog has none any more.
 
-        It is not where its photo got other content meanwhile, such as two files that swapped names. A photo
-        that had this content itself keeps its row, with vectors of a model that is being replaced.
+        The content may be gone if its photo has changed meanwhile, as when two files swap names. A photo
+        that already had this content keeps its row, with the vectors of a model that is being replaced.
         """
         found = self.catalog.find_content(content_hash, self.model)
         if found is None:
@@ -284,7 +293,7 @@ class Pipeline:
 
 
 def hash_content(source: bytes | Path) -> bytes:
-    """XXH3-128 of a file's content: fast, and unlike by chance only once in 10^38 pairs."""
+    """XXH3-128 digest of a file's content, 16 bytes."""
     import xxhash
 
     if isinstance(source, bytes):
@@ -296,7 +305,7 @@ def hash_content(source: bytes | Path) -> bytes:
     return bytes(digest.digest())
 
 
-def _describe(info: PhotoInfo) -> Description:
+def _description(info: PhotoInfo) -> Description:
     return Description(
         info.width,
         info.height,

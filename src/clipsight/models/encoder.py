@@ -45,15 +45,20 @@ class Encoder:
     many as the cores this process may use). Each tower is loaded when it is first used.
 
     On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, unless
-    `use_threads_a_run` says so, and `workers` calls at once keep every core busy without waiting for each
-    other at every layer. `lasting`: texts are embedded again and again for long, as a server does;
+    `set_intra_op_threads` says so, and `workers` calls at once keep every core busy without waiting for each
+    other at every layer. `long_running`: texts are embedded again and again for long, as a server does;
     loading takes longer then, each text less.
     Raises ModelError if the device is not there; a part of the folder that does not fit raises it when
     it is loaded.
     """
 
     def __init__(
-        self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None, lasting: bool = False
+        self,
+        folder: ModelFolder,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        long_running: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ModelError(f"threads is {threads}; it must be 1 or more")
@@ -63,8 +68,8 @@ class Encoder:
         self.folder = folder
         self.device = device
         self.threads = threads or _usable_cores()
-        self._lasting = lasting
-        self._threads_a_run = 1
+        self._long_running = long_running
+        self._intra_op_threads = 1
         self._loading = Lock()
         self._visual_tower: tuple[InferenceSession, ImageGraph] | None = None
         self._textual_tower: tuple[InferenceSession, TextGraph] | None = None
@@ -99,13 +104,13 @@ class Encoder:
     @property
     def workers(self) -> int:
         """How many calls of `encode_pixels` at once make full use of the device."""
-        return max(1, self.threads // self._threads_a_run) if self.device == "cpu" else 1
+        return max(1, self.threads // self._intra_op_threads) if self.device == "cpu" else 1
 
-    def use_threads_a_run(self, threads: int) -> None:
+    def set_intra_op_threads(self, threads: int) -> None:
         """On the CPU, let `threads` work on each call of `encode_pixels`; not while one runs."""
         with self._loading:
-            if threads != self._threads_a_run:
-                self._threads_a_run, self._visual_tower = threads, None
+            if threads != self._intra_op_threads:
+                self._intra_op_threads, self._visual_tower = threads, None
 
     def preprocess(self, image: "Image") -> NDArray[np.uint8]:
         """The pixels of one RGB photo that the model sees: uint8 [H, W, 3]."""
@@ -166,7 +171,7 @@ class Encoder:
     def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
         with self._loading:
             if self._visual_tower is None:
-                threads = self._threads_a_run if self.device == "cpu" else self.threads
+                threads = self._intra_op_threads if self.device == "cpu" else self.threads
                 session = load_tower(self.folder, "visual", self.device, threads)
                 with _about(self.folder):
                     graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
@@ -177,7 +182,9 @@ class Encoder:
         with self._loading:
             if self._textual_tower is None:
                 threads = min(self.threads, _TEXT_THREADS)
-                session = load_tower(self.folder, "textual", self.device, threads, lasting=self._lasting)
+                session = load_tower(
+                    self.folder, "textual", self.device, threads, long_running=self._long_running
+                )
                 with _about(self.folder):
                     graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph

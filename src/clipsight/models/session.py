@@ -16,11 +16,11 @@ def available_devices() -> list[str]:
 
 
 def load_tower(
-    folder: ModelFolder, tower: str, device: str, threads: int, *, lasting: bool = False
+    folder: ModelFolder, tower: str, device: str, threads: int, *, long_running: bool = False
 ) -> "InferenceSession":
     """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
 
-    `lasting`: it will run for long, so that loading may take longer if running is faster then.
+    `long_running`: it will run for long, so that loading may take longer if running is faster then.
     What each choice here costs and gains: `python -m benchmarks.sessions MODEL`. All graph
     optimisations stay on, for they cost milliseconds.
     """
@@ -36,7 +36,7 @@ def load_tower(
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((_providers()[device], "CPUExecutionProvider")))
     file = folder.path / tower / "model.onnx"
-    if tower == "textual" and not lasting:
+    if tower == "textual" and not long_running:
         # Copying the weights into the order that suits the processor takes longer than it ever saves
         # the few texts of a process. (It halves the time of a text by itself.)
         options.add_session_config_entry("session.disable_prepacking", "1")

@@ -41,7 +41,7 @@ class SharedEncoder(Encoder):
         threads: int | None = None,
         semaphore: PrioritySemaphore,
     ) -> None:
-        super().__init__(folder, device=device, threads=threads, lasting=True)
+        super().__init__(folder, device=device, threads=threads, long_running=True)
         self._caller = threading.local()
         self._lock = threading.Lock()
         self._cache: LRUCache[str, Vector] = LRUCache(_CACHED_TEXTS)

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from clipsight.core.errors import ClipsightError
-from clipsight.indexing.pipeline import Progress
+from clipsight.indexing.pipeline import IndexProgress
 from clipsight.library import Library
 
 _SCAN_INTERVAL_SECONDS = 0.2
@@ -57,7 +57,7 @@ class _ProgressSender:
             self._last_scanned = time.monotonic()
             send(scanned=files)
 
-    def progressed(self, progress: Progress) -> None:
+    def progressed(self, progress: IndexProgress) -> None:
         """Send the progress of embedding."""
         send(**asdict(progress))
 

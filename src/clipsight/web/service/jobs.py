@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from clipsight.indexing.pipeline import Progress
+from clipsight.indexing.pipeline import IndexProgress
 from clipsight.web.service.errors import BusyError, NotFoundError
 from clipsight.web.service.index_process import IndexTask
 from clipsight.web.service.payloads import Job
@@ -124,7 +124,7 @@ class Jobs:
             case {"scanned": int(files)}:
                 self._update(job_id, scanned=files)
             case _:
-                progress = Progress(**message)
+                progress = IndexProgress(**message)
                 self._update(
                     job_id,
                     total=progress.total,
