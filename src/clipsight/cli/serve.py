@@ -1,4 +1,4 @@
-"""`clipsight serve`."""
+"""The command `clipsight serve`."""
 
 import os
 import sys
@@ -13,33 +13,33 @@ from clipsight.cli.options import DeviceOption, Interrupted, LibraryOption, Thre
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; another than this machine's own demands --token.")
+        str, typer.Option(help="Address to listen on; one that other machines can reach requires --token.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")
-    ] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port.")] = 7860,
     token: Annotated[
         str | None,
-        typer.Option(envvar="CLIPSIGHT_TOKEN", help="What whoever asks must know, 16 characters or more."),
+        typer.Option(
+            envvar="CLIPSIGHT_TOKEN", help="Secret that clients have to send, 16 characters or more."
+        ),
     ] = None,
     roots: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A folder in which folders to index may be chosen; repeatable (default: your home)."
+            help="Folder that may be indexed, with everything below it; repeatable (default: your home)."
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name that the server also goes by, such as a proxy's; repeatable."),
+        typer.Option(help="Additional host name of the server, such as that of a proxy; repeatable."),
     ] = None,
     page: Annotated[bool, typer.Option(help="Serve the web page beside the API.")] = True,
     library: LibraryOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Open a web page, and an HTTP API, that search, classify and explain; until Ctrl-C."""
-    # NumPy's threads would spin between products far too small for them, on the cores that requests need. It
-    # reads this when it is imported, which nothing has done yet.
+    """Serve a web page and an HTTP API for searching, classifying and explaining, until Ctrl-C."""
+    # OpenBLAS threads would spin between products that are too small for them, on the cores that requests
+    # need. NumPy reads this when it is imported, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clipsight.web.server.extra import check_installed
 
@@ -50,13 +50,13 @@ def serve(
 
     def on_ready(url: str) -> None:
         if not is_loopback(host):
-            note("other machines can reach this, and nothing is encrypted: put a TLS proxy before it")
+            note("other machines can connect, and nothing is encrypted: put a TLS proxy in front of it")
         link = f"{url}/?token={token}" if token and page else url
         print(f"clipsight is at {link}", flush=True)
         if sys.stdout.isatty():
-            note("Ctrl-C ends it")
+            note("press Ctrl-C to stop")
 
-    with suppress(Interrupted):  # how it ends, once what was begun has been answered
+    with suppress(Interrupted):  # the normal end, after running requests have been answered
         run(
             library=library,
             roots=roots if roots else [Path.home()],
