@@ -9,9 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from clipsight.cli.serve import serve
+from clipsight.core.errors import ServerError
 from clipsight.web.server import extra
 from clipsight.web.server import run as server
-from clipsight.web.service.errors import ServerError
 
 TOKEN = "a-token-of-some-length"
 

@@ -35,3 +35,23 @@ class CheckpointError(ClipsightError):
 
 class TrainingError(ClipsightError):
     """A training run that can't start or can't go on as asked."""
+
+
+class ServerError(ClipsightError):
+    """A server that can't be started or reached."""
+
+
+class NotFoundError(LibraryError):
+    """A photo, folder or job that does not exist (any more)."""
+
+
+class BusyError(LibraryError):
+    """An operation that can't start while another one runs."""
+
+
+class NoModelError(LibraryError):
+    """A library without a model, because nothing has been indexed yet."""
+
+
+class UploadError(PhotoError):
+    """An upload that is too large or is not an image."""

@@ -2,12 +2,11 @@
 
 import pytest
 
-from clipsight.core.errors import QueryError
+from clipsight.core.errors import QueryError, ServerError
 from clipsight.search.options import SearchOptions
 from clipsight.search.query import Query
 from clipsight.store.filters import Filters
 from clipsight.web.client import local, remote
-from clipsight.web.service.errors import ServerError
 from tests.core.test_http import raw_server
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"

@@ -12,17 +12,20 @@ pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
 from clipsight.cli.app import app
 from clipsight.core.errors import (
+    BusyError,
     ClipsightError,
     LabelError,
     LibraryError,
     ModelError,
+    NoModelError,
+    NotFoundError,
     PhotoError,
     QueryError,
+    UploadError,
 )
 from clipsight.web import page
 from clipsight.web.page import texts as module
 from clipsight.web.page.texts import ALL, ENGLISH, SIMPLIFIED, TRADITIONAL, Texts, preferred
-from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError, UploadError
 
 LOCALES = Path(page.__file__).parent / "locales"
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 
 from clipsight import Library
-from clipsight.core.errors import QueryError
+from clipsight.core.errors import QueryError, ServerError
 from clipsight.search.options import SearchOptions
 from clipsight.search.query import Query
 from clipsight.web.client import discovery, remote
 from clipsight.web.client.local import try_server
 from clipsight.web.server.run import check_token, is_loopback, listen, server_url
-from clipsight.web.service.errors import ServerError
 from tests.support.samples import SAMPLES, copy_samples
 from tests.support.scores import check_near_text
 from tests.support.waiting import PATIENCE, wait_until

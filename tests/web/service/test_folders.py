@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.core.errors import LibraryError
+from clipsight.core.errors import LibraryError, NotFoundError
 from clipsight.web.service import folders as module
-from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.folders import Folders, folder_id
 
 

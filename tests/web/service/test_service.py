@@ -13,11 +13,19 @@ import pytest
 from PIL import Image
 
 from clipsight import Library
-from clipsight.core.errors import LabelError, LibraryError, ModelError, QueryError
+from clipsight.core.errors import (
+    BusyError,
+    LabelError,
+    LibraryError,
+    ModelError,
+    NoModelError,
+    NotFoundError,
+    QueryError,
+    UploadError,
+)
 from clipsight.models.encoder import Cancelled
 from clipsight.search.options import SearchOptions
 from clipsight.store.filters import Filters
-from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError, UploadError
 from clipsight.web.service.payloads import Job
 from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart, parse_query
 from clipsight.web.service.service import Service

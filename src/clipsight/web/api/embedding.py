@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 
+from clipsight.core.errors import NotFoundError
 from clipsight.models.encoder import Stop
 from clipsight.web.api.requests import EmbedRequest, OpenAIRequest
 from clipsight.web.api.responses import EmbedAnswer, OpenAIAnswer
 from clipsight.web.server.cancellation import RequestThreads
-from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.service import Service
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.core import http
-from clipsight.core.errors import QueryError
+from clipsight.core.errors import QueryError, ServerError
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Match, Matches
 from clipsight.store.filters import Filters
-from clipsight.web.service.errors import ServerError
 
 _TIMEOUT_SECONDS = 60.0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from clipsight.core.dates import end_of
-from clipsight.core.errors import ClipsightError
+from clipsight.core.errors import ClipsightError, NoModelError
 from clipsight.models.encoder import Cancelled
 from clipsight.search.options import SearchOptions
 from clipsight.search.results import Match, Matches
@@ -26,7 +26,6 @@ from clipsight.web.page.parsing import (
     parse_texts,
 )
 from clipsight.web.page.texts import Texts
-from clipsight.web.service.errors import NoModelError
 from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart
 from clipsight.web.service.service import Service
 

@@ -7,8 +7,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipsight.core.errors import ClipsightError, LabelError, ModelError, PhotoError, QueryError
-from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError
+from clipsight.core.errors import (
+    BusyError,
+    ClipsightError,
+    LabelError,
+    ModelError,
+    NoModelError,
+    NotFoundError,
+    PhotoError,
+    QueryError,
+)
 
 _LOCALES = Path(__file__).parent / "locales"
 

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from clipsight.core.errors import ClipsightError
+from clipsight.core.errors import BusyError, ClipsightError, NoModelError, NotFoundError
 from clipsight.core.version import __version__
 from clipsight.models.encoder import Cancelled
 from clipsight.web.api import create_router
@@ -15,7 +15,6 @@ from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics, MetricsMiddleware
 from clipsight.web.server.middleware import SecurityMiddleware
-from clipsight.web.service.errors import BusyError, NoModelError, NotFoundError
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from clipsight.web.service.errors import ServerError
+from clipsight.core.errors import ServerError
 
 
 def check_installed(*, page: bool) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from clipsight.core.errors import ServerError
 from clipsight.web.client.discovery import NAME, ServerFile
 from clipsight.web.server.app import create_app
 from clipsight.web.server.auth import MIN_TOKEN_LENGTH, AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
-from clipsight.web.service.errors import ServerError
 from clipsight.web.service.service import Service
 
 _GRACE_SECONDS = 8

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, classify, failed_in, keep_labels
+from clipsight.core.errors import BusyError
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.embeddings import CHUNK, stored_embeddings
 from clipsight.search.label_embeddings import LabelCache
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Model
-from clipsight.web.service.errors import BusyError
 from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
 
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clipsight.core.errors import PhotoError
+from clipsight.core.errors import NotFoundError, PhotoError
 from clipsight.explain.base import Explanation, Settings
 from clipsight.explain.explanation import explain
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.query import Kind, Part, Query
 from clipsight.web.service import pictures
-from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, to_query
 from clipsight.web.service.snapshots import OpenLibrary
 

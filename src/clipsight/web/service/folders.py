@@ -12,9 +12,8 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from clipsight.core.errors import LibraryError
+from clipsight.core.errors import LibraryError, NotFoundError
 from clipsight.indexing.scan import DEFAULT_EXCLUDES
-from clipsight.web.service.errors import NotFoundError
 from clipsight.web.service.payloads import Folder
 
 _MAX_LISTED = 20_000

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from clipsight.core.errors import BusyError, NotFoundError
 from clipsight.indexing.pipeline import IndexProgress
-from clipsight.web.service.errors import BusyError, NotFoundError
 from clipsight.web.service.index_process import IndexTask
 from clipsight.web.service.payloads import Job
 

@@ -9,9 +9,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from clipsight.core.errors import PhotoError
+from clipsight.core.errors import NotFoundError, PhotoError, UploadError
 from clipsight.indexing.media.photo import Decoded, decode, open_picture
-from clipsight.web.service.errors import NotFoundError, UploadError
 from clipsight.web.service.jpeg import strip_metadata
 from clipsight.web.service.payloads import PhotoFile
 from clipsight.web.service.query_parts import UploadPart

@@ -5,7 +5,7 @@
             service.thumbnail(match.id, 320).data
 
 No method takes a path: photos and folders are named by the ids of earlier results. Errors are the
-`ClipsightError`s of the library, and those of `web.service.errors`.
+`ClipsightError`s of the library.
 
 Calls with `stop` (anything with `is_set()`, such as a `threading.Event`) raise `Cancelled` soon after it is
 set, for clients that have disconnected. Encoding is batched over all callers; as many threads as there are

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.core.errors import ClipsightError, LibraryError
+from clipsight.core.errors import ClipsightError, LibraryError, NoModelError, NotFoundError
 from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
 from clipsight.search.session import Snapshot
@@ -24,7 +24,6 @@ from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.labels import LabelCount, count_labels
 from clipsight.store.records import Description, Hit, Model, State
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
-from clipsight.web.service.errors import NoModelError, NotFoundError
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks whether another process has written to the catalog."""
