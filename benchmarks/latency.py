@@ -149,8 +149,8 @@ def optimize(place: Place) -> float:
     with closing(place.catalog()) as catalog:
         started = time.perf_counter()
         index = place.index(catalog)
-        if index.wants_lists:
-            index.make_approximate(lambda done, count: None)
+        if index.should_optimize:
+            index.build_approximate(lambda done, count: None)
         return time.perf_counter() - started
 
 
@@ -172,7 +172,7 @@ def of_clipsight(place: Place) -> Answered:
 
         def search(query: Floats) -> list[int]:
             (ranked,) = rank(catalog, index, query[None], _K)
-            return [each.hit.vector_id - 1 for each in ranked]
+            return [each.photo.vector_id - 1 for each in ranked]
 
         return answered(search, place, time.perf_counter() - started)
 

@@ -29,7 +29,7 @@ from benchmarks import measure, synthetic
 if TYPE_CHECKING:
     from clipsight.store.catalog import Catalog
     from clipsight.store.records import Ids, Model
-    from clipsight.store.vectors.faiss import VectorIndex
+    from clipsight.store.vectors.faiss import FaissIndex
 
 _HELD_OUT = 500
 _K = 10
@@ -103,10 +103,10 @@ class _Place:
         assert model is not None
         return model
 
-    def index(self, catalog: "Catalog") -> "VectorIndex":
-        from clipsight.store.vectors.faiss import VectorIndex
+    def index(self, catalog: "Catalog") -> "FaissIndex":
+        from clipsight.store.vectors.faiss import FaissIndex
 
-        return VectorIndex(self.library / "vectors", catalog, self.model(catalog))
+        return FaissIndex(self.library / "vectors", catalog, self.model(catalog))
 
     def queries(self) -> dict[str, tuple[Floats, "Ids"]]:
         """Vectors of each kind of query, and the vector ids of their best."""
@@ -209,7 +209,7 @@ def _build(place: _Place) -> list[list[str]]:
     """The approximate index, in the place of the exact one."""
     with closing(place.catalog()) as catalog:
         index = place.index(catalog)
-        seconds, _ = _timed(partial(index.make_approximate, lambda done, count: None))
+        seconds, _ = _timed(partial(index.build_approximate, lambda done, count: None))
     return _files(place, seconds)
 
 
@@ -304,7 +304,7 @@ def _changes(place: _Place) -> list[list[str]]:
 
         def look() -> None:
             index = place.index(catalog)
-            index.drop_dead()
+            index.compact()
             rank(catalog, index, vectors[:1], _K)
 
         look()
@@ -359,7 +359,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def _ids(ranked: list[Any]) -> list[int]:
-    return [each.hit.vector_id for each in ranked]
+    return [each.photo.vector_id for each in ranked]
 
 
 def _share(found: list[Any], best: "Ids") -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import measure, synthetic
 from clipsight import Library
-from clipsight.store.vectors.approximate import SAMPLE_A_LIST, lists_for, parameters, train
+from clipsight.store.vectors.approximate import SAMPLE_PER_LIST, list_count, search_parameters, train
 
 _QUERIES = 200
 _CANDIDATES = 144
@@ -53,9 +53,9 @@ def main() -> None:
 
 def _measure(real: np.ndarray, queries: np.ndarray, count: int) -> tuple[str, ...]:
     """Build an index of `count` vectors and search it; one row of the table."""
-    lists = lists_for(count)
+    lists = list_count(count)
     started = time.process_time()
-    index = train(np.concatenate(list(synthetic.structured(real, SAMPLE_A_LIST * lists, seed=1))), lists)
+    index = train(np.concatenate(list(synthetic.structured(real, SAMPLE_PER_LIST * lists, seed=1))), lists)
     trained, adding = time.process_time() - started, 0.0
     best = np.empty((len(queries), 0), np.float32)
     ids = np.empty((len(queries), 0), np.int64)
@@ -70,7 +70,7 @@ def _measure(real: np.ndarray, queries: np.ndarray, count: int) -> tuple[str, ..
         )
         keep = np.argpartition(-best, 10, axis=1)[:, :10]
         best, ids = np.take_along_axis(best, keep, 1), np.take_along_axis(ids, keep, 1)
-    how = parameters(index, count, 1, None)
+    how = search_parameters(index, count, 1, None)
     found, times = [], []
     for query in queries:
         started = time.process_time()

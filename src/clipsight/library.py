@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from clipsight.classification.prompts import TemplateSet
     from clipsight.classification.zero_shot import Classification
+    from clipsight.core.progress import Progress
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
-    from clipsight.store.vectors.faiss import Progress
 
 PathLike = str | os.PathLike[str]
 
@@ -157,7 +157,7 @@ class Library:
         model_selection.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
         if any(report.changed for report in reports):
             self._forget_snapshot()
-            self._snapshot.index.drop_dead()
+            self._snapshot.index.compact()
         return reports
 
     # -- searching ----------------------------------------------------------------
@@ -293,9 +293,9 @@ class Library:
         """
         if not len(self):
             return Optimized(0, False)
-        if not self._snapshot.index.wants_lists:
-            self._snapshot.index.drop_dead()
-        elif not self._snapshot.index.make_approximate(progress):
+        if not self._snapshot.index.should_optimize:
+            self._snapshot.index.compact()
+        elif not self._snapshot.index.build_approximate(progress):
             raise LibraryError(f"can't write the index in {self._vectors_folder}: free some space there")
         return Optimized(len(self._snapshot.index), self._snapshot.index.is_approximate)
 
@@ -331,7 +331,7 @@ class Library:
             path=self.path,
             model=current.name if current else None,
             next_model=upcoming.name if upcoming else None,
-            to_embed=self._catalog.lacking_vectors(upcoming) if upcoming else 0,
+            to_embed=self._catalog.count_unembedded(upcoming) if upcoming else 0,
             counts=self._catalog.counts(),
             folders=tuple((root, self._catalog.counts(root.path)) for root in self._catalog.roots()),
             failures=tuple(self._catalog.failures()),
@@ -341,7 +341,7 @@ class Library:
     def forget(self, folder: PathLike) -> int:
         """Drop everything the library knows of `folder`; how many photos that were. Files are not touched."""
         path = absolute(folder)
-        if not self._catalog.knows(path):
+        if not self._catalog.has_folder(path):
             raise LibraryError(f"the library knows nothing of {os.fsdecode(path)}: see clipsight status")
         forgotten = self._catalog.forget(path)
         self._forget_snapshot()
@@ -381,7 +381,7 @@ class Library:
         """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""
         if os.path.isfile(folder):
             raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
-        if not os.path.isdir(folder) and not self._catalog.knows(folder):
+        if not os.path.isdir(folder) and not self._catalog.has_folder(folder):
             raise LibraryError(f"no such folder: {os.fsdecode(folder)}")
 
     @property

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     """A library of a thousand imported photos, which are to be many."""
-    monkeypatch.setattr(vectors_module, "WORTH", 1000)
+    monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
     vectors = unit_vectors(1200, 32)
     np.savez(
         tmp_path / "v.npz", paths=np.array([f"/far/{n % 7}/{n}.jpg" for n in range(1200)]), vectors=vectors

@@ -61,7 +61,7 @@ def photos_after(tmp_path: Path, file: bytes, journal: bytes) -> int:
         found = catalog.counts().present
         model = catalog.current_model()
         assert model is not None
-        assert [hit.path for hit in catalog.each_hit(model)] == [
+        assert [hit.path for hit in catalog.iter_embedded_photos(model)] == [
             b"/photos/%016d.jpg" % number for number in range(found)
         ]
         add_photos(catalog, model, unit_vectors(1, 64), [b"/photos/another photo.jpg"])

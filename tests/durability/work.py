@@ -23,7 +23,7 @@ def scaled() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
         patch.setattr(faiss, "SMALL", 8)
-        patch.setattr(faiss, "WORTH", 16)
+        patch.setattr(faiss, "MIN_VECTORS", 16)
         yield
 
 

@@ -23,7 +23,7 @@ from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.records import State
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
 from tests.durability.work import scaled
 from tests.support.tiny_models import make_model_folder
@@ -189,11 +189,11 @@ class World:
             model = catalog.current_model()
             if model is None or not seen.embedded:
                 return
-            index = VectorIndex(self.library / "vectors", catalog, model)
+            index = FaissIndex(self.library / "vectors", catalog, model)
             for path in self.chance.sample(sorted(seen.embedded), min(count, len(seen.embedded))):
                 vector = self._expected(self._model_of[model.fingerprint], seen.photos[path])
                 ((best,),) = rank(catalog, index, vector[None, :], 1)
-                assert seen.photos.get(os.fsdecode(best.hit.path)) == seen.photos[path]
+                assert seen.photos.get(os.fsdecode(best.photo.path)) == seen.photos[path]
 
     def complete(self) -> None:
         """AssertionError if the library, just indexed, is not exactly what lies on the disk."""

@@ -87,5 +87,5 @@ def test_memory_of_a_walk_is_not_held_for_files(library: Library, tmp_path: Path
         (folder / f"{number}.jpg").touch()
     found = changes.find_changes(os.fsencode(folder), library._catalog, library._model)
     assert found.queued == 500
-    taken = [len(library._catalog.take_queued(200)) for _ in range(4)]
+    taken = [len(library._catalog.dequeue(200)) for _ in range(4)]
     assert taken == [200, 200, 100, 0]

@@ -52,7 +52,7 @@ def expected(many: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFact
 def vectors_of(library: Library) -> Vectors:
     model = library._catalog.current_model()
     assert model is not None
-    return {os.fsdecode(hit.path): hit.vector for hit in library._catalog.each_hit(model)}
+    return {os.fsdecode(hit.path): hit.vector for hit in library._catalog.iter_embedded_photos(model)}
 
 
 def check_vectors(found: Vectors, expected: Vectors) -> None:

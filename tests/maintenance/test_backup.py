@@ -14,7 +14,7 @@ from clipsight.maintenance.check import check
 from clipsight.maintenance.check_catalog import damage
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.labels import GivenLabel, count_labels, give_labels
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
 
@@ -24,7 +24,7 @@ DIM = 32
 def paths(library: Path) -> list[bytes]:
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
-        return [hit.path for hit in catalog.each_hit(model)] if model else []
+        return [hit.path for hit in catalog.iter_embedded_photos(model)] if model else []
 
 
 def add(library: Path, name: str, count: int = 5) -> None:
@@ -54,13 +54,13 @@ def test_there_and_back(library: Path, backup: Path, tmp_path: Path) -> None:
         assert model is not None
         give_labels(catalog.database, model, ["cat", "dog"], [GivenLabel(1, "dog", 0.5)])
         catalog.set_root(b"/first", "{}", reachable=True, indexed="2026-01-02T03:04:05")
-        everything = list(catalog.each_hit(model))
+        everything = list(catalog.iter_embedded_photos(model))
         back_up(library, backup, replace=True)
     assert os.listdir(backup.parent) == [backup.name]
     assert restore(backup, tmp_path / "new") is None
     assert os.listdir(tmp_path / "new") == [CATALOG_NAME]
     with closing(Catalog(tmp_path / "new")) as catalog:
-        restored = list(catalog.each_hit(model))
+        restored = list(catalog.iter_embedded_photos(model))
         assert [(hit.path, hit.vector.tobytes()) for hit in restored] == [
             (hit.path, hit.vector.tobytes()) for hit in everything
         ]
@@ -175,11 +175,11 @@ def test_search_files_of_the_other_catalog_are_not_used(library: Path, backup: P
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
         assert model is not None
-        VectorIndex(library / "vectors", catalog, model)
+        FaissIndex(library / "vectors", catalog, model)
     restore(backup, library, replace=True)
     add(library, "third one")
     with closing(Catalog(library)) as catalog:
-        index = VectorIndex(library / "vectors", catalog, model)
+        index = FaissIndex(library / "vectors", catalog, model)
         assert len(index) == 10
     assert check(library).findings == []
 

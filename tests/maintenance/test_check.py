@@ -25,7 +25,7 @@ from clipsight.maintenance.invariants import RULES
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.labels import GivenLabel, give_labels
 from clipsight.store.records import State
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
 
@@ -43,15 +43,15 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(Catalog(library)) as catalog:
         model = some_model(catalog, DIM)
         ids = add_photos(catalog, model, unit_vectors(COUNT, DIM), [path_of(i) for i in range(COUNT)])
-        catalog.mark(ids[:2], State.UNREACHABLE)
-        catalog.mark(ids[2:4], State.MISSING)
+        catalog.set_state(ids[:2], State.UNREACHABLE)
+        catalog.set_state(ids[2:4], State.MISSING)
         given = [GivenLabel(id_, "dog", 0.75) for id_ in ids[:9]]
         give_labels(catalog.database, model, ["cat", "dog"], given)
         catalog.set_root(b"/photos", '{"exclude": []}', reachable=True, indexed="2026-01-02T03:04:05")
         other = catalog.add_model("b" * 64, "other", "./other", 3)
         catalog.begin_switch(other)
         catalog.put_vector(ids[7], other, np.array([0, 1, 0]))
-        VectorIndex(library / "vectors", catalog, model)
+        FaissIndex(library / "vectors", catalog, model)
     return library
 
 
@@ -117,7 +117,7 @@ def test_rows_that_can_t_be_are_found_and_mended(library: Path, what: str) -> No
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
         assert model is not None and model.name == "model-a"
-        assert len(list(catalog.each_hit(model))) >= COUNT - 4
+        assert len(list(catalog.iter_embedded_photos(model))) >= COUNT - 4
 
 
 def test_each_rule_is_tested() -> None:
@@ -161,9 +161,9 @@ def index_of(library: Path, approximate: bool) -> None:
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
         assert model is not None
-        index = VectorIndex(library / "vectors", catalog, model)
+        index = FaissIndex(library / "vectors", catalog, model)
         if approximate:
-            assert index.make_approximate(lambda done, total: None)
+            assert index.build_approximate(lambda done, total: None)
 
 
 def rewrite(library: Path, change: Callable[[Any], None]) -> None:
@@ -241,7 +241,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kept_vectors(library: Path) -> dict[bytes, bytes]:
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
-        return {hit.path: hit.vector.tobytes() for hit in catalog.each_hit(model)} if model else {}
+        return (
+            {hit.path: hit.vector.tobytes() for hit in catalog.iter_embedded_photos(model)} if model else {}
+        )
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

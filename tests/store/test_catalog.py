@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from clipsight.core.errors import LibraryError
-from clipsight.store import catalog as catalog_module
 from clipsight.store.catalog import Catalog
+from clipsight.store.catalog import vectors as catalog_module
 from clipsight.store.path_ranges import gaps, intervals_of, merged
-from clipsight.store.records import Counts, Description, FileStat, Known, Model, Root, State
+from clipsight.store.records import Counts, Description, FileStat, IndexedFile, Model, Root, State
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DIM = 4
@@ -164,7 +164,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def add_imported(self, file: FileStat, state: State, vector: np.ndarray, which: int) -> None:
         model = self.models[which]
         old = self.photos.get((file.folder, file.name))
-        added = self.catalog.add_imported(file, state, model, vector)
+        added = self.catalog.import_vector(file, state, model, vector)
         assert added == (old is None or model.id not in old.vectors)
         if added:
             row = old or self.put(file, None, Description(), state)
@@ -201,7 +201,7 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(chosen=st.lists(indexes, max_size=4), state=states)
     def mark(self, chosen: list[int], state: State) -> None:
         rows = [self.row(index) for index in chosen]
-        self.catalog.mark([row.id for row in rows], state)
+        self.catalog.set_state([row.id for row in rows], state)
         for row in rows:
             row.state = state
 
@@ -209,7 +209,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def mark_under(self, folder: bytes, state: State) -> None:
         rows = [row for row in self.photos.values() if is_under(row.file.folder, folder)]
         changed = [row for row in rows if row.state not in (state, State.MISSING)]
-        assert self.catalog.mark_under(folder, state) == len(changed)
+        assert self.catalog.set_state_under(folder, state) == len(changed)
         for row in changed:
             row.state = state
 
@@ -261,12 +261,12 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @rule(new=st.lists(files, max_size=5))
     def enqueue(self, new: list[FileStat]) -> None:
-        self.catalog.queue(new)
+        self.catalog.enqueue(new)
         self.queue += new
 
     @rule(count=st.integers(1, 4))
     def take(self, count: int) -> None:
-        assert self.catalog.take_queued(count) == self.queue[:count]
+        assert self.catalog.dequeue(count) == self.queue[:count]
         self.queue = self.queue[count:]
 
     @rule()
@@ -287,21 +287,21 @@ class CatalogMachine(RuleBasedStateMachine):
     def compare_folder(self, folder: bytes, which: int) -> None:
         model = self.models[which]
         within = [row for row in self.photos.values() if is_under(row.file.folder, folder)]
-        assert self.catalog.known(folder, model) == {
-            row.file.name: Known(
+        assert self.catalog.indexed_files(folder, model) == {
+            row.file.name: IndexedFile(
                 row.id, row.file.size, row.file.mtime_ns, row.file.device, row.state, model.id in row.vectors
             )
             for row in within
             if row.file.folder == folder
         }
-        assert self.catalog.known_failures(folder) == {
+        assert self.catalog.failed_files(folder) == {
             name: kept[:2] for (where, name), kept in self.failures.items() if where == folder
         }
         assert self.catalog.counts(folder) == count(within)
         assert self.catalog.folders_under(folder) == sorted(
             {where for where, _ in [*self.photos, *self.failures] if is_under(where, folder)}
         )
-        assert self.catalog.knows(folder) == (
+        assert self.catalog.has_folder(folder) == (
             bool(within) or any(is_under(folder, root) for root in self.roots)
         )
 
@@ -360,20 +360,20 @@ class CatalogMachine(RuleBasedStateMachine):
                 for key, row in self.photos.items()
                 if model.id in row.vectors and row.state is not State.MISSING
             }
-            hits = list(self.catalog.each_hit(model))
+            hits = list(self.catalog.iter_embedded_photos(model))
             ids = [hit.vector_id for hit in hits]
             assert ids == sorted(set(ids)) and len(hits) == len(shown)
             assert shown == {
                 hit.photo_id: (hit.path, hit.size, hit.state, hit.description, hit.vector.tobytes())
                 for hit in hits
             }
-            assert {hit.vector_id: hit for hit in self.catalog.hits(ids)}.keys() == set(ids)
+            assert {hit.vector_id: hit for hit in self.catalog.embedded_photos(ids)}.keys() == set(ids)
             lacking = [
                 row
                 for row in self.photos.values()
                 if row.state is not State.MISSING and model.id not in row.vectors
             ]
-            assert self.catalog.lacking_vectors(model) == len(lacking)
+            assert self.catalog.count_unembedded(model) == len(lacking)
         assert self.catalog.counts() == count(list(self.photos.values()))
         ids_at = {row.id: self.catalog.photo_id_at(os.path.join(*key)) for key, row in self.photos.items()}
         assert all(asked == found for asked, found in ids_at.items())
@@ -442,7 +442,7 @@ def test_folders_of_any_bytes(
         within = [other for other in where if is_under(other, folder)]
         assert catalog.folders_under(folder) == sorted(within)
         assert catalog.counts(folder) == Counts(len(within), 0, 0)
-        assert catalog.knows(folder) == bool(within)
+        assert catalog.has_folder(folder) == bool(within)
     assert catalog.forget(asked[0]) == len([other for other in where if is_under(other, asked[0])])
     assert catalog.folders_under(b"/") == sorted(other for other in where if not is_under(other, asked[0]))
     catalog.close()
@@ -492,11 +492,11 @@ def test_an_empty_catalog(catalog: Catalog) -> None:
     assert catalog.current_model() is None and catalog.next_model() is None
     model = some_model(catalog, DIM)
     assert catalog.counts() == catalog.counts(b"/") == Counts(0, 0, 0)
-    assert catalog.last_vector_id() == catalog.count_vectors(model) == catalog.lacking_vectors(model) == 0
-    assert list(catalog.each_hit(model)) == list(catalog.vectors_after(0, model)) == []
+    assert catalog.last_vector_id() == catalog.count_vectors(model) == catalog.count_unembedded(model) == 0
+    assert list(catalog.iter_embedded_photos(model)) == list(catalog.vectors_after(0, model)) == []
     assert catalog.sample_vectors(model, 10).shape == (0, DIM)
-    assert catalog.hits([1, 2, -3, 2**62]) == [] and catalog.photo_id_at(b"/p") is None
-    assert not catalog.knows(b"/") and catalog.folders_under(b"/") == [] and catalog.forget(b"/") == 0
+    assert catalog.embedded_photos([1, 2, -3, 2**62]) == [] and catalog.photo_id_at(b"/p") is None
+    assert not catalog.has_folder(b"/") and catalog.folders_under(b"/") == [] and catalog.forget(b"/") == 0
 
 
 def test_a_library_has_one_uuid(tmp_path: Path) -> None:
@@ -529,14 +529,14 @@ def test_ids_of_the_dead_are_never_used_again(tmp_path: Path) -> None:
     catalog.close()
     catalog = Catalog(tmp_path)
     assert add_photos(catalog, model, unit_vectors(1, DIM), [b"/p/1"]) == [4]
-    assert [hit.vector_id for hit in catalog.each_hit(model)] == [4]
+    assert [hit.vector_id for hit in catalog.iter_embedded_photos(model)] == [4]
     catalog.set_current_model(catalog.add_model("b" * 64, "other", "builtin", DIM))
     assert catalog._db.value("SELECT count(*) FROM vectors") == 0  # and with their model
     catalog.close()
 
 
 def ids_of(catalog: Catalog, *models: Model) -> list[list[int]]:
-    return [[hit.vector_id for hit in catalog.each_hit(model)] for model in models]
+    return [[hit.vector_id for hit in catalog.iter_embedded_photos(model)] for model in models]
 
 
 def test_changed_content_drops_the_vectors_of_all_models(catalog: Catalog) -> None:
@@ -561,7 +561,7 @@ def test_a_copy_keeps_the_vectors_it_has(catalog: Catalog) -> None:
     catalog.put_vector(copy, first, unit_vectors(1, DIM, 2)[0])
     catalog.copy_photo(source, stat_of(b"/p/copy"), b"hash")
     assert ids_of(catalog, first)[0] == [1, 3]
-    (_, taken_over) = catalog.each_hit(second)
+    (_, taken_over) = catalog.iter_embedded_photos(second)
     assert taken_over.photo_id == copy and taken_over.description.camera == "c"
     assert np.array_equal(taken_over.vector, unit_vectors(1, DIM, 1)[0])
 
@@ -571,7 +571,7 @@ def test_a_moved_photo_takes_the_place_of_what_was_there(catalog: Catalog) -> No
     ids = add_photos(catalog, model, unit_vectors(3, DIM), [b"/p/1", b"/p/2", b"/p/3"])
     for moved, to in ((ids[1], b"/p/1"), (ids[1], b"/p/3"), (ids[1], b"/p/3")):
         catalog.move_photo(moved, stat_of(to))
-    assert [(hit.photo_id, hit.path) for hit in catalog.each_hit(model)] == [(ids[1], b"/p/3")]
+    assert [(hit.photo_id, hit.path) for hit in catalog.iter_embedded_photos(model)] == [(ids[1], b"/p/3")]
 
 
 def test_a_root_absorbs_those_below_it(catalog: Catalog) -> None:
@@ -590,7 +590,7 @@ def test_vectors_are_kept_bit_for_bit(catalog: Catalog) -> None:
     photo_id = catalog.put_photo(stat_of(b"/p/1"), None, Description())
     for kept in (odd, odd.astype(np.float32), odd.astype(np.float16), np.repeat(odd, 2)[::2]):
         catalog.put_vector(photo_id, model, kept)
-        (hit,) = catalog.each_hit(model)
+        (hit,) = catalog.iter_embedded_photos(model)
         assert hit.vector.tobytes() == odd.astype("<f2").tobytes()
 
 
@@ -603,9 +603,9 @@ def test_vectors_and_hits_come_in_chunks(catalog: Catalog, monkeypatch: pytest.M
     assert [len(ids) for ids, _ in chunks] == [100] * 20
     assert np.concatenate([ids for ids, _ in chunks]).tolist() == list(range(346, 2346))
     assert np.array_equal(np.concatenate([chunk for _, chunk in chunks]), vectors[345:])
-    assert [hit.vector_id for hit in catalog.each_hit(model)] == list(range(1, 2346))
+    assert [hit.vector_id for hit in catalog.iter_embedded_photos(model)] == list(range(1, 2346))
     asked = list(range(1, 2346)) * 3  # more than SQLite takes in one statement's list
-    assert {hit.vector_id for hit in catalog.hits(asked)} == set(asked)
+    assert {hit.vector_id for hit in catalog.embedded_photos(asked)} == set(asked)
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 99, 500, 501, 10_000])
@@ -613,7 +613,7 @@ def test_a_sample_is_spread_evenly_over_the_ids(catalog: Catalog, count: int) ->
     model = some_model(catalog, DIM)
     add_photos(catalog, model, unit_vectors(1000, DIM), [b"/p/%04d" % row for row in range(1000)])
     catalog._db.run("DELETE FROM vectors WHERE id <= 300 OR (id > 500 AND id <= 700)")
-    number = {hit.vector.tobytes(): hit.vector_id for hit in catalog.each_hit(model)}
+    number = {hit.vector.tobytes(): hit.vector_id for hit in catalog.iter_embedded_photos(model)}
     sample = [number[vector.tobytes()] for vector in catalog.sample_vectors(model, count)]
     stride = 699 // count + 1  # from the first id, 301, to the last, 1000
     assert sample[0] == 301 and sample == sorted(set(sample)) and len(sample) <= count
@@ -638,8 +638,8 @@ def test_a_sample_of_a_model_whose_ids_come_late(catalog: Catalog) -> None:
 def test_missing_photos_are_purged_in_time(catalog: Catalog) -> None:
     model = some_model(catalog, DIM)
     ids = add_photos(catalog, model, unit_vectors(4, DIM), [b"/p/%d" % row for row in range(4)])
-    catalog.mark(ids[:2], State.MISSING)
-    catalog.mark(ids[2:3], State.UNREACHABLE)
+    catalog.set_state(ids[:2], State.MISSING)
+    catalog.set_state(ids[2:3], State.UNREACHABLE)
     catalog._db.run("UPDATE photos SET state_since = datetime('now', 'localtime', '-31 days') WHERE id != 2")
     catalog.purge_missing()
     assert [catalog.photo_id_at(b"/p/%d" % row) for row in range(4)] == [None, 2, 3, 4]
@@ -653,10 +653,10 @@ def test_state_is_dated_where_it_changes(catalog: Catalog) -> None:
         return catalog._db.value("SELECT state_since FROM photos")
 
     assert since() is None
-    catalog.mark([photo_id], State.MISSING)
+    catalog.set_state([photo_id], State.MISSING)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(since()))
     catalog._db.run("UPDATE photos SET state_since = 'long ago'")
-    catalog.mark([photo_id], State.MISSING)
+    catalog.set_state([photo_id], State.MISSING)
     assert since() == "long ago"
     catalog.touch(photo_id, stat_of(b"/p/1"))
     assert since() is None
@@ -666,7 +666,7 @@ def test_count_in_state(catalog: Catalog) -> None:
     ids = add_photos(
         catalog, some_model(catalog, DIM), unit_vectors(6000, DIM), [b"/p/%d" % row for row in range(6000)]
     )
-    catalog.mark(ids[::2], State.UNREACHABLE)
+    catalog.set_state(ids[::2], State.UNREACHABLE)
     assert catalog.count_in_state(ids, State.UNREACHABLE) == 3000
     assert catalog.count_in_state(ids[:3], State.PRESENT) == 1
     assert catalog.count_in_state([], State.PRESENT) == 0
@@ -676,15 +676,15 @@ def test_the_queue_is_this_connection_s_own(tmp_path: Path) -> None:
     first, second = Catalog(tmp_path), Catalog(tmp_path)
     for catalog in (first, second):
         catalog.clear_queue()
-    first.queue(stat_of(b"/p/%d" % row) for row in range(5))
-    assert second.take_queued(5) == []
-    assert [file.name for file in first.take_queued(3)] == [b"0", b"1", b"2"]
-    first.queue([stat_of(b"/p/late", device=2**64 - 1)])
-    assert first.take_queued(9)[-1] == stat_of(b"/p/late", device=2**64 - 1)
-    assert first.take_queued(1) == []
-    first.queue([stat_of(b"/p/1")])
+    first.enqueue(stat_of(b"/p/%d" % row) for row in range(5))
+    assert second.dequeue(5) == []
+    assert [file.name for file in first.dequeue(3)] == [b"0", b"1", b"2"]
+    first.enqueue([stat_of(b"/p/late", device=2**64 - 1)])
+    assert first.dequeue(9)[-1] == stat_of(b"/p/late", device=2**64 - 1)
+    assert first.dequeue(1) == []
+    first.enqueue([stat_of(b"/p/1")])
     first.clear_queue()
-    assert first.take_queued(1) == []
+    assert first.dequeue(1) == []
     first.close()
     second.close()
 
@@ -697,17 +697,17 @@ def test_no_statement_reads_all_vectors(catalog: Catalog) -> None:
     connection = catalog._db._connection
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    catalog.known(b"/p/1", model)
+    catalog.indexed_files(b"/p/1", model)
     catalog.find_content(b"hash", model)
     catalog.put_vector(1, model, unit_vectors(1, DIM)[0])
     catalog.put_photo(stat_of(b"/p/1/1"), b"other", Description())
-    catalog.add_imported(stat_of(b"/p/9/9"), State.PRESENT, model, unit_vectors(1, DIM)[0])
+    catalog.import_vector(stat_of(b"/p/9/9"), State.PRESENT, model, unit_vectors(1, DIM)[0])
     catalog.copy_photo(1, stat_of(b"/p/7"), b"hash")
     catalog.move_photo(1, stat_of(b"/p/8"))
     catalog.put_failure(stat_of(b"/p/8"), "reason")
     catalog.purge_missing()
-    catalog.hits([1, 2, 3])
-    next(catalog.each_hit(model))
+    catalog.embedded_photos([1, 2, 3])
+    next(catalog.iter_embedded_photos(model))
     next(catalog.vectors_after(3, model))
     catalog.count_vectors(model)
     catalog.last_vector_id()
@@ -715,8 +715,8 @@ def test_no_statement_reads_all_vectors(catalog: Catalog) -> None:
     catalog.vector_ids_under([b"/p/1", b"/p/2"], model)
     catalog.counts()
     catalog.counts(b"/p/1")
-    catalog.lacking_vectors(model)
-    catalog.knows(b"/z")
+    catalog.count_unembedded(model)
+    catalog.has_folder(b"/z")
     catalog.forget(b"/p/1")
     catalog.set_current_model(model)
     connection.set_trace_callback(None)

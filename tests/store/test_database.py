@@ -281,7 +281,7 @@ def use(path: Path) -> None:
     try:
         model = catalog.current_model()
         assert model is not None
-        list(catalog.each_hit(model))
+        list(catalog.iter_embedded_photos(model))
         list(catalog.vectors_after(0, model))
         catalog.roots()
         catalog.failures()
@@ -291,8 +291,8 @@ def use(path: Path) -> None:
         catalog.find_content(b"/p/1/0001.jpg", model)
         catalog.counts()
         catalog.counts(b"/p/1")
-        catalog.lacking_vectors(model)
-        catalog.known(b"/p/1", model)
+        catalog.count_unembedded(model)
+        catalog.indexed_files(b"/p/1", model)
     finally:
         catalog.close()
 
@@ -380,7 +380,7 @@ def test_damage_met_by_several_threads(path: Path) -> None:
 
     def read() -> None:
         try:
-            catalog.known(b"/p/1", model)
+            catalog.indexed_files(b"/p/1", model)
         except LibraryError as error:
             told.append(error)
 
@@ -539,6 +539,6 @@ def test_a_file_that_may_not_grow(path: Path) -> None:
     catalog.close()
     catalog = Catalog(path.parent)
     assert catalog.counts().present == committed
-    catalog.mark([1], State.MISSING)
+    catalog.set_state([1], State.MISSING)
     catalog.close()
     assert is_whole(path)

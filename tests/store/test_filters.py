@@ -62,7 +62,7 @@ def numbers(catalog: Catalog, model: Model, filters: Filters) -> list[int]:
     """Which of `PHOTOS` pass."""
     ids = vector_ids_with(catalog.database, model, filters)
     assert ids is not None
-    return sorted(hit.photo_id - 1 for hit in catalog.hits(ids))
+    return sorted(hit.photo_id - 1 for hit in catalog.embedded_photos(ids))
 
 
 def passing(filters: Filters) -> list[int]:

@@ -15,7 +15,7 @@ from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
 from clipsight.store.records import Description, Model, State
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
@@ -46,7 +46,7 @@ def filled(catalog: Catalog, count: int) -> tuple[Model, list[int]]:
 
 
 def photos_labelled(catalog: Catalog, database: Database, model: Model, *labels: str) -> set[int]:
-    return {hit.photo_id for hit in catalog.hits(vector_ids_labelled(database, model, labels))}
+    return {hit.photo_id for hit in catalog.embedded_photos(vector_ids_labelled(database, model, labels))}
 
 
 def test_a_photo_has_one_label_of_each_set(catalog: Catalog, database: Database) -> None:
@@ -117,7 +117,7 @@ def test_labels_of_two_models_do_not_meet(catalog: Catalog, database: Database) 
 def test_missing_photos_are_not_counted(catalog: Catalog, database: Database) -> None:
     model, (first, second) = filled(catalog, 2)
     give_labels(database, model, PETS, [GivenLabel(first, "dog", 1.0), GivenLabel(second, "dog", 1.0)])
-    catalog.mark([first], State.MISSING)
+    catalog.set_state([first], State.MISSING)
     assert count_labels(database, model) == [LabelCount("dog", 1)]
     assert photos_labelled(catalog, database, model, "dog") == {second}
 
@@ -134,13 +134,13 @@ def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, t
     """The best of the labelled photos are found, however many better ones are not labelled."""
     model, ids = filled(catalog, 3000)
     query = unit_vectors(1, DIM, seed=7)[0].astype(np.float32)
-    index = VectorIndex(tmp_path / "vectors", catalog, model)
-    every = [each.hit.photo_id for each in rank(catalog, index, query[None], 3000)[0]]
+    index = FaissIndex(tmp_path / "vectors", catalog, model)
+    every = [each.photo.photo_id for each in rank(catalog, index, query[None], 3000)[0]]
     labelled = every[-5:]
     give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in labelled])
     allowed = vector_ids_labelled(database, model, ["dog"])
     assert [
-        each.hit.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]
+        each.photo.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]
     ] == labelled
     assert ids[0] != every[0]
 

@@ -51,7 +51,7 @@ def test_a_catalog_of_each_version_opens_with_all_it_holds(version: int, tmp_pat
     assert (model.fingerprint, model.name, model.source, model.dim) == ("a" * 64, "tiny", "./tiny", 3)
     assert catalog.roots() == [Root(b"/p\xff", '{"exclude": []}', True, "2026-01-02T03:04:05")]
     assert catalog.counts() == Counts(1, 1, 0)
-    first, second = catalog.each_hit(model)
+    first, second = catalog.iter_embedded_photos(model)
     assert (first.photo_id, first.path, first.size, first.state) == (1, b"/p\xff/a.jpg", 7, State.PRESENT)
     assert first.description == DESCRIPTION and np.array_equal(first.vector, VECTOR)
     assert (second.path, second.state) == (b"/p\xff/sub/b.jpg", State.UNREACHABLE)
@@ -62,7 +62,7 @@ def test_a_catalog_of_each_version_opens_with_all_it_holds(version: int, tmp_pat
     assert catalog.find_content(b"\x01" * 16, model) == (1, b"/p\xff/a.jpg")
     assert catalog.last_vector_id() == 3  # of which one is dead, and its id is not used again
     catalog.put_vector(catalog.put_photo(stat_of(b"/p\xff/new.jpg"), None, Description()), model, VECTOR)
-    assert [hit.vector_id for hit in catalog.each_hit(model)] == [1, 3, 4]
+    assert [hit.vector_id for hit in catalog.iter_embedded_photos(model)] == [1, 3, 4]
     catalog.close()
 
 

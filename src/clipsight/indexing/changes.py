@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from clipsight.indexing.scan import Candidate, Directory, walk
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import FileStat, Known, Model, State
+from clipsight.store.records import FileStat, IndexedFile, Model, State
 
 
 @dataclass
@@ -69,7 +69,7 @@ class _Walk:
         self.files = 0
         self.visited: set[bytes] = set()
         self.unreadable: list[bytes] = []
-        self.absent: list[tuple[bytes, Known]] = []
+        self.absent: list[tuple[bytes, IndexedFile]] = []
         self.device_changes: set[tuple[int, int]] = set()
 
     def visit(self, directory: Directory) -> None:
@@ -77,8 +77,8 @@ class _Walk:
         if directory.error is not None:
             self._mark_unreadable(directory)
         self.visited.add(directory.path)
-        known = self.catalog.known(directory.path, self.model)
-        failed = self.catalog.known_failures(directory.path)
+        known = self.catalog.indexed_files(directory.path, self.model)
+        failed = self.catalog.failed_files(directory.path)
         queued = []
         for file in directory.files:
             self.files += 1
@@ -90,13 +90,13 @@ class _Walk:
                 self.changes.failed_before += 1
             else:
                 queued.append(_stat(file))
-        self.catalog.queue(queued)
+        self.catalog.enqueue(queued)
         self.changes.queued += len(queued)
         if directory.complete:
             self.absent += [(directory.path, gone) for gone in known.values()]
             self.catalog.drop_failures(directory.path, failed)
 
-    def _is_unchanged(self, file: Candidate, before: Known) -> bool:
+    def _is_unchanged(self, file: Candidate, before: IndexedFile) -> bool:
         if before.device != file.device:
             self.device_changes.add((before.device, file.device))
         if (file.size, file.mtime_ns) != (before.size, before.mtime_ns) or not before.embedded:
@@ -111,18 +111,20 @@ class _Walk:
             self.changes.root_error = reason
         self.changes.errors.append(reason)
         self.unreadable.append(directory.path.rstrip(b"/"))
-        self.catalog.mark_under(directory.path, State.UNREACHABLE)
+        self.catalog.set_state_under(directory.path, State.UNREACHABLE)
 
     def resolve_absent(self) -> None:
         """Mark the photos that the walk did not find as missing or unreachable."""
         for folder in self.catalog.folders_under(self.root):
             if folder in self.visited or self._is_below_unreadable(folder):
                 continue
-            self.absent += [(folder, gone) for gone in self.catalog.known(folder, self.model).values()]
-            self.catalog.drop_failures(folder, self.catalog.known_failures(folder))
+            self.absent += [
+                (folder, gone) for gone in self.catalog.indexed_files(folder, self.model).values()
+            ]
+            self.catalog.drop_failures(folder, self.catalog.failed_files(folder))
         devices: dict[bytes, int] = {}
-        missing: list[Known] = []
-        unreachable: list[Known] = []
+        missing: list[IndexedFile] = []
+        unreachable: list[IndexedFile] = []
         for folder, photo in self.absent:
             if folder not in devices:
                 devices[folder] = _device_of_nearest(folder)
@@ -130,8 +132,8 @@ class _Walk:
             unmounted = photo.device != device and (photo.device, device) not in self.device_changes
             (unreachable if unmounted else missing).append(photo)
         self.changes.missing = [photo.id for photo in missing if photo.state is not State.MISSING]
-        self.catalog.mark(self.changes.missing, State.MISSING)
-        self.catalog.mark([photo.id for photo in unreachable], State.UNREACHABLE)
+        self.catalog.set_state(self.changes.missing, State.MISSING)
+        self.catalog.set_state([photo.id for photo in unreachable], State.UNREACHABLE)
 
     def _is_below_unreadable(self, folder: bytes) -> bool:
         return any(folder == bad or folder.startswith(bad + b"/") for bad in self.unreadable)

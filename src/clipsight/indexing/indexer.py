@@ -120,7 +120,7 @@ def index_root(
     read, unless the catalog already holds photos of it: they are kept and marked unreachable.
     """
     started = time.monotonic()
-    known = catalog.knows(root)
+    known = catalog.has_folder(root)
     changes = find_changes(
         root,
         catalog,

@@ -169,7 +169,7 @@ class Pipeline:
     def _next_batch(self, busy: bool) -> list[FileStat]:
         # Smaller at the end, so that no core has a whole batch left while the others are idle.
         share = (self.progress.total - self._dequeued) // (2 * self._limiter.cores)
-        batch = self.catalog.take_queued(max(1, min(self._settings.batch_size, share)))
+        batch = self.catalog.dequeue(max(1, min(self._settings.batch_size, share)))
         self._dequeued += len(batch)
         if not batch and not busy:
             self._commit()  # the deferred files find their content now; it may defer others

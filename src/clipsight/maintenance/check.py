@@ -229,6 +229,6 @@ def _aside(library: Path) -> list[Path]:
 
 def _waiting(catalog: Catalog) -> Iterator[str]:
     model = catalog.current_model()
-    waiting = 0 if model is None else catalog.lacking_vectors(model)
+    waiting = 0 if model is None else catalog.count_unembedded(model)
     if waiting:
         yield f"{waiting:,} photos wait to be embedded: clipsight index"

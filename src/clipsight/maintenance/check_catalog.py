@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from clipsight.core.arrays import Ids
 from clipsight.core.errors import LibraryError
 from clipsight.maintenance.invariants import RULES, Rule
 from clipsight.maintenance.replacement import connect, is_damage
 from clipsight.store.database import SQLITE_ERRORS, Database, read_through
-from clipsight.store.records import Ids
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is, and how much there is where that is known."""

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core.arrays import Float16, Ids
 from clipsight.maintenance.check_catalog import Progress
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model, Vectors
+from clipsight.store.records import Model
 
 _AT_ONCE = 4096
 _ALIKE = 0.5
@@ -30,7 +31,7 @@ class _Part:
 
     ids: Ids
     codes: Codes
-    encode: Callable[[Vectors], Codes]
+    encode: Callable[[Float16], Codes]
     alike: float
     """Share of bytes in which a code must be as made anew."""
 
@@ -87,7 +88,7 @@ def _lists(index: Any) -> Iterator[_Part]:
             yield _Part(ids, codes, partial(_encode, index, number), alike=_ALIKE)
 
 
-def _encode(index: Any, number: int, vectors: Vectors) -> Codes:
+def _encode(index: Any, number: int, vectors: Float16) -> Codes:
     """The codes of vectors, float16[n, dim], in a list of an approximate index."""
     import faiss
 

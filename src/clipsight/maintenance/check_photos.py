@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core.arrays import Float16
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.indexer import IndexOptions, root_of
 from clipsight.indexing.media.photo import decode
 from clipsight.indexing.pipeline import hash_content
 from clipsight.maintenance.check_catalog import Problem, Progress
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Model, State, Vectors
+from clipsight.store.records import Model, State
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -42,7 +43,7 @@ class _Kept:
     size: int
     mtime_ns: int
     hash: bytes | None
-    vector: Vectors
+    vector: Float16
 
     @property
     def path(self) -> Path:

@@ -26,12 +26,12 @@ def stored_embeddings(
     catalog: Catalog, model: Model, folders: Sequence[bytes] | None
 ) -> Iterator[Embeddings]:
     """Yield all indexed photos in and below `folders` (None: all), in chunks of up to `CHUNK`."""
-    hits = catalog.each_hit(model, folders)
-    while chunk := list(islice(hits, CHUNK)):
+    photos = catalog.iter_embedded_photos(model, folders)
+    while chunk := list(islice(photos, CHUNK)):
         yield Embeddings(
-            ids=np.array([hit.photo_id for hit in chunk], dtype=np.int64),
-            paths=tuple(Path(os.fsdecode(hit.path)) for hit in chunk),
-            vectors=np.stack([hit.vector for hit in chunk]).astype(np.float32),
+            ids=np.array([photo.photo_id for photo in chunk], dtype=np.int64),
+            paths=tuple(Path(os.fsdecode(photo.path)) for photo in chunk),
+            vectors=np.stack([photo.vector for photo in chunk]).astype(np.float32),
         )
 
 

@@ -45,11 +45,11 @@ def model_folder(model: Model) -> "ModelFolder":
 
 def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[[str], None]) -> None:
     """Drop the old model's vectors, and its files in `vectors`, once every photo has one of `model`."""
-    from clipsight.store.vectors.faiss import drop_files_of_other_models
+    from clipsight.store.vectors.faiss import remove_files_of_other_models
 
     if model == catalog.current_model():
         return
-    lacking = catalog.lacking_vectors(model)
+    lacking = catalog.count_unembedded(model)
     if lacking:
         note(
             f"{lacking:,} photos still have vectors of the old model only, which answers until they are "
@@ -57,7 +57,7 @@ def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[
         )
     else:
         catalog.set_current_model(model)
-        drop_files_of_other_models(vectors, model)
+        remove_files_of_other_models(vectors, model)
 
 
 def _adopt(catalog: Catalog, name: str) -> Model:

@@ -8,7 +8,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.store.records import Counts, Failure, Ids, Root
+from clipsight.core.arrays import Ids
+from clipsight.store.records import Counts, Failure, Root
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clipsight.core.arrays import Ids
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.search.query import Kind, Query, Vectors, combine, embed_parts, truncation_notes
@@ -19,13 +20,13 @@ from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
 from clipsight.store.labels import vector_ids_labelled
-from clipsight.store.records import Ids, Model, State
+from clipsight.store.records import Model, State
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
-    from clipsight.store.vectors.faiss import VectorIndex
-    from clipsight.store.vectors.rerank import Ranked
+    from clipsight.store.vectors.faiss import FaissIndex
+    from clipsight.store.vectors.rerank import ScoredPhoto
 
 BALANCE_SAMPLE = 10_000
 """Photos over which the parts of a mixed query are standardised (all, up to this many)."""
@@ -54,11 +55,11 @@ class Snapshot:
         return self._make_encoder()
 
     @cached_property
-    def index(self) -> "VectorIndex":
+    def index(self) -> "FaissIndex":
         """The index of the model's vectors."""
-        from clipsight.store.vectors.faiss import VectorIndex
+        from clipsight.store.vectors.faiss import FaissIndex
 
-        return VectorIndex(self.folder / "vectors", self.catalog, self.model)
+        return FaissIndex(self.folder / "vectors", self.catalog, self.model)
 
     def search(self, queries: Sequence[Query], options: SearchOptions) -> list[Matches]:
         """The matches of each query, in the order of the queries; their parts are embedded together.
@@ -106,7 +107,7 @@ class Snapshot:
                 np.stack(combined),
                 options.offset + options.top,
                 allowed=allowed,
-                left_out=exclude,
+                excluded=exclude,
                 exact=options.exact,
             )
         found = [[_match(each) for each in best[options.offset :] if each.score >= least] for best in ranked]
@@ -148,7 +149,7 @@ class Snapshot:
         """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""
         known = [absolute(folder) for folder in folders]
         for folder in known:
-            if not self.catalog.knows(folder):
+            if not self.catalog.has_folder(folder):
                 name = os.fsdecode(folder)
                 missing = "" if os.path.isdir(folder) else "no such folder, and "
                 raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
@@ -188,7 +189,7 @@ class Snapshot:
                 "found by an approximate index, which may miss 1 in 100 of the best; "
                 "the option exact misses none"
             )
-        if self.index.wants_lists:
+        if self.index.should_optimize:
             lines.append(f"{len(self.index):,} photos: clipsight optimize, once, makes searches faster")
         return tuple(lines)
 
@@ -218,18 +219,18 @@ def absolute(folder: str | os.PathLike[str]) -> bytes:
     return os.fsencode(os.path.abspath(Path(folder).expanduser()))
 
 
-def _match(ranked: "Ranked") -> Match:
-    hit, description = ranked.hit, ranked.hit.description
+def _match(ranked: "ScoredPhoto") -> Match:
+    photo, description = ranked.photo, ranked.photo.description
     return Match(
-        path=Path(os.fsdecode(hit.path)),
+        path=Path(os.fsdecode(photo.path)),
         score=ranked.score,
-        id=hit.photo_id,
+        id=photo.photo_id,
         width=description.width,
         height=description.height,
         taken=description.taken,
         taken_source=description.taken_source,
-        size=hit.size,
-        reachable=hit.state is State.PRESENT,
+        size=photo.size,
+        reachable=photo.state is State.PRESENT,
     )
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from clipsight.core.arrays import Ids
 from clipsight.core.dates import start_of
 from clipsight.core.errors import QueryError
 from clipsight.store.database import Database
-from clipsight.store.records import Ids, Model
+from clipsight.store.records import Model
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clipsight.core.arrays import Ids
 from clipsight.core.errors import LabelError
 from clipsight.store.database import Database
-from clipsight.store.records import Ids, Model, State
+from clipsight.store.records import Model, State
 
 _NAMED = 12
 
@@ -69,6 +70,16 @@ def count_labels(database: Database, model: Model) -> list[LabelCount]:
         (model.id, State.MISSING),
     )
     return [LabelCount(label, photos) for label, photos in rows]
+
+
+def labels_of_photo(database: Database, model: Model, photo_id: int) -> tuple[str, ...]:
+    """The labels of one photo, of all sets, in order."""
+    rows = database.rows(
+        "SELECT DISTINCT l.label FROM vectors v JOIN labels l ON l.vector_id = v.id "
+        "WHERE v.photo_id = ? AND v.model_id = ? ORDER BY 1",
+        (photo_id, model.id),
+    )
+    return tuple(label for (label,) in rows)
 
 
 def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str]) -> Ids:

@@ -1,23 +1,19 @@
-"""What the catalog's rows look like outside it: small frozen dataclasses, no behaviour."""
+"""Rows of the catalog as frozen dataclasses."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-import numpy.typing as npt
-
-Vectors = npt.NDArray[np.float16]
-Ids = npt.NDArray[np.int64]
+from clipsight.core.arrays import Float16
 
 
 class State(IntEnum):
-    """Whether a photo's file can be had."""
+    """Availability of a photo's file."""
 
     PRESENT = 0
     UNREACHABLE = 1
-    """Its folder can't be read now (a disk that is not mounted): kept and searched."""
+    """Its folder can't be read now (a disk that is not mounted); the photo is kept and searched."""
     MISSING = 2
-    """Its file is gone: kept for `MISSING_DAYS` in case it turns up elsewhere, never shown."""
+    """Its file is gone; kept for `MISSING_DAYS` in case it reappears elsewhere, not shown."""
 
 
 MISSING_DAYS = 30
@@ -25,7 +21,7 @@ MISSING_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model the catalog has, or will have, vectors of."""
+    """A model whose vectors the catalog stores or is about to store."""
 
     id: int
     fingerprint: str
@@ -45,8 +41,8 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the catalog holds of one file name: enough to tell whether it has changed."""
+class IndexedFile:
+    """A photo's file in the version that was indexed, to tell if it has changed since."""
 
     id: int
     size: int
@@ -58,7 +54,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A file as the walk saw it."""
+    """A file as found by the scan."""
 
     folder: bytes
     name: bytes
@@ -69,7 +65,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What decoding told of a photo; width and height in pixels, upright."""
+    """Metadata of a photo; width and height in pixels, upright."""
 
     width: int | None = None
     height: int | None = None
@@ -83,8 +79,20 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A photo with its vector, as search needs it."""
+class PhotoRecord:
+    """A photo, without its vectors."""
+
+    id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    state: State
+    description: Description
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPhoto:
+    """A photo with its vector, float16[dim]."""
 
     vector_id: int
     photo_id: int
@@ -92,7 +100,7 @@ class Hit:
     size: int
     state: State
     description: Description
-    vector: Vectors
+    vector: Float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many photos the catalog holds, by state."""
+    """Number of photos in the catalog, by state."""
 
     present: int
     unreachable: int

@@ -60,7 +60,7 @@ def import_vectors(catalog: Catalog, model: Model, source: Path) -> ImportReport
         for paths, vectors in _reader(source)(source, model):
             unit = _unit(vectors, model, source)
             for path, vector in zip(paths, unit, strict=True):
-                if catalog.add_imported(*_file(path, source), model, vector):
+                if catalog.import_vector(*_file(path, source), model, vector):
                     added += 1
                 else:
                     kept += 1
@@ -138,9 +138,9 @@ def _check_label(label: str | None, model: Model, source: Path) -> None:
 def _chunks(catalog: Catalog, model: Model) -> Iterator[tuple[list[str], npt.NDArray[np.float16]]]:
     paths: list[str] = []
     vectors: list[npt.NDArray[np.float16]] = []
-    for hit in catalog.each_hit(model):
-        paths.append(os.fsdecode(hit.path))
-        vectors.append(hit.vector)
+    for photo in catalog.iter_embedded_photos(model):
+        paths.append(os.fsdecode(photo.path))
+        vectors.append(photo.vector)
         if len(paths) == _ROWS:
             yield paths, np.stack(vectors)
             paths, vectors = [], []

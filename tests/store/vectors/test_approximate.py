@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from clipsight.core.arrays import Float32, Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model
+from clipsight.store.records import Model
 from clipsight.store.vectors import approximate
 from clipsight.store.vectors import faiss as vectors_module
-from clipsight.store.vectors.approximate import lists_for
-from clipsight.store.vectors.faiss import VectorIndex
-from clipsight.store.vectors.rerank import Floats, Ranked, rank
+from clipsight.store.vectors.approximate import list_count
+from clipsight.store.vectors.faiss import FaissIndex
+from clipsight.store.vectors.rerank import ScoredPhoto, rank
 from tests.support.catalogs import Vectors, add_photos, finish, some_model, start_python
 
 DIM, COUNT = 32, 3000
@@ -30,7 +31,7 @@ def no_bar(done: int, count: int) -> None:
 @pytest.fixture(autouse=True)
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand photos are worth lists, and a filter that leaves 30 leaves few."""
-    monkeypatch.setattr(vectors_module, "WORTH", 1000)
+    monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
     monkeypatch.setattr(vectors_module, "SMALL", 100)
     monkeypatch.setattr(vectors_module, "FEW", 30)
 
@@ -66,31 +67,33 @@ def add(catalog: Catalog, model: Model, vectors: Vectors, name: str) -> list[int
     return add_photos(catalog, model, vectors, [f"/{name}/{i:05}".encode() for i in range(len(vectors))])
 
 
-def optimized(folder: Path, catalog: Catalog, model: Model) -> VectorIndex:
-    index = VectorIndex(folder, catalog, model)
-    assert index.wants_lists and not index.is_approximate
-    assert index.make_approximate(no_bar)
-    assert index.is_approximate and not index.wants_lists
+def optimized(folder: Path, catalog: Catalog, model: Model) -> FaissIndex:
+    index = FaissIndex(folder, catalog, model)
+    assert index.should_optimize and not index.is_approximate
+    assert index.build_approximate(no_bar)
+    assert index.is_approximate and not index.should_optimize
     return index
 
 
-def brute_force(catalog: Catalog, model: Model, query: Floats, allowed: Ids | None = None) -> list[Ranked]:
+def brute_force(
+    catalog: Catalog, model: Model, query: Float32, allowed: Ids | None = None
+) -> list[ScoredPhoto]:
     """All photos, best first."""
     admitted = None if allowed is None else set(allowed.tolist())
     wide = query.astype(np.float64)
     ranked = [
-        Ranked(float(hit.vector.astype(np.float64) @ wide), hit)
-        for hit in catalog.each_hit(model)
+        ScoredPhoto(float(hit.vector.astype(np.float64) @ wide), hit)
+        for hit in catalog.iter_embedded_photos(model)
         if admitted is None or hit.vector_id in admitted
     ]
-    return sorted(ranked, key=lambda each: (-each.score, each.hit.path))
+    return sorted(ranked, key=lambda each: (-each.score, each.photo.path))
 
 
-def keys(ranked: list[Ranked]) -> list[tuple[float, bytes]]:
-    return [(each.score, each.hit.path) for each in ranked]
+def keys(ranked: list[ScoredPhoto]) -> list[tuple[float, bytes]]:
+    return [(each.score, each.photo.path) for each in ranked]
 
 
-def recall(index: VectorIndex, catalog: Catalog, model: Model, allowed: Ids | None = None) -> float:
+def recall(index: FaissIndex, catalog: Catalog, model: Model, allowed: Ids | None = None) -> float:
     """Share of the true ten best that are found, over 40 queries; what is found must be right."""
     queries = clustered(40, seed=5).astype(np.float32)
     shares = []
@@ -106,13 +109,13 @@ def recall(index: VectorIndex, catalog: Catalog, model: Model, allowed: Ids | No
 
 @pytest.mark.parametrize(("count", "lists"), [(1, 2), (1000, 64), (10**6, 2048), (10**7, 8192)])
 def test_lists(count: int, lists: int) -> None:
-    assert lists_for(count) == lists
+    assert list_count(count) == lists
 
 
 def test_it_finds_nearly_all_and_scores_exactly(catalog: Catalog, folder: Path, model: Model) -> None:
     index = optimized(folder, catalog, model)
     assert recall(index, catalog, model) > 0.9
-    reopened = VectorIndex(folder, catalog, model)
+    reopened = FaissIndex(folder, catalog, model)
     assert reopened.is_approximate and len(reopened) == COUNT
     assert recall(reopened, catalog, model) > 0.9
 
@@ -150,8 +153,8 @@ def test_more_than_the_lists_read_at_first_hold(catalog: Catalog, folder: Path, 
 def test_queries_together_are_answered_as_alone(catalog: Catalog, folder: Path, model: Model) -> None:
     index = optimized(folder, catalog, model)
     queries = clustered(30, seed=4).astype(np.float32)
-    together = rank(catalog, index, queries, 10, left_out=[[row] for row in range(30)])
-    alone = [rank(catalog, index, query[None], 10, left_out=[[row]])[0] for row, query in enumerate(queries)]
+    together = rank(catalog, index, queries, 10, excluded=[[row] for row in range(30)])
+    alone = [rank(catalog, index, query[None], 10, excluded=[[row]])[0] for row, query in enumerate(queries)]
     assert list(map(keys, together)) == list(map(keys, alone))
 
 
@@ -159,44 +162,44 @@ def test_new_photos_are_appended_and_the_lists_stay(
     catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     optimized(folder, catalog, model)
-    monkeypatch.setattr(VectorIndex, "make_approximate", None)
+    monkeypatch.setattr(FaissIndex, "build_approximate", None)
     file = next(folder.glob("*.faiss"))
     before = file.stat().st_ino
-    few = int(COUNT * vectors_module.LISTS_TAIL_SHARE)
+    few = int(COUNT * vectors_module.APPROXIMATE_TAIL_SHARE)
     add(catalog, model, clustered(few, seed=1), "tail")
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert (len(index), file.stat().st_ino) == (COUNT + few, before)
     assert recall(index, catalog, model) > 0.9
     add(catalog, model, clustered(500, seed=2), "many")
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert index.is_approximate and len(index) == COUNT + few + 500
     assert index._tail.ntotal == 0 and file.stat().st_ino != before
-    new = next(hit for hit in catalog.each_hit(model) if hit.path == b"/many/00007")
+    new = next(hit for hit in catalog.iter_embedded_photos(model) if hit.path == b"/many/00007")
     (best,) = rank(catalog, index, new.vector.astype(np.float32)[None], 1)
-    assert best[0].hit.path == new.path
-    assert recall(VectorIndex(folder, catalog, model), catalog, model) > 0.9
+    assert best[0].photo.path == new.path
+    assert recall(FaissIndex(folder, catalog, model), catalog, model) > 0.9
 
 
 def test_the_dead_are_dropped_and_the_lists_stay(catalog: Catalog, folder: Path, model: Model) -> None:
     add(catalog, model, clustered(600, seed=1), "gone")
     index = optimized(folder, catalog, model)
     catalog.forget(b"/gone")
-    index.drop_dead()
-    assert index.is_approximate and len(index) == COUNT == len(VectorIndex(folder, catalog, model))
+    index.compact()
+    assert index.is_approximate and len(index) == COUNT == len(FaissIndex(folder, catalog, model))
     assert recall(index, catalog, model) > 0.9
 
 
 def test_a_library_that_shrinks_is_exact_again(catalog: Catalog, folder: Path, model: Model) -> None:
     index = optimized(folder, catalog, model)
     catalog.database.run("DELETE FROM photos WHERE id > 400")
-    index.drop_dead()
+    index.compact()
     assert not index.is_approximate and recall(index, catalog, model) == 1.0
 
 
 def test_lists_that_were_outgrown_are_offered_anew(catalog: Catalog, folder: Path, model: Model) -> None:
     optimized(folder, catalog, model)
     add(catalog, model, clustered(3 * COUNT, seed=1), "more")
-    assert VectorIndex(folder, catalog, model).wants_lists
+    assert FaissIndex(folder, catalog, model).should_optimize
 
 
 @pytest.mark.parametrize("name", ["*.faiss", "*.json"])
@@ -206,8 +209,8 @@ def test_a_damaged_file_leaves_an_exact_index(
     optimized(folder, catalog, model)
     file = next(folder.glob(name))
     file.write_bytes(file.read_bytes()[:-40])
-    index = VectorIndex(folder, catalog, model)
-    assert not index.is_approximate and index.wants_lists and recall(index, catalog, model) == 1.0
+    index = FaissIndex(folder, catalog, model)
+    assert not index.is_approximate and index.should_optimize and recall(index, catalog, model) == 1.0
 
 
 def test_a_disk_without_room_is_told(
@@ -216,12 +219,12 @@ def test_a_disk_without_room_is_told(
     def full(index: object, name: str) -> None:
         raise RuntimeError("No space left on device")
 
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     monkeypatch.setattr(faiss, "write_index", full)
-    assert not index.make_approximate(no_bar)
+    assert not index.build_approximate(no_bar)
     assert recall(index, catalog, model) > 0.9  # in memory
     monkeypatch.undo()
-    assert not VectorIndex(folder, catalog, model).is_approximate
+    assert not FaissIndex(folder, catalog, model).is_approximate
 
 
 def test_a_reader_waits_for_the_second_of_two_renames(
@@ -249,11 +252,11 @@ OPEN = """
 import sys
 from pathlib import Path
 from clipsight.store.catalog import Catalog
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 
 catalog = Catalog(Path(sys.argv[1]))
 print("ready", flush=True)
-print(VectorIndex(Path(sys.argv[1]) / "vectors", catalog, catalog.current_model()).is_approximate)
+print(FaissIndex(Path(sys.argv[1]) / "vectors", catalog, catalog.current_model()).is_approximate)
 """
 
 
@@ -263,7 +266,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 1000))
     def start(self, seed: int) -> None:
         self.patches = pytest.MonkeyPatch()
-        for name, value in (("WORTH", 200), ("SMALL", 20), ("FEW", 8)):
+        for name, value in (("MIN_VECTORS", 200), ("SMALL", 20), ("FEW", 8)):
             self.patches.setattr(vectors_module, name, value)
         self.patches.setattr(approximate, "_SPREAD", 5)  # so that far from all lists are read
         self.home = Path(os.environ["CLIPSIGHT_HOME"]) / os.urandom(6).hex()
@@ -274,8 +277,8 @@ class AgainstBruteForce(RuleBasedStateMachine):
         self.index = self.opened()
         self.add(300)
 
-    def opened(self) -> VectorIndex:
-        return VectorIndex(self.home / "vectors", self.catalog, self.model)
+    def opened(self) -> FaissIndex:
+        return FaissIndex(self.home / "vectors", self.catalog, self.model)
 
     @rule(count=st.integers(1, 120))
     def add(self, count: int) -> None:
@@ -289,7 +292,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
 
     @rule()
     def replace(self) -> None:
-        for hit in list(self.catalog.each_hit(self.model))[::9]:
+        for hit in list(self.catalog.iter_embedded_photos(self.model))[::9]:
             self.catalog.put_vector(hit.photo_id, self.model, -hit.vector)
         self.index = self.opened()
 
@@ -298,13 +301,13 @@ class AgainstBruteForce(RuleBasedStateMachine):
         self.index = self.opened()
 
     @rule()
-    def drop_dead(self) -> None:
-        self.index.drop_dead()
+    def compact(self) -> None:
+        self.index.compact()
 
     @rule()
     def optimize(self) -> None:
-        if self.index.wants_lists:
-            self.index.make_approximate(no_bar)
+        if self.index.should_optimize:
+            self.index.build_approximate(no_bar)
 
     @rule(share=st.sampled_from([0.01, 0.1, 0.6]), count=st.sampled_from([1, 10, 50]))
     def search_some(self, share: float, count: int) -> None:

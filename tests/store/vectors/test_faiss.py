@@ -12,10 +12,11 @@ import faiss
 import numpy as np
 import pytest
 
+from clipsight.core.arrays import Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model
+from clipsight.store.records import Model
 from clipsight.store.vectors import faiss as vectors_module
-from clipsight.store.vectors.faiss import VectorIndex, drop_files_of_other_models
+from clipsight.store.vectors.faiss import FaissIndex, remove_files_of_other_models
 from clipsight.store.vectors.index_file import Contents, IndexFile
 from clipsight.store.vectors.rerank import rank
 from tests.support.catalogs import Vectors, add_photos, finish, some_model, start_python, unit_vectors
@@ -51,16 +52,16 @@ def file_of(folder: Path, model: Model) -> Path:
     return folder / f"{model.fingerprint[:16]}.faiss"
 
 
-def is_right(index: VectorIndex, catalog: Catalog, model: Model) -> bool:
+def is_right(index: FaissIndex, catalog: Catalog, model: Model) -> bool:
     """Whether every vector of the catalog is found by itself, and each query's best ten are right."""
-    hits = list(catalog.each_hit(model))
+    hits = list(catalog.iter_embedded_photos(model))
     everything = np.stack([hit.vector for hit in hits]).astype(np.float64)
     for hit in hits[:: max(1, len(hits) // 25)]:
         query = hit.vector.astype(np.float32)
         # Not a matrix product, which may add up the same numbers in another order in another row.
         scores = [math.fsum(row) for row in (everything * query).tolist()]
         best = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].path))[:10]
-        if [each.hit.path for each in rank(catalog, index, query[None], 10)[0]] != [
+        if [each.photo.path for each in rank(catalog, index, query[None], 10)[0]] != [
             hits[row].path for row in best
         ]:
             return False
@@ -133,9 +134,9 @@ def test_a_damaged_file_is_made_anew(
     catalog: Catalog, folder: Path, model: Model, damage: Callable[[Path], object]
 ) -> None:
     file = file_of(folder, model)
-    VectorIndex(folder, catalog, model)
+    FaissIndex(folder, catalog, model)
     damage(file)
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert is_right(index, catalog, model)
     assert len(index) == COUNT and is_mapped(file)
     assert sorted(os.listdir(folder)) == sorted([file.name, stamp(file).name])
@@ -145,7 +146,7 @@ def test_a_damaged_file_is_made_anew(
 def test_where_no_file_can_be_written_the_index_is_in_memory(
     catalog: Catalog, folder: Path, model: Model, which: str
 ) -> None:
-    VectorIndex(folder, catalog, model)
+    FaissIndex(folder, catalog, model)
     file = file_of(folder, model)
     if which == "folder":
         shutil.rmtree(folder)
@@ -153,9 +154,9 @@ def test_where_no_file_can_be_written_the_index_is_in_memory(
     else:
         replace_by_folder(file if which == "file" else stamp(file))
     for _ in range(2):
-        assert is_right(VectorIndex(folder, catalog, model), catalog, model)
+        assert is_right(FaissIndex(folder, catalog, model), catalog, model)
     add(catalog, model, unit_vectors(50, DIM, seed=1), "more")
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert len(index) == COUNT + 50 and is_right(index, catalog, model)
 
 
@@ -167,7 +168,7 @@ def test_a_full_disk_leaves_the_index_in_memory(
         raise RuntimeError("Error: 'ret == (size)' failed: No space left on device")
 
     monkeypatch.setattr(faiss, "write_index", full)
-    assert is_right(VectorIndex(folder, catalog, model), catalog, model)
+    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
     assert os.listdir(folder) == []
 
 
@@ -176,19 +177,19 @@ def test_what_a_killed_process_left_is_removed(catalog: Catalog, folder: Path, m
     for name, age in (("old.tmp", 7200), ("young.tmp", 10)):
         (folder / name).write_bytes(b"half of")
         os.utime(folder / name, (time.time() - age,) * 2)
-    VectorIndex(folder, catalog, model)
+    FaissIndex(folder, catalog, model)
     assert {file.name for file in folder.glob("*.tmp")} == {"young.tmp"}
 
 
 def test_a_clean_file_is_mapped_and_left_alone(catalog: Catalog, folder: Path, model: Model) -> None:
-    first = VectorIndex(folder, catalog, model)
+    first = FaissIndex(folder, catalog, model)
     file = file_of(folder, model)
     assert is_mapped(file)  # by the process that has made it, too
     before = {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in folder.iterdir()}
     del first
     assert not is_mapped(file)
-    second = VectorIndex(folder, catalog, model)
-    second.drop_dead()
+    second = FaissIndex(folder, catalog, model)
+    second.compact()
     assert is_mapped(file) and is_right(second, catalog, model)
     assert before == {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in folder.iterdir()}
 
@@ -196,13 +197,13 @@ def test_a_clean_file_is_mapped_and_left_alone(catalog: Catalog, folder: Path, m
 def test_a_new_file_only_when_the_tail_is_worth_it(
     catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    VectorIndex(folder, catalog, model)
+    FaissIndex(folder, catalog, model)
     file = file_of(folder, model)
 
     def remade(vectors: int, name: str) -> bool:
         before = file.stat().st_ino, file.stat().st_mtime_ns
         add(catalog, model, unit_vectors(vectors, DIM, seed=vectors), name)
-        index = VectorIndex(folder, catalog, model)
+        index = FaissIndex(folder, catalog, model)
         assert len(index) == catalog.count_vectors(model) and is_right(index, catalog, model)
         return before != (file.stat().st_ino, file.stat().st_mtime_ns)
 
@@ -218,52 +219,55 @@ def test_the_dead_are_dropped_when_they_are_many(
     monkeypatch.setattr(vectors_module, "SMALL", 100)
     add(catalog, model, unit_vectors(4, DIM, seed=1), "few")
     add(catalog, model, unit_vectors(40, DIM, seed=2), "many")
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     inode = file_of(folder, model).stat().st_ino
     catalog.forget(b"/few")
-    index.drop_dead()
+    index.compact()
     assert (len(index), file_of(folder, model).stat().st_ino) == (COUNT + 44, inode)
     assert is_right(index, catalog, model)
     catalog.forget(b"/many")
-    index.drop_dead()
+    index.compact()
     assert len(index) == COUNT and file_of(folder, model).stat().st_ino != inode
     assert is_right(index, catalog, model) and is_mapped(file_of(folder, model))
 
 
 def test_all_vectors_dead(catalog: Catalog, folder: Path, model: Model) -> None:
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     catalog.forget(b"/")
     assert rank(catalog, index, unit_vectors(1, DIM).astype(np.float32), 5) == [[]]
-    index.drop_dead()
-    assert len(index) == len(VectorIndex(folder, catalog, model)) == 0
+    index.compact()
+    assert len(index) == len(FaissIndex(folder, catalog, model)) == 0
 
 
 def test_a_changed_photo_has_its_new_vector_only(catalog: Catalog, folder: Path, model: Model) -> None:
-    VectorIndex(folder, catalog, model)
-    old, new = next(catalog.each_hit(model)).vector, -next(catalog.each_hit(model)).vector
+    FaissIndex(folder, catalog, model)
+    old, new = (
+        next(catalog.iter_embedded_photos(model)).vector,
+        -next(catalog.iter_embedded_photos(model)).vector,
+    )
     catalog.put_vector(1, model, new)
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     (best,) = rank(catalog, index, old.astype(np.float32)[None], COUNT + 1)
-    assert len(best) == COUNT and best[-1].hit.photo_id == 1 and is_right(index, catalog, model)
+    assert len(best) == COUNT and best[-1].photo.photo_id == 1 and is_right(index, catalog, model)
 
 
 def test_the_file_of_another_library(catalog: Catalog, folder: Path, model: Model, tmp_path: Path) -> None:
     other = Catalog(tmp_path / "other")
     same = some_model(other, DIM)
     add(other, same, unit_vectors(COUNT, DIM, seed=7), "first")
-    VectorIndex(tmp_path / "other" / "vectors", other, same)
+    FaissIndex(tmp_path / "other" / "vectors", other, same)
     other.close()
     shutil.copytree(tmp_path / "other" / "vectors", folder, copy_function=shutil.copy2)
-    assert is_right(VectorIndex(folder, catalog, model), catalog, model)
+    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
 
 
 def test_each_model_has_its_file(catalog: Catalog, folder: Path, model: Model) -> None:
     other = catalog.add_model("b" * 64, "other", "builtin", 3)
     for photo_id, vector in enumerate(unit_vectors(COUNT, 3, seed=3), start=1):
         catalog.put_vector(photo_id, other, vector)
-    indexes = {each: VectorIndex(folder, catalog, each) for each in (model, other)}
+    indexes = {each: FaissIndex(folder, catalog, each) for each in (model, other)}
     assert all(is_right(index, catalog, each) for each, index in indexes.items())
-    drop_files_of_other_models(folder, model)
+    remove_files_of_other_models(folder, model)
     assert sorted(os.listdir(folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
     assert is_right(indexes[other], catalog, other)  # its mapping outlives the file
 
@@ -281,7 +285,7 @@ def put_back_older_copy(tmp_path: Path) -> tuple[Catalog, Model, Path]:
     shutil.copyfile(library / "catalog.sqlite3", tmp_path / "copy")
     catalog = Catalog(library)
     add(catalog, model, unit_vectors(100, DIM, seed=1), "lost")
-    VectorIndex(library / "vectors", catalog, model)
+    FaissIndex(library / "vectors", catalog, model)
     catalog.close()
     shutil.copyfile(tmp_path / "copy", library / "catalog.sqlite3")
     return Catalog(library), model, library / "vectors"
@@ -291,10 +295,10 @@ def put_back_older_copy(tmp_path: Path) -> tuple[Catalog, Model, Path]:
 def test_an_older_copy_of_the_catalog_put_back(tmp_path: Path, new: int) -> None:
     catalog, model, folder = put_back_older_copy(tmp_path)
     add(catalog, model, unit_vectors(new, DIM, seed=2), "new")
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert len(index) == COUNT + new and is_right(index, catalog, model)
     (best,) = rank(catalog, index, unit_vectors(100, DIM, seed=1)[-1:].astype(np.float32), 1)
-    assert best[0].hit.path.startswith((b"/first", b"/new"))
+    assert best[0].photo.path.startswith((b"/first", b"/new"))
     catalog.close()
 
 
@@ -312,8 +316,8 @@ def test_a_vector_committed_while_the_file_is_made(
         add(self, of, unit_vectors(3, DIM, seed=9), "late")
 
     monkeypatch.setattr(Catalog, "vectors_after", with_late_commit)
-    VectorIndex(folder, catalog, model)
-    index = VectorIndex(folder, catalog, model)
+    FaissIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert len(index) == COUNT + 3 and is_right(index, catalog, model)
 
 
@@ -328,7 +332,7 @@ def test_another_process_replaces_the_file_at_once(
         self._file.write_bytes(b"half a file of another process")
 
     monkeypatch.setattr(IndexFile, "write", then_replaced)
-    index = VectorIndex(folder, catalog, model)
+    index = FaissIndex(folder, catalog, model)
     assert len(index) == COUNT and is_right(index, catalog, model)
 
 
@@ -338,15 +342,15 @@ from pathlib import Path
 import numpy as np
 from clipsight.store.catalog import Catalog
 from clipsight.store.vectors.rerank import rank
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 
 catalog = Catalog(Path(sys.argv[1]))
 model = catalog.current_model()
 print("ready", flush=True)
 sys.stdin.readline()
-index = VectorIndex(Path(sys.argv[1]) / "vectors", catalog, model)
-query = next(catalog.each_hit(model)).vector.astype(np.float32)
-print([each.hit.path for each in rank(catalog, index, query[None], 10)[0]])
+index = FaissIndex(Path(sys.argv[1]) / "vectors", catalog, model)
+query = next(catalog.iter_embedded_photos(model)).vector.astype(np.float32)
+print([each.photo.path for each in rank(catalog, index, query[None], 10)[0]])
 """
 
 
@@ -356,10 +360,12 @@ def test_many_processes_make_the_file_at_once(
     processes = [start_python(OPEN, tmp_path / "library") for _ in range(4)]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    query = next(catalog.each_hit(model)).vector.astype(np.float32)
-    found = [each.hit.path for each in rank(catalog, VectorIndex(folder, catalog, model), query[None], 10)[0]]
+    query = next(catalog.iter_embedded_photos(model)).vector.astype(np.float32)
+    found = [
+        each.photo.path for each in rank(catalog, FaissIndex(folder, catalog, model), query[None], 10)[0]
+    ]
     assert set(finish(processes)) == {f"{found}\n"}
-    assert is_right(VectorIndex(folder, catalog, model), catalog, model)
+    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
     assert sorted(os.listdir(folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
 
 
@@ -369,16 +375,16 @@ from pathlib import Path
 import numpy as np
 from clipsight.store import catalog as module
 from clipsight.store.catalog import Catalog
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 
 module._CHUNK = 1024
 catalog = Catalog(Path(sys.argv[1]))
 model = catalog.current_model()
-VectorIndex(Path(sys.argv[1]) / "empty", Catalog(Path(sys.argv[1]) / "empty"), model)
+FaissIndex(Path(sys.argv[1]) / "empty", Catalog(Path(sys.argv[1]) / "empty"), model)
 status = Path("/proc/self/status")
 peak = lambda: int(next(line for line in status.read_text().splitlines() if "VmHWM" in line).split()[1])
 before = peak()
-VectorIndex(Path(sys.argv[1]) / "vectors", catalog, model)
+FaissIndex(Path(sys.argv[1]) / "vectors", catalog, model)
 print(peak() - before)
 """
 

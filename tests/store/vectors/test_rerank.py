@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clipsight.core.arrays import Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model, State
+from clipsight.store.records import Model, State
 from clipsight.store.vectors import faiss as vectors_module
-from clipsight.store.vectors.faiss import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import _MARGIN, rank
 from tests.support.catalogs import Vectors, add_photos, some_model, unit_vectors
 
@@ -46,29 +47,29 @@ class Photos:
         self.paths += paths
         self.vectors = np.concatenate([self.vectors, vectors])
 
-    def index(self) -> VectorIndex:
-        return VectorIndex(self.folder, self.catalog, self.model)
+    def index(self) -> FaissIndex:
+        return FaissIndex(self.folder, self.catalog, self.model)
 
-    def expected(self, query: Query, count: int, left_out: Collection[int] = ()) -> list[tuple[float, bytes]]:
+    def expected(self, query: Query, count: int, excluded: Collection[int] = ()) -> list[tuple[float, bytes]]:
         """Scores and paths by brute force, over the rows whose photo is not left out."""
         wide = query.astype(np.float64)
         rows = [
             (-float(vector.astype(np.float64) @ wide), path)
             for vector, path, photo_id in zip(self.vectors, self.paths, self.photo_ids, strict=True)
-            if photo_id not in left_out
+            if photo_id not in excluded
         ]
         return [(-negated, path) for negated, path in sorted(rows)[:count]]
 
     def ranked(
         self,
-        index: VectorIndex,
+        index: FaissIndex,
         query: Query,
         count: int,
         allowed: Ids | None = None,
-        left_out: Collection[int] = (),
+        excluded: Collection[int] = (),
     ) -> list[tuple[float, bytes]]:
-        (found,) = rank(self.catalog, index, query[None], count, allowed=allowed, left_out=[left_out])
-        return [(each.score, each.hit.path) for each in found]
+        (found,) = rank(self.catalog, index, query[None], count, allowed=allowed, excluded=[excluded])
+        return [(each.score, each.photo.path) for each in found]
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def photos(tmp_path: Path) -> Iterator[Callable[[int], Photos]]:
         each.catalog.close()
 
 
-def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FaissIndex:
     photos.add(vectors, paths_for(len(vectors)))
     photos.index()
     index = photos.index()
@@ -92,7 +93,7 @@ def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     return index
 
 
-def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FaissIndex:
     photos.index()
     monkeypatch.setattr(vectors_module, "SMALL", 0)
     monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
@@ -102,7 +103,7 @@ def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     return index
 
 
-def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FaissIndex:
     half = len(vectors) // 2
     paths = paths_for(len(vectors))
     photos.add(vectors[:half], paths[:half])
@@ -115,13 +116,13 @@ def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     return index
 
 
-def in_memory(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+def in_memory(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FaissIndex:
     photos.folder.write_bytes(b"a file where the folder should be")
     photos.add(vectors, paths_for(len(vectors)))
     return photos.index()
 
 
-Place = Callable[[Photos, Vectors, pytest.MonkeyPatch], VectorIndex]
+Place = Callable[[Photos, Vectors, pytest.MonkeyPatch], FaissIndex]
 PLACES: list[Place] = [in_file, in_tail, in_both, in_memory]
 places = pytest.mark.parametrize("place", PLACES)
 
@@ -179,9 +180,9 @@ def test_only_allowed_ids(
     vectors = unit_vectors(2000, 32)
     vectors[::7] = vectors[0]
     index = place(made, vectors, monkeypatch)
-    ids = np.array([hit.vector_id for hit in made.catalog.each_hit(made.model)], dtype=np.int64)
+    ids = np.array([hit.vector_id for hit in made.catalog.iter_embedded_photos(made.model)], dtype=np.int64)
     allowed = ids[np.random.default_rng(2).random(2000) < share]
-    hits = {hit.vector_id: hit.photo_id for hit in made.catalog.each_hit(made.model)}
+    hits = {hit.vector_id: hit.photo_id for hit in made.catalog.iter_embedded_photos(made.model)}
     others = {hits[int(id_)] for id_ in ids} - {hits[int(id_)] for id_ in allowed}
     query = unit_query(32)
     for count in (1, 10, 500):
@@ -197,9 +198,9 @@ def test_photos_left_out_don_t_count(
     query = unit_query(32)
     best = [path for _, path in made.expected(query, 300)]
     ids = dict(zip(made.paths, made.photo_ids, strict=True))
-    for left_out in (best[:1], best[::2], best):
-        dropped = {ids[path] for path in left_out}
-        assert made.ranked(index, query, 20, left_out=dropped) == made.expected(query, 20, dropped)
+    for excluded in (best[:1], best[::2], best):
+        dropped = {ids[path] for path in excluded}
+        assert made.ranked(index, query, 20, excluded=dropped) == made.expected(query, 20, dropped)
 
 
 @places
@@ -211,8 +212,8 @@ def test_dead_and_missing_photos_don_t_count(
     query = unit_query(32)
     ids = dict(zip(made.paths, made.photo_ids, strict=True))
     best = [ids[path] for _, path in made.expected(query, 1200)]
-    made.catalog.mark(best[::3], State.MISSING)
-    made.catalog.mark(best[1::3], State.UNREACHABLE)  # these are still found
+    made.catalog.set_state(best[::3], State.MISSING)
+    made.catalog.set_state(best[1::3], State.UNREACHABLE)  # these are still found
     made.catalog._db.run_many("DELETE FROM photos WHERE id = ?", [(photo_id,) for photo_id in best[2::3]])
     gone = {*best[::3], *best[2::3]}
     for count in (1, 50, 2000):
@@ -226,7 +227,7 @@ def test_nothing_allowed_and_nothing_there(
     assert made.ranked(made.index(), unit_query(4), 5) == []
     index = in_file(made, unit_vectors(3, 4), monkeypatch)
     assert made.ranked(index, unit_query(4), 5, allowed=np.empty(0, dtype=np.int64)) == []
-    assert made.ranked(index, unit_query(4), 5, left_out=set(made.photo_ids)) == []
+    assert made.ranked(index, unit_query(4), 5, excluded=set(made.photo_ids)) == []
 
 
 @pytest.mark.parametrize("dim", [8, 512, 4096])
@@ -236,7 +237,7 @@ def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: i
     (found,) = made.index().search(unit_query(dim)[None], 300)
     exact = {
         hit.vector_id: float(hit.vector.astype(np.float64) @ unit_query(dim).astype(np.float64))
-        for hit in made.catalog.each_hit(made.model)
+        for hit in made.catalog.iter_embedded_photos(made.model)
     }
     errors = [abs(exact[int(id_)] - score) for id_, score in zip(found.ids, found.scores, strict=True)]
     assert max(errors) < _MARGIN / 10
@@ -248,19 +249,19 @@ def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: i
     dim=st.sampled_from([1, 2, 3, 16]),
     distinct=st.integers(1, 60),
     seed=st.integers(0, 2**32 - 1),
-    left_out=st.integers(0, 5),
+    excluded=st.integers(0, 5),
 )
 def test_the_first_of_fifteen_are_the_best_k(
-    tmp_path_factory: pytest.TempPathFactory, size: int, dim: int, distinct: int, seed: int, left_out: int
+    tmp_path_factory: pytest.TempPathFactory, size: int, dim: int, distinct: int, seed: int, excluded: int
 ) -> None:
     made = Photos(tmp_path_factory.mktemp("library"), dim)
     try:
         which = np.random.default_rng(seed).integers(0, distinct, size)
         made.add(unit_vectors(distinct, dim, seed)[which], paths_for(size, seed))
-        index, query, dropped = made.index(), unit_query(dim, seed), set(made.photo_ids[:left_out])
-        fifteen = made.ranked(index, query, 15, left_out=dropped)
+        index, query, dropped = made.index(), unit_query(dim, seed), set(made.photo_ids[:excluded])
+        fifteen = made.ranked(index, query, 15, excluded=dropped)
         assert fifteen == made.expected(query, 15, dropped)
         for count in range(1, 16):
-            assert made.ranked(index, query, count, left_out=dropped) == fifteen[:count]
+            assert made.ranked(index, query, count, excluded=dropped) == fifteen[:count]
     finally:
         made.catalog.close()

@@ -1,40 +1,39 @@
-"""The approximate index: which vectors are worth comparing with a query, for libraries of a million.
+"""The approximate FAISS index, for libraries of a million photos.
 
 FAISS sorts the vectors into lists by k-means (IVF), of which a search reads those nearest to the query,
 and keeps each as a 4-bit code (RaBitQ: Gao and Long, SIGMOD 2024, and Gao et al., SIGMOD 2025;
-https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913). What it finds are candidates, which
-`store.ranking` scores with the catalog's own vectors. Called by `store.vectors`.
+https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913). It finds candidates, which
+`rerank` scores again with the catalog's own vectors.
 """
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-WORTH = 300_000
-"""From so many photos on an approximate index is offered; up to here all are compared in some 30 ms."""
+from clipsight.core.arrays import Float32
 
-OUTGROWN = 4
-"""The lists were made for so many vectors; an index that has grown by this factor is better made anew."""
+MIN_VECTORS = 300_000
+"""From this many vectors on an approximate index pays; fewer are all compared in some 30 ms."""
 
-SAMPLE_A_LIST = 39
-"""Vectors a list from which k-means learns."""
+REBUILD_GROWTH = 4
+"""An index that has grown by this factor since its lists were trained is better rebuilt."""
+
+SAMPLE_PER_LIST = 39
+"""Vectors per list in the sample for k-means."""
 
 _CODE = "RaBitQ4"
 _SPREAD = 1000
-"""Of n photos the share sqrt(this / n) of the lists is read, and all of them for fewer photos than this:
-the fewer there are, the farther off lie the ten best. Found by trying (docs/scale.md)."""
-
-Floats = npt.NDArray[np.float32]
+"""A search among n vectors reads the share sqrt(_SPREAD / n) of the lists, and all of them where n is
+smaller: the fewer vectors, the farther apart the ten best. Chosen by measurement (docs/scale.md)."""
 
 
-def lists_for(count: int) -> int:
-    """How many lists `count` vectors are sorted into: a power of two near twice the square root."""
+def list_count(count: int) -> int:
+    """Number of lists for `count` vectors: a power of two near twice its square root."""
     return int(2 ** max(0, round(np.log2(2 * count**0.5))))
 
 
-def train(sample: Floats, lists: int) -> Any:
-    """An empty FAISS index whose lists and codes are made for vectors like `sample`, float32[n, dim]."""
+def train(sample: Float32, lists: int) -> Any:
+    """An empty FAISS index with lists and codes trained on `sample`, float32[n, dim]."""
     import faiss
 
     index = faiss.index_factory(sample.shape[1], f"IVF{lists},{_CODE}", faiss.METRIC_INNER_PRODUCT)
@@ -45,8 +44,8 @@ def train(sample: Floats, lists: int) -> Any:
     return index
 
 
-def parameters(index: Any, allowed: int, effort: int, selector: Any) -> Any:
-    """How FAISS should search among so many vectors; `effort` (1, 2...) multiplies the lists it reads."""
+def search_parameters(index: Any, allowed: int, effort: int, selector: Any) -> Any:
+    """FAISS parameters to search among `allowed` vectors; `effort` (1, 2...) multiplies the lists read."""
     import faiss
 
     lists = np.ceil(effort * index.nlist * (_SPREAD / max(1, allowed)) ** 0.5)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clipsight.core.arrays import Float16, Ids
 from clipsight.core.files import sync
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Ids, Model, Vectors
+from clipsight.store.records import Model
 
 _FORMAT = 2
 _PROBED = 64
@@ -35,7 +36,7 @@ class Contents:
     probes: tuple[tuple[int, int], ...] = ()
     """Ids and checksums of the youngest vectors, to tell a catalog that gave the same ids to others."""
 
-    def with_vectors(self, ids: Ids, vectors: Vectors) -> "Contents":
+    def with_vectors(self, ids: Ids, vectors: Float16) -> "Contents":
         """With more vectors, float16[n, dim], of higher ids."""
         youngest = zip(ids[-_PROBED:].tolist(), map(_checksum, vectors[-_PROBED:]), strict=True)
         return Contents(int(ids[-1]), self.trained, (*self.probes, *youngest)[-_PROBED:])
@@ -160,5 +161,5 @@ class IndexFile:
             os.close(handle)
 
 
-def _checksum(vector: Vectors) -> int:
+def _checksum(vector: Float16) -> int:
     return zlib.crc32(vector.tobytes())

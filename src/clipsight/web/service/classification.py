@@ -61,11 +61,11 @@ def iter_embeddings(
         if len(uploads):
             yield uploads
         for start in range(0, len(photo_ids), CHUNK):
-            hits = library.hits(photo_ids[start : start + CHUNK])
+            photos = library.embedded_photos(photo_ids[start : start + CHUNK])
             yield Embeddings(
-                np.array([hit.photo_id for hit in hits], np.int64),
-                tuple(Path(os.fsdecode(hit.path)) for hit in hits),
-                np.stack([hit.vector for hit in hits]).astype(np.float32),
+                np.array([photo.photo_id for photo in photos], np.int64),
+                tuple(Path(os.fsdecode(photo.path)) for photo in photos),
+                np.stack([photo.vector for photo in photos]).astype(np.float32),
             )
         if folders is None:
             return

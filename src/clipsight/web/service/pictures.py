@@ -11,10 +11,10 @@ from PIL import Image
 
 from clipsight.core.errors import NotFoundError, PhotoError, UploadError
 from clipsight.indexing.media.photo import Decoded, decode, open_picture
+from clipsight.store.records import PhotoRecord
 from clipsight.web.service.jpeg import strip_metadata
 from clipsight.web.service.payloads import PhotoFile
 from clipsight.web.service.query_parts import UploadPart
-from clipsight.web.service.snapshots import PhotoRecord
 
 MAX_UPLOAD_BYTES = 32 << 20
 """Limit of one uploaded picture."""

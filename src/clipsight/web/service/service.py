@@ -160,7 +160,7 @@ class Service:
         with self._library(stop) as library:
             everything = not (photos or pictures or folders)
             inside = self._paths(folders, library)
-            library.hits(photos[:1])  # raises for a wrong id before the stream starts
+            library.embedded_photos(photos[:1])  # raises for a wrong id before the stream starts
             uploads = upload_embeddings(
                 [each.name for each in pictures], self._embed(pictures, library, stop)
             )
@@ -409,7 +409,7 @@ class Service:
                         image = pictures.open_upload(part, min_side=max(encoder.input_size))
                         pixels[index] = encoder.preprocess(image)
         if ids:
-            vectors[list(ids)] = [hit.vector for hit in library.hits(list(ids.values()))]
+            vectors[list(ids)] = [photo.vector for photo in library.embedded_photos(list(ids.values()))]
         if texts:
             vectors[list(texts)] = encoder.encode_texts(list(texts.values()))
         if pixels:

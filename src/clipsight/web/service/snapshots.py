@@ -5,12 +5,10 @@ encoder are only read. When another process has written to the catalog, `Current
 anew beside the old one, which is closed after its last call.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +19,8 @@ from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
 from clipsight.search.session import Snapshot
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.labels import LabelCount, count_labels
-from clipsight.store.records import Description, Hit, Model, State
+from clipsight.store.labels import LabelCount, count_labels, labels_of_photo
+from clipsight.store.records import EmbeddedPhoto, Model, PhotoRecord
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 
 LOOK_SECONDS = 1.0
@@ -35,18 +33,6 @@ commits every second."""
 Vectors = npt.NDArray[np.float32]
 
 MakeEncoder = Callable[[ModelFolder], SharedEncoder]
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoRecord:
-    """The catalog's row of one photo."""
-
-    id: int
-    path: bytes
-    size: int
-    mtime_ns: int
-    state: State
-    description: Description
 
 
 class OpenLibrary:
@@ -62,7 +48,7 @@ class OpenLibrary:
         self._encoder: SharedEncoder | None = None
         self._snapshot: Snapshot | None = None
         try:
-            self._version = self._data_version()  # before anything is read: what comes later is newer
+            self._version = self.catalog.data_version()  # before anything is read: what comes later is newer
             model = self.catalog.current_model()
             if model is not None:
                 self._encoder = shared = _encoder_of(model, make, encoder)
@@ -98,50 +84,31 @@ class OpenLibrary:
 
     def is_stale(self) -> bool:
         """Whether another process has written to the catalog since."""
-        return self._data_version() != self._version
+        return self.catalog.data_version() != self._version
 
     def is_of_other_model(self) -> bool:
         """Whether the library has been switched to another model since."""
         model = self._snapshot.model if self._snapshot else None
         return self.catalog.current_model() != model
 
-    def hits(self, photo_ids: Sequence[int]) -> list[Hit]:
+    def embedded_photos(self, photo_ids: Sequence[int]) -> list[EmbeddedPhoto]:
         """The photos with these ids, with their vectors, in this order. Raises `NotFoundError`."""
-        found: dict[int, Hit] = {}
-        for start in range(0, len(photo_ids), 5000):
-            part = photo_ids[start : start + 5000]
-            rows = self.catalog.database.rows(
-                f"SELECT id FROM vectors WHERE model_id = ? AND photo_id IN ({', '.join('?' * len(part))})",
-                (self.model.id, *part),
-            )
-            found |= {hit.photo_id: hit for hit in self.catalog.hits([id_ for (id_,) in rows])}
+        found = self.catalog.embedded_photos_by_id(photo_ids, self.model)
         for photo_id in photo_ids:
             if photo_id not in found:
                 raise _no_photo(photo_id)
         return [found[photo_id] for photo_id in photo_ids]
 
     def photo(self, photo_id: int) -> PhotoRecord:
-        """What the catalog has of the photo. Raises `NotFoundError`."""
-        columns = [column.name for column in fields(Description)]
-        row = self.catalog.database.row(
-            f"SELECT folder, name, size, mtime_ns, state, {', '.join(columns)} FROM photos "
-            "WHERE id = ? AND state != ?",
-            (photo_id, State.MISSING),
-        )
-        if row is None:
+        """The catalog's row of the photo. Raises `NotFoundError`."""
+        photo = self.catalog.photo(photo_id)
+        if photo is None:
             raise _no_photo(photo_id)
-        folder, name, size, mtime_ns, state, *description = row
-        path = os.path.join(folder, name)
-        return PhotoRecord(photo_id, path, size, mtime_ns, State(state), Description(*description))
+        return photo
 
     def labels_of(self, photo_id: int) -> tuple[str, ...]:
         """The labels that classification gave the photo."""
-        rows = self.catalog.database.rows(
-            "SELECT DISTINCT l.label FROM vectors v JOIN labels l ON l.vector_id = v.id "
-            "WHERE v.photo_id = ? AND v.model_id = ? ORDER BY 1",
-            (photo_id, self.model.id if self.has_model else 0),
-        )
-        return tuple(label for (label,) in rows)
+        return labels_of_photo(self.catalog.database, self.model, photo_id) if self.has_model else ()
 
     def label_counts(self) -> list[LabelCount]:
         """The labels that photos have, and how many; none without a model."""
@@ -157,10 +124,6 @@ class OpenLibrary:
     def close(self) -> None:
         """Close the catalog; the encoder is left to whom it belongs."""
         self.catalog.close()
-
-    def _data_version(self) -> int:
-        """A number that changes when another connection commits to the catalog."""
-        return int(self.catalog.database.value("PRAGMA data_version"))
 
 
 class CurrentLibrary:

@@ -1,0 +1,14 @@
+"""The protocol by which long operations report their progress."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Callback with the number of items done and their total."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Show the progress."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""

@@ -1,0 +1,328 @@
+"""Photos of the catalog: their files, metadata and states, and files that could not be read."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from clipsight.core.arrays import Ids
+from clipsight.store.database import Database
+from clipsight.store.path_ranges import under
+from clipsight.store.records import (
+    MISSING_DAYS,
+    Counts,
+    Description,
+    Failure,
+    FileStat,
+    IndexedFile,
+    Model,
+    PhotoRecord,
+    State,
+)
+
+DESCRIPTION_COLUMNS = ", ".join(field.name for field in fields(Description))
+
+_MAX_PARAMETERS = 5000
+"""Parameters of one statement; SQLite allows 32,766."""
+
+
+def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
+    """Yield `ids` in lists short enough for the parameters of one statement."""
+    for start in range(0, len(ids), _MAX_PARAMETERS):
+        yield [int(id_) for id_ in ids[start : start + _MAX_PARAMETERS]]
+
+
+class PhotoQueries:
+    """The statements of `Catalog` on photos and failures."""
+
+    _db: Database
+
+    # -- files of a folder ------------------------------------------------------
+
+    def indexed_files(self, folder: bytes, model: Model) -> dict[bytes, IndexedFile]:
+        """The photos directly in `folder`, by name."""
+        rows = self._db.rows(
+            "SELECT p.name, p.id, p.size, p.mtime_ns, p.device, p.state, v.id IS NOT NULL "
+            "FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE p.folder = ?",
+            (model.id, folder),
+        )
+        return {
+            name: IndexedFile(id_, size, mtime_ns, device % 2**64, State(state), bool(embedded))
+            for name, id_, size, mtime_ns, device, state, embedded in rows
+        }
+
+    def failed_files(self, folder: bytes) -> dict[bytes, tuple[int, int]]:
+        """Size and mtime (ns) of the files directly in `folder` that failed, by name."""
+        rows = self._db.rows("SELECT name, size, mtime_ns FROM failures WHERE folder = ?", (folder,))
+        return {name: (size, mtime_ns) for name, size, mtime_ns in rows}
+
+    def folders_under(self, root: bytes) -> list[bytes]:
+        """`root` and the folders below it that hold photos or failures, in order."""
+        where, arguments = under(root)
+        rows = self._db.rows(
+            f"SELECT DISTINCT folder FROM photos WHERE {where} "
+            f"UNION SELECT DISTINCT folder FROM failures WHERE {where} ORDER BY 1",
+            (*arguments, *arguments),
+        )
+        return [folder for (folder,) in rows]
+
+    def has_folder(self, folder: bytes) -> bool:
+        """True if `folder` was indexed, lies in a folder that was, or holds photos of the library."""
+        roots = [path.rstrip(b"/") for (path,) in self._db.rows("SELECT path FROM roots")]
+        if any(folder == root or folder.startswith(root + b"/") for root in roots):
+            return True
+        where, arguments = under(folder)
+        return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
+
+    def find_content(self, content_hash: bytes, model: Model) -> tuple[int, bytes] | None:
+        """Id and path of a photo with this content that has a vector of `model`."""
+        row = self._db.row(
+            "SELECT p.id, p.folder, p.name FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id "
+            "WHERE p.hash = ? AND v.model_id = ? LIMIT 1",
+            (content_hash, model.id),
+        )
+        return (row[0], os.path.join(row[1], row[2])) if row else None
+
+    def has_content(self, file: FileStat, content_hash: bytes) -> bool:
+        """True if the photo at this path is recorded with this content."""
+        sql = "SELECT EXISTS (SELECT 1 FROM photos WHERE folder = ? AND name = ? AND hash = ?)"
+        return bool(self._db.value(sql, (file.folder, file.name, content_hash)))
+
+    # -- queue of files to read --------------------------------------------------
+
+    def clear_queue(self) -> None:
+        """Create an empty queue of files in SQLite's temporary file, which this process alone sees."""
+        self._db.run("DROP TABLE IF EXISTS temp.queue")
+        self._db.run(
+            "CREATE TEMP TABLE queue (id INTEGER PRIMARY KEY, folder BLOB, name BLOB, size INTEGER, "
+            "mtime_ns INTEGER, device INTEGER)"
+        )
+
+    def enqueue(self, files: Iterable[FileStat]) -> None:
+        """Append files to the queue."""
+        self._db.run_many(
+            "INSERT INTO temp.queue (folder, name, size, mtime_ns, device) VALUES (?, ?, ?, ?, ?)",
+            [(file.folder, file.name, file.size, file.mtime_ns, _signed(file.device)) for file in files],
+        )
+
+    def dequeue(self, count: int) -> list[FileStat]:
+        """Remove up to `count` files from the head of the queue and return them."""
+        with self._db.transaction():
+            rows = self._db.rows(
+                "SELECT id, folder, name, size, mtime_ns, device FROM temp.queue ORDER BY id LIMIT ?",
+                (count,),
+            )
+            if rows:
+                self._db.run("DELETE FROM temp.queue WHERE id <= ?", (rows[-1][0],))
+        return [
+            FileStat(folder, name, size, mtime_ns, device % 2**64)
+            for _, folder, name, size, mtime_ns, device in rows
+        ]
+
+    # -- writing -----------------------------------------------------------------
+
+    def put_photo(
+        self,
+        file: FileStat,
+        content_hash: bytes | None,
+        description: Description,
+        state: State = State.PRESENT,
+    ) -> int:
+        """Add or replace the photo at this path and return its id; drop vectors of other content."""
+        columns = f"size, mtime_ns, device, hash, {DESCRIPTION_COLUMNS}, state, state_since"
+        old = self._db.row(
+            "SELECT id, hash FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name)
+        )
+        values = (
+            file.size,
+            file.mtime_ns,
+            _signed(file.device),
+            content_hash,
+            *_description_values(description),
+            state,
+            None if state is State.PRESENT else _now(),
+        )
+        self._db.run("DELETE FROM failures WHERE folder = ? AND name = ?", (file.folder, file.name))
+        if old is None:
+            cursor = self._db.run(
+                f"INSERT INTO photos (folder, name, {columns}) VALUES ({', '.join('?' * (len(values) + 2))})",
+                (file.folder, file.name, *values),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+        photo_id, old_hash = old
+        if old_hash != content_hash:
+            self._db.run("DELETE FROM vectors WHERE photo_id = ?", (photo_id,))
+        self._db.run(
+            f"UPDATE photos SET ({columns}) = ({', '.join('?' * len(values))}) WHERE id = ?",
+            (*values, photo_id),
+        )
+        return int(photo_id)
+
+    def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes) -> None:
+        """Add a photo whose content the catalog has: copy metadata and vectors of the photo `source_id`."""
+        photo_id = self.put_photo(file, content_hash, self._description(source_id))
+        self._db.run(
+            "INSERT OR IGNORE INTO vectors (photo_id, model_id, vector) "
+            "SELECT ?, model_id, vector FROM vectors WHERE photo_id = ? AND photo_id != ?",
+            (photo_id, source_id, photo_id),
+        )
+
+    def move_photo(self, photo_id: int, file: FileStat) -> None:
+        """Change the path of a photo; keep its id, metadata and vectors."""
+        self._db.run(
+            "DELETE FROM photos WHERE folder = ? AND name = ? AND id != ?", (file.folder, file.name, photo_id)
+        )
+        self._db.run("DELETE FROM failures WHERE folder = ? AND name = ?", (file.folder, file.name))
+        self._db.run(
+            "UPDATE photos SET folder = ?, name = ? WHERE id = ?", (file.folder, file.name, photo_id)
+        )
+        self.touch(photo_id, file)
+
+    def touch(self, photo_id: int, file: FileStat) -> None:
+        """Update size, date and device of a photo whose content is unchanged, and mark it present."""
+        self._db.run(
+            "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, state = 0, state_since = NULL "
+            "WHERE id = ?",
+            (file.size, file.mtime_ns, _signed(file.device), photo_id),
+        )
+
+    def set_state(self, photo_ids: Iterable[int], state: State) -> None:
+        """Set the state of photos; where it changes, also `state_since` to now."""
+        self._db.run_many(
+            "UPDATE photos SET state = ?1, state_since = ?2 WHERE id = ?3 AND state != ?1",
+            [(state, None if state is State.PRESENT else _now(), photo_id) for photo_id in photo_ids],
+        )
+
+    def set_state_under(self, folder: bytes, state: State) -> int:
+        """Set the state of photos in and below `folder` that are not missing; return how many changed."""
+        where, arguments = under(folder)
+        since = None if state is State.PRESENT else _now()
+        cursor = self._db.run(
+            f"UPDATE photos SET state = ?, state_since = ? WHERE {where} AND state NOT IN (?, ?)",
+            (state, since, *arguments, state, State.MISSING),
+        )
+        return cursor.rowcount
+
+    def put_failure(self, file: FileStat, reason: str) -> None:
+        """Record why a file is not a photo, and drop the photo it was; it is read again when it changes."""
+        self._db.run("DELETE FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name))
+        self._record_failure(file, file.size, file.mtime_ns, reason)
+
+    def put_unreadable(self, file: FileStat, reason: str) -> None:
+        """Record why a file could not be read at all; it is read again at each run."""
+        self._record_failure(file, -1, -1, reason)
+
+    def drop_failures(self, folder: bytes, names: Iterable[bytes]) -> None:
+        """Drop the failures of files that no longer exist."""
+        self._db.run_many(
+            "DELETE FROM failures WHERE folder = ? AND name = ?", [(folder, name) for name in names]
+        )
+
+    def purge_missing(self) -> None:
+        """Drop photos that have been missing for more than `MISSING_DAYS`."""
+        self._db.run(
+            "DELETE FROM photos WHERE state != 0 AND state = ? "  # the first term admits the partial index
+            "AND julianday('now', 'localtime') - julianday(state_since) > ?",
+            (State.MISSING, MISSING_DAYS),
+        )
+
+    def forget(self, folder: bytes) -> int:
+        """Drop all records of `folder` and the folders below it; return the number of photos."""
+        where, arguments = under(folder)
+        roots, _ = under(folder, "path")
+        with self._db.transaction():
+            photos = self._db.run(f"DELETE FROM photos WHERE {where}", arguments).rowcount
+            self._db.run(f"DELETE FROM failures WHERE {where}", arguments)
+            self._db.run(f"DELETE FROM roots WHERE {roots}", arguments)
+        return photos
+
+    # -- reading -----------------------------------------------------------------
+
+    def photo_id_at(self, path: bytes) -> int | None:
+        """The id of the photo at this absolute path, or None."""
+        folder, name = os.path.split(path)
+        found = self._db.value("SELECT id FROM photos WHERE folder = ? AND name = ?", (folder, name))
+        return None if found is None else int(found)
+
+    def photo(self, photo_id: int) -> PhotoRecord | None:
+        """The photo with this id, or None if there is none or its file is missing."""
+        row = self._db.row(
+            f"SELECT id, folder, name, size, mtime_ns, state, {DESCRIPTION_COLUMNS} FROM photos "
+            "WHERE id = ? AND state != ?",
+            (photo_id, State.MISSING),
+        )
+        if row is None:
+            return None
+        id_, folder, name, size, mtime_ns, state, *description = row
+        path = os.path.join(folder, name)
+        return PhotoRecord(id_, path, size, mtime_ns, State(state), Description(*description))
+
+    def counts(self, folder: bytes | None = None) -> Counts:
+        """Number of photos by state, of all or of those in and below `folder`."""
+        where, arguments = ("1", []) if folder is None else under(folder)
+        with self._db.snapshot():
+            photos = self._db.value(f"SELECT count(*) FROM photos WHERE {where}", arguments)
+            away = dict(
+                self._db.rows(
+                    f"SELECT state, count(*) FROM photos INDEXED BY photos_away WHERE state != 0 AND {where} "
+                    "GROUP BY state",  # both statements read an index only, not the photos
+                    arguments,
+                )
+            )
+        unreachable, missing = (away.get(int(state), 0) for state in (State.UNREACHABLE, State.MISSING))
+        return Counts(photos - unreachable - missing, unreachable, missing)
+
+    def count_in_state(self, photo_ids: Sequence[int], state: State) -> int:
+        """Number of these photos that are in `state`."""
+        return sum(
+            int(
+                self._db.value(
+                    f"SELECT count(*) FROM photos WHERE state = ? AND id IN ({', '.join('?' * len(part))})",
+                    (state, *part),
+                )
+            )
+            for part in chunks(photo_ids)
+        )
+
+    def count_unembedded(self, model: Model) -> int:
+        """Number of photos without a vector of `model`, unreachable ones included."""
+        return int(
+            self._db.value(
+                "SELECT count(*) FROM photos p WHERE state != ? AND NOT EXISTS "
+                "(SELECT 1 FROM vectors v WHERE v.photo_id = p.id AND v.model_id = ?)",
+                (State.MISSING, model.id),
+            )
+        )
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be read, by path."""
+        rows = self._db.rows("SELECT folder, name, reason, date FROM failures ORDER BY folder, name")
+        return [Failure(os.path.join(folder, name), reason, date) for folder, name, reason, date in rows]
+
+    # -- internals ---------------------------------------------------------------
+
+    def _record_failure(self, file: FileStat, size: int, mtime_ns: int, reason: str) -> None:
+        self._db.run(
+            "INSERT OR REPLACE INTO failures (folder, name, size, mtime_ns, reason, date) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (file.folder, file.name, size, mtime_ns, reason, _now()),
+        )
+
+    def _description(self, photo_id: int) -> Description:
+        row = self._db.row(f"SELECT {DESCRIPTION_COLUMNS} FROM photos WHERE id = ?", (photo_id,))
+        return Description(*row) if row else Description()
+
+
+def _description_values(description: Description) -> tuple[Any, ...]:
+    return tuple(getattr(description, column) for column in DESCRIPTION_COLUMNS.split(", "))
+
+
+def _signed(device: int) -> int:
+    """A device number in the signed 64 bits that SQLite stores."""
+    return device - 2**64 if device >= 2**63 else device
+
+
+def _now() -> str:
+    return datetime.now().isoformat(timespec="seconds")
