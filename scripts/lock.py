@@ -8,11 +8,12 @@ itself runs on: those versions stay open, as they are for users.
 import sys
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,9 @@ CONSTRAINTS = ROOT / "constraints-dev.txt"
 
 LIBRARIES = {"httpx2", "onnx", "playwright", "safetensors", "tensorboardx", "torch", "transformers"}
 """Requirements of `[dev]` that tests import: large or bound to a platform, so their versions stay open."""
+
+OLDEST_PYTHON = "3.11.0"
+"""pip refuses a version that asks for a later patch release, such as 3.11.5, on Debian's 3.11.2."""
 
 _HEADER = """\
 # Versions of the development tools, for `pip install -c constraints-dev.txt -e '.[dev]'`.
@@ -37,7 +41,8 @@ def tools() -> list[Requirement]:
 def constraints() -> str:
     """Return the text of constraints-dev.txt for this environment.
 
-    Raises PackageNotFoundError where the extra `[dev]` is not installed.
+    Raises PackageNotFoundError where the extra `[dev]` is not installed, and ValueError for a version that does
+    not support the oldest Python of clipsight: install an older one.
     """
     project = _project()
     extras = project["optional-dependencies"]
@@ -45,6 +50,11 @@ def constraints() -> str:
     libraries = [line for line in extras["dev"] if canonicalize_name(Requirement(line).name) in LIBRARIES]
     not_pinned = _closure(Requirement(line) for lines in (*runtime, libraries) for line in lines)
     pinned = _closure(tools()) - not_pinned | {canonicalize_name(tool.name) for tool in tools()}
+    for name in pinned:
+        fields = metadata(name)
+        supported = fields["Requires-Python"] if "Requires-Python" in fields else ""
+        if OLDEST_PYTHON not in SpecifierSet(supported):
+            raise ValueError(f"{name} {version(name)} needs Python {supported}, not {OLDEST_PYTHON}")
     return _HEADER + "".join(f"{name}=={version(name)}\n" for name in sorted(pinned))
 
 
