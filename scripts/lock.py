@@ -41,8 +41,8 @@ def tools() -> list[Requirement]:
 def constraints() -> str:
     """Return the text of constraints-dev.txt for this environment.
 
-    Raises PackageNotFoundError where the extra `[dev]` is not installed, and ValueError for a version that does
-    not support the oldest Python of clipsight: install an older one.
+    Raises PackageNotFoundError where the extra `[dev]` is not installed, and ValueError for a version that
+    does not support the oldest Python of clipsight: install an older one.
     """
     project = _project()
     extras = project["optional-dependencies"]
@@ -51,8 +51,7 @@ def constraints() -> str:
     not_pinned = _closure(Requirement(line) for lines in (*runtime, libraries) for line in lines)
     pinned = _closure(tools()) - not_pinned | {canonicalize_name(tool.name) for tool in tools()}
     for name in pinned:
-        fields = metadata(name)
-        supported = fields["Requires-Python"] if "Requires-Python" in fields else ""
+        supported = str(metadata(name).json.get("requires_python", ""))
         if OLDEST_PYTHON not in SpecifierSet(supported):
             raise ValueError(f"{name} {version(name)} needs Python {supported}, not {OLDEST_PYTHON}")
     return _HEADER + "".join(f"{name}=={version(name)}\n" for name in sorted(pinned))
