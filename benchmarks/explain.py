@@ -35,11 +35,10 @@ from numpy.typing import NDArray
 from benchmarks import measure
 from clipsight.explain.base import Model, Pixels, Settings, Vector
 from clipsight.explain.explanation import explainers
+from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords, apply_mask, draw_masks, mean_colour
 from clipsight.explain.onnx_model import OnnxModel
-from clipsight.explain.regions import OcclusionRegions, covered, draw_masks, mean_colour
 from clipsight.explain.registry import METHODS
 from clipsight.explain.text_segments import Word, keep, split
-from clipsight.explain.words import OcclusionWords
 from clipsight.indexing.media.photo import open_picture
 from clipsight.models import registry
 from clipsight.models.encoder import Encoder
@@ -151,7 +150,7 @@ def _gap(
         best = np.zeros(_GRID * _GRID, np.bool_)
         best[order[: step * _GRID * _GRID // _STEPS]] = True
         mask = best.reshape(_GRID, _GRID)
-        photos += [covered(pixels, filled, ~mask), covered(pixels, filled, mask)]
+        photos += [apply_mask(pixels, filled, ~mask), apply_mask(pixels, filled, mask)]
     scores = model.encode_pixels(photos) @ query
     return float(scores[::2].mean() - scores[1::2].mean())
 
@@ -184,8 +183,10 @@ def _words(model: Model, samples: Sequence[Sample], methods: Sequence[str]) -> l
             if explainer[0].name == name:
                 told = explainer[1](model, Settings()).explain_words(sample.text, words, sample.pixels)
                 orders[name] = [[share.contribution for share in told.words]]
-                if any(share.left_out is not None for share in told.words):
-                    orders[f"{name}, each word singly"] = [[share.left_out or 0.0 for share in told.words]]
+                if any(share.leave_one_out is not None for share in told.words):
+                    orders[f"{name}, each word singly"] = [
+                        [share.leave_one_out or 0.0 for share in told.words]
+                    ]
         orders["length of the word"] = [[float(len(word.text)) for word in words]]
         orders["random"] = [[rng.random() for _ in words] for _ in range(_ORDERS)]
         for name, each in orders.items():
@@ -248,18 +249,18 @@ def _batching(model: Model, sample: Sample, times: int) -> list[tuple[str, ...]]
     )
     masks = draw_masks(16, np.random.default_rng(0))
     filled = mean_colour(sample.pixels)
-    photos = [covered(sample.pixels, filled, mask) for mask in masks]
+    photos = [apply_mask(sample.pixels, filled, mask) for mask in masks]
     large = np.asarray(Image.fromarray(sample.pixels).resize(_LARGE, Image.Resampling.BICUBIC))
     large_filled = mean_colour(large)
 
     def each_by_itself() -> None:
         for mask in masks:
-            changed = Image.fromarray(covered(large, large_filled, mask))
+            changed = Image.fromarray(apply_mask(large, large_filled, mask))
             model.encode_pixels([model.preprocess(changed)])
 
     def cut_once() -> None:
         pixels = model.preprocess(Image.fromarray(large))
-        model.encode_pixels([covered(pixels, mean_colour(pixels), mask) for mask in masks])
+        model.encode_pixels([apply_mask(pixels, mean_colour(pixels), mask) for mask in masks])
 
     return [
         (

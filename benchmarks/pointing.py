@@ -15,13 +15,15 @@ what does not look at the photo can't do better.
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.training import WORDS, Printed
 from clipsight.explain.base import Model, Settings
+from clipsight.explain.explanation import region_explainer, word_explainer
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.explain.registry import METHODS, Method
 from clipsight.explain.torch_methods.model import open_checkpoint
@@ -68,9 +70,9 @@ def play(work: Path) -> None:
         things = [thing for picture in drawn for thing in picture.things]
         print(f"{name}: {PICTURES} pictures, chance {pointing.chance(things, side):.3f}")
         print(f"{'regions':<24}{'query':>8}{'other':>8}{'words':>8}{'other':>8}{'s each':>8}")
-        for model, method in _able(work / name, "regions"):
+        for model, method in _supported(work / name, region_explainer):
             started = time.perf_counter()
-            explainer = method.region_explainer()(model, Settings())
+            explainer = region_explainer(method)(model, Settings())
             scores = [
                 pointing.points_at(explainer, model, drawn, words) for words in (pointing.with_article, str)
             ]
@@ -78,26 +80,23 @@ def play(work: Path) -> None:
             told = "".join(f"{score.hit:8.3f}{score.other:8.3f}" for score in scores)
             print(f"{_label(method, model)}{told}{seconds:8.3f}", flush=True)
         print(f"{'words':<24}{'won':>8}{'s each':>8}")
-        for model, method in _able(work / name, "words"):
+        for model, method in _supported(work / name, word_explainer):
             started = time.perf_counter()
-            won = pointing.words_won(method.word_explainer()(model, Settings()), model, drawn)
+            won = pointing.words_won(word_explainer(method)(model, Settings()), model, drawn)
             seconds = (time.perf_counter() - started) / PICTURES
             print(f"{_label(method, model)}{won:8.3f}{seconds:8.3f}", flush=True)
 
 
-def _able(folder: Path, what: str) -> Iterator[tuple[Model, Method]]:
-    """The exported model, then the checkpoint, each with the methods that can do `what` by it."""
+def _supported(folder: Path, explainer: Callable[[Method], Any]) -> Iterator[tuple[Model, Method]]:
+    """The exported model, then the checkpoint, each with the methods whose `explainer` supports it."""
     models: list[Model] = [
         OnnxModel(Encoder(ModelFolder.read(folder / "onnx"))),
         open_checkpoint(folder / "run"),
     ]
     for model in models:
         for method in METHODS.values():
-            kind = method.regions if what == "regions" else method.words
-            if kind is None:
-                continue
-            found = method.region_explainer() if what == "regions" else method.word_explainer()
-            if found.obstacle(model) is None:
+            found = explainer(method)
+            if found is not None and found.unsupported(model) is None:
                 yield model, method
 
 

@@ -13,7 +13,7 @@ from clipsight.cli.search import _print_first
 from clipsight.core.errors import ModelError, PhotoError, QueryError
 from clipsight.explain import explanation
 from clipsight.explain.base import Explanation, Model
-from clipsight.explain.explanation import explain, seen_box
+from clipsight.explain.explanation import explain, region_explainer, seen_box, word_explainer
 from clipsight.explain.registry import METHODS, Method
 from clipsight.models.preprocess import PreprocessConfig
 from clipsight.search.query import Query
@@ -127,7 +127,7 @@ def test_without_torch_it_says_how_to_get_it(photos: Path, monkeypatch: pytest.M
 
 
 def test_what_a_method_can_not_do_occlusion_does(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = Method("words-only", "", "view", "words:OcclusionWords", None)
+    words = Method("words-only", "", "view", "occlusion:OcclusionWords", None)
     monkeypatch.setitem(explanation.METHODS, "words-only", words)
     found = asked("bee", photos / "cat.png", method="words-only")
     assert found.method == "words-only" and found.kind == "view"
@@ -139,10 +139,10 @@ def test_every_method_is_where_it_is_said_to_be() -> None:
     for method in METHODS.values():
         assert method.words or method.regions
         for explainer in (
-            method.words and method.word_explainer(),
-            method.regions and method.region_explainer(),
+            word_explainer(method),
+            region_explainer(method),
         ):
-            assert not explainer or callable(explainer.obstacle)
+            assert not explainer or callable(explainer.unsupported)
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("RGBA", (200, 30, 30, 90)), ("LA", (90, 0)), ("L", 7)])

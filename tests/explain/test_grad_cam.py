@@ -18,10 +18,9 @@ from torch.nn import functional as F
 
 from clipsight.clip.checkpoint import save
 from clipsight.core.errors import ModelError
-from clipsight.explain import feature_map
+from clipsight.explain import grad_cam
 from clipsight.explain.base import Settings
-from clipsight.explain.feature_map import FeatureMap
-from clipsight.explain.grad_cam import GradCamRegions
+from clipsight.explain.grad_cam import FeatureMap, GradCamRegions
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.export.export import export_model
 from clipsight.models import registry
@@ -74,7 +73,7 @@ def test_its_export_has_the_same_heat(tmp_path: Path) -> None:
     save(model.clip, tmp_path / "checkpoint", "openclip")
     export_model(tmp_path / "checkpoint", tmp_path / "onnx", list(SAMPLES.values())[:2])
     exported = onnx_model(tmp_path / "onnx")
-    assert GradCamRegions.obstacle(exported) is None
+    assert GradCamRegions.unsupported(exported) is None
     query = -model.encode_texts([QUERY])[0]
     one, other = (
         GradCamRegions(each, Settings()).explain_region(query, noise(model)).heat
@@ -143,7 +142,7 @@ def _double(tensor: Tensor) -> Tensor:
 def test_graphs_of_every_input(tmp_path: Path, dtype: str, layout: str, batch: int | None) -> None:
     """A squeeze-and-excitation gate, a swish and a residual sum after the last convolution, then a mean."""
     model = onnx_model(convolutional_folder(tmp_path, dtype, layout, batch))
-    assert GradCamRegions.obstacle(model) is None
+    assert GradCamRegions.unsupported(model) is None
     pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
     query = model.encode_texts(["red flower"])[0]
     weights = onnx.load(tmp_path / "visual" / "model.onnx").graph.initializer
@@ -180,18 +179,18 @@ def test_towers_without_a_last_convolution_say_so(which: str, tmp_path: Path) ->
         folder = tmp_path / "onnx"
         export_model(tmp_path / "checkpoint", folder, list(SAMPLES.values())[:2])
     model = onnx_model(folder)
-    assert GradCamRegions.obstacle(model) == "whose image tower does not end with convolutions"
+    assert GradCamRegions.unsupported(model) == "whose image tower does not end with convolutions"
     with pytest.raises(ModelError, match="does not end with convolutions"):
         GradCamRegions(model, Settings())
 
 
 def test_a_checkpoints_vit_has_none() -> None:
-    assert "Vision Transformer" in str(GradCamRegions.obstacle(make_model(VIT)))
+    assert "Vision Transformer" in str(GradCamRegions.unsupported(make_model(VIT)))
 
 
 def test_without_onnx_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_map, "find_spec", lambda name: None)
-    assert "pip install onnx" in str(GradCamRegions.obstacle(onnx_model(registry.builtin_folder())))
+    monkeypatch.setattr(grad_cam, "find_spec", lambda name: None)
+    assert "pip install onnx" in str(GradCamRegions.unsupported(onnx_model(registry.builtin_folder())))
 
 
 def _block(x: Tensor, weight: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
-from clipsight.explain.regions import OcclusionRegions
-from clipsight.explain.words import OcclusionWords
+from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from tests.support import pointing
 from tests.support.pictures import COLOURS
@@ -47,7 +46,7 @@ class Oracle:
         self._sign = sign
 
     @staticmethod
-    def obstacle(model: Model) -> str | None:
+    def unsupported(model: Model) -> str | None:
         return None
 
     def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:

@@ -12,8 +12,8 @@ from transformers import CLIPModel
 from clipsight.clip.checkpoint import save
 from clipsight.explain.base import Settings
 from clipsight.explain.text_segments import split
+from clipsight.explain.torch_methods.attention import RelevanceRegions, RelevanceWords
 from clipsight.explain.torch_methods.model import TorchModel
-from clipsight.explain.torch_methods.relevance import RelevanceRegions, RelevanceWords
 from tests.support.checkpoints import QUERY, RESNET, grouped, make_model, noise
 
 
@@ -71,7 +71,7 @@ def test_patches(model: TorchModel, wanted: tuple[npt.NDArray[np.float64], ...])
 
 def test_a_resnet_has_relevance_for_words_only() -> None:
     model = make_model(RESNET)
-    assert RelevanceWords.obstacle(model) is None
-    assert "ResNet" in str(RelevanceRegions.obstacle(model))
+    assert RelevanceWords.unsupported(model) is None
+    assert "ResNet" in str(RelevanceRegions.unsupported(model))
     found = RelevanceWords(model, Settings()).explain_words(QUERY, split(QUERY), noise(model))
     assert min(each.contribution for each in found.words) >= 0

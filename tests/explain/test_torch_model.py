@@ -15,8 +15,7 @@ from PIL import Image
 from clipsight.clip.checkpoint import save
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.explain.text_segments import one_line, split
-from clipsight.explain.torch_methods.model import checkpoint_obstacle, open_checkpoint
-from clipsight.explain.torch_methods.tokens import tokenise
+from clipsight.explain.torch_methods.model import CheckpointMethod, open_checkpoint, tokenise
 from clipsight.export.export import export_model
 from clipsight.models.clip_bpe import clip_tokenizer
 from clipsight.models.encoder import Encoder
@@ -80,7 +79,7 @@ def test_pieces_are_merged_into_words() -> None:
 
 def test_a_token_over_two_words_is_shared_out() -> None:
     text = "红花"
-    tokens = replace(tokenise(text, 77), ids=(1, 2, 3), places=((0, 2),))
+    tokens = replace(tokenise(text, 77), ids=(1, 2, 3), spans=((0, 2),))
     assert tokens.merge(np.array([9.0, 4.0, 9.0]), split(text)) == [2.0, 2.0]
 
 
@@ -97,13 +96,13 @@ def test_all_that_tokens_have_goes_to_words(text: str) -> None:
     tokens = tokenise(text, 77)
     assert tokens.ids == tuple(TOKENIZER.encode(text).ids[:76]) + (49_407,) * tokens.truncated
     values = np.arange(len(tokens.ids), dtype=float)
-    visible = [value for value, (start, end) in zip(values[1:-1], tokens.places, strict=True) if end > start]
+    visible = [value for value, (start, end) in zip(values[1:-1], tokens.spans, strict=True) if end > start]
     assert sum(tokens.merge(values, split(text))) == pytest.approx(sum(visible))
 
 
-def test_only_a_checkpoint_is_no_obstacle() -> None:
-    assert checkpoint_obstacle(make_model()) is None
-    assert "no PyTorch checkpoint" in str(checkpoint_obstacle(FakeModel()))
+def test_only_a_checkpoint_is_supported() -> None:
+    assert CheckpointMethod.unsupported(make_model()) is None
+    assert "no PyTorch checkpoint" in str(CheckpointMethod.unsupported(FakeModel()))
 
 
 def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
@@ -128,9 +127,10 @@ def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_methods_are_known_without_pytorch() -> None:
     """Importing them all is cheap: PyTorch is imported when a checkpoint is opened."""
     code = (
-        "import sys; from clipsight.explain.registry import METHODS\n"
+        "import sys; from clipsight.explain.explanation import region_explainer, word_explainer\n"
+        "from clipsight.explain.registry import METHODS\n"
         "for method in METHODS.values():\n"
-        "    method.words and method.word_explainer(); method.regions and method.region_explainer()\n"
+        "    word_explainer(method), region_explainer(method)\n"
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli.options import DeviceOption, JsonOption, LibraryOption, ThreadsOption, open_library
-from clipsight.explain.registry import DEFAULT, DEFAULT_COST, LEAST_COST, METHODS
+from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -31,7 +31,7 @@ def explain(
     subtract: Annotated[
         list[str] | None, typer.Option("--subtract", "-s", help="Subtract one part more.")
     ] = None,
-    method: Annotated[str, typer.Option(help=f"{_METHODS}.")] = DEFAULT,
+    method: Annotated[str, typer.Option(help=f"{_METHODS}.")] = DEFAULT_METHOD,
     word: Annotated[
         str | None, typer.Option(help="Region of this word of the query, or of some that follow each other.")
     ] = None,
@@ -41,7 +41,7 @@ def explain(
     ] = None,
     cost: Annotated[
         int,
-        typer.Option(min=LEAST_COST, help="Changed photos to embed at most; of texts, twice as many."),
+        typer.Option(min=MIN_COST, help="Changed photos to embed at most; of texts, twice as many."),
     ] = DEFAULT_COST,
     balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
     as_json: JsonOption = False,

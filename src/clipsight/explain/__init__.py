@@ -1,5 +1,4 @@
-"""Which words, and which places of a photo, made a score.
+"""Explanations of a score: shares of the query's words, and a heat map over the photo.
 
-`protocol` says what a method is and names them all; `explanation` puts an answer together; `picture`, `page`
-and `terminal` show it. Called by `library` and `cli`.
+`registry` names the methods, `base` defines what a method offers, `explanation` combines the results.
 """

@@ -1,10 +1,7 @@
-"""What an explanation is, and what every method of making one offers.
+"""Result types of explanations, and the protocols of models and methods.
 
-A method is one file with one class a kind of explanation: a `WordExplainer` says how much each word of a text
-made the score, a `RegionExplainer` which places of the photo did. `methods` names them; a new method is one
-file and one entry there. Called by `explain.explain`, which puts an `Explanation` together.
-
-The score that is explained is the cosine of a query's and a photo's embedding.
+The score to explain is the cosine similarity of a query's and a photo's embedding. A `WordExplainer`
+attributes it to the words of a text, a `RegionExplainer` to places of the photo.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,33 +21,33 @@ if TYPE_CHECKING:
     from clipsight.models.preprocess import PreprocessConfig
 
 Pixels = NDArray[np.uint8]
-"""uint8[H, W, 3]: a photo as `Model.preprocess` gives it, before normalisation."""
+"""uint8[H, W, 3]: a photo as `Model.preprocess` returns it, before normalisation."""
 
 Vector = NDArray[np.float32]
 """float32[dim], unit length."""
 
 
-# -- what is found ----------------------------------------------------------------------
+# -- results ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class WordShare:
-    """What one word did to the score.
+    """Contribution of one word to the score.
 
-    `contribution` is in units of the score where a method's shares add up (`WordExplanation.additive`), else
-    relative to the other words. `stderr` is its standard error, 0 if it is exact, None where nothing is
-    estimated. `left_out` is how much the score falls if this word alone is left out, None if not measured.
+    `contribution` is in units of the score if the method is additive (`WordExplanation.additive`), else
+    relative to the other words. `stderr` is its standard error: 0 if exact, None for methods that do not
+    sample. `leave_one_out` is the drop of the score if only this word is left out, None if not measured.
     """
 
     word: str
     contribution: float
     stderr: float | None = None
-    left_out: float | None = None
+    leave_one_out: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WordExplanation:
-    """The words of one text, in their order; `additive`: they add up to score - the empty text's score."""
+    """The words of one text, in order. `additive`: they sum to the score minus the empty text's score."""
 
     method: str
     words: tuple[WordShare, ...]
@@ -59,12 +56,11 @@ class WordExplanation:
 
 @dataclass(frozen=True, slots=True)
 class RegionExplanation:
-    """Which places of the photo made the score.
+    """Heat map of the photo.
 
-    `heat` is float32[rows, columns], finite, over the part of the photo that the model sees, rows from above:
-    higher, the more that place raises the score; below 0, where it lowers it. `unit` says what 1 is:
-    "score" (cosine lost if a sixteenth of the photo is covered, all of it like that place) or "relative"
-    (nothing but order and ratio).
+    `heat` is float32[rows, columns], finite, over the part of the photo that the model sees, top row first.
+    Positive places raise the score, negative ones lower it. `unit` is "score" (the drop of the cosine if a
+    sixteenth of the photo, all of it like that place, were covered) or "relative" (order and ratio only).
     """
 
     method: str
@@ -74,9 +70,10 @@ class RegionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class PartShare:
-    """One part of a query and what it adds to the score, exactly: `coefficient` x `cosine`.
+    """One part of a query and its exact share of the score.
 
-    `coefficient` is the part's weight in the unit query vector; `words` are shares of `share`.
+    `coefficient` is the part's weight in the unit query vector, `cosine` its own score; `words` divide
+    `share` further.
     """
 
     part: str
@@ -86,34 +83,35 @@ class PartShare:
 
     @property
     def share(self) -> float:
+        """`coefficient` x `cosine`; the shares of all parts sum to the score."""
         return self.coefficient * self.cosine
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why `photo` has `score` for `query`: its parts, their words, and a region."""
+    """The score of `photo` for `query`, divided among parts and words, with a heat map of the photo."""
 
     query: str
     photo: Path
     model: str
     score: float
     method: str
-    """What explained the words; `region.method` may be another, where this one can't do regions."""
+    """The method of the words; `region.method` may differ, if this one can't explain regions."""
     parts: tuple[PartShare, ...]
     region: RegionExplanation | None
     region_of: str
-    """The query, or the word that `word` named."""
+    """The query, or the word that `word` selected."""
     seen: tuple[float, float, float, float]
-    """left, top, right, bottom of what the model sees, in shares (0 to 1) of the upright photo's sides;
-    beyond them where it is shown a margin."""
+    """Box that the model sees: left, top, right, bottom as fractions of the upright photo's sides. Values
+    below 0 or above 1 mean padding."""
     additive: bool
-    """Whether words add up to the score minus the score of the query with its texts empty."""
+    """True if the words sum to the score minus the score of the query with empty texts."""
     seconds: float
     notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
-        """Whether the words are explained, or the model only viewed."""
+        """The kind of `method`."""
         return METHODS[self.method].kind
 
     @property
@@ -122,8 +120,8 @@ class Explanation:
         return tuple(word for part in self.parts for word in part.words)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as `--json` prints it; `parts` only where there are several."""
-        found: dict[str, Any] = {
+        """The explanation as JSON-serialisable values; `parts` only if there are several."""
+        content: dict[str, Any] = {
             "score": _rounded(self.score),
             "method": self.method,
             "words": [
@@ -137,7 +135,7 @@ class Explanation:
             "region": None if self.region is None else self._region_dict(self.region),
         }
         if len(self.parts) > 1:
-            found["parts"] = [
+            content["parts"] = [
                 {
                     "part": each.part,
                     "share": _rounded(each.share),
@@ -147,7 +145,7 @@ class Explanation:
                 }
                 for each in self.parts
             ]
-        return found
+        return content
 
     def _region_dict(self, region: RegionExplanation) -> dict[str, Any]:
         return {
@@ -159,16 +157,16 @@ class Explanation:
         }
 
 
-# -- what finds it -------------------------------------------------------------------------
+# -- protocols -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much a method may do.
+    """Settings common to all methods.
 
-    `cost` bounds how many changed photos are embedded for one explanation; of texts, `words` takes twice as
-    many, for they cost less.
-    `progress` is called with what is done, and how many of how many embeddings that is.
+    `cost` limits the number of altered photos embedded for one explanation; up to twice as many texts are
+    embedded, since they take less time. `progress` is called with a stage ("words" or "region"), the number
+    of finished embeddings and their total.
     """
 
     cost: int = DEFAULT_COST
@@ -177,63 +175,64 @@ class Settings:
 
 
 class Model(Protocol):
-    """What is explained: `explain.model.OnnxModel` (an Encoder), or a checkpoint in PyTorch.
+    """A CLIP model whose scores can be explained.
 
-    The second is `explain.torch_methods.model.TorchModel`, made by `open_checkpoint(name)` there; methods
-    that look inside ask for one of the two with `isinstance`.
+    Either `explain.onnx_model.OnnxModel` (a model folder) or `explain.torch_methods.model.TorchModel` (a
+    checkpoint). Methods that need internals of a model check for one of these with `isinstance`.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the model in messages."""
+
     @property
     def preprocessing(self) -> "PreprocessConfig":
-        """How a photo becomes the model's input."""
+        """Size, resizing and normalisation of the input."""
 
     @property
     def context_length(self) -> int:
-        """Tokens of a text that the model reads."""
+        """Maximum number of tokens of a text."""
 
     def preprocess(self, image: "Image") -> Pixels:
-        """What the model sees of an RGB photo: uint8[H, W, 3]."""
+        """Resize and crop an RGB photo: uint8[H, W, 3]."""
 
     def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Embed what `preprocess` gave: float32[n, dim], unit length. Any n; runs in turns of its own."""
+        """Embed any number of preprocessed photos: float32[n, dim], unit length."""
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: float32[n, dim], unit length."""
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Which texts are longer than the context."""
+        """True for each text that exceeds the context length."""
 
 
 class WordExplainer(Protocol):
-    """Explains the score of one text and one photo by the text's words."""
+    """Attributes the score of one text and one photo to the text's words."""
 
     def __init__(self, model: Model, settings: Settings) -> None: ...
 
     @staticmethod
-    def obstacle(model: Model) -> str | None:
-        """None if this method can explain `model`, else in a few words what it lacks."""
+    def unsupported(model: Model) -> str | None:
+        """The reason why the method can't explain `model`, as a clause about it; None if it can."""
 
     def explain_words(self, text: str, words: Sequence["Word"], pixels: Pixels) -> WordExplanation:
-        """One WordShare for each of `words`, in their order: places in `text`, as `segment.split` gives them.
+        """One WordShare for each of `words`, the result of `text_segments.split(text)`, in order.
 
-        `text` is on one line and not empty, `words` at least one; what of it is beyond the model's context
-        has been cut.
+        `text` is one line of at least one word that fits into the model's context.
         """
 
 
 class RegionExplainer(Protocol):
-    """Explains the cosine of a query's vector and a photo's embedding by places of the photo."""
+    """Attributes the cosine of a query vector and a photo's embedding to places of the photo."""
 
     def __init__(self, model: Model, settings: Settings) -> None: ...
 
     @staticmethod
-    def obstacle(model: Model) -> str | None:
-        """None if this method can explain `model`, else in a few words what it lacks."""
+    def unsupported(model: Model) -> str | None:
+        """The reason why the method can't explain `model`, as a clause about it; None if it can."""
 
     def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
-        """Heat over `pixels` for the cosine with `query` (in the model's space; perhaps a joint query's)."""
+        """Heat map of `pixels` for the cosine with `query`, a unit vector of one or several parts."""
 
 
 def _rounded(value: float) -> float:

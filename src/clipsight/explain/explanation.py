@@ -1,8 +1,6 @@
-"""One explanation from its pieces: the parts' shares, the words of each, and a region of the photo.
+"""Explanation of a score: the shares of the query's parts, the words of each, and a heat map of the photo."""
 
-Called by `Library.explain` and `cli`.
-"""
-
+import importlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +22,8 @@ from clipsight.explain.base import (
     WordExplainer,
     WordShare,
 )
-from clipsight.explain.registry import DEFAULT, METHODS, Method
+from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
+from clipsight.explain.registry import DEFAULT_METHOD, METHODS, Method
 from clipsight.explain.text_segments import Word, one_line, split
 from clipsight.search.query import Kind, Part, Query, coefficients, embed_parts
 
@@ -37,49 +36,49 @@ def explain(
     photo: Path,
     model: Model,
     *,
-    method: str = DEFAULT,
+    method: str = DEFAULT_METHOD,
     word: str | None = None,
     region: bool = True,
     sample: NDArray[np.floating[Any]] | None = None,
     settings: Settings | None = None,
 ) -> Explanation:
-    """Why `photo` has its score for `query`: shares of parts and words, and a region.
+    """Explain the score of `photo` for `query` by its parts, its words and places of the photo.
 
-    What `method` can't do, words or regions, is done by occlusion and named so. `word` (a word or some
-    consecutive ones of the query) asks for the region of that alone; without `region` there is none.
-    `sample` is what `query.combine` balances mixed queries by. Raises ModelError for a method that is
-    unknown, not installed or can't do this model; QueryError for a query or word; PhotoError with the path.
+    Occlusion replaces `method` for words or regions that it can't explain. `word`, one or several consecutive
+    words of the query, selects the text of the heat map; with `region` False there is no heat map. `sample`
+    balances mixed queries, as in `query.coefficients`. Raises ModelError for a method that is unknown, not
+    installed or does not support the model, QueryError for a bad query or word, PhotoError with the path.
     """
     started = perf_counter()
     settings = settings or Settings()
-    words_by, regions_by = explainers(method, model)
+    (words_method, word_class), (_, region_class) = explainers(method, model)
     if word is not None:
         _check_word(word, query)
     vectors = embed_parts(query, model)
     weights = coefficients(query, vectors, sample)
     pixels, seen = _read(photo, model)
     cosines = vectors.astype(np.float64) @ model.encode_pixels([pixels])[0].astype(np.float64)
-    explainer = words_by[1](model, settings)
+    explainer = word_class(model, settings)
     parts, notes, additive = [], [], True
     for part, weight, cosine in zip(query.parts, weights.tolist(), cosines.tolist(), strict=True):
         shares: tuple[WordShare, ...] = ()
         if part.kind is Kind.TEXT:
-            text, words, note = _readable(part.value, model)
-            found = explainer.explain_words(text, words, pixels)
-            shares = tuple(_scaled(each, weight) for each in found.words)
-            additive &= found.additive
-            notes += note
+            text, words, truncation = _truncate(part.value, model)
+            explained = explainer.explain_words(text, words, pixels)
+            shares = tuple(_scaled(each, weight) for each in explained.words)
+            additive &= explained.additive
+            notes += truncation
         parts.append(PartShare(_signed(part), weight, cosine, shares))
     heat = None
     if region:
         target = weights @ vectors if word is None else model.encode_texts([word])[0]
-        heat = regions_by[1](model, settings).explain_region(target.astype(np.float32), pixels)
+        heat = region_class(model, settings).explain_region(target.astype(np.float32), pixels)
     return Explanation(
         query=str(query),
         photo=photo,
         model=model.name,
         score=float(weights @ cosines),
-        method=words_by[0].name,
+        method=words_method.name,
         parts=tuple(parts),
         region=heat,
         region_of=str(query) if word is None else word,
@@ -93,39 +92,53 @@ def explain(
 def explainers(
     name: str, model: Model
 ) -> tuple[tuple[Method, type[WordExplainer]], tuple[Method, type[RegionExplainer]]]:
-    """The methods, with their classes, that explain words and regions of `model` if `name` is asked for."""
+    """The methods for words and for regions of `model`, with their classes: `name` where possible.
+
+    Raises ModelError if it is unknown, not installed or supports neither.
+    """
     method = METHODS.get(name)
     if method is None:
         raise ModelError(f"no method {name!r}: choose {', '.join(METHODS)}")
     check_installed(method)
-    words = method.word_explainer() if method.words else None
-    regions = method.region_explainer() if method.regions else None
-    obstacles = [each.obstacle(model) for each in (words, regions) if each is not None]
-    if all(obstacles):
-        able = ", ".join(each.name for each in METHODS.values() if _can(each, model))
-        raise ModelError(f"`method={name}` can't explain {model.name}, {obstacles[0]}: choose {able}")
-    usual = METHODS[DEFAULT]
+    words, regions = word_explainer(method), region_explainer(method)
+    reasons = [each.unsupported(model) for each in (words, regions) if each is not None]
+    if all(reasons):
+        others = ", ".join(each.name for each in METHODS.values() if _supports(each, model))
+        raise ModelError(f"`method={name}` can't explain {model.name}, {reasons[0]}: choose {others}")
+    default = METHODS[DEFAULT_METHOD]
     return (
-        (method, words) if words and not words.obstacle(model) else (usual, usual.word_explainer()),
-        (method, regions) if regions and not regions.obstacle(model) else (usual, usual.region_explainer()),
+        (method, words) if words and not words.unsupported(model) else (default, OcclusionWords),
+        (method, regions) if regions and not regions.unsupported(model) else (default, OcclusionRegions),
     )
 
 
+def word_explainer(method: Method) -> type[WordExplainer] | None:
+    """Import the class of a method for words; None if it has none."""
+    explainer: type[WordExplainer] | None = _import(method.words) if method.words else None
+    return explainer
+
+
+def region_explainer(method: Method) -> type[RegionExplainer] | None:
+    """Import the class of a method for regions; None if it has none."""
+    explainer: type[RegionExplainer] | None = _import(method.regions) if method.regions else None
+    return explainer
+
+
 def check_installed(method: Method) -> None:
-    """Raise ModelError where what the method needs is not there."""
+    """Raise ModelError if the method needs PyTorch and it is not installed."""
     if not _installed(method):
         raise ModelError(
             f"`method={method.name}` needs PyTorch: pip install 'clipsight[{method.needs}]', "
-            f"or choose {DEFAULT}"
+            f"or choose {DEFAULT_METHOD}"
         )
 
 
 def seen_box(width: int, height: int, config: "PreprocessConfig") -> tuple[float, float, float, float]:
-    """left, top, right, bottom of what a model sees, in shares of the photo's sides (see `Explanation`)."""
+    """The box that a model sees, as fractions of the photo's sides (see `Explanation.seen`)."""
     if config.resize_mode == "squash":
         return 0.0, 0.0, 1.0, 1.0
     rows, columns = config.size
-    scales = (width / columns, height / rows)  # pixels of the photo a pixel of the model
+    scales = (width / columns, height / rows)  # pixels of the photo for one of the input
     scale = max(scales) if config.resize_mode == "longest" else min(scales)
     across, down = columns * scale / width, rows * scale / height
     return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
@@ -135,17 +148,20 @@ def _installed(method: Method) -> bool:
     return not method.needs or importlib.util.find_spec("torch") is not None
 
 
-def _can(method: Method, model: Model) -> bool:
+def _import(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(importlib.import_module(f"clipsight.explain.{module}"), name)
+
+
+def _supports(method: Method, model: Model) -> bool:
     if not _installed(method):
         return False
-    classes: list[type[WordExplainer] | type[RegionExplainer]] = []
-    classes += [method.word_explainer()] if method.words else []
-    classes += [method.region_explainer()] if method.regions else []
-    return any(each.obstacle(model) is None for each in classes)
+    classes = (word_explainer(method), region_explainer(method))
+    return any(each is not None and each.unsupported(model) is None for each in classes)
 
 
 def _read(photo: Path, model: Model) -> tuple[Pixels, tuple[float, float, float, float]]:
-    """What the model sees of the photo, and which part of it that is."""
+    """The preprocessed photo, and the box of it that the model sees."""
     from clipsight.indexing.media.photo import open_picture
 
     config = model.preprocessing
@@ -156,13 +172,13 @@ def _read(photo: Path, model: Model) -> tuple[Pixels, tuple[float, float, float,
     return model.preprocess(image), seen_box(*image.size, config)
 
 
-def _readable(value: str, model: Model) -> tuple[str, tuple[Word, ...], list[str]]:
-    """What the model reads of a text: words up to the one at which the context ends; a note if it was cut."""
+def _truncate(value: str, model: Model) -> tuple[str, tuple[Word, ...], list[str]]:
+    """The text and its words up to the one at which the context ends, and a note if it was truncated."""
     text = one_line(value)
     words = split(text)
     if not words or not model.truncated([text])[0]:
         return text, words, []
-    low, high = 1, len(words)  # the smallest number of words that is cut has the same tokens as all
+    low, high = 1, len(words)  # the fewest words that exceed the context have the same tokens as all
     while low < high:
         middle = (low + high) // 2
         if model.truncated([text[: words[middle - 1].end]])[0]:
@@ -174,7 +190,7 @@ def _readable(value: str, model: Model) -> tuple[str, tuple[Word, ...], list[str
 
 
 def _check_word(word: str, query: Query) -> None:
-    """Refuse a word that no text of the query has."""
+    """Raise QueryError if no text of the query contains `word`."""
     wanted = _words(word)
     texts = [_words(part.value) for part in query.parts if part.kind is Kind.TEXT]
     if not wanted or not any(_holds(text, wanted) for text in texts):
@@ -195,7 +211,7 @@ def _scaled(share: WordShare, weight: float) -> WordShare:
         share,
         contribution=weight * share.contribution,
         stderr=None if share.stderr is None else abs(weight) * share.stderr,
-        left_out=None if share.left_out is None else weight * share.left_out,
+        leave_one_out=None if share.leave_one_out is None else weight * share.leave_one_out,
     )
 
 

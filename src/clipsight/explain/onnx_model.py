@@ -1,4 +1,4 @@
-"""A model folder as explanations need it: many changed photos and texts embedded, on all cores."""
+"""A model folder as an `explain.base.Model`, embedding on all cores."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,29 +18,32 @@ if TYPE_CHECKING:
 
 
 class OnnxModel:
-    """An `Encoder` as a `protocol.Model`."""
+    """An `Encoder` as an `explain.base.Model`."""
 
     def __init__(self, encoder: "Encoder") -> None:
         self.encoder = encoder
 
     @property
     def name(self) -> str:
+        """Name of the model in messages."""
         return self.encoder.name
 
     @property
     def preprocessing(self) -> PreprocessConfig:
+        """Size, resizing and normalisation of the input."""
         return self.encoder.folder.preprocess
 
     @property
     def context_length(self) -> int:
+        """Maximum number of tokens of a text."""
         return self.encoder.folder.context_length
 
     def preprocess(self, image: "Image") -> Pixels:
-        """What the model sees of an RGB photo: uint8[H, W, 3]."""
+        """Resize and crop an RGB photo: uint8[H, W, 3]."""
         return self.encoder.preprocess(image)
 
     def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Embed what `preprocess` gave: float32[n, dim], unit length; on all cores."""
+        """Embed preprocessed photos on all cores: float32[n, dim], unit length."""
         workers = self.encoder.workers
         shares = [pixels[start::workers] for start in range(workers)]
         with ThreadPoolExecutor(workers) as pool:
@@ -54,5 +57,5 @@ class OnnxModel:
         return self.encoder.encode_texts(texts)
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Which texts are longer than the context."""
+        """True for each text that exceeds the context length."""
         return self.encoder.truncated(texts)

@@ -1,29 +1,25 @@
-"""The methods by name, known without loading any: `clipsight explain --help` reads only this.
+"""The methods by name. Importing this loads none of them, nor NumPy: the command line's help needs it.
 
-A new method is one file, with a class that explains words or regions or both (see `protocol`), and one entry
-here.
+A new method is one module with a class that explains words, regions or both (protocols in `base`), and one
+entry here.
 """
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from clipsight.explain.base import RegionExplainer, WordExplainer
+from typing import Literal
 
 Kind = Literal["explanation", "view"]
-"""Whether a method clearly beats chance where that is measured, or only shows what the model does inside."""
+"""An "explanation" clearly beats chance in the benchmarks; a "view" only shows the model's internals."""
 
-DEFAULT = "occlusion"
-"""The method for any model, and for what another can't do."""
+DEFAULT_METHOD = "occlusion"
+"""The method for any model, and for what another method can't explain."""
 
-DEFAULT_COST, LEAST_COST = 100, 64
-"""Changed photos that are embedded for an explanation, unless told otherwise, and at least."""
+DEFAULT_COST, MIN_COST = 100, 64
+"""Number of altered photos embedded for one explanation: default and minimum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method by its name: where its classes are ("module:class" below `clipsight.explain`), what it needs.
+    """A method: its classes as "module:class" below `clipsight.explain` (None: not offered), and its needs.
 
     `needs` is the extra to install, "" for none.
     """
@@ -35,16 +31,6 @@ class Method:
     regions: str | None
     needs: Literal["", "train"] = ""
 
-    def word_explainer(self) -> "type[WordExplainer]":
-        assert self.words is not None
-        explainer: type[WordExplainer] = _load(self.words)
-        return explainer
-
-    def region_explainer(self) -> "type[RegionExplainer]":
-        assert self.regions is not None
-        explainer: type[RegionExplainer] = _load(self.regions)
-        return explainer
-
 
 METHODS = {
     method.name: method
@@ -53,8 +39,8 @@ METHODS = {
             "occlusion",
             "leave words out, cover places; any model",
             "explanation",
-            "words:OcclusionWords",
-            "regions:OcclusionRegions",
+            "occlusion:OcclusionWords",
+            "occlusion:OcclusionRegions",
         ),
         Method(
             "attention",
@@ -76,8 +62,8 @@ METHODS = {
             "relevance",
             "relevance propagated through attention (Chefer et al. 2021)",
             "view",
-            "torch_methods.relevance:RelevanceWords",
-            "torch_methods.relevance:RelevanceRegions",
+            "torch_methods.attention:RelevanceWords",
+            "torch_methods.attention:RelevanceRegions",
             "train",
         ),
         Method(
@@ -89,9 +75,4 @@ METHODS = {
         ),
     )
 }
-"""All methods, the default first. `kind` follows what `benchmarks` `explain` and `pointing` measured."""
-
-
-def _load(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(import_module(f"clipsight.explain.{module}"), name)
+"""All methods, the default first. `kind` follows the results of `benchmarks/explain.py` and `pointing.py`."""

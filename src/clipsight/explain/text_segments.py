@@ -1,10 +1,9 @@
-"""A text into words as a person sees them, with their places in it.
+"""Segmentation of a text into words with their spans.
 
-Words are what white space separates. Scripts that write without spaces are cut further: every Han character
-is a word together with the hiragana that follows it (its inflection or particle), a run of katakana or
-hiragana is one, an emoji is one with all that modifies it. Runs of Thai, Lao, Khmer and Burmese stay whole:
-their words can't be told without a dictionary. Punctuation belongs to the word before it (to the next, if
-none is), so that leaving all words out leaves nothing.
+White space separates words. Scripts without spaces are split further: a Han character and the hiragana after
+it (its inflection or particle) are one word, as are a run of katakana, a run of hiragana, and an emoji with
+its modifiers. Runs of Thai, Lao, Khmer and Burmese stay whole: splitting them needs a dictionary. Punctuation
+belongs to the preceding word (to the next, if there is none), so that leaving out all words leaves nothing.
 """
 
 import re
@@ -26,12 +25,12 @@ _EMOJI = (
 )
 _UNSPACED = rf"{_EMOJI}|{_HAN}{_MARK}*{_HIRAGANA}*{_MARK}*|{_KATAKANA}(?:{_KATAKANA}|{_MARK})*"
 _UNSPACED += rf"|{_HIRAGANA}(?:{_HIRAGANA}|{_MARK})*"
-_PIECE = re.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\S)+")
+_SEGMENT = re.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})\S)+")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word, and the slice of the text (`start` to `end`, with its punctuation) that goes with it."""
+    """A word without punctuation, and its slice of the text (`start` to `end`) with punctuation."""
 
     text: str
     start: int
@@ -39,16 +38,16 @@ class Word:
 
 
 def one_line(text: str) -> str:
-    """The text with runs of white space as one space, and none at its ends."""
+    """The text with runs of white space replaced by one space, and stripped."""
     return " ".join(text.split())
 
 
 def split(text: str) -> tuple[Word, ...]:
-    """The words of a text on one line; every character but spaces belongs to exactly one of them."""
-    pieces = [(match.start(), match.end()) for match in _PIECE.finditer(text)]
+    """The words of a text on one line; every character except spaces is in exactly one span."""
+    segments = [(match.start(), match.end()) for match in _SEGMENT.finditer(text)]
     groups: list[tuple[int, int]] = []
     opening: int | None = None
-    for start, end in pieces:
+    for start, end in segments:
         if _bare(text[start:end]):
             groups.append((start if opening is None else opening, end))
             opening = None
@@ -56,13 +55,13 @@ def split(text: str) -> tuple[Word, ...]:
             groups[-1] = (groups[-1][0], end)
         elif opening is None:
             opening = start
-    if not groups:  # nothing but punctuation: the query may be "?"
-        return tuple(Word(text[start:end], start, end) for start, end in pieces)
+    if not groups:  # only punctuation: the query may be "?"
+        return tuple(Word(text[start:end], start, end) for start, end in segments)
     return tuple(Word(_bare(text[start:end]), start, end) for start, end in groups)
 
 
 def keep(text: str, words: Sequence[Word], kept: Sequence[bool], blank: str = "") -> str:
-    """The text with the words that are not kept left out (or each replaced by `blank`), on one line."""
+    """The text without the words whose `kept` is False (each replaced by `blank`), on one line."""
     out, place = [], 0
     for word, stays in zip(words, kept, strict=True):
         out += [text[place : word.start], text[word.start : word.end] if stays else blank]
@@ -70,13 +69,13 @@ def keep(text: str, words: Sequence[Word], kept: Sequence[bool], blank: str = ""
     return one_line("".join([*out, text[place:]]))
 
 
-def _bare(piece: str) -> str:
-    """The piece without punctuation and spaces at its ends; "" if it is nothing else."""
-    first = next((at for at, char in enumerate(piece) if not _is_punctuation(char)), None)
+def _bare(segment: str) -> str:
+    """The segment without punctuation and spaces at its ends."""
+    first = next((at for at, char in enumerate(segment) if not _is_punctuation(char)), None)
     if first is None:
         return ""
-    last = next(at for at in range(len(piece), 0, -1) if not _is_punctuation(piece[at - 1]))
-    return piece[first:last]
+    last = next(at for at in range(len(segment), 0, -1) if not _is_punctuation(segment[at - 1]))
+    return segment[first:last]
 
 
 def _is_punctuation(char: str) -> bool:

@@ -1,34 +1,37 @@
-"""A CLIP checkpoint in PyTorch as a `protocol.Model`, and as the methods beside this module look into it."""
+"""A CLIP checkpoint in PyTorch as an `explain.base.Model`, with its tokens, attention and gradients."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsight.core.errors import CheckpointError, ModelError
-from clipsight.explain.base import Model, Pixels, Vector
+from clipsight.explain.base import Model, Pixels, Settings, Vector, WordExplanation, WordShare
+from clipsight.explain.text_segments import Word
+from clipsight.models.clip_bpe import clip_tokenizer
 from clipsight.models.preprocess import PreprocessConfig, normalise, resize_and_crop
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from clipsight.clip.model import CLIP
-    from clipsight.explain.torch_methods.tokens import Tokens
     from clipsight.explain.torch_methods.trace import Trace
 
-_IMAGES_AT_ONCE = 16
-_TEXTS_AT_ONCE = 64
+_IMAGE_BATCH = 16
+_TEXT_BATCH = 64
 
 
 def open_checkpoint(source: str | Path) -> "TorchModel":
-    """The model of a weights file, of a repository's or a training run's folder, or of a published name.
+    """Load a weights file, the folder of a repository or training run, or a published model by name.
 
-    The names are those of `clipsight export-model` (see `training.published`). Raises ModelError where
-    PyTorch is not installed, CheckpointError for weights that can't be used.
+    For names see `clip.pretrained`. Raises ModelError if PyTorch is not installed, CheckpointError for
+    weights that can't be used.
     """
     try:
         from clipsight.clip import pretrained
@@ -48,16 +51,9 @@ def open_checkpoint(source: str | Path) -> "TorchModel":
     return TorchModel(str(source), clip.requires_grad_(False), preprocessing)
 
 
-def checkpoint_obstacle(model: Model) -> str | None:
-    """The `obstacle` of the methods that look inside both towers."""
-    if isinstance(model, TorchModel):
-        return None
-    return "which is no PyTorch checkpoint (`model` with weights or a published CLIP's name is one)"
-
-
 @dataclass(frozen=True)
 class TorchModel:
-    """`clip` in evaluation mode on the CPU, none of whose parameters asks for a gradient."""
+    """`clip` in evaluation mode on the CPU, with no parameter that requires a gradient."""
 
     name: str
     clip: "CLIP"
@@ -65,39 +61,38 @@ class TorchModel:
 
     @property
     def context_length(self) -> int:
+        """Maximum number of tokens of a text."""
         return self.clip.architecture.text_cfg.context_length
 
     @property
     def logit_scale(self) -> float:
-        """What cosines are multiplied with before a softmax."""
+        """The factor of cosines before a softmax."""
         return self.clip.logit_scale.exp().item()
 
     def preprocess(self, image: "Image") -> Pixels:
-        """What the model sees of an RGB photo: uint8[H, W, 3]."""
+        """Resize and crop an RGB photo: uint8[H, W, 3]."""
         return resize_and_crop(image, self.preprocessing)
 
     def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Embed what `preprocess` gave: float32[n, dim], unit length."""
-        inputs = (self.image_input(pixels[turn]) for turn in _turns(len(pixels), _IMAGES_AT_ONCE))
+        """Embed preprocessed photos: float32[n, dim], unit length."""
+        inputs = (self.image_input(pixels[batch]) for batch in _batches(len(pixels), _IMAGE_BATCH))
         return self._encode(inputs, self.clip.encode_image)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: float32[n, dim], unit length."""
-        inputs = (self._ids(texts[turn]) for turn in _turns(len(texts), _TEXTS_AT_ONCE))
+        inputs = (self._ids(texts[batch]) for batch in _batches(len(texts), _TEXT_BATCH))
         return self._encode(inputs, self.clip.encode_text)
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Which texts are longer than the context."""
+        """True for each text that exceeds the context length."""
         return tuple(self.tokens(text).truncated for text in texts)
 
     def tokens(self, text: str) -> "Tokens":
         """The tokens of one text as the model reads it."""
-        from clipsight.explain.torch_methods.tokens import tokenise
-
         return tokenise(text, self.context_length)
 
     def text_attentions(self, text: str) -> list[NDArray[np.float32]]:
-        """Each layer's attention of the text tower, the first's first: float32[heads, query, key]."""
+        """Attention of each layer of the text tower, in order: float32[heads, query, key]."""
         import torch
 
         attentions: list[Tensor] = []
@@ -106,19 +101,19 @@ class TorchModel:
         return [weights[0].numpy() for weights in attentions]
 
     def trace_text(self, text: str, photo: Vector) -> "Trace":
-        """How the cosine of `text` and the embedding `photo` came about in the text tower."""
+        """Attention and gradients of the text tower for the cosine of `text` with the embedding `photo`."""
         from clipsight.explain.torch_methods.trace import trace_text
 
         return trace_text(self.clip, self._ids([text]), photo)
 
     def trace_photo(self, pixels: Pixels, query: Vector) -> "Trace":
-        """How the cosine of `pixels` and the embedding `query` came about in the image tower."""
+        """Attention and gradients of the image tower for the cosine of `pixels` with the vector `query`."""
         from clipsight.explain.torch_methods.trace import trace_photo
 
         return trace_photo(self.clip, self.image_input([pixels]), query)
 
     def trace_features(self, pixels: Pixels, query: Vector) -> "Trace":
-        """How that cosine came about from a ResNet's last features on."""
+        """As `trace_photo`, with respect to the last features of a ResNet."""
         from clipsight.explain.torch_methods.trace import trace_features
 
         return trace_features(self.clip, self.image_input([pixels]), query)
@@ -132,9 +127,9 @@ class TorchModel:
     def _ids(self, texts: Sequence[str]) -> "Tensor":
         import torch
 
-        found = [self.tokens(text).ids for text in texts]
-        ids = torch.zeros(len(found), max(map(len, found)), dtype=torch.int64)  # 0 pads, as in OpenAI's
-        for row, each in zip(ids, found, strict=True):
+        tokens = [self.tokens(text).ids for text in texts]
+        ids = torch.zeros(len(tokens), max(map(len, tokens)), dtype=torch.int64)  # padded with 0, as OpenAI's
+        for row, each in zip(ids, tokens, strict=True):
             row[: len(each)] = torch.tensor(each)
         return ids
 
@@ -148,5 +143,70 @@ class TorchModel:
         return np.concatenate([np.empty((0, self.clip.architecture.embed_dim), np.float32), *parts])
 
 
-def _turns(count: int, at_once: int) -> Iterator[slice]:
-    return (slice(start, start + at_once) for start in range(0, count, at_once))
+def _batches(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+class CheckpointMethod:
+    """Base of the methods that need the attention or gradients of a checkpoint."""
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        assert isinstance(model, TorchModel), self.unsupported(model)
+        self._model = model
+
+    @staticmethod
+    def unsupported(model: Model) -> str | None:
+        """The reason why the method can't explain `model`; None for a checkpoint."""
+        if isinstance(model, TorchModel):
+            return None
+        return "which is no PyTorch checkpoint (`model` with weights or a published CLIP's name is one)"
+
+
+def word_explanation(method: str, shares: Sequence[float], words: Sequence[Word]) -> WordExplanation:
+    """Shares of the words without errors, relative to each other."""
+    pairs = zip(words, shares, strict=True)
+    return WordExplanation(method, tuple(WordShare(word.text, share) for word, share in pairs))
+
+
+# -- tokens -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The token ids of a text, with start and end tokens, and the spans of the others in the text."""
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    """Start and end of each token but the first and the last: two fewer than `ids`."""
+    truncated: bool
+
+    def merge(self, values: NDArray[np.floating[Any]], words: Sequence[Word]) -> list[float]:
+        """Sum the values of the tokens, float[tokens] with start and end tokens, over each word.
+
+        A token that spans several words (as in scripts without spaces) is divided by characters.
+        """
+        inner = values[1:-1].tolist()
+        return [
+            float(sum(value * _overlap(span, word) for value, span in zip(inner, self.spans, strict=True)))
+            for word in words
+        ]
+
+
+def tokenise(text: str, context_length: int) -> Tokens:
+    """CLIP's tokens of `text`, truncated to `context_length` including the end token."""
+    encoding = _tokenizer().encode(text)
+    end = encoding.ids[-1]
+    ids = (*encoding.ids[:-1][: context_length - 1], end)
+    return Tokens(ids, tuple(encoding.offsets[1 : len(ids) - 1]), len(encoding.ids) > context_length)
+
+
+def _overlap(span: tuple[int, int], word: Word) -> float:
+    """The fraction of the token's characters that are in the word."""
+    start, end = span
+    common = min(end, word.end) - max(start, word.start)
+    return max(common, 0) / max(end - start, 1)
+
+
+@cache
+def _tokenizer() -> "Tokenizer":
+    return clip_tokenizer()

@@ -1,4 +1,4 @@
-"""One pass of a text or a photo through its tower, forwards and back, as NumPy arrays."""
+"""A forward and backward pass of a text or photo through its tower, as NumPy arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Trace:
-    """What went in, each layer's attention, and the gradients of the cosine with respect to both.
+    """Inputs and attention of each layer, with the gradients of the cosine with respect to both.
 
     `inputs` are a text's token embeddings float32[tokens, width], or a photo's normalised pixels
-    float32[3, H, W]. `attentions` are float32[heads, query, key], the first layer's first; of a ResNet there
-    is one, its pool's.
+    float32[3, H, W]. `attentions` are float32[heads, query, key], first layer first; a ResNet has one, of its
+    attention pool.
     """
 
     inputs: Floats
@@ -34,27 +34,24 @@ class Trace:
 
 
 def trace_text(clip: "CLIP", ids: "Tensor", photo: Vector) -> Trace:
-    """The cosine of the text of `ids`, int[1, tokens], with the embedding `photo`."""
+    """Trace the cosine of a text, token ids int[1, tokens], with the embedding `photo`."""
     return _trace_from(clip.text.token_embedding, lambda given: clip.encode_text(ids, given), photo)
 
 
 def trace_photo(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
-    """The cosine of `image`, normalised float[1, 3, H, W], with the embedding `query`."""
+    """Trace the cosine of `image`, normalised float[1, 3, H, W], with the vector `query`."""
     pixels = image.clone().requires_grad_()
     return _trace(lambda attentions: clip.encode_image(pixels, attentions), [pixels], query)
 
 
 def trace_features(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
-    """As `trace_photo`, but `inputs` are a ResNet's features before its attention pool.
-
-    float32[channels, rows, columns].
-    """
+    """As `trace_photo`; `inputs` are a ResNet's features float32[channels, rows, columns] before its pool."""
     last = clip.visual.get_submodule("layer4")
     return _trace_from(last, lambda attentions: clip.encode_image(image, attentions), query)
 
 
 def _trace_from(module: "Module", encode: "Callable[[list[Tensor]], Tensor]", other: Vector) -> Trace:
-    """From what `module` gives on."""
+    """Trace with the output of `module` as inputs."""
     outputs: list[Tensor] = []
 
     def keep(_module: object, _arguments: object, output: "Tensor") -> "Tensor":
@@ -76,6 +73,6 @@ def _trace(encode: "Callable[[list[Tensor]], Tensor]", inputs: "list[Tensor]", o
         embedding = encode(attentions)
         cosine = (embedding[0] * torch.from_numpy(other)).sum()
         gradients = torch.autograd.grad(cosine, [*inputs, *attentions])
-    into, *along = (gradient[0].numpy() for gradient in gradients)
-    found = tuple(weights[0].detach().numpy() for weights in attentions)
-    return Trace(inputs[0][0].detach().numpy(), into, found, tuple(along))
+    input_gradients, *attention_gradients = (gradient[0].numpy() for gradient in gradients)
+    weights = tuple(each[0].detach().numpy() for each in attentions)
+    return Trace(inputs[0][0].detach().numpy(), input_gradients, weights, tuple(attention_gradients))

@@ -88,14 +88,14 @@ def _numbers(explanation: Explanation) -> tuple[list[str], Iterator[list[str]]]:
     """The table of the words: columns that a method has nothing for are left out."""
     words = explanation.words
     errors = any(word.stderr is not None for word in words)
-    alone = any(word.left_out is not None for word in words)
+    alone = any(word.leave_one_out is not None for word in words)
     heads = ["word", "share", *(["± standard error"] * errors), *(["change if only it is left out"] * alone)]
     rows = (
         [
             " ".join([word.word, *filter(None, map(spoken, word.word))]),
             f"{word.contribution:+.3f}",
             *([f"{word.stderr or 0:.3f}"] * errors),
-            *([f"{-(word.left_out or 0.0):+.3f}"] * alone),
+            *([f"{-(word.leave_one_out or 0.0):+.3f}"] * alone),
         ]
         for word in words
     )

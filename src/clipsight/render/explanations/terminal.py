@@ -49,11 +49,11 @@ def _parts(explanation: Explanation) -> Table:
 def _words(explanation: Explanation) -> Table:
     """A row a word, with the columns that the method fills."""
     errors = any(word.stderr is not None for word in explanation.words)
-    alone = any(word.left_out is not None for word in explanation.words)
+    alone = any(word.leave_one_out is not None for word in explanation.words)
     table = _table("word", "share", *(["±"] * errors), *(["if left out"] * alone))
     for word in explanation.words:
         numbers = [f"{word.contribution:+.3f}", *([f"{word.stderr or 0:.3f}"] * errors)]
-        numbers += [f"{-(word.left_out or 0.0):+.3f}"] * alone
+        numbers += [f"{-(word.leave_one_out or 0.0):+.3f}"] * alone
         table.add_row(_name(word.word), *numbers)
     return table
 

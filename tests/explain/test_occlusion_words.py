@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from clipsight.explain.base import Settings, WordExplanation
-from clipsight.explain.text_segments import split
-from clipsight.explain.words import (
+from clipsight.explain.occlusion import (
     OcclusionWords,
     coalitions,
-    draw_pairs,
+    draw_order_pairs,
     exact_shares,
     sampled_shares,
 )
+from clipsight.explain.text_segments import split
 from tests.support.fake import FakeModel, photo_of
 
 LONG = "a small red bird sits on the old green bench beside two tall trees in spring"
@@ -44,7 +44,7 @@ def test_shares_add_up_to_the_score_minus_the_empty_texts(text: str) -> None:
 def test_one_word_is_the_whole_gain() -> None:
     model = FakeModel()
     (share,) = explained("bee", model).words
-    assert share.contribution == share.left_out == pytest.approx(gain("bee", model), abs=1e-12)
+    assert share.contribution == share.leave_one_out == pytest.approx(gain("bee", model), abs=1e-12)
     assert share.stderr == 0
 
 
@@ -75,7 +75,7 @@ def test_sampled_shares_are_as_near_as_their_error_says() -> None:
     exact = exact_shares(score, 9)
     off = []
     for seed in range(40):
-        shares, errors = sampled_shares(score, draw_pairs(9, 200, np.random.default_rng(seed)))
+        shares, errors = sampled_shares(score, draw_order_pairs(9, 200, np.random.default_rng(seed)))
         off += ((shares - exact) / errors).tolist()
     assert 0.85 < float(np.std(off)) < 1.25
     assert abs(float(np.mean(off))) < 0.15
@@ -87,7 +87,7 @@ def test_sampling_finds_what_the_exact_way_does() -> None:
     for one, other in zip(exact.words, sampled.words, strict=True):
         assert other.stderr is not None and other.stderr > 0
         assert abs(one.contribution - other.contribution) < 5 * other.stderr
-        assert one.left_out == pytest.approx(other.left_out, abs=1e-12)
+        assert one.leave_one_out == pytest.approx(other.leave_one_out, abs=1e-12)
 
 
 @pytest.mark.parametrize("cost", [64, 128, 500])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clipsight.explain.base import Pixels, RegionExplanation, Settings
-from clipsight.explain.regions import GRID, OcclusionRegions, covered, draw_masks, fit, mean_colour
+from clipsight.explain.occlusion import GRID, OcclusionRegions, apply_mask, draw_masks, fit_heat, mean_colour
 from tests.support.fake import DIM, FakeModel, photo_of
 
 
@@ -58,7 +58,7 @@ def test_losses_that_add_up_are_told_apart() -> None:
     truth[3:7, 9:13] = 0.02
     truth[10:13, 2:6] = -0.01
     masks = draw_masks(100, np.random.default_rng(1))
-    heat = fit(masks, np.array([truth[mask].sum() for mask in masks]))
+    heat = fit_heat(masks, np.array([truth[mask].sum() for mask in masks]))
     assert np.corrcoef(heat.ravel(), truth.ravel())[0, 1] > 0.8
     assert truth.ravel()[heat.argmax()] == 0.02 and truth.ravel()[heat.argmin()] == -0.01
     assert heat.sum() == pytest.approx(truth.sum(), rel=0.3)
@@ -74,12 +74,14 @@ def test_heat_is_the_gaussian_process_of_the_textbook() -> None:
     among = cells @ covariance @ cells.T
     expected = covariance @ cells.T @ np.linalg.inv(among + np.diag(np.full(12, among.trace() / 12)))
     level = 2 * losses.mean() / GRID**2
-    assert fit(masks, losses).ravel() == pytest.approx(level + expected @ (losses - losses.mean()), abs=1e-9)
+    assert fit_heat(masks, losses).ravel() == pytest.approx(
+        level + expected @ (losses - losses.mean()), abs=1e-9
+    )
 
 
 def test_what_all_masks_lose_alike_is_all_places() -> None:
     masks = draw_masks(10, np.random.default_rng(4))
-    assert fit(masks, np.full(20, 0.3)) == pytest.approx(np.full((GRID, GRID), 0.6 / GRID**2))
+    assert fit_heat(masks, np.full(20, 0.3)) == pytest.approx(np.full((GRID, GRID), 0.6 / GRID**2))
 
 
 def test_a_thing_that_fills_the_photo_has_heat() -> None:
@@ -89,7 +91,7 @@ def test_a_thing_that_fills_the_photo_has_heat() -> None:
 
 
 class FillingModel(FakeModel):
-    """Says 0.8 while no more than a third of the photo is covered, less by what is beyond."""
+    """Says 0.8 while no more than a third of the photo is apply_mask, less by what is beyond."""
 
     def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
         whole = photo_of(64, 64)
@@ -101,10 +103,10 @@ class FillingModel(FakeModel):
 
 def test_cells_cover_all_pixels_of_any_size() -> None:
     pixels, cover = np.zeros((17, 23, 3), np.uint8), np.full((17, 23, 3), 255, np.uint8)
-    assert covered(pixels, cover, np.ones((GRID, GRID), np.bool_)).min() == 255
+    assert apply_mask(pixels, cover, np.ones((GRID, GRID), np.bool_)).min() == 255
     left = np.zeros((2, 2), np.bool_)
     left[:, 0] = True
-    assert covered(pixels, cover, left)[..., 0].sum(axis=1).tolist() == [12 * 255] * 17
+    assert apply_mask(pixels, cover, left)[..., 0].sum(axis=1).tolist() == [12 * 255] * 17
 
 
 def test_a_photo_of_nothing_has_no_heat() -> None:

@@ -1,0 +1,252 @@
+"""Occlusion: the drop of the score without a word, or with places of the photo covered.
+
+Words: Shapley values. A word's share is the mean of its contribution to the words before it, over all orders
+of the words (Shapley 1953, "A value for n-person games"; for explanations, Strumbelj & Kononenko 2010, JMLR
+11). The shares sum to the score minus the empty text's. Of few words every subset is embedded and the shares
+are exact. Of more, random orders are drawn, each followed by its reverse, whose errors partly cancel
+(Mitchell et al. 2022, JMLR 23, "Sampling permutations for Shapley value estimation"), with a standard error.
+A word is left out, not bracketed or replaced: `benchmarks/explain.py` compares these.
+
+Regions: random halves of the photo are covered, each followed by its complement; the heat map is a linear
+model of the drops. Random masks are from RISE (Petsiuk et al. 2018, arXiv:1806.07421), the linear model from
+LIME (Ribeiro et al. 2016, arXiv:1602.04938). Both assume smoothness by a Gaussian process (Rasmussen &
+Williams 2006, "Gaussian Processes for Machine Learning", chapter 2), since a few masks can't separate
+neighbouring cells. Unlike a small sliding square (Zeiler & Fergus 2014), half a photo covers enough of an
+object that fills it. Covered places have the photo's mean colour: more faithful than the grey of the model's
+normalisation (`benchmarks/explain.py`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import accumulate
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsight.explain.base import (
+    Model,
+    Pixels,
+    RegionExplanation,
+    Settings,
+    Vector,
+    WordExplanation,
+    WordShare,
+)
+from clipsight.explain.text_segments import Word, keep
+
+# -- words ------------------------------------------------------------------------------
+
+TEXTS_PER_COST = 2
+"""Altered texts for each altered photo of `Settings.cost`: a text takes a fraction of a photo's time."""
+
+_MIN_PAIRS = 2
+"""Orders are drawn in pairs; a standard error needs two."""
+
+_TEXT_BATCH = 64
+
+Coalition = int
+"""Set of words, as bits."""
+
+Order = tuple[int, ...]
+"""Permutation of the words' indices."""
+
+Shares = NDArray[np.float64]
+
+
+class OcclusionWords:
+    """Shapley values of a text's words; a word that is left out is replaced by `blank` (default: nothing)."""
+
+    def __init__(self, model: Model, settings: Settings, *, blank: str = "") -> None:
+        self._model, self._settings, self._blank = model, settings, blank
+
+    @staticmethod
+    def unsupported(model: Model) -> str | None:
+        """None: any model is supported."""
+        return None
+
+    def explain_words(self, text: str, words: Sequence[Word], pixels: Pixels) -> WordExplanation:
+        """Exact shares of up to `TEXTS_PER_COST` x cost subsets, sampled ones beyond."""
+        photo = self._model.encode_pixels([pixels])[0]
+        count, limit = len(words), TEXTS_PER_COST * self._settings.cost
+        everything = (1 << count) - 1
+        without_one = [everything ^ (1 << word) for word in range(count)]
+        if 1 << count <= limit:
+            scores = self._scores(range(everything + 1), text, words, photo)
+            shares, errors = exact_shares(scores, count), np.zeros(count)
+        else:
+            pairs = draw_order_pairs(count, limit - count, np.random.default_rng(self._settings.seed))
+            needed = {each for pair in pairs for order in pair for each in coalitions(order)}
+            scores = self._scores(needed.union(without_one), text, words, photo)
+            shares, errors = sampled_shares(scores, pairs)
+        return WordExplanation(
+            "occlusion",
+            tuple(
+                WordShare(word.text, float(share), float(error), scores[everything] - scores[without])
+                for word, share, error, without in zip(words, shares, errors, without_one, strict=True)
+            ),
+            additive=True,
+        )
+
+    def _scores(
+        self, needed: Iterable[Coalition], text: str, words: Sequence[Word], photo: Vector
+    ) -> dict[Coalition, float]:
+        """The cosine of each coalition's text with the photo; equal texts are embedded once."""
+        texts = {
+            each: keep(text, words, [bool(each >> place & 1) for place in range(len(words))], self._blank)
+            for each in needed
+        }
+        unique = sorted(set(texts.values()), key=len)  # similar lengths in a batch need little padding
+        cosines: dict[str, float] = {}
+        for start in range(0, len(unique), _TEXT_BATCH):
+            batch = unique[start : start + _TEXT_BATCH]
+            vectors = self._model.encode_texts(batch).astype(np.float64)
+            cosines.update(zip(batch, (vectors @ photo.astype(np.float64)).tolist(), strict=True))
+            self._settings.progress("words", len(cosines), len(unique))
+        return {each: cosines[text] for each, text in texts.items()}
+
+
+def coalitions(order: Sequence[int]) -> list[Coalition]:
+    """The sets of the first 0, 1, 2, ... words of an order."""
+    return list(accumulate((1 << word for word in order), int.__or__, initial=0))
+
+
+def draw_order_pairs(count: int, limit: int, rng: np.random.Generator) -> list[tuple[Order, Order]]:
+    """Random orders of `count` words, each with its reverse, that need at most `limit` texts.
+
+    At least two pairs, so that there is a standard error.
+    """
+    pairs: list[tuple[Order, Order]] = []
+    needed: set[Coalition] = set()
+    while True:
+        order = tuple(rng.permutation(count).tolist())
+        needed = needed.union(coalitions(order), coalitions(order[::-1]))
+        if len(needed) > limit and len(pairs) >= _MIN_PAIRS:
+            return pairs
+        pairs.append((order, order[::-1]))
+
+
+def exact_shares(scores: dict[Coalition, float], count: int) -> Shares:
+    """Shapley values from the score of every subset: float64[count]."""
+    weights = [factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)]
+    shares = np.zeros(count)
+    for subset in range(1 << count):
+        for word in range(count):
+            if not subset >> word & 1:
+                shares[word] += weights[subset.bit_count()] * (scores[subset | 1 << word] - scores[subset])
+    return shares
+
+
+def sampled_shares(
+    scores: dict[Coalition, float], pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> tuple[Shares, Shares]:
+    """Mean contribution of each word over the orders, and its standard error over the pairs."""
+    contributions = np.zeros((len(pairs), len(pairs[0][0])))
+    for row, pair in zip(contributions, pairs, strict=True):
+        for order in pair:
+            row[list(order)] += np.diff([scores[each] for each in coalitions(order)]) / 2
+    return contributions.mean(axis=0), contributions.std(axis=0, ddof=1) / np.sqrt(len(pairs))
+
+
+# -- regions ----------------------------------------------------------------------------
+
+GRID = 16
+"""Rows and columns of the heat map."""
+
+UNIT_CELLS = GRID * GRID // 16
+"""Cells in a sixteenth of the photo, the unit of the heat."""
+
+_MASK_LENGTH = 2.5
+"""Length scale of the random masks, in cells."""
+
+_HEAT_LENGTH = 1.5
+"""Length scale of the heat's Gaussian process, in cells."""
+
+_NOISE = 1.0
+"""Variance of the drops that the cells do not explain, relative to the variance that they do."""
+
+_PHOTO_BATCH = 32
+
+Mask = NDArray[np.bool_]
+"""bool[GRID, GRID]: True for covered cells."""
+
+Heat = NDArray[np.float64]
+"""float64[GRID, GRID]"""
+
+
+class OcclusionRegions:
+    """Heat map by random masks; `cover` maps a photo to the pixels of its covered places."""
+
+    def __init__(
+        self, model: Model, settings: Settings, *, cover: Callable[[Pixels], Pixels] | None = None
+    ) -> None:
+        self._model, self._settings, self._cover = model, settings, cover or mean_colour
+
+    @staticmethod
+    def unsupported(model: Model) -> str | None:
+        """None: any model is supported."""
+        return None
+
+    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+        """Heat in drops of the score; embeds the photo and `cost` altered ones (an even number)."""
+        score = float(self._model.encode_pixels([pixels])[0] @ query)
+        masks = draw_masks(self._settings.cost // 2, np.random.default_rng(self._settings.seed))
+        heat = fit_heat(masks, score - self._scores(masks, query, pixels))
+        return RegionExplanation("occlusion", (UNIT_CELLS * heat).astype(np.float32), "score")
+
+    def _scores(self, masks: Sequence[Mask], query: Vector, pixels: Pixels) -> NDArray[np.float64]:
+        """The cosine of the query with the photo under each mask: float64[n]."""
+        cover, scores = self._cover(pixels), list[float]()
+        for start in range(0, len(masks), _PHOTO_BATCH):
+            altered = [apply_mask(pixels, cover, mask) for mask in masks[start : start + _PHOTO_BATCH]]
+            scores += (self._model.encode_pixels(altered) @ query).tolist()
+            self._settings.progress("region", len(scores), len(masks))
+        return np.array(scores)
+
+
+def draw_masks(pairs: int, rng: np.random.Generator) -> list[Mask]:
+    """Random smooth halves of the grid, each followed by its complement."""
+    root = np.linalg.cholesky(_covariance(_MASK_LENGTH) + 1e-6 * np.eye(GRID * GRID))
+    masks = []
+    for _ in range(pairs):
+        field = root @ rng.standard_normal(GRID * GRID)
+        half = (field > np.median(field)).reshape(GRID, GRID)
+        masks += [half, ~half]
+    return masks
+
+
+def fit_heat(masks: Sequence[Mask], drops: NDArray[np.float64]) -> Heat:
+    """The drop for each cell, if drops add up over the covered cells.
+
+    The mean drop is divided evenly; deviations from it are the posterior mean of a Gaussian process.
+    """
+    cells = np.stack(masks).reshape(len(masks), -1).astype(np.float64)
+    level = drops.mean() / cells.sum(axis=1).mean()
+    cells -= cells.mean(axis=0)
+    cross = cells @ _covariance(_HEAT_LENGTH)
+    explained = cross @ cells.T
+    noise = _NOISE * np.trace(explained) / len(masks) * np.eye(len(masks))
+    heat: Heat = level + np.linalg.solve(explained + noise, drops - drops.mean()) @ cross
+    return heat.reshape(GRID, GRID)
+
+
+def apply_mask(pixels: Pixels, cover: Pixels, mask: Mask) -> Pixels:
+    """`pixels`, replaced by those of `cover` in the cells of `mask`, bool[rows, columns] of any grid."""
+    height, width = pixels.shape[:2]
+    rows = np.arange(height) * mask.shape[0] // height
+    columns = np.arange(width) * mask.shape[1] // width
+    return np.where(mask[np.ix_(rows, columns)][..., None], cover, pixels)
+
+
+def mean_colour(pixels: Pixels) -> Pixels:
+    """Pixels of the same shape, all of the photo's mean colour."""
+    return np.broadcast_to(pixels.mean(axis=(0, 1)).round().astype(np.uint8), pixels.shape)
+
+
+@cache
+def _covariance(length: float) -> NDArray[np.float64]:
+    """Squared exponential kernel of the cells' distances: float64[GRID * GRID, GRID * GRID]."""
+    places = np.indices((GRID, GRID)).reshape(2, -1).T
+    squared = ((places[:, None] - places[None]) ** 2).sum(axis=-1)
+    kernel: NDArray[np.float64] = np.exp(-squared / (2 * length**2))
+    return kernel
