@@ -221,7 +221,7 @@ def test_a_port_that_is_taken_is_told(library: Path) -> None:
         process = _start("--library", library, "--port", taken.getsockname()[1])
         code, out, err = _ended(process)
     assert code == 2 and not out and err.count("\n") == 1
-    assert "Address already in use" in err and "another port" in err
+    assert "Address already in use" in err and "choose another --port" in err
 
 
 def test_a_second_server_for_a_library_is_told(library: Path) -> None:

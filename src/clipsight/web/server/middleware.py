@@ -88,7 +88,10 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         is_api = scope["path"].startswith(_API_PREFIXES)
         if not self.policy.allows_host(headers.get("host", "")):
-            return _refuse(421, "this server does not go by the name in the Host header: see --allow-host")
+            return _refuse(
+                421,
+                "the Host header does not name this server: allow its name with clipsight serve --allow-host",
+            )
         is_read = scope["method"] in ("GET", "HEAD")
         if not self.policy.allows_origin(headers, may_navigate=is_read and not is_api):
             return _refuse(403, "a page of another site may not send requests to this server")

@@ -71,7 +71,7 @@ def check_token(host: str, token: str | None) -> None:
     """Raise `ServerError` if other machines could connect without a token, or the token could be guessed."""
     if token is None and not is_loopback(host):
         raise ServerError(
-            f"the host {host} can be reached by other machines: set a token that they have to send, such as "
+            f"other machines can reach the host {host}: set a `token` that they have to send, such as "
             f"CLIPSIGHT_TOKEN={secrets.token_urlsafe(18)}"
         )
     if token is not None and (
@@ -121,8 +121,8 @@ def listen(host: str, port: int) -> socket.socket:
         return listener
     except OSError as error:
         raise ServerError(
-            f"can't listen on {host}, port {port} ({error.strerror or error}): choose another port, or 0 for "
-            "any free one"
+            f"can't listen on {host}, port {port} ({error.strerror or error}): choose another `port`, or 0 "
+            "for any free one"
         ) from error
 
 
@@ -135,7 +135,7 @@ def _claim(library: Path) -> ServerFile:
         ) from None
     except OSError as error:
         raise ServerError(
-            f"can't write {library / NAME} ({error.strerror}): choose another library"
+            f"can't write {library / NAME} ({error.strerror}): choose another `library`"
         ) from error
 
 

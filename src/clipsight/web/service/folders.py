@@ -97,5 +97,5 @@ def _folder(path: bytes) -> Folder:
 def _real_path(root: Path) -> bytes:
     path = root.expanduser()
     if not path.is_dir():
-        raise LibraryError(f"{root} is not a folder: the roots are folders that may be indexed")
+        raise LibraryError(f"{root} is not a folder: name existing folders as `roots`")
     return os.fsencode(os.path.realpath(path))
