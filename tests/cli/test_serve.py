@@ -1,4 +1,4 @@
-"""`clipsight serve`: its options, its one line on stdout, and what it says when it can't begin."""
+"""`clipsight serve`: its options, its one line on stdout, and its errors."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ TOKEN = "a-token-of-some-length"
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the server would have been started with."""
     found: dict[str, Any] = {}
 
@@ -36,26 +36,26 @@ def _run(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments)
 
 
-def test_it_binds_this_machine_and_says_where_it_is(asked: dict[str, Any]) -> None:
+def test_it_binds_this_machine_and_says_where_it_is(options: dict[str, Any]) -> None:
     result = _run()
     assert result.exit_code == 0 and result.stdout == "clipsight is at http://127.0.0.1:7860\n"
-    assert (asked["host"], asked["port"], asked["token"]) == ("127.0.0.1", 7860, None)
-    assert asked["roots"] == [Path.home()] and asked["page"]
+    assert (options["host"], options["port"], options["token"]) == ("127.0.0.1", 7860, None)
+    assert options["roots"] == [Path.home()] and options["page"]
 
 
-def test_other_machines_are_warned_of(asked: dict[str, Any]) -> None:
+def test_a_warning_that_other_machines_can_connect(options: dict[str, Any]) -> None:
     result = _run("--host", "0.0.0.0", "--token", TOKEN, "--roots", "/a", "--roots", "/b", "--no-page")
     assert "nothing is encrypted" in result.stderr and TOKEN not in result.stdout
-    assert asked["roots"] == [Path("/a"), Path("/b")] and not asked["page"]
+    assert options["roots"] == [Path("/a"), Path("/b")] and not options["page"]
 
 
-def test_the_link_to_the_page_opens_it(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_link_to_the_page_opens_it(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSIGHT_TOKEN", TOKEN)
     assert f"/?token={TOKEN}" in _run().stdout
-    assert asked["token"] == TOKEN
+    assert options["token"] == TOKEN
 
 
-def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("gradio", "uvicorn") else object())
     with pytest.raises(ServerError, match=r"uvicorn and gradio: pip install 'clipsight\[web\]'"):
         extra.check_installed(page=True)

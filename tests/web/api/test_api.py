@@ -1,4 +1,4 @@
-"""The HTTP API: the shapes of its answers, what it refuses, and whom it does not answer."""
+"""The HTTP API: its responses, and the requests and clients that it refuses."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def _sample(name: str) -> str:
     return _base64(SAMPLES[name].read_bytes())
 
 
-# -- answers ---------------------------------------------------------------------------
+# -- responses ---------------------------------------------------------------------------
 
 
 def test_a_search_answers_as_the_command_prints(client: TestClient, service: Service) -> None:
@@ -72,13 +72,13 @@ def test_what_the_command_line_prints_comes_from_the_server(client: TestClient, 
 
 
 def test_classification(client: TestClient, service: Service) -> None:
-    asked = {
+    body = {
         "labels": ["cat", "rocket", "dog"],
         "photos": [id_of(service, "cat.png")],
         "pictures": [{"picture": _sample("rocket.jpg"), "name": "mine.jpg"}],
         "top": 2,
     }
-    found = client.post("/api/v1/classify", json=asked).json()
+    found = client.post("/api/v1/classify", json=body).json()
     assert len(found["photos"]) == 2 and found["photos"][0]["path"] == "mine.jpg"
     for photo in found["photos"]:
         first, second = (each["probability"] for each in photo["labels"])
@@ -88,8 +88,8 @@ def test_classification(client: TestClient, service: Service) -> None:
 
 
 def test_an_explanation(client: TestClient, service: Service) -> None:
-    asked = {"query": "a cat", "photo": id_of(service, "cat.png")}
-    found = client.post("/api/v1/explain", json=asked).json()
+    body = {"query": "a cat", "photo": id_of(service, "cat.png")}
+    found = client.post("/api/v1/explain", json=body).json()
     assert [word["word"] for word in found["words"]] == ["a", "cat"] and found["region"]["heat"]
 
 
@@ -99,16 +99,16 @@ def test_embeddings_in_both_shapes(client: TestClient, service: Service) -> None
         "/api/v1/embed", json={"texts": ["a cat"], "pictures": [{"picture": _sample("cat.png")}]}
     )
     assert np.allclose(found.json()["vectors"][0], expected, atol=1e-6) and len(found.json()["vectors"]) == 2
-    asked: dict[str, Any] = {"input": "a cat", "model": service.model}
-    answer = client.post("/v1/embeddings", json=asked).json()
+    body: dict[str, Any] = {"input": "a cat", "model": service.model}
+    answer = client.post("/v1/embeddings", json=body).json()
     assert answer["object"] == "list" and np.allclose(answer["data"][0]["embedding"], expected, atol=1e-6)
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] == 4
     packed = client.post(
-        "/v1/embeddings", json={**asked, "input": ["x", "a cat"], "encoding_format": "base64"}
+        "/v1/embeddings", json={**body, "input": ["x", "a cat"], "encoding_format": "base64"}
     )
     second = np.frombuffer(base64.b64decode(packed.json()["data"][1]["embedding"]), "<f4")
     assert np.allclose(second, expected, atol=1e-6)
-    assert client.post("/v1/embeddings", json={**asked, "model": "text-embedding-3-small"}).status_code == 404
+    assert client.post("/v1/embeddings", json={**body, "model": "text-embedding-3-small"}).status_code == 404
 
 
 def test_photos(client: TestClient, service: Service) -> None:
@@ -138,16 +138,16 @@ def test_the_library(client: TestClient, service: Service) -> None:
     assert "builtin" in [model["name"] for model in client.get("/api/v1/models").json()]
 
 
-def test_an_indexing_run_is_told_as_it_goes(client: TestClient) -> None:
+def test_the_events_of_an_indexing_run(client: TestClient) -> None:
     job = client.post("/api/v1/index", json={}).json()
     assert client.post("/api/v1/index", json={}).status_code == 409
     with client.stream("GET", f"/api/v1/index/{job['id']}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        told = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line]
-    assert told[0]["id"] == job["id"] and told[-1]["state"] == "done"
-    assert client.get(f"/api/v1/index/{job['id']}").json() == told[-1]
-    assert client.get("/api/v1/index").json()[0] == told[-1]
-    assert client.delete(f"/api/v1/index/{job['id']}").json() == told[-1]
+        events = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line]
+    assert events[0]["id"] == job["id"] and events[-1]["state"] == "done"
+    assert client.get(f"/api/v1/index/{job['id']}").json() == events[-1]
+    assert client.get("/api/v1/index").json()[0] == events[-1]
+    assert client.delete(f"/api/v1/index/{job['id']}").json() == events[-1]
 
 
 def test_health_and_metrics(client: TestClient, service: Service) -> None:
@@ -161,7 +161,7 @@ def test_health_and_metrics(client: TestClient, service: Service) -> None:
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
 
 
-def test_health_is_red_when_the_catalog_is_gone(tmp_path: Path, tiny_model: Path) -> None:
+def test_health_fails_when_the_catalog_is_gone(tmp_path: Path, tiny_model: Path) -> None:
     with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as service:
         client = client_of(service)
         (service.library / "catalog.sqlite3").rename(tmp_path / "gone")
@@ -182,7 +182,7 @@ def test_a_library_without_a_model_says_what_to_do(tmp_path: Path) -> None:
         assert client.get("/health").status_code == 200
 
 
-# -- what is refused ---------------------------------------------------------------------
+# -- invalid requests ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_library_without_a_model_says_what_to_do(tmp_path: Path) -> None:
         ("GET", "/api/v1/photos/1/thumbnail?size=100000", None),
     ],
 )
-def test_what_is_not_as_described_is_told_and_not_sent_back(
+def test_invalid_requests_are_reported_without_their_content(
     client: TestClient, method: str, path: str, body: object
 ) -> None:
     content = None if body is None else json.dumps(body)
@@ -231,7 +231,7 @@ def test_what_is_not_as_described_is_told_and_not_sent_back(
         ("/api/v1/index", {"model": "no-such-model"}),
     ],
 )
-def test_what_can_not_be_done_is_told(client: TestClient, path: str, body: object) -> None:
+def test_impossible_requests_are_reported(client: TestClient, path: str, body: object) -> None:
     answer = client.post(path, json=body)
     assert answer.status_code == 400 and len(answer.json()["detail"]) > 10
 
@@ -346,10 +346,10 @@ def test_uploads_are_limited_in_bytes(client: TestClient) -> None:
     assert streamed.status_code == 413
 
 
-# -- whom it does not answer ---------------------------------------------------------------------
+# -- clients that are refused ---------------------------------------------------------------------
 
 
-def test_a_name_that_was_made_to_lead_here_is_refused(client: TestClient) -> None:
+def test_dns_rebinding_is_refused(client: TestClient) -> None:
     answer = client.get("/api/v1/status", headers={"Host": "evil.example:7860"})
     assert answer.status_code == 421 and "photos" not in answer.json()
 
@@ -364,7 +364,7 @@ def test_a_name_that_was_made_to_lead_here_is_refused(client: TestClient) -> Non
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     ],
 )
-def test_pages_of_others_can_neither_act_nor_read(client: TestClient, headers: dict[str, str]) -> None:
+def test_pages_of_other_sites_are_refused(client: TestClient, headers: dict[str, str]) -> None:
     for method, path in (
         ("POST", "/api/v1/index"),
         ("GET", "/api/v1/photos/1/thumbnail"),
@@ -384,7 +384,7 @@ def test_a_form_can_not_post_json(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/v1/search?q=cat", "/api/v1/photos/1/file", "/metrics", "/api/v1/openapi.json"]
 )
-def test_the_token_is_asked_for(service: Service, path: str) -> None:
+def test_the_token_is_required(service: Service, path: str) -> None:
     client = client_of(service, TOKEN)
     refused = client.get(path)
     assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"

@@ -208,7 +208,7 @@ def test_drop_a_picture_and_add_words(browser: Any, address: str, pictures: Path
         first_is(page, "rocket.jpg")
 
 
-def test_a_dropped_file_that_is_no_picture_is_told(browser: Any, address: str, tmp_path: Path) -> None:
+def test_a_dropped_file_that_is_no_picture_is_reported(browser: Any, address: str, tmp_path: Path) -> None:
     with page_of(browser, address) as page:
         expect(tiles(page).first).to_be_visible()
         text = tmp_path / "text.jpg"
@@ -369,7 +369,7 @@ def test_names_of_files_are_never_html(browser: Any, address: str) -> None:
         expect(page.locator(".cs-part")).to_have_text(HOSTILE)
 
 
-def test_a_photo_that_is_gone(browser: Any, tmp_path: Path) -> None:
+def test_a_photo_whose_file_is_gone(browser: Any, tmp_path: Path) -> None:
     folder = copy_samples(tmp_path / "photos")
     with Library.open(tmp_path / "library", model="builtin") as library:
         library.index(folder)

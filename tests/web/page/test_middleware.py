@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
             yield url, folder
 
 
-def ask(url: str, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+def request(url: str, method: str, path: str, body: str | None = None) -> tuple[int, str]:
     """Status and body of the answer; the path is sent as it stands."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
@@ -40,7 +40,7 @@ def ask(url: str, method: str, path: str, body: str | None = None) -> tuple[int,
 
 @pytest.mark.parametrize("place", ["en", "zh-Hant", "zh-Hans"])
 def test_the_page_is_there_and_names_no_other_host(server: tuple[str, Path], place: str) -> None:
-    status, text = ask(server[0], "GET", f"/{place}/")
+    status, text = request(server[0], "GET", f"/{place}/")
     assert status == 200
     assert "fonts.googleapis" not in text and "cdnjs" not in text
 
@@ -67,7 +67,7 @@ def test_no_path_of_a_request_leads_to_a_file(server: tuple[str, Path]) -> None:
         f"/page/{up.replace('.', '%2e')}{secret}",
     ]
     for path in paths:
-        status, text = ask(url, "GET", path)
+        status, text = request(url, "GET", path)
         assert status == 404, path
         assert SECRET not in text, path
 
@@ -102,13 +102,13 @@ def test_no_path_of_a_request_leads_to_a_file(server: tuple[str, Path]) -> None:
     ],
 )
 def test_the_rest_of_gradio_is_not_there(server: tuple[str, Path], method: str, path: str) -> None:
-    status, _ = ask(server[0], method, path, "{}" if method == "POST" else None)
+    status, _ = request(server[0], method, path, "{}" if method == "POST" else None)
     assert status in (404, 405)
 
 
 def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
     url, folder = server
-    config = json.loads(ask(url, "GET", "/en/config")[1])
+    config = json.loads(request(url, "GET", "/en/config")[1])
     named = {"path": str(folder / "secret.txt"), "meta": {"_type": "gradio.FileData"}, "orig_name": "x"}
     assert len(config["dependencies"]) > 20
     for function in config["dependencies"]:
@@ -118,9 +118,9 @@ def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
                 "fn_index": function["id"],
                 "session_hash": "s",
             }
-            assert ask(url, "POST", "/en/gradio_api/run/predict", json.dumps(event))[0] == 400
+            assert request(url, "POST", "/en/gradio_api/run/predict", json.dumps(event))[0] == 400
     event_data = {"data": [], "event_data": named, "fn_index": 0, "session_hash": "s"}
-    assert SECRET not in ask(url, "POST", "/en/gradio_api/run/predict", json.dumps(event_data))[1]
+    assert SECRET not in request(url, "POST", "/en/gradio_api/run/predict", json.dumps(event_data))[1]
     assert [file for file in (folder / "gradio").rglob("*") if file.is_file()] == []
 
 
@@ -129,7 +129,7 @@ def test_a_file_named_in_an_event_is_not_read(server: tuple[str, Path]) -> None:
     ["", "{", "[]", "7", "null", '{"data": 7}', '{"data": [{}]}', '{"data": [[[]]]}', "[" * 100_000],
 )
 def test_a_malformed_event_is_refused(server: tuple[str, Path], body: str) -> None:
-    status, _ = ask(server[0], "POST", "/en/gradio_api/run/predict", body or " ")
+    status, _ = request(server[0], "POST", "/en/gradio_api/run/predict", body or " ")
     assert status in (400, 422)
 
 

@@ -27,7 +27,7 @@ class _Doubler:
         return [2 * item for item in items]
 
 
-def test_callers_that_gather_are_served_together_and_each_gets_its_own() -> None:
+def test_waiting_callers_share_a_batch_and_each_gets_its_own_results() -> None:
     work = _Doubler()
     batcher = Batcher("test", work, 100, permit=nullcontext())
     with ThreadPoolExecutor(20) as pool:
@@ -68,15 +68,15 @@ def test_an_error_reaches_all_callers_of_its_batch_and_no_others() -> None:
     batcher.close()
 
 
-def test_a_caller_that_has_gone_costs_nothing() -> None:
+def test_a_cancelled_request_costs_nothing() -> None:
     work = _Doubler()
     batcher = Batcher("test", work, 4, permit=nullcontext())
-    gone = threading.Event()
+    stop = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batcher, [0])
         assert work.busy.wait(10)
-        second = pool.submit(batcher, [1], stop=gone)
-        gone.set()
+        second = pool.submit(batcher, [1], stop=stop)
+        stop.set()
         with pytest.raises(Cancelled):
             second.result(timeout=10)
         work.go_on.set()

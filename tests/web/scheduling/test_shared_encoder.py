@@ -50,9 +50,7 @@ def test_many_threads_each_get_their_own(folder: ModelFolder, shared: SharedEnco
     assert np.allclose(found, expected, atol=1e-6)
 
 
-def test_a_text_that_was_asked_for_lately_costs_no_run(
-    shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cached_texts_cost_no_run(shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "_cache", LRUCache(2))
     runs: list[list[str]] = []
     compute = shared._texts._compute
@@ -62,13 +60,13 @@ def test_a_text_that_was_asked_for_lately_costs_no_run(
     assert runs == [["a"], ["b"], ["c"], ["b"]]
 
 
-def test_a_caller_that_has_gone_ends_between_turns(shared: SharedEncoder) -> None:
-    gone = threading.Event()
-    gone.set()
-    with shared.cancelled_by(gone), pytest.raises(Cancelled):
+def test_a_cancelled_call_ends_between_batches(shared: SharedEncoder) -> None:
+    stop = threading.Event()
+    stop.set()
+    with shared.cancelled_by(stop), pytest.raises(Cancelled):
         shared.encode_texts([f"text {number}" for number in range(100)])
     with pytest.raises(Cancelled):
-        shared.encode_pixels(_pixels(9), stop=gone)
+        shared.encode_pixels(_pixels(9), stop=stop)
     assert len(shared.encode_texts(["x"])) == 1
 
 

@@ -1,4 +1,4 @@
-"""Who is let in, told from a request's head alone."""
+"""Access rules, decided from the head of a request alone."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_other_names_are_dns_rebinding(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "may_navigate", "let_in"),
+    ("headers", "may_navigate", "allowed"),
     [
         ({}, False, True),  # no browser
         ({"origin": "http://localhost:7860"}, False, True),
@@ -62,19 +62,19 @@ def test_other_names_are_dns_rebinding(host: str) -> None:
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, False, False),
     ],
 )
-def test_pages_of_others_may_not_ask(headers: dict[str, str], may_navigate: bool, let_in: bool) -> None:
+def test_pages_of_other_sites_are_refused(headers: dict[str, str], may_navigate: bool, allowed: bool) -> None:
     assert (
         AccessPolicy(7860).allows_origin({"host": "localhost:7860", **headers}, may_navigate=may_navigate)
-        == let_in
+        == allowed
     )
 
 
 def test_the_token_comes_in_a_header_or_as_the_cookie() -> None:
-    access = AccessPolicy(7860, TOKEN)
-    assert access.is_authenticated({"authorization": f"Bearer {TOKEN}"})
-    assert access.is_authenticated({"authorization": f"bearer {TOKEN}"})
-    assert access.is_authenticated({"cookie": f"x=y; clipsight-7860={access.cookie_value}"})
-    assert TOKEN not in access.cookie_value
+    policy = AccessPolicy(7860, TOKEN)
+    assert policy.is_authenticated({"authorization": f"Bearer {TOKEN}"})
+    assert policy.is_authenticated({"authorization": f"bearer {TOKEN}"})
+    assert policy.is_authenticated({"cookie": f"x=y; clipsight-7860={policy.cookie_value}"})
+    assert TOKEN not in policy.cookie_value
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_token_comes_in_a_header_or_as_the_cookie() -> None:
         {"cookie": "clipsight-7860=\x00;;;=\"'"},
     ],
 )
-def test_nobody_else_is_let_in(headers: dict[str, str]) -> None:
+def test_other_credentials_are_refused(headers: dict[str, str]) -> None:
     assert not AccessPolicy(7860, TOKEN).is_authenticated(headers)
 
 

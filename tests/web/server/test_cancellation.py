@@ -11,47 +11,47 @@ from clipsight.web.server import cancellation
 from clipsight.web.server.cancellation import RequestThreads
 
 
-class Visitor:
-    """Stands for a request: `receive` waits until the client has gone."""
+class FakeRequest:
+    """A request whose `receive` waits until the client disconnects."""
 
     def __init__(self) -> None:
-        self.gone = asyncio.Event()
+        self.disconnected = asyncio.Event()
 
     async def receive(self) -> dict[str, str]:
-        await self.gone.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
 
-def run(visits: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(visits, 30))
+def run(main: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(main, 30))
 
 
-def test_a_call_is_told_when_its_client_has_gone() -> None:
-    async def visit() -> bool:
-        visitor = Visitor()
+def test_a_call_is_cancelled_when_its_client_disconnects() -> None:
+    async def main() -> bool:
+        request = FakeRequest()
         begun = threading.Event()
 
-        def work(gone: threading.Event) -> bool:
+        def work(stop: threading.Event) -> bool:
             begun.set()
-            return gone.wait(20)
+            return stop.wait(20)
 
-        answer: Any = asyncio.create_task(RequestThreads().run_until_disconnect(visitor, work))  # type: ignore[arg-type]
+        answer: Any = asyncio.create_task(RequestThreads().run_until_disconnect(request, work))  # type: ignore[arg-type]
         await asyncio.to_thread(begun.wait, 20)
-        visitor.gone.set()
+        request.disconnected.set()
         return bool(await answer)
 
-    assert run(visit()) is True
+    assert run(main()) is True
 
 
-def test_a_call_whose_client_has_gone_before_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_cancelled_while_it_waits_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancellation, "MAX_THREADS", 1)
     begun: list[str] = []
 
-    async def visit() -> None:
-        shared, first, second, finish = RequestThreads(), Visitor(), Visitor(), threading.Event()
+    async def main() -> None:
+        shared, first, second, finish = RequestThreads(), FakeRequest(), FakeRequest(), threading.Event()
 
         def work(name: str) -> Any:
-            def function(gone: threading.Event) -> None:
+            def function(stop: threading.Event) -> None:
                 begun.append(name)
                 finish.wait(20)
 
@@ -63,28 +63,28 @@ def test_a_call_whose_client_has_gone_before_is_not_begun(monkeypatch: pytest.Mo
         ]
         while not begun:
             await asyncio.sleep(0.01)
-        second.gone.set()
+        second.disconnected.set()
         await asyncio.sleep(0.05)
         finish.set()
         await waiting[0]
         with pytest.raises(Cancelled):
             await waiting[1]
 
-    run(visit())
+    run(main())
     assert begun == ["first"]
 
 
-def test_all_calls_end_with_the_server() -> None:
-    async def visit() -> bool:
+def test_all_calls_are_cancelled_with_the_server() -> None:
+    async def main() -> bool:
         shared, begun = RequestThreads(), threading.Event()
 
-        def work(gone: threading.Event) -> bool:
+        def work(stop: threading.Event) -> bool:
             begun.set()
-            return gone.wait(20)
+            return stop.wait(20)
 
-        answer: Any = asyncio.create_task(shared.run_until_disconnect(Visitor(), work))  # type: ignore[arg-type]
+        answer: Any = asyncio.create_task(shared.run_until_disconnect(FakeRequest(), work))  # type: ignore[arg-type]
         await asyncio.to_thread(begun.wait, 20)
         shared.cancel_all()
         return bool(await answer)
 
-    assert run(visit()) is True
+    assert run(main()) is True

@@ -1,4 +1,4 @@
-"""Real server processes: started, asked, shut down, killed; and beginnings that can't be."""
+"""Real server processes: started, used, shut down, killed; and failures to start."""
 
 import http.client
 import json
@@ -38,9 +38,9 @@ class Running:
     library: Path
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
-        return self.ask("GET", path, **headers)
+        return self.request("GET", path, **headers)
 
-    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE)
         try:
             given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -82,7 +82,7 @@ def _ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_answers_until_it_is_told_to_end(library: Path, number: int) -> None:
+def test_a_server_answers_until_a_signal_ends_it(library: Path, number: int) -> None:
     with _server(library) as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert server.get("/health") == (200, b'{"ok":true}')
@@ -93,14 +93,14 @@ def test_a_server_answers_until_it_is_told_to_end(library: Path, number: int) ->
     assert discovery.find(str(library)) is None and not (library / discovery.NAME).exists()
 
 
-def test_what_is_being_answered_is_answered_before_the_end(library: Path) -> None:
+def test_running_requests_are_answered_before_the_end(library: Path) -> None:
     with _server(library, "--threads", 1) as server:
         labels = json.dumps(
             {"labels": [f"label {n}" for n in range(900)], "everything": True, "templates": "imagenet"}
         )
         answers: list[tuple[int, bytes]] = []
         asking = threading.Thread(
-            target=lambda: answers.append(server.ask("POST", "/api/v1/classify", labels))
+            target=lambda: answers.append(server.request("POST", "/api/v1/classify", labels))
         )
         asking.start()
         while b"clipsight_requests_in_progress 2" not in server.get("/metrics")[1] and asking.is_alive():
@@ -111,11 +111,11 @@ def test_what_is_being_answered_is_answered_before_the_end(library: Path) -> Non
     assert answers[0][0] in (200, 503)  # 503: stopped after the grace it has
 
 
-def test_a_run_and_its_listeners_end_with_the_server(library: Path, tmp_path: Path) -> None:
+def test_a_run_and_its_event_streams_end_with_the_server(library: Path, tmp_path: Path) -> None:
     for number in range(300):
         (tmp_path / "photos" / f"{number}.png").write_bytes(SAMPLES["cat.png"].read_bytes() + b"%d" % number)
     with _server(library, "--roots", tmp_path) as server:
-        job = json.loads(server.ask("POST", "/api/v1/index", "{}")[1])
+        job = json.loads(server.request("POST", "/api/v1/index", "{}")[1])
         stream = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=PATIENCE)
         stream.sendall(f"GET /api/v1/index/{job['id']}/events HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         assert b"200 OK" in stream.recv(4096)
@@ -134,7 +134,7 @@ def test_a_killed_server_takes_its_indexing_with_it_and_another_takes_its_place(
     for number in range(600):
         (tmp_path / "photos" / f"{number}.png").write_bytes(SAMPLES["cat.png"].read_bytes() + b"%d" % number)
     with _server(library) as server:
-        server.ask("POST", "/api/v1/index", "{}")
+        server.request("POST", "/api/v1/index", "{}")
         (child,) = _children(server.process.pid)
         server.process.kill()
         server.process.wait()
@@ -160,7 +160,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def test_one_client_that_goes_away_does_not_matter(library: Path) -> None:
+def test_a_client_that_disconnects_does_no_harm(library: Path) -> None:
     with _server(library) as server:
         port = int(server.url.rpartition(":")[2])
         for request in (
@@ -188,10 +188,17 @@ def test_the_command_line_prints_the_same_through_a_server(
     with _server(library, "--token", TOKEN) as server:
         assert server.get("/api/v1/search?q=cat")[0] == 401
         for form in ((), ("--json",), ("--csv",), ("--paths",), ("-0",)):
-            asked = ["search", "-n", "a cat - 2:rocket", "--library", str(library), "--top", "4", *form]
-            command = [sys.executable, "-m", "clipsight", *asked, "--device", "cpu"]  # an option not taken on
+            arguments = ["search", "-n", "a cat - 2:rocket", "--library", str(library), "--top", "4", *form]
+            command = [
+                sys.executable,
+                "-m",
+                "clipsight",
+                *arguments,
+                "--device",
+                "cpu",
+            ]  # which the server does not serve
             alone = subprocess.run(command, capture_output=True, text=True, check=True)
-            assert try_server(asked) == 0
+            assert try_server(arguments) == 0
             printed = capfd.readouterr()
             check_near_text(printed.out, alone.stdout)
             assert printed.err == alone.stderr
@@ -213,10 +220,10 @@ def test_a_search_by_a_picture_goes_to_the_server_too(library: Path, monkeypatch
         remote.search(server.url, query, SearchOptions(top=3))
 
 
-# -- beginnings that can't be --------------------------------------------------------------
+# -- failures to start --------------------------------------------------------------
 
 
-def test_a_port_that_is_taken_is_told(library: Path) -> None:
+def test_a_port_in_use_is_reported(library: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = _start("--library", library, "--port", taken.getsockname()[1])
         code, out, err = _ended(process)
@@ -224,19 +231,19 @@ def test_a_port_that_is_taken_is_told(library: Path) -> None:
     assert "Address already in use" in err and "choose another --port" in err
 
 
-def test_a_second_server_for_a_library_is_told(library: Path) -> None:
+def test_a_second_server_for_a_library_is_refused(library: Path) -> None:
     with _server(library):
         code, out, err = _ended(_start("--library", library))
     assert code == 2 and not out and "already running for the library" in err and err.count("\n") == 1
 
 
-def test_a_library_that_can_not_be_is_told(tmp_path: Path) -> None:
+def test_an_impossible_library_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, _, err = _ended(_start("--library", tmp_path / "file"))
     assert code == 2 and err.startswith("clipsight: ") and "Traceback" not in err
 
 
-def test_a_model_that_is_gone_is_told(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_missing_model_is_reported(tmp_path: Path, tiny_model: Path) -> None:
     import shutil
 
     shutil.copytree(tiny_model, tmp_path / "model")
@@ -257,23 +264,23 @@ def test_other_machines_need_a_token(host: str) -> None:
 @pytest.mark.parametrize(
     "token", ["", "short", "fifteen-letters", "no\nnew-line-in-tokens", "schlüssel-mit-umlaut"]
 )
-def test_tokens_that_could_be_guessed_or_not_sent_are_refused(token: str) -> None:
+def test_invalid_tokens_are_refused(token: str) -> None:
     with pytest.raises(ServerError, match="at least 16"):
         check_token("127.0.0.1", token)
 
 
-def test_what_is_local() -> None:
+def test_loopback_hosts() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org")))
 
 
-def test_addresses() -> None:
+def test_server_urls() -> None:
     assert server_url("0.0.0.0", 1) == "http://127.0.0.1:1"
     assert server_url("::1", 1) == "http://[::1]:1"
     assert server_url("nas", 1) == "http://nas:1"
 
 
-def test_a_host_that_is_not_this_machines_is_told() -> None:
+def test_a_host_of_another_machine_is_refused() -> None:
     for host in ("203.0.113.7", "nowhere.invalid"):
         with pytest.raises(ServerError, match="can't listen"):
             listen(host, 0)

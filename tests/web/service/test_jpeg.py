@@ -26,7 +26,7 @@ def _jpeg(**options: object) -> bytes:
     return out.getvalue()
 
 
-def _telling_exif(orientation: int = 1) -> bytes:
+def _full_exif(orientation: int = 1) -> bytes:
     place = {1: "N", 2: (47.0, 22.0, 8.0), 3: "E", 4: (8.0, 32.0, 0.0)}
     return photo_files.exif({_MAKE: "SecretCamera", _ORIENTATION: orientation}, gps=place)
 
@@ -43,14 +43,14 @@ def _segment(marker: int, content: bytes) -> bytes:
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"quality": 100}]
 )
-def test_pixels_stay_and_all_that_is_told_goes(options: dict[str, object]) -> None:
-    plain = _jpeg(exif=_telling_exif(), comment=b"secret comment", **options)
+def test_pixels_stay_and_metadata_goes(options: dict[str, object]) -> None:
+    plain = _jpeg(exif=_full_exif(), comment=b"secret comment", **options)
     xmp = _segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<secret GPSLatitude/>")
     iptc = _segment(0xED, b"Photoshop 3.0\x008BIM secret city")
     further = _segment(0xE2, b"MPF\0secret second picture")
-    told = plain[:2] + xmp + iptc + further + plain[2:] + b"secret video behind the end" + plain
+    with_metadata = plain[:2] + xmp + iptc + further + plain[2:] + b"secret video behind the end" + plain
 
-    cleaned = strip_metadata(told)
+    cleaned = strip_metadata(with_metadata)
 
     assert cleaned is not None
     assert np.array_equal(_pixels(cleaned), _pixels(plain))
@@ -61,7 +61,7 @@ def test_pixels_stay_and_all_that_is_told_goes(options: dict[str, object]) -> No
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_stays_and_nothing_else_of_exif(orientation: int) -> None:
-    cleaned = strip_metadata(_jpeg(exif=_telling_exif(orientation)))
+    cleaned = strip_metadata(_jpeg(exif=_full_exif(orientation)))
     assert cleaned is not None
     with Image.open(io.BytesIO(cleaned)) as picture:
         assert dict(picture.getexif()) == ({} if orientation == 1 else {_ORIENTATION: orientation})
@@ -70,7 +70,7 @@ def test_the_orientation_stays_and_nothing_else_of_exif(orientation: int) -> Non
 
 def test_the_colour_profile_stays() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    cleaned = strip_metadata(_jpeg(icc_profile=profile, exif=_telling_exif()))
+    cleaned = strip_metadata(_jpeg(icc_profile=profile, exif=_full_exif()))
     assert cleaned is not None
     with Image.open(io.BytesIO(cleaned)) as picture:
         assert picture.info["icc_profile"] == profile

@@ -1,4 +1,4 @@
-"""The service: what the library answers, from many threads, by ids, and always of what is there now."""
+"""The service: the results of the library, for many threads, by ids, and always up to date."""
 
 import shutil
 import threading
@@ -81,9 +81,9 @@ def test_answers_are_those_of_the_library(service: Service, query: str) -> None:
 def test_many_threads_get_the_answers_that_one_would(service: Service) -> None:
     expected = {query: service.search(query).to_dicts() for query in QUERIES}
     with ThreadPoolExecutor(16) as pool:
-        asked = list(QUERIES) * 10
-        found = list(pool.map(lambda query: service.search(query).to_dicts(), asked))
-    for query, each in zip(asked, found, strict=True):
+        queries = list(QUERIES) * 10
+        found = list(pool.map(lambda query: service.search(query).to_dicts(), queries))
+    for query, each in zip(queries, found, strict=True):
         assert [match["id"] for match in each] == [match["id"] for match in expected[query]]
         assert [match["score"] for match in each] == pytest.approx(
             [match["score"] for match in expected[query]], abs=1e-5
@@ -110,7 +110,7 @@ def test_words_are_never_a_path_or_an_address(service: Service, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a + ", "two:bee", "+", "a - 2:"])
-def test_queries_that_can_not_be_understood_are_told(service: Service, text: str) -> None:
+def test_invalid_queries_are_reported(service: Service, text: str) -> None:
     with pytest.raises(QueryError):
         service.search(text)
 
@@ -147,15 +147,15 @@ def test_sure_keeps_what_the_library_would(service: Service) -> None:
         service.search([_picture("cat.png")], SearchOptions(sure=True))
 
 
-def test_a_caller_that_has_gone_is_not_served(service: Service) -> None:
-    gone = threading.Event()
-    gone.set()
+def test_a_cancelled_call_raises(service: Service) -> None:
+    stop = threading.Event()
+    stop.set()
     for call in (
-        lambda: service.search("cat", stop=gone),
-        lambda: service.search([_picture("cat.png")], stop=gone),
-        lambda: service.embed_texts(["cat"], stop=gone),
-        lambda: list(service.classify(["cat", "dog"], stop=gone)),
-        lambda: service.explain("a cat", id_of(service, "cat.png"), stop=gone),
+        lambda: service.search("cat", stop=stop),
+        lambda: service.search([_picture("cat.png")], stop=stop),
+        lambda: service.embed_texts(["cat"], stop=stop),
+        lambda: list(service.classify(["cat", "dog"], stop=stop)),
+        lambda: service.explain("a cat", id_of(service, "cat.png"), stop=stop),
     ):
         with pytest.raises(Cancelled):
             call()
@@ -214,7 +214,7 @@ def test_bombs_are_refused_before_they_are_decoded(service: Service, format_: st
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 100])
-def test_what_is_no_picture_is_told(service: Service, data: bytes) -> None:
+def test_uploads_that_are_no_pictures_are_refused(service: Service, data: bytes) -> None:
     with pytest.raises(UploadError, match="can't use the picture"):
         service.embed_pictures([UploadPart(data)])
 
@@ -224,15 +224,15 @@ def test_what_is_no_picture_is_told(service: Service, data: bytes) -> None:
 
 def test_thumbnails_are_small_upright_and_kept(own: Service, tmp_path: Path) -> None:
     photo = id_of(own, "temple.jpg")
-    for asked, longest in ((1, 160), (320, 320), (321, 640), (5000, 640)):
-        made = own.thumbnail(photo, asked)
+    for size, longest in ((1, 160), (320, 320), (321, 640), (5000, 640)):
+        made = own.thumbnail(photo, size)
         with Image.open(BytesIO(made.data)) as image:
             assert image.format == "JPEG" and max(image.size) == longest
-        assert own.thumbnail(photo, asked) == made
+        assert own.thumbnail(photo, size) == made
     assert own.thumbnail(photo, 160).tag != own.thumbnail(photo, 320).tag
 
 
-def test_a_photos_place_leaves_only_if_it_is_asked_for(tmp_path: Path, tiny_model: Path) -> None:
+def test_coordinates_are_sent_only_if_requested(tmp_path: Path, tiny_model: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     place = {1: "N", 2: (47.0, 30.0, 0.0), 3: "E", 4: (8.0, 30.0, 0.0)}
@@ -254,7 +254,7 @@ def test_a_photos_place_leaves_only_if_it_is_asked_for(tmp_path: Path, tiny_mode
             assert original.data == (photos / name).read_bytes() and original.name == name
 
 
-def test_a_photo_that_is_not_there_any_more_is_told(own: Service, tmp_path: Path) -> None:
+def test_a_photo_whose_file_is_gone_or_changed_is_reported(own: Service, tmp_path: Path) -> None:
     cat, rocket, flower = (id_of(own, name) for name in ("cat.png", "rocket.jpg", "flower.jpg"))
     photos = tmp_path / "photos"
     (photos / "cat.png").unlink()
@@ -295,13 +295,13 @@ def test_what_the_library_holds(service: Service) -> None:
     assert health.ok and health.photos == len(SAMPLES) and health.model == service.model
 
 
-def test_health_is_red_when_the_catalog_is_gone(own: Service) -> None:
+def test_health_fails_when_the_catalog_is_gone(own: Service) -> None:
     (own.library / "catalog.sqlite3").rename(own.library / "elsewhere")
     health = own.health()
     assert not health.ok and "is gone" in health.problems[0]
 
 
-def test_health_is_red_when_the_model_can_not_be_used(own: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_fails_when_the_model_can_not_be_used(own: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ModelError("the model could not be run")
 
@@ -351,7 +351,7 @@ def test_a_second_run_is_refused_and_one_can_be_stopped(own: Service, tmp_path: 
         own.job("no such run")
 
 
-def test_a_run_that_is_told_twice_to_stop_still_tells_how_it_ended(own: Service, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_twice_still_reports_its_end(own: Service, tmp_path: Path) -> None:
     for number in range(150):
         Image.effect_noise((64, 64), 50 + number / 10).save(tmp_path / "photos" / f"{number}.jpg")
     job = own.start_index()
