@@ -17,6 +17,18 @@ from tests.support import processor
 from tests.support.samples import copy_samples
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers `-n auto` starts: one a core, but each takes up to a gigabyte."""
+    return min(os.cpu_count() or 1, 8)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import modules of which every test is deselected: PyTorch alone takes seconds."""
+    if "not torch" not in config.option.markexpr or not collection_path.name.startswith("test_"):
+        return None
+    return "\npytestmark = pytest.mark.torch\n" in collection_path.read_text(encoding="utf-8") or None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def another_processor() -> Iterator[None]:
     """The threads and the floats that `support.processor` is asked for; by default those of this machine."""

@@ -16,6 +16,8 @@ from clipsight.core.errors import ClipsightError, ModelError
 from tests.support.clip_weights import TINY_VIT, fill
 from tests.support.shell import Shell
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ import pytest
 from tests.support import pictures
 from tests.support.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.torch
+
 ARCHITECTURE = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},

@@ -12,6 +12,8 @@ from clipsight.clip.architecture import Architecture, list_architectures, mlp_ra
 from clipsight.clip.model import CLIP
 from clipsight.core.errors import ModelError
 
+pytestmark = pytest.mark.torch
+
 SMALL = {
     "embed_dim": 8,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},

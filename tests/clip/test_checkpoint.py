@@ -22,6 +22,8 @@ from clipsight.clip.shapes import architecture_of
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill, ids, images, positions
 
+pytestmark = pytest.mark.torch
+
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "openclip.json").read_text())
 FORMATS: dict[Format, str] = {"openai": "model.pt", "openclip": "folder", "huggingface": "folder"}
 # OpenAI's format needs heads of 64 and MLPs of 4.

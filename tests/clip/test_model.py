@@ -16,6 +16,8 @@ from clipsight.clip.model import CLIP, create
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_RESNET, TINY_TEXT, TINY_VIT, fill, ids, images
 
+pytestmark = pytest.mark.torch
+
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "openclip.json").read_text())
 TINY = {"vit": TINY_VIT, "resnet": TINY_RESNET}
 # The published variants' grids and proportions, small enough for a test: patch 32, 16, 14 and 14 at 336.

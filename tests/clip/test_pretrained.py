@@ -17,6 +17,8 @@ from clipsight.models.preprocess import PreprocessConfig
 from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill
 from tests.support.hub_server import HubServer, files_of
 
+pytestmark = pytest.mark.torch
+
 OPENCLIP = "laion/CLIP-tiny"
 HUGGING_FACE = "openai/clip-vit-base-patch32"
 

@@ -7,6 +7,8 @@ from torch.nn import functional as F
 from clipsight.clip.resnet import AttentionPool, Bottleneck, ModifiedResNet
 from tests.support.clip_weights import TINY_RESNET, fill, images
 
+pytestmark = pytest.mark.torch
+
 
 def test_the_pool_is_multi_head_attention_from_the_mean() -> None:
     pool = AttentionPool(grid=3, width=16, heads=4, outputs=6)

@@ -21,7 +21,7 @@ from clipsight.clip.tensors import read_tensors
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_VIT, fill
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")]
 
 
 class _Node(nn.Module):

@@ -8,6 +8,8 @@ import torch
 from clipsight.clip.text import TextTransformer
 from tests.support.clip_weights import TINY_TEXT, TINY_VIT, fill, ids
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def tower() -> TextTransformer:

@@ -7,6 +7,8 @@ from clipsight.clip.architecture import Architecture
 from clipsight.clip.vit import VisionTransformer
 from tests.support.clip_weights import TINY_VIT, fill, images
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def tower() -> VisionTransformer:

@@ -30,6 +30,8 @@ from tests.support.checkpoints import QUERY, RESNET, VIT, make_model, noise
 from tests.support.samples import SAMPLES
 from tests.support.tiny_models import make_model_folder
 
+pytestmark = pytest.mark.torch
+
 Heat = npt.NDArray[np.floating[Any]]
 
 

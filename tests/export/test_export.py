@@ -33,6 +33,8 @@ from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill
 from tests.support.hub_server import HubServer, files_of
 from tests.support.samples import SAMPLES
 
+pytestmark = pytest.mark.torch
+
 PHOTOS = list(SAMPLES.values())
 TEXTS = ["a dog", "two dogs on a beach at sunset", "", "CAFÉ  & Crème brûlée", "so very " * 40]
 TEXT = replace(TINY_VIT.text_cfg, context_length=16, vocab_size=49408)

@@ -9,7 +9,6 @@ import sklearn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import OPENAI_MEAN, OPENAI_STD, PreprocessConfig, normalise, resize_and_crop
@@ -33,6 +32,8 @@ def tensor(image: Image.Image, config: PreprocessConfig) -> np.ndarray:
 
 
 def transformers_tensor(image: Image.Image, size: int = 224, interpolation: str = "bicubic") -> np.ndarray:
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil  # and PyTorch
+
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": size},
         crop_size={"height": size, "width": size},
@@ -47,12 +48,14 @@ def levels(difference: np.ndarray) -> float:
     return float(scaled.max())
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.name)
 def test_photos_equal_transformers_exactly(photo: Path) -> None:
     image = Image.open(photo).convert("RGB")
     assert levels(tensor(image, PreprocessConfig()) - transformers_tensor(image)) < 1e-3
 
 
+@pytest.mark.torch
 @settings(max_examples=60, deadline=None)
 @given(
     width=st.integers(1, 700),
@@ -74,6 +77,7 @@ def test_any_shape_equals_transformers_within_one_level(
     assert difference < (1e-3 if whole else 1.001)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("width", "height"), [(5000, 3), (2, 4001), (3001, 40)])
 def test_a_very_long_photo_equals_transformers_within_one_level(width: int, height: int) -> None:
     image = noise(width, height)

@@ -10,6 +10,8 @@ pytest.importorskip("torch")
 from recipes.builtin import __main__ as cli
 from recipes.builtin import evaluate, towers
 
+pytestmark = pytest.mark.torch
+
 
 def _versions(monkeypatch: pytest.MonkeyPatch, **changed: str | None) -> None:
     """Pretend that the tower packages are installed at their pinned versions, but for `changed`."""

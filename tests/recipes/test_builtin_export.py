@@ -17,6 +17,8 @@ from recipes.builtin.graph import Graph  # noqa: E402
 from recipes.builtin.model import FEATURES, FROZEN_WIDTH, TAP_WIDTH, Builtin  # noqa: E402
 from recipes.builtin.towers import IMAGE_SIZE, ImageTower, TextShape, TextTower  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def model() -> Builtin:

@@ -20,6 +20,8 @@ from recipes.builtin.loss import (  # noqa: E402
 from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
 from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 
 def _unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
     vectors = rng.normal(size=shape)

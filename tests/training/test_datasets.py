@@ -22,6 +22,8 @@ from clipsight.training.datasets import Batch, Examples, Plain, Plan, batches, p
 from clipsight.training.source import Source
 from clipsight.training.sources import Files, read_source
 
+pytestmark = pytest.mark.torch
+
 CAPTIONS = {"a.png": ["a red square", "something red"], "sub/b.png": ["a blue square"]}
 COLOURS = {"a.png": (250, 10, 10), "sub/b.png": (10, 10, 250)}
 

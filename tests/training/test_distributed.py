@@ -22,6 +22,8 @@ from tests.support import pictures
 from tests.support.clip_weights import TINY_VIT, fill, ids, images
 from tests.training.two_processes import ROWS, SETTINGS
 
+pytestmark = pytest.mark.torch
+
 SCRIPT = Path(__file__).with_name("two_processes.py")
 ARCHITECTURE = {
     "embed_dim": 16,

@@ -14,6 +14,8 @@ from clipsight.clip.model import CLIP
 from clipsight.training.loss import backward, clip_loss, gathered_loss
 from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill, ids, images
 
+pytestmark = pytest.mark.torch
+
 ROWS = 6
 
 

@@ -13,6 +13,8 @@ from clipsight.training.config import Precision
 from clipsight.training.optimizer import Group, Optimizer, cosine, decaying_groups
 from tests.support.clip_weights import TINY_VIT
 
+pytestmark = pytest.mark.torch
+
 CPU = torch.device("cpu")
 
 

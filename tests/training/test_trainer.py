@@ -30,6 +30,8 @@ from clipsight.training.train import Trained, train
 from clipsight.training.trainer import LAST, Trainer
 from tests.support import pictures
 
+pytestmark = pytest.mark.torch
+
 ALONE = Processes(0, 1, torch.device("cpu"))
 ARCHITECTURE = Architecture(
     16,

@@ -16,6 +16,8 @@ from clipsight.explain.torch_methods.attention import RelevanceRegions, Relevanc
 from clipsight.explain.torch_methods.model import TorchModel
 from tests.support.checkpoints import QUERY, RESNET, grouped, make_model, noise
 
+pytestmark = pytest.mark.torch
+
 
 def rolled_out(layers: tuple[Tensor, ...], logit: Tensor) -> npt.NDArray[np.float64]:
     """Equations 5 and 6 of Chefer et al. 2021, one head and one layer after another."""

@@ -15,6 +15,8 @@ from clipsight.explain.text_segments import split
 from clipsight.explain.torch_methods.gradient import GradientRegions, GradientWords
 from tests.support.checkpoints import PIECES, QUERY, RESNET, VIT, make_model, noise
 
+pytestmark = pytest.mark.torch
+
 STEP = 1e-5
 
 

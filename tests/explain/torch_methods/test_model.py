@@ -25,6 +25,8 @@ from tests.support.clip_weights import TINY_VIT
 from tests.support.fake import FakeModel
 from tests.support.samples import SAMPLES
 
+pytestmark = pytest.mark.torch
+
 TEXTS = ["a dog", "", "so very " * 40, "CAFÉ  & Crème brûlée", QUERY]
 TOKENIZER = clip_tokenizer()
 

@@ -13,6 +13,8 @@ from clipsight.explain.text_segments import split
 from clipsight.explain.torch_methods.attention import AttentionWords
 from tests.support.checkpoints import QUERY, grouped, make_model, noise
 
+pytestmark = pytest.mark.torch
+
 
 def test_words_have_the_last_layers_attention_of_the_end(tmp_path: Path) -> None:
     model = make_model()

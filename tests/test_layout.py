@@ -1,0 +1,48 @@
+"""Tests are found by name: tests/room/test_module.py tests src/clipsight/room/module.py."""
+
+import re
+from pathlib import Path
+
+import clipsight
+
+TESTS = Path(__file__).parent
+SOURCE = Path(clipsight.__file__).parent
+
+OTHERS = {
+    "durability/test_disk.py": "the library when calls of the disk fail",
+    "durability/test_kills.py": "the library when its processes are killed",
+    "durability/test_power.py": "the library after a power cut",
+    "durability/test_world.py": "the model that durability is checked against",
+    "explain/test_pointing.py": "how well every method points at what is named",
+    "probe/test_probe.py": "the whole room, from photos to a probe",
+    "recipes/test_builtin_cli.py": "recipes",
+    "recipes/test_builtin_data.py": "recipes",
+    "recipes/test_builtin_export.py": "recipes",
+    "recipes/test_builtin_metrics.py": "recipes",
+    "recipes/test_builtin_training.py": "recipes",
+    "test_architecture.py": "ARCHITECTURE.md",
+    "test_deprecated.py": "names of the last release",
+    "test_layout.py": "the tests",
+    "test_words.py": "the docstrings",
+    "web/api/test_api.py": "the HTTP API over all its modules",
+    "web/api/test_openapi.py": "the schema of the HTTP API",
+    "web/page/test_browser.py": "the page in a real browser",
+}
+"""Test modules of no one module of the package, with what they test."""
+
+_TORCH = re.compile(r"^(import|from) (torch|tests\.support\.(clip_weights|checkpoints))\b", re.MULTILINE)
+
+
+def test_tests_mirror_the_package() -> None:
+    found = {str(file.relative_to(TESTS)): file for file in sorted(TESTS.rglob("test_*.py"))}
+    for name, file in found.items():
+        tested = (SOURCE / name).with_name(file.stem.removeprefix("test_"))
+        is_module = tested.with_suffix(".py").exists() or tested.is_dir()
+        assert is_module != (name in OTHERS), f"tests/{name} is of no module, or is and is among OTHERS"
+    assert set(OTHERS) <= set(found), "a test module of OTHERS is gone"
+
+
+def test_what_imports_torch_is_marked_so() -> None:
+    for file in sorted(TESTS.rglob("test_*.py")):
+        text = file.read_text(encoding="utf-8")
+        assert "mark.torch" in text or not _TORCH.search(text), f"{file} needs pytestmark = pytest.mark.torch"
