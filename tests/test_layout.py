@@ -9,6 +9,7 @@ TESTS = Path(__file__).parent
 SOURCE = Path(clipsight.__file__).parent
 
 OTHERS = {
+    "docs/test_examples.py": "the code blocks of README and docs",
     "durability/test_disk.py": "the library when calls of the disk fail",
     "durability/test_kills.py": "the library when its processes are killed",
     "durability/test_power.py": "the library after a power cut",
