@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight.classification.predictions import Prediction
@@ -15,12 +13,11 @@ from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, Classifier
 from clipsight.core.errors import LibraryError
 from clipsight.render import heatmap
+from clipsight.render.colors import heat_colour
 from clipsight.render.heatmap import (
     MOST_COLUMNS,
     Cell,
     Grid,
-    colour_of,
-    ink_on,
     print_table,
     write_html,
     write_png,
@@ -65,27 +62,6 @@ def test_which_grid() -> None:
     assert Grid.of(few, 3).ranked == 3 and Grid.of(few, None, matrix=11, ranked=4).ranked == 4
     assert Grid.of(many, None).ranked == 5 and Grid.of(many, 7).ranked == 7
     assert Grid.of(many, 1000).ranked == Grid.of(many, 500).ranked == MOST_COLUMNS
-
-
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_colours_grow_lighter_and_are_legible(one: float, other: float) -> None:
-    def light(probability: float) -> float:
-        red, green, blue = colour_of(probability)
-        return 0.299 * red + 0.587 * green + 0.114 * blue
-
-    low, high = sorted((one, other))
-    assert light(low) <= light(high) + 1.5  # rounding
-    ink = tuple(int(ink_on(colour_of(one))[at : at + 2], 16) for at in (1, 3, 5))
-    assert _contrast(ink, colour_of(one)) >= 4.5  # what WCAG 2 asks for
-
-
-def _contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
-    def luminance(colour: tuple[int, ...]) -> float:
-        linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_table_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +130,7 @@ def test_png_shows_the_cells(tmp_path: Path) -> None:
         assert picture.format == "PNG" and picture.mode == "RGB"
         pixels = np.asarray(picture)
     for probability, cells in ((1.0, 2), (0.0, 4)):
-        of_colour = (pixels == np.array(colour_of(probability))).all(axis=2)
+        of_colour = (pixels == np.array(heat_colour(probability))).all(axis=2)
         assert 0.8 * cells < of_colour.sum() / (96 * 84) <= cells
     frames = (pixels == 0xF2).all(axis=2)  # three pixels round each best cell
     assert frames.sum() > 2 * 3 * (2 * 96 + 2 * 80)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.core.files import replacing
+from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import Letters
 from clipsight.search.results import Match, Matches
 
@@ -34,7 +35,7 @@ _GAP = 24
 _CAPTION = 44
 """Height of the two lines under a photo, from its lower edge."""
 
-_PAGE, _MOUNT, _EMPTY, _INK, _FAINT = "#161618", "#212124", "#34343a", "#f2f2f2", "#a2a2aa"
+_TILE_COLOUR = "#212124"
 _TITLE_SIZE, _TITLE_LINE, _TITLE_LINES = 24, 32, 3
 _TEXT_SIZE, _TEXT_LINE = 14, 20
 
@@ -151,14 +152,14 @@ def _draw(matches: Matches, columns: int) -> "Image":
     )
     layout = lay_out(len(matches), columns, len(title))
     _check_size(layout, len(matches))
-    sheet = Image.new("RGB", (layout.width, layout.height), _PAGE)
+    sheet = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
     canvas = ImageDraw.Draw(sheet)
     _draw_head(canvas, letters, title, letters.legible(subtitle))
     for match, tile, photo in zip(matches, layout.tiles, thumbnails(matches, TILE), strict=True):
         if isinstance(photo, str):
             _draw_missing(canvas, tile, photo)
         else:
-            _fill(canvas, tile, _MOUNT)
+            _fill(canvas, tile, _TILE_COLOUR)
             left = tile.left + (tile.width - photo.width) // 2
             sheet.paste(photo, (left, tile.top + (tile.height - photo.height) // 2))
         _draw_caption(canvas, letters, tile, match)
@@ -177,26 +178,26 @@ def _draw_head(canvas: "ImageDraw", letters: Letters, title: Sequence[str], subt
     base = _MARGIN - 8
     for line in title:
         base += _TITLE_LINE
-        letters.draw(canvas, (_MARGIN, base), line, _TITLE_SIZE, _INK)
-    letters.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, _FAINT)
+        letters.draw(canvas, (_MARGIN, base), line, _TITLE_SIZE, TEXT)
+    letters.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, MUTED_TEXT)
 
 
 def _draw_caption(canvas: "ImageDraw", letters: Letters, tile: Box, match: Match) -> None:
     name = letters.shorten(letters.legible(match.path.name), _TEXT_SIZE, tile.width)
     base = tile.top + tile.height + _TEXT_LINE
-    letters.draw(canvas, (tile.left, base), name, _TEXT_SIZE, _INK)
-    letters.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, _FAINT)
+    letters.draw(canvas, (tile.left, base), name, _TEXT_SIZE, TEXT)
+    letters.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, MUTED_TEXT)
 
 
 def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
     """A grey tile with the reason why the photo isn't there, centred."""
-    _fill(canvas, tile, _EMPTY)
+    _fill(canvas, tile, PLACEHOLDER)
     letters = Letters([reason])
     lines = letters.wrap(letters.legible(reason), _TEXT_SIZE, tile.width - 2 * _GAP, 6)
     base = tile.top + (tile.height - len(lines) * _TEXT_LINE) // 2 + 15
     for number, line in enumerate(lines):
         left = tile.left + (tile.width - letters.width(line, _TEXT_SIZE)) / 2
-        letters.draw(canvas, (left, base + number * _TEXT_LINE), line, _TEXT_SIZE, _FAINT)
+        letters.draw(canvas, (left, base + number * _TEXT_LINE), line, _TEXT_SIZE, MUTED_TEXT)
 
 
 def _fill(canvas: "ImageDraw", box: Box, colour: str) -> None:

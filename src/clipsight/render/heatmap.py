@@ -20,6 +20,7 @@ from rich.text import Text
 
 from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
 from clipsight.core.files import replacing
+from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import Letters, visible
 from clipsight.render.predictions import PredictionTally
@@ -36,19 +37,6 @@ MOST_COLUMNS = 24
 """Labels shown at most; as a matrix, half of that."""
 
 _MATRIX, _RANKED = MOST_COLUMNS // 2, 5
-
-_COLOURS = (
-    (0x21, 0x21, 0x24),
-    (0x5B, 0x2A, 0x5E),
-    (0xB4, 0x3C, 0x58),
-    (0xF0, 0x7F, 0x3C),
-    (0xFB, 0xE0, 0x8A),
-)
-"""From probability 0 to 1, in even steps: as lightness grows, grey prints can be read too."""
-
-_PAGE, _INK, _FAINT, _EMPTY = "#161618", "#f2f2f2", "#a2a2aa", "#34343a"
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -89,24 +77,6 @@ class Grid:
         best = int(row.argmax())
         order = best_labels(row[None], self.ranked)[0].tolist() if self.ranked else range(len(row))
         return [Cell(self.labels[index], float(row[index]), index == best) for index in order]
-
-
-def colour_of(probability: float) -> Colour:
-    """The cell's colour for a probability of 0 to 1, red, green, blue of 0 to 255."""
-    place = min(max(probability, 0.0), 1.0) * (len(_COLOURS) - 1)
-    low = min(int(place), len(_COLOURS) - 2)
-    red, green, blue = (
-        round(a + (b - a) * (place - low)) for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)
-    )
-    return red, green, blue
-
-
-def ink_on(colour: Colour) -> str:
-    """Black or white, whichever has more contrast with `colour` (WCAG 2: 4.5 at least, for any colour)."""
-    shares = [c / 255 for c in colour]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
 def summary(result: PredictionStream, grid: Grid, shown: int, count: int) -> str:
@@ -153,11 +123,11 @@ def _counts(tally: PredictionTally) -> Table:
 
 
 def _terminal_cell(cell: Cell, *, named: bool) -> Text:
-    red, green, blue = colour = colour_of(cell.probability)
+    red, green, blue = colour = heat_colour(cell.probability)
     mark = "*" if cell.best else " "
     text = f"{visible(cell.label)} {cell.probability:.2f}" if named else f"{cell.probability:.2f}"
     bold = "bold " if cell.best else ""
-    return Text(f" {text}{mark}", style=f"{bold}{ink_on(colour)} on rgb({red},{green},{blue})")
+    return Text(f" {text}{mark}", style=f"{bold}{text_colour(colour)} on rgb({red},{green},{blue})")
 
 
 # -- HTML ---------------------------------------------------------------------------
@@ -205,10 +175,10 @@ def _html(tally: PredictionTally, grid: Grid) -> Iterator[str]:
 
 
 def _html_cell(cell: Cell, *, named: bool) -> str:
-    red, green, blue = colour = colour_of(cell.probability)
+    red, green, blue = colour = heat_colour(cell.probability)
     best = ' class="best"' if cell.best else ""
     name = f"<span>{html.escape(visible(cell.label))}</span>" if named else ""
-    style = f"background: rgb({red} {green} {blue}); color: {ink_on(colour)}"
+    style = f"background: rgb({red} {green} {blue}); color: {text_colour(colour)}"
     return f'<td{best} style="{style}">{name}{cell.probability:.3f}</td>'
 
 
@@ -250,12 +220,12 @@ def _draw(tally: PredictionTally, grid: Grid) -> "Image":
     heads = [letters.wrap(letters.legible(name), _SMALL, cell - 8, 4) for name in grid.heading]
     top = _MARGIN + (len(note) + max(map(len, heads))) * _LINE + 24
     step = _THUMBNAIL[1] + _GAP
-    picture = Image.new("RGB", (width, top + len(rows) * step + _MARGIN), _PAGE)
+    picture = Image.new("RGB", (width, top + len(rows) * step + _MARGIN), BACKGROUND)
     canvas = ImageDraw.Draw(picture)
     for number, line in enumerate(note):
-        letters.draw(canvas, (_MARGIN, _MARGIN + number * _LINE + 12), line, _SMALL, _FAINT)
+        letters.draw(canvas, (_MARGIN, _MARGIN + number * _LINE + 12), line, _SMALL, MUTED_TEXT)
     for column, lines in enumerate(heads):
-        _centred(canvas, letters, lines, left + column * (cell + _GAP) + cell / 2, top - 8, _INK)
+        _centred(canvas, letters, lines, left + column * (cell + _GAP) + cell / 2, top - 8, TEXT)
 
     @cache
     def label_lines(label: str) -> list[str]:
@@ -268,7 +238,7 @@ def _draw(tally: PredictionTally, grid: Grid) -> "Image":
         base = y + (_THUMBNAIL[1] - len(name) * _LINE) // 2 + 15
         for line_number, line in enumerate(name):
             place = (_MARGIN + _THUMBNAIL[0] + 12, base + line_number * _LINE)
-            letters.draw(canvas, place, line, _SMALL, _INK)
+            letters.draw(canvas, place, line, _SMALL, TEXT)
         for column, each in enumerate(grid.cells(prediction)):
             lines = [*(label_lines(each.label) if grid.ranked else ()), f"{each.probability:.3f}"]
             _draw_cell(canvas, letters, (left + column * (cell + _GAP), y, cell), each, lines)
@@ -278,11 +248,11 @@ def _draw(tally: PredictionTally, grid: Grid) -> "Image":
 def _draw_photo(picture: "Image", canvas: "ImageDraw", photo: "Image | str", y: int) -> None:
     width, height = _THUMBNAIL
     if isinstance(photo, str):
-        canvas.rectangle((_MARGIN, y, _MARGIN + width - 1, y + height - 1), fill=_EMPTY)
+        canvas.rectangle((_MARGIN, y, _MARGIN + width - 1, y + height - 1), fill=PLACEHOLDER)
         letters = Letters([photo])
         lines = letters.wrap(letters.legible(photo), 11, width - 12, 5)
         for number, line in enumerate(lines):
-            letters.draw(canvas, (_MARGIN + 6, y + 16 + 14 * number), line, 11, _FAINT)
+            letters.draw(canvas, (_MARGIN + 6, y + 16 + 14 * number), line, 11, MUTED_TEXT)
     else:
         picture.paste(photo, (_MARGIN + (width - photo.width) // 2, y + (height - photo.height) // 2))
 
@@ -292,11 +262,11 @@ def _draw_cell(
 ) -> None:
     """A cell at `box` (left, top, width): its colour, its text, and a frame round the photo's best."""
     left, top, width = box
-    height, colour = _THUMBNAIL[1], colour_of(cell.probability)
-    frame = {"outline": _INK, "width": 3} if cell.best else {}
+    height, colour = _THUMBNAIL[1], heat_colour(cell.probability)
+    frame = {"outline": TEXT, "width": 3} if cell.best else {}
     canvas.rectangle((left, top, left + width - 1, top + height - 1), fill=colour, **frame)  # type: ignore[arg-type]
     base = top + (height + len(lines) * _LINE) // 2 - 5
-    _centred(canvas, letters, lines, left + width / 2, base, ink_on(colour))
+    _centred(canvas, letters, lines, left + width / 2, base, text_colour(colour))
 
 
 def _centred(

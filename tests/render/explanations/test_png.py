@@ -9,10 +9,11 @@ from PIL import Image
 
 from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.explain.base import Explanation, PartShare, RegionExplanation, WordShare
+from clipsight.render.colors import NEGATIVE, POSITIVE
+from clipsight.render.explanations.captions import words_caption
 from clipsight.render.explanations.html import write_html
-from clipsight.render.explanations.overlay import colours, heat_over, lightness, peak
+from clipsight.render.explanations.overlay import overlay_heat, peak_position
 from clipsight.render.explanations.png import _legible, draw, write_png
-from clipsight.render.explanations.sentences import MINUS, PLUS, about_words, shade
 from clipsight.render.explanations.terminal import print_explanation
 from clipsight.render.fonts import Letters
 
@@ -69,14 +70,14 @@ def test_an_emoji_without_a_font_is_drawn_by_its_name() -> None:
 
 def test_bars_are_coloured_by_sign(photo: Path) -> None:
     up, both = made(photo, "a", "bee"), made(photo, "a", "bee", shares=[0.1, -0.05])
-    assert has_colour(draw(up), PLUS) and not has_colour(draw(up), MINUS)
-    assert has_colour(draw(both), PLUS) and has_colour(draw(both), MINUS)
+    assert has_colour(draw(up), POSITIVE) and not has_colour(draw(up), NEGATIVE)
+    assert has_colour(draw(both), POSITIVE) and has_colour(draw(both), NEGATIVE)
 
 
 def test_bars_are_as_high_as_their_shares(photo: Path) -> None:
     """The columns of two bars hold pixels of the bar's colour in the ratio of the shares."""
     picture = np.asarray(draw(made(photo, "aaaaaa", "bbbbbb", shares=[0.2, 0.1])))
-    columns = (picture == np.array(list(bytes.fromhex(PLUS[1:])))).all(axis=-1).sum(axis=0)
+    columns = (picture == np.array(list(bytes.fromhex(POSITIVE[1:])))).all(axis=-1).sum(axis=0)
     heights = sorted(set(columns[columns > 0].tolist()))
     assert max(heights) == pytest.approx(2 * min(h for h in heights if h > 20), abs=3)
 
@@ -96,14 +97,16 @@ def test_photos_of_any_size_can_be_drawn(size: tuple[int, int], tmp_path: Path) 
 def test_heat_is_bright_where_it_is_hot(photo: Path) -> None:
     heat = np.zeros((4, 4))
     heat[0, 3] = 1
-    grey = np.asarray(heat_over(Image.new("RGB", (80, 80), (100, 100, 100)), made(photo, "bee", heat=heat)))
+    grey = np.asarray(
+        overlay_heat(Image.new("RGB", (80, 80), (100, 100, 100)), made(photo, "bee", heat=heat))
+    )
     brightest = np.unravel_index(int(grey.sum(axis=-1).argmax()), (80, 80))
     assert brightest[0] < 20 and brightest[1] >= 60
 
 
 def test_what_is_not_seen_is_dark(photo: Path) -> None:
     found = made(photo, "bee", heat=np.ones((4, 4)), seen=(0.25, 0, 0.75, 1))
-    pixels = np.asarray(heat_over(Image.new("RGB", (80, 40), (200, 200, 200)), found))
+    pixels = np.asarray(overlay_heat(Image.new("RGB", (80, 40), (200, 200, 200)), found))
     assert (pixels[:, :20] == 60).all() and (pixels[:, 60:] == 60).all()
     assert pixels[:, 20:60].min() > 60
 
@@ -112,29 +115,24 @@ def test_a_margin_that_only_the_model_sees_is_left_out(photo: Path) -> None:
     heat = np.zeros((4, 4))
     heat[1:3] = 1
     found = made(photo, "bee", heat=heat, seen=(0, -0.5, 1, 1.5))
-    pixels = np.asarray(heat_over(Image.new("RGB", (80, 40), (100, 100, 100)), found))
+    pixels = np.asarray(overlay_heat(Image.new("RGB", (80, 40), (100, 100, 100)), found))
     assert pixels.shape == (40, 80, 3)
     assert pixels[10:30].sum(axis=-1).min() > 350
 
 
 def test_heat_of_nothing_is_the_lowest_colour(photo: Path) -> None:
     image = Image.new("RGB", (8, 8), (100, 100, 100))
-    none, below = (heat_over(image, made(photo, "bee", heat=np.full((4, 4), value))) for value in (0.0, -1.0))
+    none, below = (
+        overlay_heat(image, made(photo, "bee", heat=np.full((4, 4), value))) for value in (0.0, -1.0)
+    )
     assert np.array_equal(np.asarray(none), np.asarray(below))
-
-
-def test_the_scale_grows_lighter_in_even_steps() -> None:
-    steps = np.diff(lightness(colours()))
-    even = steps.mean()
-    assert lightness(colours())[-1] - lightness(colours())[0] > 70
-    assert (np.abs(steps - even) < 0.6).all() and (steps > -0.35).all()
 
 
 def test_the_peak_is_told_in_shares_of_the_photo(photo: Path) -> None:
     heat = np.zeros((4, 4))
     heat[0, 3] = 1
-    assert peak(made(photo, "bee", heat=heat)) == pytest.approx((0.875, 0.125))
-    assert peak(made(photo, "bee", heat=heat, seen=(0.5, 0, 1, 1))) == pytest.approx((0.9375, 0.125))
+    assert peak_position(made(photo, "bee", heat=heat)) == pytest.approx((0.875, 0.125))
+    assert peak_position(made(photo, "bee", heat=heat, seen=(0.5, 0, 1, 1))) == pytest.approx((0.9375, 0.125))
 
 
 def test_the_page_needs_no_other_file_and_runs_no_text(photo: Path) -> None:
@@ -171,11 +169,5 @@ def test_the_terminal_has_every_number(photo: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_view_of_the_model_is_called_one(photo: Path) -> None:
-    assert "a view of the model, not an explanation" in about_words(made(photo, "bee", method="attention"))
-    assert "view" not in about_words(made(photo, "bee"))
-
-
-def test_shades_run_from_grey_to_both_colours() -> None:
-    assert shade(1, 1) == tuple(bytes.fromhex(PLUS[1:]))
-    assert shade(-2, 2) == tuple(bytes.fromhex(MINUS[1:]))
-    assert shade(0, 1) == shade(0, 0) == shade(3, 0)
+    assert "a view of the model, not an explanation" in words_caption(made(photo, "bee", method="attention"))
+    assert "view" not in words_caption(made(photo, "bee"))

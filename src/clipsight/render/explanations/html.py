@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from clipsight.core.files import replacing
 from clipsight.explain.base import Explanation, WordShare
-from clipsight.render.explanations.overlay import colours, heat_over, highest, open_photo
-from clipsight.render.explanations.sentences import about_region, about_words, heading, shade, spoken
+from clipsight.render.colors import heat_palette, signed_colour, text_colour
+from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
+from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
 from clipsight.render.fonts import visible
-from clipsight.render.heatmap import ink_on
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,14 +54,14 @@ def _page(explanation: Explanation) -> Iterator[str]:
     yield '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>clipsight explain</title>\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield f"<style>{_STYLE}</style>\n<h1>{_safe(explanation.query)}</h1>\n"
-    for line in (heading(explanation), *explanation.notes):
+    for line in (title(explanation), *explanation.notes):
         yield f"<p>{_safe(line)}</p>\n"
     if len(explanation.parts) > 1:
         yield "<h2>Parts</h2>\n<p>parts: they add up to the score</p>\n"
         rows = ([part.part, f"{part.share:+.3f}", f"{part.cosine:.3f}"] for part in explanation.parts)
         yield from _table(["part", "share", "cosine by itself"], rows)
     if explanation.words:
-        yield f"<h2>Words</h2>\n<p>{_safe(about_words(explanation))}</p>\n"
+        yield f"<h2>Words</h2>\n<p>{_safe(words_caption(explanation))}</p>\n"
         yield from _words(explanation)
         yield from _table(*_numbers(explanation))
     yield "<h2>Photo</h2>\n"
@@ -79,8 +79,8 @@ def _words(explanation: Explanation) -> Iterator[str]:
 
 
 def _word(word: WordShare, longest: float) -> str:
-    colour = shade(word.contribution, longest)
-    style = f"background: rgb({colour[0]} {colour[1]} {colour[2]}); color: {ink_on(colour)}"
+    colour = signed_colour(word.contribution, longest)
+    style = f"background: rgb({colour[0]} {colour[1]} {colour[2]}); color: {text_colour(colour)}"
     return f'<span style="{style}" title="{word.contribution:+.4f}">{_safe(word.word)}</span> '
 
 
@@ -92,7 +92,7 @@ def _numbers(explanation: Explanation) -> tuple[list[str], Iterator[list[str]]]:
     heads = ["word", "share", *(["± standard error"] * errors), *(["change if only it is left out"] * alone)]
     rows = (
         [
-            " ".join([word.word, *filter(None, map(spoken, word.word))]),
+            " ".join([word.word, *filter(None, map(symbol_name, word.word))]),
             f"{word.contribution:+.3f}",
             *([f"{word.stderr or 0:.3f}"] * errors),
             *([f"{-(word.leave_one_out or 0.0):+.3f}"] * alone),
@@ -119,11 +119,11 @@ def _photos(explanation: Explanation) -> Iterator[str]:
     yield '<div class="photos">\n'
     yield f"<figure>{_image(photo, 'the photo')}</figure>\n"
     if explanation.region:
-        stops = ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours()[::15].tolist())
-        yield f"<figure>{_image(heat_over(photo, explanation), 'the photo with its heat')}"
+        stops = ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in heat_palette()[::15].tolist())
+        yield f"<figure>{_image(overlay_heat(photo, explanation), 'the photo with its heat')}"
         yield f'<div class="scale" style="background: linear-gradient(to right, {stops})"></div>'
-        yield f'<div class="ends"><span>0 or less</span><span>{highest(explanation):.3f}</span></div>'
-        yield f"<figcaption>{_safe(about_region(explanation))}</figcaption></figure>\n"
+        yield f'<div class="ends"><span>0 or less</span><span>{max_heat(explanation):.3f}</span></div>'
+        yield f"<figcaption>{_safe(region_caption(explanation))}</figcaption></figure>\n"
     yield "</div>\n"
 
 

@@ -11,15 +11,16 @@ import numpy as np
 
 from clipsight.core.files import replacing
 from clipsight.explain.base import Explanation
-from clipsight.render.explanations.overlay import colours, heat_over, highest, open_photo
-from clipsight.render.explanations.sentences import MINUS, PLUS, about_region, about_words, heading, spoken
+from clipsight.render.colors import BACKGROUND, MUTED_TEXT, NEGATIVE, POSITIVE, TEXT, heat_palette
+from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
+from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
 from clipsight.render.fonts import Letters, visible
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-_PAGE, _INK, _FAINT, _EMPTY = "#161618", "#f2f2f2", "#a2a2aa", "#4a4a52"
+_AXIS = "#4a4a52"
 _WIDTH, _MARGIN, _GAP = 1024, 32, 20
 _INSIDE = _WIDTH - 2 * _MARGIN
 _TITLE, _TEXT, _SMALL = 24, 16, 13
@@ -48,7 +49,7 @@ def draw(explanation: Explanation) -> "Image":
 
     blocks = list(_blocks(explanation))
     height = sum(block.height + _GAP for block in blocks) - _GAP + 2 * _MARGIN
-    picture = Image.new("RGB", (_WIDTH, height), _PAGE)
+    picture = Image.new("RGB", (_WIDTH, height), BACKGROUND)
     canvas, top = ImageDraw.Draw(picture), _MARGIN
     for block in blocks:
         block.draw(picture, canvas, top)
@@ -67,26 +68,26 @@ class _Block(Protocol):
 
 def _blocks(explanation: Explanation) -> Iterator[_Block]:
     """What is on the picture, from above."""
-    told = [heading(explanation), *explanation.notes]
-    words = about_words(explanation) if explanation.words else ""
-    region = about_region(explanation) if explanation.region else ""
+    told = [title(explanation), *explanation.notes]
+    words = words_caption(explanation) if explanation.words else ""
+    region = region_caption(explanation) if explanation.region else ""
     parts = [part.part for part in explanation.parts]
     letters = Letters([explanation.query, *told, words, region, *parts, "±−"])
-    yield _Lines.of(letters, [" ".join(explanation.query.split())], _TITLE, _INK)
-    yield _Lines.of(letters, told, _SMALL, _FAINT)
+    yield _Lines.of(letters, [" ".join(explanation.query.split())], _TITLE, TEXT)
+    yield _Lines.of(letters, told, _SMALL, MUTED_TEXT)
     if len(parts) > 1:
-        yield _Lines.of(letters, ["parts: they add up to the score"], _SMALL, _FAINT)
+        yield _Lines.of(letters, ["parts: they add up to the score"], _SMALL, MUTED_TEXT)
         shares = [_Bar(part.part, part.share, 0.0) for part in explanation.parts]
         yield from _Strip.rows(letters, shares)
     if explanation.words:
-        yield _Lines.of(letters, [words], _SMALL, _FAINT)
+        yield _Lines.of(letters, [words], _SMALL, MUTED_TEXT)
         bars = [_Bar(word.word, word.contribution, word.stderr or 0.0) for word in explanation.words]
         yield from _Strip.rows(letters, bars)
     photo = open_photo(explanation.photo, _PHOTO)
     if explanation.region:
-        yield _Photos((photo, heat_over(photo, explanation)))
-        yield _Scale(letters, highest(explanation))
-        yield _Lines.of(letters, [region], _SMALL, _FAINT)
+        yield _Photos((photo, overlay_heat(photo, explanation)))
+        yield _Scale(letters, max_heat(explanation))
+        yield _Lines.of(letters, [region], _SMALL, MUTED_TEXT)
     else:
         yield _Photos((photo,))
 
@@ -161,16 +162,16 @@ class _Strip:
             width = _cell(self.letters, bar) - _BETWEEN
             end = zero - round(bar.value * scale)
             box = (left, min(zero, end), left + width - 1, max(zero, end))
-            canvas.rectangle(box, fill=PLUS if bar.value >= 0 else MINUS)
+            canvas.rectangle(box, fill=POSITIVE if bar.value >= 0 else NEGATIVE)
             middle = left + width // 2
             reach = round(bar.error * scale)
             if reach:
-                canvas.line((middle, end - reach, middle, end + reach), fill=_INK, width=2)
+                canvas.line((middle, end - reach, middle, end + reach), fill=TEXT, width=2)
             tip = min(end - reach, zero) - 5 if bar.value >= 0 else max(end + reach, zero) + _SMALL + 2
-            self._centred(canvas, f"{bar.value:+.3f}", middle, tip, _SMALL, _FAINT)
-            self._centred(canvas, _label(self.letters, bar), middle, top + self.height - 6, _TEXT, _INK)
+            self._centred(canvas, f"{bar.value:+.3f}", middle, tip, _SMALL, MUTED_TEXT)
+            self._centred(canvas, _label(self.letters, bar), middle, top + self.height - 6, _TEXT, TEXT)
             left += width + _BETWEEN
-        canvas.line((_MARGIN, zero, left - _BETWEEN, zero), fill=_EMPTY)
+        canvas.line((_MARGIN, zero, left - _BETWEEN, zero), fill=_AXIS)
 
     def _centred(
         self, canvas: "ImageDraw", text: str, middle: float, base: int, size: int, colour: str
@@ -210,12 +211,12 @@ class _Scale:
         from PIL import Image
 
         left = _MARGIN + _PHOTO + _GAP
-        band = Image.fromarray(np.broadcast_to(colours()[None], (_SCALE, 256, 3)).copy())
+        band = Image.fromarray(np.broadcast_to(heat_palette()[None], (_SCALE, 256, 3)).copy())
         picture.paste(band.resize((_PHOTO, _SCALE)), (left, top))
         base, end = top + _SCALE + _SMALL + 4, f"{self.highest:.3f}"
-        self.letters.draw(canvas, (left, base), "0 or less", _SMALL, _FAINT)
+        self.letters.draw(canvas, (left, base), "0 or less", _SMALL, MUTED_TEXT)
         width = self.letters.width(end, _SMALL)
-        self.letters.draw(canvas, (left + _PHOTO - width, base), end, _SMALL, _FAINT)
+        self.letters.draw(canvas, (left + _PHOTO - width, base), end, _SMALL, MUTED_TEXT)
 
 
 def _label(letters: Letters, bar: _Bar) -> str:
@@ -229,7 +230,7 @@ def _legible(letters: Letters, text: str) -> str:
         return whole
     pieces = ((char, letters.legible(char)) for char in visible(text))
     return "".join(
-        drawn if drawn == char or unicodedata.category(char)[0] == "L" else spoken(char)
+        drawn if drawn == char or unicodedata.category(char)[0] == "L" else symbol_name(char)
         for char, drawn in pieces
     )
 

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsight.explain.base import Explanation, WordShare
-from clipsight.render.explanations.overlay import heat_over, open_photo
-from clipsight.render.explanations.sentences import about_region, about_words, heading, shade
+from clipsight.render.colors import signed_colour, text_colour
+from clipsight.render.explanations.captions import region_caption, title, words_caption
+from clipsight.render.explanations.overlay import open_photo, overlay_heat
 from clipsight.render.fonts import visible
-from clipsight.render.heatmap import ink_on
 from clipsight.render.terminal_images import Protocol, can_preview, half_blocks
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ _HEAT = 38
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation on stdout; colours and heat only where it is a terminal that shows them."""
     out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    out.print(Text(visible(heading(explanation)), style="bold", overflow="fold"))
+    out.print(Text(visible(title(explanation)), style="bold", overflow="fold"))
     if len(explanation.parts) > 1:
         out.print(_parts(explanation))
     if explanation.words:
         if out.is_terminal:
             out.print(_shaded(explanation))
         out.print(_words(explanation))
-        out.print(Text(about_words(explanation)))
+        out.print(Text(words_caption(explanation)))
     if explanation.region:
         _print_heat(explanation)
-        out.print(Text(visible(about_region(explanation)), overflow="fold"))
+        out.print(Text(visible(region_caption(explanation)), overflow="fold"))
 
 
 def _parts(explanation: Explanation) -> Table:
@@ -67,8 +67,8 @@ def _shaded(explanation: Explanation) -> Text:
 
 
 def _shaded_word(word: WordShare, longest: float) -> Text:
-    red, green, blue = colour = shade(word.contribution, longest)
-    return Text(f" {visible(word.word)} ", style=f"{ink_on(colour)} on rgb({red},{green},{blue})")
+    red, green, blue = colour = signed_colour(word.contribution, longest)
+    return Text(f" {visible(word.word)} ", style=f"{text_colour(colour)} on rgb({red},{green},{blue})")
 
 
 def _print_heat(explanation: Explanation) -> None:
@@ -77,7 +77,7 @@ def _print_heat(explanation: Explanation) -> None:
     if able is None:
         return
     protocol = Protocol.COLOURS_256 if able is Protocol.COLOURS_256 else Protocol.TRUECOLOR
-    picture = heat_over(open_photo(explanation.photo, _HEAT), explanation).convert("RGBA")
+    picture = overlay_heat(open_photo(explanation.photo, _HEAT), explanation).convert("RGBA")
     pixels = np.asarray(picture)
     blank = np.zeros((len(pixels) % 2, pixels.shape[1], 4), np.uint8)
     for line in half_blocks(np.concatenate([pixels, blank]), protocol):

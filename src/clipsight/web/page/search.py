@@ -275,11 +275,12 @@ def _heat_png(explanation: "Explanation") -> str:
     import numpy as np
     from PIL import Image
 
-    from clipsight.render.explanations.overlay import colours, highest
+    from clipsight.render.colors import heat_palette
+    from clipsight.render.explanations.overlay import max_heat
 
     assert explanation.region is not None
-    levels = explanation.region.heat / (highest(explanation) or 1.0)
-    pixels = colours()[(levels.clip(0, 1) * 255).round().astype(np.uint8)]
+    levels = explanation.region.heat / (max_heat(explanation) or 1.0)
+    pixels = heat_palette()[(levels.clip(0, 1) * 255).round().astype(np.uint8)]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

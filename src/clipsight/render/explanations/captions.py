@@ -1,0 +1,42 @@
+"""Captions of an explanation, the same on pictures, pages and in the terminal."""
+
+import unicodedata
+
+from clipsight.explain.base import Explanation
+from clipsight.explain.registry import METHODS
+from clipsight.render.explanations.overlay import max_heat, peak_position
+
+
+def title(explanation: Explanation) -> str:
+    """The score, with the names of photo and model."""
+    return f"score {explanation.score:.3f} with {explanation.photo.name}, model {explanation.model}"
+
+
+def words_caption(explanation: Explanation) -> str:
+    """The method of the words, and the sum of their shares."""
+    total = sum(word.contribution for word in explanation.words)
+    if explanation.kind == "view":
+        return f"words by {explanation.method}: a view of the model, not an explanation"
+    if not explanation.additive:
+        return f"words by {explanation.method}: relative to each other"
+    empty = explanation.score - total
+    return f"words by {explanation.method}: they add up to {total:+.3f}, all but the {empty:.3f} of no words"
+
+
+def region_caption(explanation: Explanation) -> str:
+    """The method of the heat map, and its maximum with the position."""
+    region = explanation.region
+    assert region is not None
+    across, down = peak_position(explanation)
+    where = f"most {across:.0%} across, {down:.0%} down"
+    view = "" if METHODS[region.method].kind == "explanation" else ": a view of the model, not an explanation"
+    if region.unit == "score":
+        where = f"covering a sixteenth of the photo costs up to {max_heat(explanation):.3f}, {where}"
+    return f"region of {explanation.region_of!r} by {region.method}{view}; {where}"
+
+
+def symbol_name(char: str) -> str:
+    """The Unicode name of an emoji or symbol in brackets; "" for every other character."""
+    if unicodedata.category(char) not in ("So", "Sk", "Sm"):
+        return ""
+    return f"[{unicodedata.name(char, '').lower()}]"
