@@ -57,7 +57,7 @@ def start_line(model: Path, *choices: str | int) -> None:
 def print_line(model: Path, tower: str, weights: str, level: str, threads: int, batch: int) -> None:
     import onnxruntime
 
-    from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
+    from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
     file = model / tower / "model.onnx"
     options = onnxruntime.SessionOptions()
@@ -65,11 +65,11 @@ def print_line(model: Path, tower: str, weights: str, level: str, threads: int, 
     options.enable_mem_pattern = False
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(_LEVELS[level])
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry(FOLDER_OPTION, str(file.parent))
+    options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(file.parent))
     if weights == "mapped, as they are":
         options.add_session_config_entry("session.disable_prepacking", "1")
     loading = CpuTime()
-    graph = file if weights == "copied" else graph_without_weights(file)
+    graph = file if weights == "copied" else externalize_weights(file)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     loaded = loading.milliseconds()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -17,7 +17,7 @@ import pytest
 from clipsight.models import download
 from clipsight.models.download import install, partial_bytes
 from clipsight.models.folder import ModelFolder, model_files
-from clipsight.models.hub import HubError, listing
+from clipsight.models.hub import HubError, list_repo
 from tests.support.hub_server import Faults, HubServer, tiny_repository
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -32,15 +32,15 @@ import signal
 from pathlib import Path
 from clipsight.core import paths
 from clipsight.models.download import install
-from clipsight.models.hub import listing
+from clipsight.models.hub import list_repo
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
-install(listing({REPO!r}), paths.models_folder() / "tiny")
+install(list_repo({REPO!r}), paths.models_folder() / "tiny")
 """
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_PAUSE", 0.001)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def part_of(folder: Path, name: str) -> Path:
 
 
 def test_a_model_is_installed_whole_and_nothing_else(hub: HubServer, folder: Path) -> None:
-    assert install(listing(REPO), folder) == folder
+    assert install(list_repo(REPO), folder) == folder
     assert content(folder) == WANTED
     assert ModelFolder.read(folder).embed_dim == 8
     assert partial_bytes(folder) == 0
@@ -75,7 +75,7 @@ def test_a_model_is_installed_whole_and_nothing_else(hub: HubServer, folder: Pat
 
 
 def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path) -> None:
-    found = listing(REPO)
+    found = list_repo(REPO)
     install(found, folder)
     before = len(hub.requests)
     install(found, folder)
@@ -86,7 +86,7 @@ def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path)
 def test_after_a_cut_the_download_goes_on_from_the_same_byte(hub: HubServer, folder: Path, name: str) -> None:
     half = len(FILES[name]) // 2
     hub.faults.cut_after[name] = [half]
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
     assert hub.ranges(name) == [None, f"bytes={half}-"]
     assert hub.sent(name) == len(FILES[name])
@@ -94,7 +94,7 @@ def test_after_a_cut_the_download_goes_on_from_the_same_byte(hub: HubServer, fol
 
 def test_a_line_that_is_cut_again_and_again_still_brings_the_model(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [SIZE // 20] * 15
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
     assert len(hub.ranges(VISUAL)) == 16
     assert hub.sent(VISUAL) == SIZE
@@ -102,13 +102,13 @@ def test_a_line_that_is_cut_again_and_again_still_brings_the_model(hub: HubServe
 
 def test_a_hub_that_is_gone_half_way_leaves_the_rest_for_later(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
-    found = listing(REPO)
+    found = list_repo(REPO)
     with pytest.raises(HubError, match=r"can't be used now .*; try again later \(a download goes on"):
         install(found, folder)
     assert not folder.exists()
     assert part_of(folder, VISUAL).stat().st_size == 150_000
     hub.faults = Faults()
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
     assert hub.ranges(VISUAL) == [None, "bytes=150000-"]
     assert hub.sent(VISUAL) == SIZE
@@ -117,7 +117,7 @@ def test_a_hub_that_is_gone_half_way_leaves_the_rest_for_later(hub: HubServer, f
 
 def test_a_stumbling_hub_is_asked_again(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [503, 429, 500]
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
 
 
@@ -125,7 +125,7 @@ def test_a_stumbling_hub_is_asked_again(hub: HubServer, folder: Path) -> None:
 def test_a_hub_that_refuses_is_not_asked_again(hub: HubServer, folder: Path, status: int) -> None:
     hub.faults.file_status[VISUAL] = [status] * 9
     with pytest.raises(HubError):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     assert len(hub.faults.file_status[VISUAL]) == 8
     assert not folder.exists()
 
@@ -134,7 +134,7 @@ def test_a_hub_that_refuses_is_not_asked_again(hub: HubServer, folder: Path, sta
 def test_a_hub_that_sends_the_whole_file_again(hub: HubServer, folder: Path, ignored: bool) -> None:
     hub.faults.cut_after[VISUAL] = [100_000]
     hub.faults.ignore_range = ignored
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
     assert hub.sent(VISUAL) == (300_000 if ignored else 200_000)
 
@@ -143,31 +143,31 @@ def test_a_hub_that_sends_the_whole_file_again(hub: HubServer, folder: Path, ign
 def test_a_damaged_file_is_removed_and_named(hub: HubServer, folder: Path, name: str) -> None:
     hub.faults.damaged = {name}
     with pytest.raises(HubError, match=f"{name} of {REPO} arrived damaged .* was removed; run"):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     assert not folder.exists()
     assert not list((folder.parent / ".partial" / "tiny").glob(f"{name}*"))
     hub.faults = Faults()
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
 
 
 def test_damage_before_the_break_is_found_after_it(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     with pytest.raises(HubError):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     part = part_of(folder, VISUAL)
     part.write_bytes(b"\0" + part.read_bytes()[1:])
     hub.faults = Faults()
     with pytest.raises(HubError, match="arrived damaged"):
-        install(listing(REPO), folder)
-    install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
 
 
 def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) -> None:
     hub.faults.appended[VISUAL] = bytes(100_000_000)
     with pytest.raises(HubError, match="arrived damaged"):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     assert not folder.exists()
     assert hub.sent(VISUAL) < 50_000_000
 
@@ -175,22 +175,22 @@ def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) 
 def test_a_complete_file_of_the_waiting_room_is_checked_again(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [404]
     with pytest.raises(HubError):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     waiting = folder.parent / ".partial" / "tiny" / TEXTUAL
     assert waiting.read_bytes() == FILES[TEXTUAL]
     waiting.write_bytes(bytes(SIZE))
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert content(folder) == WANTED
 
 
 def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     with pytest.raises(HubError):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     hub.faults = Faults()
     hub.repos[REPO] = tiny_repository("newer", weights=SIZE) | {"visual/extra.json": b"{}"}
     del hub.repos[REPO]["textual/tokenizer_config.json"]
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     expected = {name: hub.repos[REPO][name] for name in model_files(hub.repos[REPO])}
     assert content(folder) == expected
     assert "visual/extra.json" in expected
@@ -201,7 +201,7 @@ def test_a_repository_whose_model_is_not_whole_is_not_installed(hub: HubServer, 
     with pytest.raises(
         HubError, match=rf"{REPO} can't be used \(model folder {REPO}: config\.json is not JSON"
     ):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     assert not folder.exists()
     assert partial_bytes(folder) == 0
 
@@ -214,10 +214,10 @@ def test_too_little_room_is_said_before_anything_is_fetched(
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free=300_000))
     with pytest.raises(HubError, match=rf"tiny needs 0 MB and {folder.parent} has 0 MB free; make room"):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
     assert hub.sent(TEXTUAL) == 0
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free=500_000))
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
 
 
 def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder: Path) -> None:
@@ -248,12 +248,12 @@ def test_a_disk_that_is_really_full(hub: HubServer, tmp_path: Path, monkeypatch:
     try:
         folder = disk / "models" / "tiny"
         with pytest.raises(HubError, match=r"tiny needs .* free; make room"):
-            install(listing(REPO), folder)
+            install(list_repo(REPO), folder)
         monkeypatch.setattr(
-            download, "_check_room", lambda *_: None
+            download, "_check_free_space", lambda *_: None
         )  # as if another program had filled it since
         with pytest.raises(HubError, match=f"the disk of {folder.parent} is full"):
-            install(listing(REPO), folder)
+            install(list_repo(REPO), folder)
         assert not folder.exists()
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -268,7 +268,7 @@ def test_every_word_for_a_full_disk(
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(HubError, match="is full, so tiny could not be completed"):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
 
 
 def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path
     with pytest.raises(
         HubError, match=rf"tiny can't be written to {folder.parent} \(.+\); set CLIPSIGHT_HOME"
     ):
-        install(listing(REPO), folder)
+        install(list_repo(REPO), folder)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -335,11 +335,11 @@ def test_progress_is_shown_on_a_terminal_if_wanted(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    install(listing(REPO), folder, progress=wanted)
+    install(list_repo(REPO), folder, progress=wanted)
     assert ("downloading tiny" in terminal.getvalue()) is wanted
     assert ("400.1/400.1 kB" in terminal.getvalue()) is wanted
 
 
 def test_no_progress_in_a_pipe(hub: HubServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    install(listing(REPO), folder)
+    install(list_repo(REPO), folder)
     assert capsys.readouterr() == ("", "")

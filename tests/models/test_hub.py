@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.models.hub import HubError, NotOnnxError, RemoteFile, listing, listing_within, open_blocks
+from clipsight.models.hub import HubError, NotOnnxError, RemoteFile, list_repo, list_repo_within, stream_file
 from tests.support.hub_server import HubServer, tiny_repository
 
 REPO = "immich-app/tiny"
@@ -32,7 +32,7 @@ def test_the_test_server_satisfies_huggingface_hub_itself(hub: HubServer, tmp_pa
 
 
 def test_a_listing_has_the_models_files_with_sizes_and_checksums(hub: HubServer) -> None:
-    found = listing(REPO)
+    found = list_repo(REPO)
     assert [file.name for file in found.files] == [
         "config.json",
         "textual/model.onnx",
@@ -54,7 +54,7 @@ def test_a_listing_has_the_models_files_with_sizes_and_checksums(hub: HubServer)
 
 @pytest.mark.parametrize("name", ["config.json", "visual/model.onnx"])
 def test_a_file_matches_only_its_own_content(hub: HubServer, tmp_path: Path, name: str) -> None:
-    file = next(file for file in listing(REPO).files if file.name == name)
+    file = next(file for file in list_repo(REPO).files if file.name == name)
     path = tmp_path / "file"
     content = FILES[name]
     path.write_bytes(content)
@@ -73,13 +73,13 @@ def test_an_empty_file_has_gits_well_known_checksum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 100_000, 199_999])
 def test_bytes_come_from_any_offset_on(hub: HubServer, start: int) -> None:
-    found = listing(REPO)
+    found = list_repo(REPO)
     file = next(file for file in found.files if file.name == "visual/model.onnx")
-    with open_blocks(found, file, start) as (offset, blocks):
+    with stream_file(found, file, start) as (offset, blocks):
         assert offset == start
         assert b"".join(blocks) == FILES["visual/model.onnx"][start:]
     hub.faults.ignore_range = True
-    with open_blocks(found, file, start) as (offset, blocks):
+    with stream_file(found, file, start) as (offset, blocks):
         assert offset == 0
         assert b"".join(blocks) == FILES["visual/model.onnx"]
 
@@ -88,9 +88,9 @@ def test_the_token_goes_to_the_hub_and_not_to_its_cdn(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    found = listing(REPO)
+    found = list_repo(REPO)
     file = next(file for file in found.files if file.name == "visual/model.onnx")
-    with open_blocks(found, file, 0) as (_, blocks):
+    with stream_file(found, file, 0) as (_, blocks):
         assert len(b"".join(blocks)) == file.size
     asked = {request.path.split("/")[1]: request.authorization for request in hub.requests}
     assert asked == {"api": "Bearer hf_secret", "immich-app": "Bearer hf_secret", "cdn": None}
@@ -98,38 +98,38 @@ def test_the_token_goes_to_the_hub_and_not_to_its_cdn(
 
 def test_an_unknown_repository(hub: HubServer) -> None:
     with pytest.raises(HubError, match=r"there is no model immich-app/none at http://127\.0\.0\.1.*HF_TOKEN"):
-        listing("immich-app/none")
+        list_repo("immich-app/none")
 
 
 def test_a_repository_of_another_kind_is_not_onnx(hub: HubServer) -> None:
     hub.repos["openai/clip"] = {"config.json": b"{}", "pytorch_model.bin": b"..."}
     with pytest.raises(NotOnnxError, match="openai/clip is not in the ONNX form"):
-        listing("openai/clip")
+        list_repo("openai/clip")
 
 
 def test_a_gated_repository(hub: HubServer) -> None:
     hub.faults.status, hub.faults.error_code = 403, "GatedRepo"
     with pytest.raises(HubError, match=r"accept its terms at .*/immich-app/tiny and set HF_TOKEN"):
-        listing(REPO)
+        list_repo(REPO)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_hub_in_trouble(hub: HubServer, status: int) -> None:
     hub.faults.status = status
     with pytest.raises(HubError, match=rf"can't be used now \(it answered with HTTP status {status}\)"):
-        listing(REPO)
+        list_repo(REPO)
 
 
 def test_a_login_page_in_place_of_the_hub(hub: HubServer) -> None:
     hub.faults.page = b"<html>Welcome to the hotel</html>"
     with pytest.raises(HubError, match="does not answer as a model hub"):
-        listing(REPO)
+        list_repo(REPO)
 
 
 def test_a_hub_without_checksums_is_not_trusted(hub: HubServer) -> None:
     hub.faults.without_checksums = True
     with pytest.raises(HubError, match=r"gives no checksum for config\.json"):
-        listing(REPO)
+        list_repo(REPO)
 
 
 def test_nothing_listens_there(hub: HubServer) -> None:
@@ -137,7 +137,7 @@ def test_nothing_listens_there(hub: HubServer) -> None:
     with pytest.raises(
         HubError, match=r"the model hub at http://127\.0\.0\.1:\d+ can't be used now \("
     ) as told:
-        listing(REPO)
+        list_repo(REPO)
     assert "\n" not in str(told.value)
     assert told.value.reason in str(told.value)
 
@@ -148,22 +148,22 @@ def test_an_endpoint_that_is_no_address(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(HubError, match="not a web address"):
-        listing(REPO)
+        list_repo(REPO)
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_offline_nothing_is_asked(hub: HubServer, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "1")
-    for ask in (listing, lambda repo: listing_within(repo, 1.0)):
+    for ask in (list_repo, lambda repo: list_repo_within(repo, 1.0)):
         with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
             ask(REPO)
     assert hub.requests == []
 
 
 def test_listing_within_hands_on_answers_and_errors(hub: HubServer) -> None:
-    assert listing_within(REPO, 2.0) == listing(REPO)
+    assert list_repo_within(REPO, 2.0) == list_repo(REPO)
     with pytest.raises(HubError, match="there is no model immich-app/none"):
-        listing_within("immich-app/none", 2.0)
+        list_repo_within("immich-app/none", 2.0)
 
 
 def test_listing_within_a_server_that_accepts_and_never_answers(
@@ -206,4 +206,4 @@ def test_listing_within_when_the_look_up_of_the_name_hangs(
 def assert_given_up() -> None:
     """There is no other end than that of the time it may take."""
     with pytest.raises(HubError, match=r"can't be used now \(.*(no answer in 1 s|timed out)"):
-        listing_within(REPO, 1.0)
+        list_repo_within(REPO, 1.0)

@@ -4,24 +4,24 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clipsight.models.model_index import find, is_elsewhere, known_models, nearest
+from clipsight.models.model_index import find, lacks_onnx_export, nearest_names, published_models
 
 
 def test_the_table_has_every_model_that_immich_publishes() -> None:
-    names = [model.name for model in known_models()]
+    names = [model.name for model in published_models()]
     assert len(names) == len(set(names)) == 58
-    assert {model.repo for model in known_models()} == {f"immich-app/{name}" for name in names}
+    assert {model.repo for model in published_models()} == {f"immich-app/{name}" for name in names}
 
 
 def test_every_name_and_alias_means_one_model() -> None:
-    for model in known_models():
+    for model in published_models():
         for name in (model.name, model.repo, *model.aliases):
             assert find(name) is model
-            assert not is_elsewhere(name)
+            assert not lacks_onnx_export(name)
 
 
 def test_facts_are_possible_and_figures_have_a_source() -> None:
-    for model in known_models():
+    for model in published_models():
         assert model.embed_dim in (512, 640, 768, 1024, 1152, 1536)
         assert model.context_length in (64, 77)
         assert 224 <= model.image_size <= 512
@@ -54,7 +54,7 @@ def test_figures_are_the_published_ones() -> None:
 
 
 def test_the_best_comes_first() -> None:
-    figures = [model.retrieval or 0.0 for model in known_models()]
+    figures = [model.retrieval or 0.0 for model in published_models()]
     assert figures == sorted(figures, reverse=True)
 
 
@@ -71,15 +71,15 @@ def test_the_best_comes_first() -> None:
     ],
 )
 def test_the_nearest_name_to_a_slip(name: str, expected: str) -> None:
-    assert nearest(name)[0] == expected
+    assert nearest_names(name)[0] == expected
 
 
 def test_nothing_is_near_to_nonsense() -> None:
-    assert nearest("my holiday photos") == []
+    assert nearest_names("my holiday photos") == []
 
 
 def test_nearest_gives_three_different_models() -> None:
-    near = nearest("siglip2")
+    near = nearest_names("siglip2")
     assert len(near) == len({find(name) for name in near}) == 3
-    own = {model.name for model in known_models()}
-    assert set(nearest("openai/clip-vit-base-patch23", aliases=False)) <= own
+    own = {model.name for model in published_models()}
+    assert set(nearest_names("openai/clip-vit-base-patch23", aliases=False)) <= own

@@ -15,7 +15,7 @@ import clipsight
 from clipsight.core.errors import ModelError
 from clipsight.models import registry
 from clipsight.models.folder import ModelFolder, model_files
-from clipsight.models.model_index import known_models
+from clipsight.models.model_index import published_models
 from clipsight.models.registry import RECOMMENDED, ModelName, choose_auto, list_models, locate, parse_name
 from tests.support.hub_server import HubServer, tiny_repository
 from tests.support.waiting import PATIENCE
@@ -328,7 +328,7 @@ def test_the_list_has_builtin_first_then_what_is_on_disk_then_what_can_be_had(
 
 def test_the_list_of_an_empty_home() -> None:
     models = list_models()
-    assert [model.name for model in models] == ["builtin", *(model.name for model in known_models())]
+    assert [model.name for model in models] == ["builtin", *(model.name for model in published_models())]
 
 
 def test_the_list_says_when_the_builtin_model_is_missing(no_builtin: None) -> None:
@@ -358,7 +358,7 @@ def photos_per_second(image_ms: float) -> float:
 def test_the_recommended_model_is_the_best_of_those_quick_and_free_enough() -> None:
     fit = [
         model
-        for model in known_models()
+        for model in published_models()
         if model.commercial and model.image_ms and photos_per_second(model.image_ms) >= 10
     ]
     assert len(fit) > 5
@@ -375,7 +375,7 @@ def test_the_documentation_names_every_model_with_its_figures() -> None:
         for line in page.read_text().splitlines()
         if line.startswith("| `")
     }
-    for model in known_models():
+    for model in published_models():
         for figure in (model.imagenet_top1, model.retrieval, model.image_ms):
             assert figure is None or f"{figure:g}" in rows[model.name]
         assert model.license in rows[model.name]

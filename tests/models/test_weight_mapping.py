@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
+from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
 
 def write_model(file: Path, *, raw: bool = True) -> None:
@@ -34,10 +34,10 @@ def write_model(file: Path, *, raw: bool = True) -> None:
 
 
 def session(file: Path) -> onnxruntime.InferenceSession:
-    graph = graph_without_weights(file)
+    graph = externalize_weights(file)
     assert graph is not None
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry(FOLDER_OPTION, str(file.parent))
+    options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(file.parent))
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
@@ -53,7 +53,7 @@ def test_same_output_bit_for_bit(tmp_path: Path, raw: bool) -> None:
 
 def test_weights_are_left_out_and_nothing_else(tmp_path: Path) -> None:
     write_model(tmp_path / "m.onnx")
-    graph = graph_without_weights(tmp_path / "m.onnx")
+    graph = externalize_weights(tmp_path / "m.onnx")
     assert graph is not None and len(graph) < 1000 < (tmp_path / "m.onnx").stat().st_size
     slim = onnx.load_from_string(graph)
     onnx.load_external_data_for_model(slim, str(tmp_path))
@@ -66,16 +66,16 @@ def test_weights_are_left_out_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_model_are_left_to_onnx_runtime(tmp_path: Path) -> None:
-    assert graph_without_weights(tmp_path / "missing.onnx") is None
+    assert externalize_weights(tmp_path / "missing.onnx") is None
     (tmp_path / "empty.onnx").touch()
-    assert graph_without_weights(tmp_path / "empty.onnx") is None
+    assert externalize_weights(tmp_path / "empty.onnx") is None
     write_model(tmp_path / "m.onnx")
     (tmp_path / "cut.onnx").write_bytes((tmp_path / "m.onnx").read_bytes()[:9000])
-    assert graph_without_weights(tmp_path / "cut.onnx") is None
+    assert externalize_weights(tmp_path / "cut.onnx") is None
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_survived(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.mktemp("any") / "m.onnx"
     file.write_bytes(content)
-    graph_without_weights(file)
+    externalize_weights(file)

@@ -11,7 +11,7 @@ from clipsight.clip.declared import FILES, PREPROCESSOR, declared_architecture
 from clipsight.core.errors import CheckpointError
 from clipsight.core.version import __version__
 from clipsight.models import model_index
-from clipsight.models.hub import HubError, endpoint_for, hub_error, network_errors
+from clipsight.models.hub import HubError, as_hub_error, endpoint_for, network_errors
 
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
@@ -73,7 +73,7 @@ def _download(repo: str) -> Path:
         try:
             return _fetch(repo, endpoint)
         except network_errors() as error:
-            raise hub_error(error, repo, endpoint) from error
+            raise as_hub_error(error, repo, endpoint) from error
     except HubError as error:
         raise CheckpointError(f"{error.reason}; or give the path of a checkpoint on disk") from error
 

@@ -16,9 +16,9 @@ from clipsight.core.errors import ModelError
 from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.explain.torch_methods.model import TorchModel
-from clipsight.models.graph import ImageGraph, ports
+from clipsight.models.graph import ImageGraph, tensor_specs
 from clipsight.models.session import first_line
-from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
+from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto
@@ -91,7 +91,7 @@ class FeatureMap:
         model.graph.output.extend(second.value_infos[name] for name in names)
         self._names = names
         self._first = _session(model, encoder)
-        inputs, given = ports(self._first)
+        inputs, given = tensor_specs(self._first)
         self._graph = ImageGraph.read(inputs, given[:outputs], encoder.dim, encoder.input_size)
         self._second = _session(second.extract_model(names, [self._graph.output]), encoder)
 
@@ -162,7 +162,7 @@ def _read(folder: "ModelFolder") -> "ModelProto":
 
     file = folder.path / "visual" / "model.onnx"
     try:
-        slim = graph_without_weights(file)
+        slim = externalize_weights(file)
         model = onnx.load_from_string(slim) if slim else onnx.load(file, load_external_data=False)
         return onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # protobuf's and onnx's errors have no base class but Exception
@@ -224,7 +224,7 @@ def _session(model: "ModelProto", encoder: "Encoder") -> "InferenceSession":
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = encoder.workers
     options.log_severity_level = 3
-    options.add_session_config_entry(FOLDER_OPTION, str(encoder.folder.path / "visual"))
+    options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(encoder.folder.path / "visual"))
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

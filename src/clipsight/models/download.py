@@ -1,8 +1,8 @@
-"""Installing a model folder from the hub: resumed, checked, and there as a whole or not at all.
+"""Resumable, verified and atomic downloads of model folders from the hub.
 
-The files wait in `.partial/NAME`, beside the folder to be, until every one has arrived with the right
-checksum; then that folder is renamed. A later attempt goes on from the last byte. (huggingface_hub's own
-downloads start again after a break, since its version 2.)
+The files are collected in `.partial/NAME`, beside the final folder, until all have the right checksum; then
+that folder is renamed. A later attempt resumes at the last byte. (huggingface_hub's own downloads restart
+after an interruption, since its version 2.)
 """
 
 import errno
@@ -20,27 +20,27 @@ from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.hub import (
     HubError,
-    Listing,
     RemoteFile,
-    hub_error,
-    may_pass,
+    RepoListing,
+    as_hub_error,
+    is_transient,
     network_errors,
-    open_blocks,
+    stream_file,
 )
 
-# Attempts in a row that bring nothing before a download gives up, and the first pause between them.
-_ATTEMPTS = 4
-_PAUSE = 0.5
+# Consecutive attempts without progress before a download fails, and the first pause between them.
+_MAX_ATTEMPTS = 4
+_PAUSE_SECONDS = 0.5
 
 
-def install(listing: Listing, folder: Path, *, progress: bool = True) -> Path:
-    """Fetch the files of `listing` and let them appear together as `folder`, complete and checked.
+def install(listing: RepoListing, folder: Path, *, progress: bool = True) -> Path:
+    """Download the files of `listing`, verify them, and create `folder` with all of them at once.
 
-    Goes on where an earlier attempt stopped; if another process is at it, waits for that one. With
+    Resumes an earlier attempt, and waits for another process that downloads the same model. With
     `progress`, a bar is shown on stderr if that is a terminal. Raises HubError.
     """
     try:
-        with _alone(_partial(folder)):
+        with _locked(_partial(folder)):
             if not folder.is_dir():
                 _install(listing, folder, progress)
     except _DiskError as error:
@@ -51,31 +51,31 @@ def install(listing: Listing, folder: Path, *, progress: bool = True) -> Path:
 
 
 def partial_bytes(folder: Path) -> int:
-    """How much of the model `folder` an unfinished download has already brought."""
+    """Size in bytes of the unfinished download of the model `folder`."""
     return sum(file.stat().st_size for file in _partial(folder).rglob("*") if file.is_file())
 
 
-def _install(listing: Listing, folder: Path, progress: bool) -> None:
-    waiting = _partial(folder)
-    targets = {waiting / file.name: file for file in listing.files}
-    _clear(waiting, {*targets, *(_part(target, file) for target, file in targets.items())})
-    present = sum(_present(target, file) for target, file in targets.items())
-    _check_room(folder, listing.size - present)
-    with _bar(folder.name, listing.size, present, progress) as arrived:
+def _install(listing: RepoListing, folder: Path, progress: bool) -> None:
+    partial = _partial(folder)
+    targets = {partial / file.name: file for file in listing.files}
+    _clear(partial, {*targets, *(_part(target, file) for target, file in targets.items())})
+    present = sum(_downloaded_bytes(target, file) for target, file in targets.items())
+    _check_free_space(folder, listing.size - present)
+    with _progress_bar(folder.name, listing.size, present, progress) as advance:
         for target, file in targets.items():
             if not (target.is_file() and file.matches(target)):
-                _fetch(listing, file, target, arrived)
+                _fetch(listing, file, target, advance)
     try:
-        ModelFolder.read(waiting)
+        ModelFolder.read(partial)
     except ModelError as error:
-        shutil.rmtree(waiting)
-        problem = str(error).replace(str(waiting), listing.repo)
+        shutil.rmtree(partial)
+        problem = str(error).replace(str(partial), listing.repo)
         raise HubError(f"{listing.repo} can't be used ({problem})", "choose another model") from error
-    waiting.rename(folder)
+    partial.rename(folder)
 
 
-def _fetch(listing: Listing, file: RemoteFile, target: Path, arrived: Callable[[int], None]) -> None:
-    """Bring one file, from the byte where it stopped before, and check it."""
+def _fetch(listing: RepoListing, file: RemoteFile, target: Path, advance: Callable[[int], None]) -> None:
+    """Download one file, from where it stopped before, and verify it."""
     part = _part(target, file)
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab", buffering=0) as stream:
@@ -83,15 +83,15 @@ def _fetch(listing: Listing, file: RemoteFile, target: Path, arrived: Callable[[
         while (have := stream.tell()) < file.size:
             reason: Exception = EOFError("the connection was closed early")
             try:
-                _receive(listing, file, stream, arrived)
+                _receive(listing, file, stream, advance)
             except network_errors() as error:
                 reason = error
             if stream.tell() >= file.size:
                 break
             failed = 0 if stream.tell() > have else failed + 1
-            if failed == _ATTEMPTS or not may_pass(reason):
-                raise hub_error(reason, listing.repo, listing.endpoint) from reason
-            time.sleep(_PAUSE * 2**failed)
+            if failed == _MAX_ATTEMPTS or not is_transient(reason):
+                raise as_hub_error(reason, listing.repo, listing.endpoint) from reason
+            time.sleep(_PAUSE_SECONDS * 2**failed)
         os.fsync(stream.fileno())
     if not file.matches(part):
         part.unlink()
@@ -100,18 +100,20 @@ def _fetch(listing: Listing, file: RemoteFile, target: Path, arrived: Callable[[
     part.rename(target)
 
 
-def _receive(listing: Listing, file: RemoteFile, stream: BinaryIO, arrived: Callable[[int], None]) -> None:
-    """Append what the hub sends, from the end of `stream` on."""
+def _receive(
+    listing: RepoListing, file: RemoteFile, stream: BinaryIO, advance: Callable[[int], None]
+) -> None:
+    """Append the rest of the file to `stream`, once."""
     start = stream.tell()
-    with open_blocks(listing, file, start) as (offset, blocks):
+    with stream_file(listing, file, start) as (offset, blocks):
         if offset < start:
             stream.truncate(0)
             stream.seek(0)
-            arrived(-start)
+            advance(-start)
         for block in blocks:
             _write(stream, block)
-            arrived(len(block))
-            if stream.tell() > file.size:  # not the file that was listed; its checksum will say so
+            advance(len(block))
+            if stream.tell() > file.size:  # not the listed file: its checksum will differ
                 return
 
 
@@ -125,7 +127,7 @@ def _write(stream: BinaryIO, block: bytes) -> None:
 
 
 class _DiskError(Exception):
-    """An OSError of this machine's disk, kept apart from those of the network."""
+    """An OSError of this machine's disk, as opposed to the network's."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause)
@@ -133,13 +135,13 @@ class _DiskError(Exception):
 
 
 @contextmanager
-def _alone(waiting: Path) -> Iterator[None]:
-    """Hold the right to download this model; a second process waits here for the first to end."""
-    waiting.mkdir(parents=True, exist_ok=True)
-    with waiting.with_name(f"{waiting.name}.lock").open("a") as lock:
+def _locked(partial: Path) -> Iterator[None]:
+    """Hold the lock on the download of this model, partial for another process to release it."""
+    partial.mkdir(parents=True, exist_ok=True)
+    with partial.with_name(f"{partial.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # The holder before us has renamed its folder if it came to the end.
-        waiting.mkdir(exist_ok=True)
+        # The previous holder has renamed this folder if it finished.
+        partial.mkdir(exist_ok=True)
         yield
 
 
@@ -148,26 +150,26 @@ def _partial(folder: Path) -> Path:
 
 
 def _part(target: Path, file: RemoteFile) -> Path:
-    # The checksum in the name keeps the bytes of two versions of a file apart.
+    # The checksum in the name separates the versions of a file.
     return target.with_name(f"{target.name}.{file.checksum[:16]}.part")
 
 
-def _present(target: Path, file: RemoteFile) -> int:
+def _downloaded_bytes(target: Path, file: RemoteFile) -> int:
     for path in (target, _part(target, file)):
         if path.is_file():
             return min(path.stat().st_size, file.size)
     return 0
 
 
-def _clear(waiting: Path, kept: Iterable[Path]) -> None:
-    """Remove what is not `kept`: files, and parts of files, of another version."""
+def _clear(partial: Path, kept: Iterable[Path]) -> None:
+    """Remove all files but `kept`: those of another version, whole or partial."""
     keep = set(kept)
-    for path in list(waiting.rglob("*")):
+    for path in list(partial.rglob("*")):
         if path.is_file() and path not in keep:
             path.unlink()
 
 
-def _check_room(folder: Path, needed: int) -> None:
+def _check_free_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
         raise HubError(
@@ -189,9 +191,9 @@ def _disk_error(error: OSError, folder: Path) -> HubError:
 
 
 @contextmanager
-def _bar(name: str, total: int, present: int, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, where that is a terminal; yields what to tell the arrived bytes."""
-    if not (wanted and sys.stderr.isatty()):
+def _progress_bar(name: str, total: int, present: int, enabled: bool) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar if stderr is a terminal; yield the function that advances it by some bytes."""
+    if not (enabled and sys.stderr.isatty()):
         yield lambda count: None
         return
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Photos and words to unit vectors: ONNX Runtime runs the two towers of a model folder."""
+"""The encoder: photos and texts to unit vectors, by the two towers of a model folder in ONNX Runtime."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,45 +11,45 @@ from numpy.typing import NDArray
 
 from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
-from clipsight.models.graph import ImageGraph, TextGraph, ports
+from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from clipsight.models.session import available_devices as available_devices
-from clipsight.models.session import first_line, load_tower
+from clipsight.models.session import create_session, first_line
 from clipsight.models.tokenizer import Tokenizer, Tokens
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
     from PIL.Image import Image
 
-# More than this at once is run in turns, so that memory does not grow with the call.
-_IMAGES_AT_ONCE = 16
-_TEXTS_AT_ONCE = 64
-# One text gains nothing from more threads than this.
-_TEXT_THREADS = 4
+# Larger inputs are split into batches of this size, so that memory does not grow with the input.
+_IMAGE_BATCH = 16
+_TEXT_BATCH = 64
+# More threads than this do not make one text faster.
+_MAX_TEXT_THREADS = 4
 
 
 class Cancelled(Exception):
-    """A call was ended by `Encoder.cancel` or by its `stop`; nothing is wrong with the photos."""
+    """A call was ended by `Encoder.cancel` or by its `stop`."""
 
 
 class Stop(Protocol):
-    """What tells a call to end, such as a `threading.Event`."""
+    """A flag that ends a call, such as a `threading.Event`."""
 
-    def is_set(self) -> bool: ...
+    def is_set(self) -> bool:
+        """Return True when the call should end."""
+        ...
 
 
 class Encoder:
     """Embeds photos and texts with the model of `folder`, on `device`.
 
-    `device` is one of `available_devices()`; `threads` is how many CPU threads may work in all (None: as
-    many as the cores this process may use). Each tower is loaded when it is first used.
+    `device` is one of `available_devices()`; `threads` limits the CPU threads of all calls together (None:
+    the number of cores that this process may use). `long_running` is for servers: loading takes longer, each
+    text less. Each tower is loaded when it is first used.
 
-    On the CPU, a call of `encode_pixels` works on the thread that makes it and no other, unless
-    `set_intra_op_threads` says so, and `workers` calls at once keep every core busy without waiting for each
-    other at every layer. `long_running`: texts are embedded again and again for long, as a server does;
-    loading takes longer then, each text less.
-    Raises ModelError if the device is not there; a part of the folder that does not fit raises it when
-    it is loaded.
+    On the CPU, a call of `encode_pixels` runs in the calling thread only, unless `set_intra_op_threads`
+    allows more; `workers` concurrent calls keep every core busy without synchronising at every layer.
+    Raises ModelError if the device is not available, and when a tower is loaded whose files are invalid.
     """
 
     def __init__(
@@ -79,16 +79,17 @@ class Encoder:
 
     @property
     def name(self) -> str:
+        """Name of the model."""
         return self.folder.name
 
     @property
     def dim(self) -> int:
-        """Numbers in an embedding."""
+        """Length of an embedding."""
         return self.folder.embed_dim
 
     @property
     def logit_scale(self) -> float:
-        """What cosines are multiplied with before a softmax."""
+        """Factor of cosines before a softmax."""
         return self.folder.logit_scale
 
     @property
@@ -98,22 +99,22 @@ class Encoder:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) in pixels of what the visual tower sees."""
+        """Input of the visual tower: (height, width) in pixels."""
         return self.folder.preprocess.size
 
     @property
     def workers(self) -> int:
-        """How many calls of `encode_pixels` at once make full use of the device."""
+        """Number of concurrent calls of `encode_pixels` that use the whole device."""
         return max(1, self.threads // self._intra_op_threads) if self.device == "cpu" else 1
 
     def set_intra_op_threads(self, threads: int) -> None:
-        """On the CPU, let `threads` work on each call of `encode_pixels`; not while one runs."""
+        """Set the CPU threads of each call of `encode_pixels`; must not be called while one runs."""
         with self._loading:
             if threads != self._intra_op_threads:
                 self._intra_op_threads, self._visual_tower = threads, None
 
     def preprocess(self, image: "Image") -> NDArray[np.uint8]:
-        """The pixels of one RGB photo that the model sees: uint8 [H, W, 3]."""
+        """Resize and crop an RGB photo to the model's input: uint8 [H, W, 3]."""
         return resize_and_crop(image, self.folder.preprocess)
 
     def encode_images(self, images: Sequence["Image"]) -> NDArray[np.float32]:
@@ -123,47 +124,47 @@ class Encoder:
     def encode_pixels(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, stop: Stop | None = None
     ) -> NDArray[np.float32]:
-        """Embed what `preprocess` gave: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
+        """Embed the results of `preprocess`: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
 
-        Many threads may call it at once. Raises Cancelled after `cancel()` or once `stop` is set,
-        ModelError if the model gives a vector without direction.
+        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and ModelError for a zero or
+        not-a-number vector.
         """
         vectors = np.empty((len(pixels), self.dim), np.float32)
         if not len(pixels):
             return vectors
         session, graph = self._visual()
         with self._cancellable() as options:
-            for turn in _turns(len(pixels), graph.batch or _IMAGES_AT_ONCE):
+            for batch_slice in _batches(len(pixels), graph.batch or _IMAGE_BATCH):
                 if stop is not None and stop.is_set():
                     raise Cancelled
-                some = pixels[turn]
-                feed = graph.feed(some, self.folder.preprocess)
-                rows = self._run(session, graph, feed, options, graph.batch or len(some))
-                vectors[turn] = rows[: turn.stop - turn.start]
+                batch = pixels[batch_slice]
+                feed = graph.feed(batch, self.folder.preprocess)
+                rows = self._run(session, graph, feed, options, graph.batch or len(batch))
+                vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
         return self._unit(vectors, "photo")
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: float32 [n, dim], unit length. What is beyond the context is cut: `truncated`."""
+        """Embed texts: float32 [n, dim], unit length. Texts beyond the context are cut: see `truncated`."""
         vectors = np.empty((len(texts), self.dim), np.float32)
         if not len(texts):
             return vectors
         session, graph = self._textual()
-        whole = graph.length is not None or self.folder.pad_to_context
+        pad_to_context = graph.length is not None or self.folder.pad_to_context
         with self._cancellable() as options:
-            for turn in _turns(len(texts), graph.batch or _TEXTS_AT_ONCE):
-                batch = list(texts[turn])
+            for batch_slice in _batches(len(texts), graph.batch or _TEXT_BATCH):
+                batch = list(texts[batch_slice])
                 batch += [""] * ((graph.batch or len(batch)) - len(batch))
-                tokens = self._tokenize(batch, pad_to_context=whole)
+                tokens = self._tokenize(batch, pad_to_context=pad_to_context)
                 rows = self._run(session, graph, graph.feed(tokens.ids, tokens.mask), options, len(batch))
-                vectors[turn] = rows[: turn.stop - turn.start]
+                vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
         return self._unit(vectors, "text")
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Which texts are longer than the model's context, so that their end is not embedded."""
+        """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
         return self._tokenize(texts, pad_to_context=False).truncated
 
     def cancel(self) -> None:
-        """End the calls that are running on other threads, within a layer's time: each raises Cancelled."""
+        """End the calls running in other threads, after their current layer; each raises Cancelled."""
         with self._running_lock:
             for options in self._running:
                 options.terminate = True
@@ -172,21 +173,21 @@ class Encoder:
         with self._loading:
             if self._visual_tower is None:
                 threads = self._intra_op_threads if self.device == "cpu" else self.threads
-                session = load_tower(self.folder, "visual", self.device, threads)
-                with _about(self.folder):
-                    graph = ImageGraph.read(*ports(session), self.dim, self.input_size)
+                session = create_session(self.folder, "visual", self.device, threads)
+                with _naming(self.folder):
+                    graph = ImageGraph.read(*tensor_specs(session), self.dim, self.input_size)
                 self._visual_tower = session, graph
             return self._visual_tower
 
     def _textual(self) -> "tuple[InferenceSession, TextGraph]":
         with self._loading:
             if self._textual_tower is None:
-                threads = min(self.threads, _TEXT_THREADS)
-                session = load_tower(
+                threads = min(self.threads, _MAX_TEXT_THREADS)
+                session = create_session(
                     self.folder, "textual", self.device, threads, long_running=self._long_running
                 )
-                with _about(self.folder):
-                    graph = TextGraph.read(*ports(session), self.dim, self.folder.context_length)
+                with _naming(self.folder):
+                    graph = TextGraph.read(*tensor_specs(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph
             return self._textual_tower
 
@@ -198,7 +199,7 @@ class Encoder:
 
     @contextmanager
     def _cancellable(self) -> "Iterator[RunOptions]":
-        """Options for all the runs of one call, where `cancel` finds them."""
+        """Run options of one call, registered for `cancel`."""
         from onnxruntime import RunOptions
 
         options = RunOptions()
@@ -219,7 +220,7 @@ class Encoder:
         options: "RunOptions",
         count: int,
     ) -> NDArray[Any]:
-        """One run of a tower: float [count, dim], not yet of unit length."""
+        """Run a tower: float [count, dim], not normalised."""
         try:
             vectors: NDArray[Any] = session.run([graph.output], feed, options)[0]
         except Exception as error:  # onnxruntime's errors have no base class but Exception
@@ -249,13 +250,13 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _turns(count: int, at_once: int) -> Iterator[slice]:
-    for start in range(0, count, at_once):
-        yield slice(start, min(start + at_once, count))
+def _batches(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 @contextmanager
-def _about(folder: ModelFolder) -> Iterator[None]:
+def _naming(folder: ModelFolder) -> Iterator[None]:
     try:
         yield
     except ModelError as error:

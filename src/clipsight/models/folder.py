@@ -1,12 +1,10 @@
-"""A model is a folder: read it, check that it is whole, and fingerprint what decides its vectors.
+"""Model folders: reading, completeness check and fingerprint.
 
-The layout (docs: DESIGN, "A model is a folder") is the one of the model repositories that immich
-publishes, so that every one of them works as it is.
+The layout is that of the model repositories that immich publishes (docs/models.md).
 """
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -16,15 +14,16 @@ from typing import Any
 
 from clipsight.core import paths
 from clipsight.core.errors import ModelError
+from clipsight.core.files import replacing
 from clipsight.models.preprocess import PreprocessConfig
 
 _CONFIG = "config.json"
 _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
 _TOWERS = ("visual", "textual")
-# Other runtimes' copies of a tower (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
-_FOREIGN = (".armnn", ".rknn")
+# Towers for other runtimes (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
+_OTHER_RUNTIMES = (".armnn", ".rknn")
 
-# The upper bound at which the paper clips the learned temperature, and where trained CLIP models end.
+# The bound at which the paper clips the learned logit scale, and the value of most trained CLIP models.
 _CLIP_LOGIT_SCALE = 100.0
 _CLIP_CONTEXT = 77
 
@@ -34,10 +33,10 @@ class ModelFolder:
     """A complete model folder, as its `config.json` describes it.
 
     `logit_scale` multiplies cosines before a softmax (or, with `logit_bias` added, a sigmoid: SigLIP).
-    Where the folder has no trained values it is 100 (CLIP, arXiv:2103.00020, section 2.5) and the
-    bias is OpenCLIP's `init_logit_bias`; `logit_scale_assumed` is True then.
-    `pad_to_context` is True where the text tower attends to the padding too (OpenCLIP's
-    `no_causal_mask`: SigLIP, MobileCLIP), so that shorter input would change the vector.
+    In a folder without trained values it is 100 (CLIP, arXiv:2103.00020, section 2.5), the bias is
+    OpenCLIP's `init_logit_bias`, and `logit_scale_assumed` is True.
+    `pad_to_context` is True if the text tower attends to the padding too (OpenCLIP's `no_causal_mask`:
+    SigLIP, MobileCLIP), so that shorter input would change the vector.
     """
 
     path: Path
@@ -58,7 +57,7 @@ class ModelFolder:
     def read(cls, path: Path) -> "ModelFolder":
         """Read and check the folder at `path`, without loading the model.
 
-        Raises ModelError that names the part that is missing or wrong.
+        Raises ModelError, which names the missing or invalid part.
         """
         path = Path(path)
         if not path.is_dir():
@@ -70,7 +69,7 @@ class ModelFolder:
         text = _section(path, config, "text_cfg")
         scale = _number(path, own, "logit_scale")
         if scale is not None and scale <= 0:
-            raise _wrong(path, f"{_CONFIG} has logit_scale {scale:g}; it must be above 0")
+            raise _invalid(path, f"{_CONFIG} has logit_scale {scale:g}; it must be above 0")
         bias = _number(path, own, "logit_bias")
         return cls(
             path=path,
@@ -89,25 +88,24 @@ class ModelFolder:
         )
 
     def fingerprint(self) -> str:
-        """32 hex digits over the names and bytes of the files that decide a vector (XXH3, 128 bits).
+        """Return 32 hex digits: XXH3-128 over the names and content of the files that determine a vector.
 
-        Those are the direct files of `visual/` and `textual/`; the figures and the licence in
-        `config.json` may change without any vector changing. Each file is hashed once and remembered in
-        `fingerprints.json` in clipsight's home, for hashing 600 MB at every start takes too long.
+        Those are the direct files of `visual/` and `textual/`, not the metadata in `config.json`. Digests
+        are cached in `fingerprints.json` in clipsight's home, since hashing 600 MB at every start is slow.
         """
         import xxhash
 
-        known = _known_digests()
-        learned: dict[str, str] = {}
+        cached = _load_digests()
+        new_digests: dict[str, str] = {}
         whole = xxhash.xxh3_128()
         try:
             for name in self._files():
-                digest = _digest(self.path, name, known, learned)
+                digest = _digest(self.path, name, cached, new_digests)
                 whole.update(f"{name}\0{digest}\n".encode())
         except OSError as error:
-            raise _wrong(self.path, f"a part can't be read ({error.strerror})") from error
-        if learned:
-            _remember(known | learned)
+            raise _invalid(self.path, f"a part can't be read ({error.strerror})") from error
+        if new_digests:
+            _save_digests(cached | new_digests)
         return whole.hexdigest()
 
     def _files(self) -> list[str]:
@@ -121,15 +119,15 @@ class ModelFolder:
 
 
 def model_files(names: Iterable[str]) -> list[str]:
-    """Which of a repository's relative file names (`/` between parts) make up a model folder, sorted.
+    """Select the files of a model folder from relative names (separated by `/`), sorted.
 
-    `config.json` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
-    `.armnn`/`.rknn` files hold the same towers for other runtimes and are left out.
+    These are `config.json` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
+    `.armnn`/`.rknn` files hold the same towers for other runtimes.
     """
-    return sorted(name for name in names if _belongs(name))
+    return sorted(name for name in names if _is_model_file(name))
 
 
-def _belongs(name: str) -> bool:
+def _is_model_file(name: str) -> bool:
     if name == _CONFIG:
         return True
     parts = PurePosixPath(name).parts
@@ -137,11 +135,11 @@ def _belongs(name: str) -> bool:
         len(parts) == 2
         and parts[0] in _TOWERS
         and not parts[1].startswith(".")
-        and not parts[1].endswith(_FOREIGN)
+        and not parts[1].endswith(_OTHER_RUNTIMES)
     )
 
 
-def _wrong(path: Path, what: str) -> ModelError:
+def _invalid(path: Path, what: str) -> ModelError:
     return ModelError(f"model folder {path}: {what}")
 
 
@@ -151,24 +149,24 @@ def _check_present(path: Path, part: str) -> None:
         with file.open("rb") as stream:
             start = stream.read(48)
     except FileNotFoundError:
-        raise _wrong(path, f"{part} is missing; download or export the model again") from None
+        raise _invalid(path, f"{part} is missing; download or export the model again") from None
     except OSError as error:
-        raise _wrong(path, f"{part} can't be read ({error.strerror})") from error
+        raise _invalid(path, f"{part} can't be read ({error.strerror})") from error
     if start.startswith(b"version https://git-lfs"):
-        raise _wrong(path, f"{part} is a Git LFS pointer, not the file; run `git lfs pull` there")
+        raise _invalid(path, f"{part} is a Git LFS pointer, not the file; run `git lfs pull` there")
     if not start:
-        raise _wrong(path, f"{part} is empty; download or export the model again")
+        raise _invalid(path, f"{part} is empty; download or export the model again")
 
 
 def _json_object(path: Path, part: str) -> dict[str, Any]:
     try:
         content = json.loads((path / part).read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _wrong(path, f"{part} is not JSON ({error})") from error
+        raise _invalid(path, f"{part} is not JSON ({error})") from error
     except OSError as error:
-        raise _wrong(path, f"{part} can't be read ({error.strerror})") from error
+        raise _invalid(path, f"{part} can't be read ({error.strerror})") from error
     if not isinstance(content, dict):
-        raise _wrong(path, f"{part} is not a JSON object")
+        raise _invalid(path, f"{part} is not a JSON object")
     return content
 
 
@@ -178,7 +176,7 @@ def _preprocess(path: Path) -> PreprocessConfig:
     except ModelError as error:
         if str(path) in str(error):
             raise
-        raise _wrong(path, str(error)) from error
+        raise _invalid(path, str(error)) from error
 
 
 def _section(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -186,17 +184,17 @@ def _section(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]
     if section is None:
         return {}
     if not isinstance(section, dict):
-        raise _wrong(path, f"{_CONFIG} has {name} = {section!r}; it must be an object")
+        raise _invalid(path, f"{_CONFIG} has {name} = {section!r}; it must be an object")
     return section
 
 
 def _count(path: Path, config: Mapping[str, Any], name: str, default: int | None) -> int:
     value = config.get(name, default)
     if value is None and default is None:
-        raise _wrong(path, f"{_CONFIG} has no {name}")
+        raise _invalid(path, f"{_CONFIG} has no {name}")
     value = default if value is None else value
     if type(value) is not int or value < 1:
-        raise _wrong(path, f"{_CONFIG} has {name} = {value!r}; it must be a whole number above 0")
+        raise _invalid(path, f"{_CONFIG} has {name} = {value!r}; it must be a whole number above 0")
     return value
 
 
@@ -205,7 +203,7 @@ def _number(path: Path, config: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _wrong(path, f"{_CONFIG} has {name} = {value!r}; it must be a number")
+        raise _invalid(path, f"{_CONFIG} has {name} = {value!r}; it must be a number")
     return float(value)
 
 
@@ -214,50 +212,45 @@ def _text(config: Mapping[str, Any], name: str) -> str | None:
     return None if value is None else str(value)
 
 
-# What is known of files already hashed: {"visual/model.onnx 351528 1712...": digest}. A convenience only:
-# where it is damaged, or can't be written, the files are hashed again.
+# The cache of digests: {"visual/model.onnx 351528 1712...": digest}. If it is damaged or can't be written,
+# the files are hashed again.
 
-_MOST_REMEMBERED = 512
-# A file changed this short a time ago may change again within the clock's tick and keep its key.
-_SETTLED_SECONDS = 2.0
+_MAX_CACHED = 512
+# A file changed more recently may change again within the clock's resolution and keep its key.
+_MIN_AGE_SECONDS = 2.0
 
 
-def _digest(path: Path, name: str, known: Mapping[str, str], learned: dict[str, str]) -> str:
+def _digest(path: Path, name: str, cached: Mapping[str, str], new_digests: dict[str, str]) -> str:
     import xxhash
 
     file = path / name
     stat = file.stat()
     key = f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-    if key in known:
-        return known[key]
+    if key in cached:
+        return cached[key]
     content = xxhash.xxh3_128()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):
             content.update(block)
     digest = content.hexdigest()
-    if time.time() - max(stat.st_mtime, stat.st_ctime) > _SETTLED_SECONDS:
-        learned[key] = digest
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > _MIN_AGE_SECONDS:
+        new_digests[key] = digest
     return digest
 
 
-def _known_digests() -> dict[str, str]:
+def _load_digests() -> dict[str, str]:
     try:
-        known = json.loads((paths.home() / "fingerprints.json").read_bytes())
+        cached = json.loads((paths.home() / "fingerprints.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
+    if not isinstance(cached, dict) or not all(isinstance(value, str) for value in cached.values()):
         return {}
-    return known
+    return cached
 
 
-def _remember(known: Mapping[str, str]) -> None:
-    newest = dict(list(known.items())[-_MOST_REMEMBERED:])
-    target = paths.home() / "fingerprints.json"
-    written = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(newest, indent=0))
-        os.replace(written, target)
-    except OSError:
-        with suppress(OSError):
-            written.unlink()
+def _save_digests(cached: Mapping[str, str]) -> None:
+    newest = dict(list(cached.items())[-_MAX_CACHED:])
+    with suppress(ModelError, OSError):
+        paths.home().mkdir(parents=True, exist_ok=True)
+        with replacing(paths.home() / "fingerprints.json", error=ModelError) as temporary:
+            temporary.write_text(json.dumps(newest, indent=0))

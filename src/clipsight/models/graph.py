@@ -1,4 +1,4 @@
-"""What an ONNX graph takes and gives, read from the graph: published exports differ in all of it."""
+"""Inputs and outputs of a tower's ONNX graph, read from the graph because published exports differ."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ _INTEGERS = (np.int32, np.int64)
 
 _MASKS = ("attention_mask", "mask", "text_mask")
 _SEGMENTS = ("token_type_ids",)
-# Best first, for the graphs that give several vectors of the right length.
+# In order of preference, for graphs with several outputs of the right length.
 _IMAGE_OUTPUTS = ("image_embeds", "image_embedding", "image_features", "embedding", "pooler_output")
 _TEXT_OUTPUTS = ("text_embeds", "text_embedding", "text_features", "embedding", "pooler_output")
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output: its name, ONNX type, and shape with None for a free side (None: any shape)."""
+class TensorSpec:
+    """An input or output tensor: name, ONNX type, and shape with None for free sides (None: any shape)."""
 
     name: str
     onnx_type: str
@@ -42,11 +42,12 @@ class Port:
 
     @property
     def dtype(self) -> type[np.generic] | None:
-        """The NumPy type of its elements; None for what no tower takes or gives."""
+        """NumPy type of the elements; None for types that no tower uses."""
         return _DTYPES.get(self.onnx_type)
 
     @property
     def rank(self) -> int | None:
+        """Number of dimensions; None if unknown."""
         return None if self.shape is None else len(self.shape)
 
     def __str__(self) -> str:
@@ -58,38 +59,38 @@ class Port:
         )
 
 
-def ports(session: "InferenceSession") -> tuple[list[Port], list[Port]]:
-    """The inputs and the outputs of a loaded graph."""
-    return [_port(port) for port in session.get_inputs()], [_port(port) for port in session.get_outputs()]
+def tensor_specs(session: "InferenceSession") -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """Return the inputs and the outputs of a loaded graph."""
+    return [_spec(each) for each in session.get_inputs()], [_spec(each) for each in session.get_outputs()]
 
 
 @dataclass(frozen=True)
 class ImageGraph:
-    """How to feed a visual graph, and which output is the embedding.
+    """Inputs and the embedding output of a visual graph.
 
-    `batch` is the number of images it takes at once (None: any); with `normalises` it takes the uint8
-    pixels themselves. `unused` are a text's inputs, where one graph has both towers.
+    `batch` is its fixed batch size (None: any). A graph that normalises takes uint8 pixels. `unused` are
+    the text inputs of a graph that has both towers.
     """
 
-    image: Port
+    image: TensorSpec
     output: str
     batch: int | None
     channels_last: bool
     normalises: bool
-    unused: tuple[Port, ...]
+    unused: tuple[TensorSpec, ...]
 
     @classmethod
     def read(
-        cls, inputs: Sequence[Port], outputs: Sequence[Port], dim: int, size: tuple[int, int]
+        cls, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], dim: int, size: tuple[int, int]
     ) -> "ImageGraph":
-        """Find out from a graph's ports; `dim` and `size` (height, width) are what the folder says.
+        """Match a graph's tensors with `dim` and `size` (height, width) of the model folder.
 
-        Raises ModelError that lists what was found where it does not fit.
+        Raises ModelError, which lists the tensors, if they do not fit.
         """
         found = _found(inputs, outputs)
-        images = [port for port in inputs if port.rank == 4 and port.dtype in (*_FLOATS, np.uint8)]
-        unused = tuple(port for port in inputs if port not in images)
-        if len(images) != 1 or not all(_is_text(port) for port in unused):
+        images = [spec for spec in inputs if spec.rank == 4 and spec.dtype in (*_FLOATS, np.uint8)]
+        unused = tuple(spec for spec in inputs if spec not in images)
+        if len(images) != 1 or not all(_is_text(spec) for spec in unused):
             raise ModelError(f"visual/model.onnx should take images [batch, 3, height, width]; {found}")
         batch, *sides = images[0].shape or ()
         channels_last = sides[2] == 3 and sides[0] != 3
@@ -107,7 +108,7 @@ class ImageGraph:
     def feed(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], preprocess: PreprocessConfig
     ) -> dict[str, NDArray[Any]]:
-        """What to run the graph with for uint8 [n, height, width, 3]; filled up to `batch` with zeros."""
+        """Return the input feed for uint8 [n, height, width, 3], padded with zeros to `batch`."""
         images: NDArray[Any] = np.zeros((self.batch or len(pixels), *preprocess.size, 3), np.uint8)
         images[: len(pixels)] = pixels
         if not self.normalises:
@@ -120,30 +121,32 @@ class ImageGraph:
 
 @dataclass(frozen=True)
 class TextGraph:
-    """How to feed a textual graph, and which output is the embedding.
+    """Inputs and the embedding output of a textual graph.
 
-    `batch` and `length` are the texts it takes at once and the tokens of each (None: any). `unused` is
-    an image's input, where one graph has both towers.
+    `batch` and `length` are its fixed numbers of texts and of tokens (None: any). `unused` is the image
+    input of a graph that has both towers.
     """
 
-    ids: Port
-    mask: Port | None
-    segments: Port | None
+    ids: TensorSpec
+    mask: TensorSpec | None
+    segments: TensorSpec | None
     output: str
     batch: int | None
     length: int | None
-    unused: tuple[Port, ...]
+    unused: tuple[TensorSpec, ...]
 
     @classmethod
-    def read(cls, inputs: Sequence[Port], outputs: Sequence[Port], dim: int, context: int) -> "TextGraph":
-        """Find out from a graph's ports; `dim` and `context` (tokens) are what the folder says.
+    def read(
+        cls, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], dim: int, context: int
+    ) -> "TextGraph":
+        """Match a graph's tensors with `dim` and `context` (tokens) of the model folder.
 
-        Raises ModelError that lists what was found where it does not fit.
+        Raises ModelError, which lists the tensors, if they do not fit.
         """
         found = _found(inputs, outputs)
         mask, segments = _named(inputs, _MASKS), _named(inputs, _SEGMENTS)
-        unused = tuple(port for port in inputs if port.rank == 4)
-        rest = [port for port in inputs if port not in (mask, segments, *unused)]
+        unused = tuple(spec for spec in inputs if spec.rank == 4)
+        rest = [spec for spec in inputs if spec not in (mask, segments, *unused)]
         if len(rest) != 1 or not _is_text(rest[0]):
             raise ModelError(f"textual/model.onnx should take token ids [batch, tokens]; {found}")
         batch, length = rest[0].shape or (None, None)
@@ -155,30 +158,30 @@ class TextGraph:
         return cls(rest[0], mask, segments, output, batch, length, unused)
 
     def feed(self, ids: NDArray[np.int32], mask: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
-        """What to run the graph with; `ids` and `mask` are int32 [batch, tokens]."""
+        """Return the input feed for `ids` and `mask`, int32 [batch, tokens]."""
         values = ((self.ids, ids), (self.mask, mask), (self.segments, np.zeros_like(ids)))
-        given = {port.name: value.astype(port.dtype, copy=False) for port, value in values if port}
+        given = {spec.name: value.astype(spec.dtype, copy=False) for spec, value in values if spec}
         return given | _zeros(self.unused)
 
 
-def _port(argument: Any) -> Port:
-    # onnxruntime writes a free side as its name or None, and an unknown shape as [].
+def _spec(argument: Any) -> TensorSpec:
+    # onnxruntime gives a free side as its name or None, and an unknown shape as [].
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in argument.shape)
-    return Port(argument.name, argument.type, shape or None)
+    return TensorSpec(argument.name, argument.type, shape or None)
 
 
-def _is_text(port: Port) -> bool:
-    return port.rank == 2 and port.dtype in _INTEGERS
+def _is_text(spec: TensorSpec) -> bool:
+    return spec.rank == 2 and spec.dtype in _INTEGERS
 
 
-def _zeros(ports: Iterable[Port]) -> dict[str, NDArray[Any]]:
-    return {port.name: np.zeros([side or 1 for side in port.shape or ()], port.dtype) for port in ports}
+def _zeros(specs: Iterable[TensorSpec]) -> dict[str, NDArray[Any]]:
+    return {spec.name: np.zeros([side or 1 for side in spec.shape or ()], spec.dtype) for spec in specs}
 
 
-def _embedding(outputs: Sequence[Port], dim: int, names: Sequence[str], tower: str, found: str) -> str:
-    vectors = [port for port in outputs if port.dtype in _FLOATS and port.rank in (2, None)]
-    widths = [port.shape[1] if port.shape else None for port in vectors]
-    fitting = [port for port, width in zip(vectors, widths, strict=True) if width in (dim, None)]
+def _embedding(outputs: Sequence[TensorSpec], dim: int, names: Sequence[str], tower: str, found: str) -> str:
+    vectors = [spec for spec in outputs if spec.dtype in _FLOATS and spec.rank in (2, None)]
+    widths = [spec.shape[1] if spec.shape else None for spec in vectors]
+    fitting = [spec for spec, width in zip(vectors, widths, strict=True) if width in (dim, None)]
     if vectors and not fitting:
         raise ModelError(
             f"{tower}/model.onnx gives vectors of {' or '.join(map(str, widths))} numbers, "
@@ -190,10 +193,10 @@ def _embedding(outputs: Sequence[Port], dim: int, names: Sequence[str], tower: s
     return chosen.name
 
 
-def _named(ports: Iterable[Port], names: Sequence[str]) -> Port | None:
-    by_name = {port.name: port for port in ports}
+def _named(specs: Iterable[TensorSpec], names: Sequence[str]) -> TensorSpec | None:
+    by_name = {spec.name: spec for spec in specs}
     return next((by_name[name] for name in names if name in by_name), None)
 
 
-def _found(inputs: Iterable[Port], outputs: Iterable[Port]) -> str:
+def _found(inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> str:
     return f"found inputs {', '.join(map(str, inputs))} and outputs {', '.join(map(str, outputs))}"

@@ -1,7 +1,7 @@
-"""What a Hugging Face hub says: which files make up a model, their bytes from any offset on, and why not.
+"""Client of a Hugging Face hub: the files of a model, their content from any offset, and errors.
 
-huggingface_hub's HTTP session, headers, token and errors are used, so that HF_ENDPOINT, HF_TOKEN,
-HF_HUB_OFFLINE, proxies and certificates mean here what they mean elsewhere.
+It uses huggingface_hub's HTTP session, headers, token and errors, so that HF_ENDPOINT, HF_TOKEN,
+HF_HUB_OFFLINE, proxies and certificates work as elsewhere.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from clipsight.models.folder import model_files
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
-# Seconds without a byte before the connection counts as lost.
+# Seconds without data before the connection counts as lost.
 _TIMEOUT = 10.0
 _BLOCK = 1 << 20
-_ESSENTIAL = ("config.json", "visual/model.onnx", "textual/model.onnx")
+_REQUIRED = ("config.json", "visual/model.onnx", "textual/model.onnx")
 
 
 class HubError(ModelError):
-    """A model that can't be had from the hub; `reason` is the text without the advice after it."""
+    """A failed request or download; `reason` is the text without the advice that follows it."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}; {advice}")
@@ -38,19 +38,19 @@ class HubError(ModelError):
 
 
 class NotOnnxError(HubError):
-    """A repository that exists, but holds no model in the layout that clipsight reads."""
+    """A repository without a model in the layout that clipsight reads."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository. `checksum` is the content's SHA-256 (LFS) or else git's SHA-1 of the blob."""
+    """A file of a repository; `checksum` is its SHA-256 if it is in LFS, else git's SHA-1 of the blob."""
 
     name: str
     size: int
     checksum: str
 
     def matches(self, path: Path) -> bool:
-        """Whether the file at `path` has this size and checksum; reads it whole."""
+        """Compare the size and checksum of the file at `path`; reads the whole file."""
         if path.stat().st_size != self.size:
             return False
         is_git = len(self.checksum) == 40
@@ -62,7 +62,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RepoListing:
     """The files of one model, in one commit of a repository of the hub at `endpoint`."""
 
     endpoint: str
@@ -72,14 +72,14 @@ class Listing:
 
     @property
     def size(self) -> int:
-        """Bytes of all the files."""
+        """Total size in bytes."""
         return sum(file.size for file in self.files)
 
 
-def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
-    """Ask the hub which files make up the model in `repo` ("owner/name").
+def list_repo(repo: str, *, timeout: float = _TIMEOUT) -> RepoListing:
+    """Request the list of files of the model in `repo` ("owner/name").
 
-    Raises HubError: offline (`HF_HUB_OFFLINE`), no answer, no such repository, or (NotOnnxError) no model
+    Raises HubError: offline (`HF_HUB_OFFLINE`), no response, no such repository, or (NotOnnxError) no model
     in ONNX form in it.
     """
     endpoint = endpoint_for(repo)
@@ -91,10 +91,10 @@ def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
     except (ValueError, TypeError, KeyError) as error:  # first: the ValueErrors of requests are OSErrors too
         raise HubError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
     except network_errors() as error:
-        raise hub_error(error, repo, endpoint) from error
+        raise as_hub_error(error, repo, endpoint) from error
     files = {file.rfilename: file for file in info.siblings or ()}
     wanted = model_files(files)
-    if not set(_ESSENTIAL) <= set(wanted):
+    if not set(_REQUIRED) <= set(wanted):
         raise NotOnnxError(
             f"{repo} is not in the ONNX form that clipsight reads (visual/model.onnx, textual/model.onnx)",
             "`clipsight models` lists the models that are",
@@ -106,42 +106,43 @@ def listing(repo: str, *, timeout: float = _TIMEOUT) -> Listing:
         if size is None or not checksum or info.sha is None:
             raise HubError(f"{endpoint} gives no checksum for {name} of {repo}", "check HF_ENDPOINT")
         remote.append(RemoteFile(name, size, checksum))
-    return Listing(endpoint, repo, str(info.sha), tuple(remote))
+    return RepoListing(endpoint, repo, str(info.sha), tuple(remote))
 
 
-def listing_within(repo: str, seconds: float) -> Listing:
-    """As `listing`, but raises HubError after `seconds` whatever hangs: a name look-up, a lost packet.
+def list_repo_within(repo: str, seconds: float) -> RepoListing:
+    """Call `list_repo` and raise HubError after `seconds`, even if the host name lookup hangs.
 
-    A timeout on the socket does not cover a hanging look-up of the host's name, so the question is asked
-    in a thread that is left behind when time is up.
+    A socket timeout does not cover the lookup, so the request runs in a daemon thread, which is abandoned
+    when the time is up.
     """
     endpoint = endpoint_for(repo)
     deadline = time.monotonic() + seconds
-    import_module("huggingface_hub.hf_api")  # here, for a thread left behind would keep the import lock
+    import_module("huggingface_hub.hf_api")  # here: an abandoned thread would keep the import lock
 
-    answers: queue.SimpleQueue[Listing | Exception] = queue.SimpleQueue()
+    results: queue.SimpleQueue[RepoListing | Exception] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            answers.put(listing(repo, timeout=seconds))
+            results.put(list_repo(repo, timeout=seconds))
         except Exception as error:  # raised below, in the caller's thread
-            answers.put(error)
+            results.put(error)
 
-    threading.Thread(target=ask, daemon=True, name="clipsight-hub").start()
+    threading.Thread(target=request, daemon=True, name="clipsight-hub").start()
     try:
-        answer = answers.get(timeout=max(0.5, deadline - time.monotonic()))
+        result = results.get(timeout=max(0.5, deadline - time.monotonic()))
     except queue.Empty:
-        raise _no_answer(endpoint, f"no answer in {seconds:g} s") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        raise _unavailable(endpoint, f"no answer in {seconds:g} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 @contextmanager
-def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tuple[int, Iterable[bytes]]]:
-    """The bytes of `file`, block by block as they come, and the offset of the first: `start`, or 0.
+def stream_file(listing: RepoListing, file: RemoteFile, start: int) -> Iterator[tuple[int, Iterable[bytes]]]:
+    """Open the content of `file` as the offset of its first byte and an iterator of blocks.
 
-    0 is for a hub that sends the whole file though the rest was asked for. Raises `network_errors()`.
+    The offset is `start`, or 0 from a server that ignores the range and sends the whole file. Raises
+    `network_errors()`.
     """
     from huggingface_hub import hf_hub_url
 
@@ -158,7 +159,7 @@ def open_blocks(listing: Listing, file: RemoteFile, start: int) -> Iterator[tupl
 
 
 def endpoint_for(repo: str) -> str:
-    """The address of the hub to ask for `repo`. Raises HubError: offline, or HF_ENDPOINT is no address."""
+    """Return the URL of the hub. Raises HubError about `repo` if offline or if HF_ENDPOINT is invalid."""
     if _is_offline():
         advice = 'unset it to download, or use `model="builtin"`'
         raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
@@ -170,19 +171,19 @@ def endpoint_for(repo: str) -> str:
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """What a request may raise. Which httpx huggingface_hub uses differs between its versions."""
+    """Exceptions that a request may raise; huggingface_hub's versions use different HTTP libraries."""
     library = import_module(type(_utils().get_session()).__module__.partition(".")[0])
     return (library.HTTPError, OSError)
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether trying again can help: not where the hub itself refuses."""
+def is_transient(error: Exception) -> bool:
+    """True unless the hub refused the request, so that a retry may succeed."""
     status = _status(error)
     return status is None or status >= 500 or status in (408, 429)
 
 
-def hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
-    """What a failed request means to the user."""
+def as_hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
+    """Convert the exception of a failed request to a HubError with advice."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -193,11 +194,11 @@ def hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
         return HubError(f"there is no model {repo} at {endpoint}", advice)
     status = _status(error)
     if status is not None:
-        return _no_answer(endpoint, f"it answered with HTTP status {status}")
-    return _no_answer(endpoint, str(error).strip().partition("\n")[0][:120] or type(error).__name__)
+        return _unavailable(endpoint, f"it answered with HTTP status {status}")
+    return _unavailable(endpoint, str(error).strip().partition("\n")[0][:120] or type(error).__name__)
 
 
-def _no_answer(endpoint: str, detail: str) -> HubError:
+def _unavailable(endpoint: str, detail: str) -> HubError:
     advice = 'try again later (a download goes on where it stopped), or use `model="builtin"`'
     return HubError(f"the model hub at {endpoint} can't be used now ({detail})", advice)
 

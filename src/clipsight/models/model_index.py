@@ -1,7 +1,4 @@
-"""What is known of the published models, and the names they go by.
-
-The facts are data, `model_index.json`; `docs/models.md` tells where they come from.
-"""
+"""Data of the published models and their names: `model_index.json`, whose sources are in `docs/models.md`."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,21 +9,21 @@ from importlib import resources
 from typing import Any
 
 _OWNER = "immich-app"
-_NEAREST = 3
-# From this likeness on a name may be a slip of another; the bonus is for the same architecture or owner.
-_ALIKE = 0.6
-_SAME_FAMILY = 0.25
+_MAX_NAMES = 3
+# Least similarity of a misspelt name, and the bonus for the same architecture or owner.
+_MIN_SIMILARITY = 0.6
+_FAMILY_BONUS = 0.25
 
 
 @dataclass(frozen=True)
-class KnownModel:
-    """A published model: `repo` ("owner/name") on the hub, and what others measured of it.
+class PublishedModel:
+    """A published model: `repo` ("owner/name") on the hub, and published measurements.
 
-    `size_bytes` are the weights' (4 bytes a parameter). `imagenet_top1` is zero-shot accuracy in percent,
-    from `source`. `retrieval` is the mean of text-to-image recall@1, @5 and @10 in percent over the English
-    captions of Crossmodal-3600, from `retrieval_source`. `image_ms` (one photo) and `memory_mib` are
-    immich's own, on a desktop CPU. None is what nobody has published. `aliases` are the names of the same
-    weights elsewhere.
+    `size_bytes` is the size of the weights (4 bytes a parameter). `imagenet_top1` is zero-shot accuracy in
+    percent, from `source`. `retrieval` is the mean of text-to-image recall@1, @5 and @10 in percent over the
+    English captions of Crossmodal-3600, from `retrieval_source`. `image_ms` (one photo) and `memory_mib` are
+    immich's measurements on a desktop CPU. Unpublished figures are None. `aliases` are the names of the
+    same weights in other projects.
     """
 
     name: str
@@ -48,61 +45,62 @@ class KnownModel:
 
 
 @cache
-def known_models() -> tuple[KnownModel, ...]:
-    """The models that are published in the layout clipsight reads, best retrieval first."""
+def published_models() -> tuple[PublishedModel, ...]:
+    """Return the models published in the layout that clipsight reads, best retrieval first."""
     sources = _data()["sources"]
     return tuple(_model(row, sources) for row in _data()["models"])
 
 
-def find(name: str) -> KnownModel | None:
-    """The known model that `name` means, in any of its spellings."""
+def find(name: str) -> PublishedModel | None:
+    """Return the published model called `name`, in any of its spellings, if there is one."""
     return _names().get(_key(name.removeprefix(f"{_OWNER}/")))
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether `name` is a model that OpenCLIP offers, but nobody has published as ONNX in this layout."""
-    return _key(name) in _elsewhere()
+def lacks_onnx_export(name: str) -> bool:
+    """True for an OpenCLIP model that is not published as ONNX in this layout."""
+    return _key(name) in _not_in_onnx()
 
 
-def nearest(name: str, *, aliases: bool = True) -> list[str]:
-    """Up to three names most like `name`, each of another model; none if nothing is near.
+def nearest_names(name: str, *, aliases: bool = True) -> list[str]:
+    """Return up to three names similar to `name`, each of a different model.
 
-    Without `aliases`, only the names that clipsight itself uses.
+    Without `aliases`, only clipsight's own names.
     """
-    spelled = {_key(model.name): model.name for model in known_models()}
+    spelled = {_key(model.name): model.name for model in published_models()}
     if aliases:
-        spelled |= {_key(alias): alias for model in known_models() for alias in model.aliases}
+        spelled |= {_key(alias): alias for model in published_models() for alias in model.aliases}
         spelled["builtin"] = "builtin"
-    one_each: dict[str, str] = {}
-    for each in _by_likeness(_key(name), spelled):
+    one_per_model: dict[str, str] = {}
+    for each in _by_similarity(_key(name), spelled):
         model = _names().get(each)
-        one_each.setdefault(model.name if model else each, spelled[each])
-    return list(one_each.values())[:_NEAREST]
+        one_per_model.setdefault(model.name if model else each, spelled[each])
+    return list(one_per_model.values())[:_MAX_NAMES]
 
 
-def _by_likeness(key: str, candidates: Iterable[str]) -> list[str]:
-    """Those like `key`: the models of an architecture, those with that word in their name, or a slip's."""
+def _by_similarity(key: str, candidates: Iterable[str]) -> list[str]:
+    """Candidates of the architecture `key` or with `key` in their name; without any, similar spellings."""
     names = list(candidates)
     of_architecture = [each for each in names if each.startswith(f"{key}--")]
     with_word = [each for each in names if len(key) > 2 and key in each]
     if of_architecture or with_word:
         return of_architecture + with_word
     family = f"{key.partition('--')[0]}--"
-    likeness = {
-        each: SequenceMatcher(None, key, each).ratio() + _SAME_FAMILY * each.startswith(family)
+    similarity = {
+        each: SequenceMatcher(None, key, each).ratio() + _FAMILY_BONUS * each.startswith(family)
         for each in names
     }
-    return sorted((each for each in names if likeness[each] >= _ALIKE), key=lambda each: -likeness[each])
+    similar = (each for each in names if similarity[each] >= _MIN_SIMILARITY)
+    return sorted(similar, key=lambda each: -similarity[each])
 
 
-def _model(row: Mapping[str, Any], sources: Mapping[str, str]) -> KnownModel:
+def _model(row: Mapping[str, Any], sources: Mapping[str, str]) -> PublishedModel:
     expanded = {
         "repo": f"{_OWNER}/{row['name']}",
         "source": sources.get(row["source"]),
         "retrieval_source": sources.get(row["retrieval_source"]),
         "aliases": tuple(row["aliases"]),
     }
-    return KnownModel(**{**row, **expanded})
+    return PublishedModel(**{**row, **expanded})
 
 
 @cache
@@ -113,15 +111,15 @@ def _data() -> dict[str, Any]:
 
 
 @cache
-def _names() -> dict[str, KnownModel]:
-    return {_key(name): model for model in known_models() for name in (model.name, *model.aliases)}
+def _names() -> dict[str, PublishedModel]:
+    return {_key(name): model for model in published_models() for name in (model.name, *model.aliases)}
 
 
 @cache
-def _elsewhere() -> frozenset[str]:
+def _not_in_onnx() -> frozenset[str]:
     return frozenset(_key(name) for names in _data()["not_in_onnx"] for name in names)
 
 
 def _key(name: str) -> str:
-    """What the spellings of one name have in common: ViT-B-32__openai is vit-b-32/openai too."""
+    """Normalised spelling: ViT-B-32__openai and vit-b-32/openai are equal."""
     return name.lower().replace("_", "-").replace("/", "--")

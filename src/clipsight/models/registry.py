@@ -1,4 +1,7 @@
-"""Names people already use -> a model folder: the builtin one, one on disk, or one from the hub."""
+"""Model names to model folders: the builtin model, a folder on disk, or a download from the hub.
+
+`model_index` holds the data of the published models; this module resolves names and lists what can be used.
+"""
 
 import os
 import re
@@ -12,37 +15,37 @@ from clipsight.core.errors import ModelError
 from clipsight.models import hub, model_index
 from clipsight.models.download import install, partial_bytes
 from clipsight.models.folder import ModelFolder
-from clipsight.models.model_index import KnownModel as KnownModel
+from clipsight.models.model_index import PublishedModel
 
 RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
-"""Of the models quick and free enough, the one with the best published retrieval: docs/models.md."""
+"""The best published retrieval among models that are fast and licensed for all uses: docs/models.md."""
 
 BUILTIN = "builtin"
 
-# `--model auto` is decided within 3 s; the last one is for all but the waiting, on a busy machine.
+# `auto` is decided within 3 s: 2 s of waiting, and the rest for everything else on a busy machine.
 _DECISION_SECONDS = 2.0
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """A name understood: the one clipsight uses, and the `repo` or the `folder` the model comes from.
-
-    The builtin model has neither.
-    """
+    """A parsed model name; the builtin model has neither `repo` nor `folder`."""
 
     name: str
+    """clipsight's name of the model"""
     repo: str | None = None
+    """"owner/name" on the hub"""
     folder: Path | None = None
+    """model folder on disk"""
 
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A model that is on disk, or that can be had: a line of `clipsight models`.
+    """A model on disk or available for download: a row of `clipsight models`.
 
-    `size_bytes` is what it takes (or would take) on disk, `partial_bytes` what an unfinished download has
-    brought. The figures mean what they mean in `KnownModel`; of a model that is not a known one, there is
-    what its folder states. `problem` says why a folder that is there can't be used.
+    `size_bytes` is its size on disk (or after a download), `partial_bytes` the size of an unfinished
+    download. The other fields are those of `PublishedModel`, or for an unpublished model those of its
+    folder. `problem` is the reason why a folder on disk can't be used.
     """
 
     name: str
@@ -63,12 +66,12 @@ class ModelStatus:
 
 
 def parse_name(name: str) -> ModelName:
-    """Understand any of the names a model goes by, without asking the hub.
+    """Parse any of the names of a model, without network access.
 
     `builtin`; a folder's path; `ViT-B-32__openai` (immich); `ViT-B/32` (OpenAI); `ViT-B-32/openai` and
     `hf-hub:owner/name` (OpenCLIP); `openai/clip-vit-base-patch32` (Hugging Face). Letter case, and `-` for
-    `_`, don't matter. A known name goes before a folder of that name; `./NAME` is always the folder.
-    Raises ModelError that gives the nearest right names.
+    `_`, don't matter. A published name takes precedence over a folder of that name; `./NAME` is the folder.
+    Raises ModelError with the nearest valid names.
     """
     wanted = name.strip()
     if wanted.startswith(("/", "./", "../", "~")) or wanted in (".", ".."):
@@ -83,7 +86,7 @@ def parse_name(name: str) -> ModelName:
         return ModelName(wanted, folder=paths.models_folder() / wanted)
     if wanted and os.path.isdir(wanted):
         return _folder_name(wanted)
-    if model_index.is_elsewhere(plain):
+    if model_index.lacks_onnx_export(plain):
         raise _not_onnx(f"{plain} is not published in the ONNX form that clipsight reads", plain)
     if plain != wanted and _REPO.fullmatch(plain):
         return ModelName(plain.replace("/", "__"), repo=plain)
@@ -91,10 +94,10 @@ def parse_name(name: str) -> ModelName:
 
 
 def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
-    """The folder of the model called `name` (see `parse_name`), downloaded now if it is not on disk.
+    """Return the folder of the model `name` (see `parse_name`), downloading it if it is not on disk.
 
     With `progress`, a download shows a bar on stderr if that is a terminal. Raises ModelError: an unknown
-    name, a folder that is not there, or (`hub.HubError`) a model that can't be had now.
+    name, a missing folder, or (`hub.HubError`) a failed download.
     """
     found = parse_name(name)
     if found.folder is not None:
@@ -107,46 +110,46 @@ def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
     if not download:
         raise ModelError(f"the model {found.name} is not on disk; `clipsight models` lists those that are")
     try:
-        return install(hub.listing(found.repo), folder, progress=progress)
+        return install(hub.list_repo(found.repo), folder, progress=progress)
     except hub.NotOnnxError as error:
         raise _not_onnx(error.reason, found.repo) from error
 
 
 def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:
-    """A new library's model: the recommended one if it is on disk or the hub answers, else the builtin one.
+    """Choose a new library's model: the recommended one if on disk or downloadable, else the builtin one.
 
-    Decided within 3 s when the hub does not answer, whatever hangs. `note` gets one line: which model, why,
-    and how to change it later. Returns its name and folder. Raises ModelError if there is none at all.
+    Takes at most 3 s if the hub does not respond. `note` receives one line: the model, the reason, and how to
+    change it later. Returns the name and the folder. Raises ModelError if there is no model at all.
     """
     folder = paths.models_folder() / RECOMMENDED
     why = "which is on disk"
     if not folder.is_dir():
         try:
-            listing = hub.listing_within(_recommended().repo, _DECISION_SECONDS)
+            listing = hub.list_repo_within(_recommended().repo, _DECISION_SECONDS)
             install(listing, folder, progress=True)
         except hub.HubError as error:
-            return BUILTIN, _fall_back(error, note)
+            return BUILTIN, _fall_back_to_builtin(error, note)
         why = f"downloaded from {listing.endpoint}"
     note(f"using the recommended model {RECOMMENDED}, {why}; for another: clipsight index --model NAME")
     return RECOMMENDED, folder
 
 
 def list_models() -> list[ModelStatus]:
-    """Every model: the builtin one, those on disk, then those that can be had, best retrieval first."""
-    here = _folders_on_disk()
-    published = {model.name: model for model in model_index.known_models()}
+    """List all models: the builtin one, those on disk, then those to download, best retrieval first."""
+    on_disk = _folders_on_disk()
+    published = {model.name: model for model in model_index.published_models()}
     return [
-        _own_status(BUILTIN, _builtin_path()),
+        _folder_status(BUILTIN, _builtin_path()),
         *(
-            _known_status(published[name], folder) if name in published else _own_status(name, folder)
-            for name, folder in here.items()
+            _published_status(published[name], folder) if name in published else _folder_status(name, folder)
+            for name, folder in on_disk.items()
         ),
-        *(_known_status(model, None) for name, model in published.items() if name not in here),
+        *(_published_status(model, None) for name, model in published.items() if name not in on_disk),
     ]
 
 
 def builtin_folder() -> Path:
-    """The folder of the small model that ships with clipsight. Raises ModelError if it is not installed."""
+    """Return the folder of the small model that ships with clipsight. Raises ModelError if it is missing."""
     folder = _builtin_path()
     if not (folder / "config.json").is_file():
         raise ModelError(
@@ -160,7 +163,7 @@ def _builtin_path() -> Path:
     return Path(str(resources.files(__package__) / BUILTIN))
 
 
-def _recommended() -> KnownModel:
+def _recommended() -> PublishedModel:
     model = model_index.find(RECOMMENDED)
     assert model is not None
     return model
@@ -183,18 +186,18 @@ def _folders_on_disk() -> dict[str, Path]:
 
 def _unknown(name: str) -> ModelError:
     shown = name if len(name) <= 80 else f"{name[:80]}..."
-    near = model_index.nearest(shown)
+    near = model_index.nearest_names(shown)
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     other = f"; for another repository of the hub, write hf-hub:{shown}" if _REPO.fullmatch(shown) else ""
     return ModelError(f"no model is called {shown!r}; {guess}`clipsight models` lists them all{other}")
 
 
 def _not_onnx(reason: str, name: str) -> ModelError:
-    near = model_index.nearest(name, aliases=False) or [RECOMMENDED]
+    near = model_index.nearest_names(name, aliases=False) or [RECOMMENDED]
     return ModelError(f"{reason}; the nearest that are: {', '.join(near)}")
 
 
-def _fall_back(error: hub.HubError, note: Callable[[str], None]) -> Path:
+def _fall_back_to_builtin(error: hub.HubError, note: Callable[[str], None]) -> Path:
     try:
         folder = builtin_folder()
     except ModelError as missing:
@@ -203,7 +206,7 @@ def _fall_back(error: hub.HubError, note: Callable[[str], None]) -> Path:
     return folder
 
 
-def _known_status(model: KnownModel, folder: Path | None) -> ModelStatus:
+def _published_status(model: PublishedModel, folder: Path | None) -> ModelStatus:
     return ModelStatus(
         name=model.name,
         on_disk=folder is not None,
@@ -223,7 +226,7 @@ def _known_status(model: KnownModel, folder: Path | None) -> ModelStatus:
     )
 
 
-def _own_status(name: str, path: Path) -> ModelStatus:
+def _folder_status(name: str, path: Path) -> ModelStatus:
     try:
         folder = ModelFolder.read(path)
     except ModelError as error:

@@ -1,48 +1,48 @@
-"""ONNX Runtime's sessions as the encoder uses them: on which device, with how many threads, which weights."""
+"""ONNX Runtime sessions: devices, threads and weights mapped from the file."""
 
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder
-from clipsight.models.weight_mapping import FOLDER_OPTION, graph_without_weights
+from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
 def available_devices() -> list[str]:
-    """What the installed onnxruntime can run on, "cpu" first: "cuda", "coreml", "openvino", ..."""
+    """Return the devices of the installed onnxruntime, "cpu" first: "cuda", "coreml", "openvino", ..."""
     return ["cpu", *sorted(_providers().keys() - {"cpu"})]
 
 
-def load_tower(
+def create_session(
     folder: ModelFolder, tower: str, device: str, threads: int, *, long_running: bool = False
 ) -> "InferenceSession":
-    """The session of one tower. ModelError where onnxruntime can't read it or can't use the device.
+    """Create the session of one tower, "visual" or "textual", with `threads` intra-op threads.
 
-    `long_running`: it will run for long, so that loading may take longer if running is faster then.
-    What each choice here costs and gains: `python -m benchmarks.sessions MODEL`. All graph
-    optimisations stay on, for they cost milliseconds.
+    With `long_running`, loading takes longer and each text less. Raises ModelError if onnxruntime can't
+    load the graph or use the device. The options are measured by `python -m benchmarks.sessions MODEL`;
+    all graph optimisations stay on, because they cost milliseconds.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes a core away from the decoders.
+    # Threads that spin while they wait take cores from the decoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A pattern is kept for every shape ever run: batches and texts have many.
+    # A pattern is kept for every input shape, and batches and texts have many.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((_providers()[device], "CPUExecutionProvider")))
     file = folder.path / tower / "model.onnx"
     if tower == "textual" and not long_running:
-        # Copying the weights into the order that suits the processor takes longer than it ever saves
-        # the few texts of a process. (It halves the time of a text by itself.)
+        # Prepacking copies the weights into the processor's preferred order: it halves the time of a text,
+        # but takes longer than the few texts of a short process.
         options.add_session_config_entry("session.disable_prepacking", "1")
-    # On the CPU the weights are mapped; how a device's provider takes that differs, so it gets the file.
-    options.add_session_config_entry(FOLDER_OPTION, str(file.parent))
-    graph = graph_without_weights(file) if device == "cpu" else None
+    # The weights are mapped on the CPU only; other execution providers differ in their support.
+    options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(file.parent))
+    graph = externalize_weights(file) if device == "cpu" else None
     try:
         session = onnxruntime.InferenceSession(graph or file, options, providers=wanted)
     except Exception as error:  # onnxruntime's errors have no base class but Exception
@@ -59,12 +59,12 @@ def load_tower(
 
 
 def first_line(error: Exception) -> str:
-    """What onnxruntime says first; the rest is a stack of its own."""
+    """First line of an onnxruntime error; the others are a stack trace."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _providers() -> dict[str, str]:
-    """The execution provider of each device."""
+    """Execution provider of each device."""
     import onnxruntime
 
     names = onnxruntime.get_available_providers()

@@ -1,13 +1,12 @@
-"""An ONNX file without its weights: the same graph, whose weights are said to lie in that very file.
+"""Memory-mapped weights of an ONNX file: its graph, with the weights as external data in the same file.
 
-ONNX Runtime parses a model file through protobuf, which copies every weight: half a second and twice
-the memory for the text tower of ViT-B/32, at each start of a process. Weights that are *external data*
-it maps from their file instead. ONNX's format lets a tensor's external data be any range of any file
-(https://onnx.ai/onnx/repo-docs/ExternalData.html), so the graph can name the ranges of the file that it
-came from: nothing is written, and a graph of kilobytes is all that has to be parsed.
+ONNX Runtime parses a model file with protobuf, which copies every weight: half a second and twice the
+memory for the text tower of ViT-B/32, at each start of a process. Weights in *external data* are mapped from
+their file instead. External data may be any range of any file
+(https://onnx.ai/onnx/repo-docs/ExternalData.html), so that the graph can refer to ranges of the model file
+itself: nothing is written, and only a graph of some kilobytes is parsed.
 
-Only the few fields of `onnx.proto` that lead to the weights are known here; all others are copied as
-they are.
+Only the fields of `onnx.proto` that lead to the weights are decoded here; all others are copied unchanged.
 """
 
 import mmap
@@ -15,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
-"""The session option that tells ONNX Runtime where external data lies when a graph comes as bytes."""
+EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Session option: folder of the external data of a graph that is loaded from bytes."""
 
-_LARGE = 1024
-"""Weights of fewer bytes stay in the graph: shapes and axes, which are read while it is loaded."""
+_MIN_EXTERNAL_BYTES = 1024
+"""Initializers of fewer bytes stay in the graph: shapes and axes, which are read while it is loaded."""
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
@@ -33,7 +32,7 @@ _FIXED_SIZE = {_FIXED64: 8, _FIXED32: 4}
 
 
 class _Field(NamedTuple):
-    """One field of a message: its number, where it starts and ends, and where its value starts."""
+    """A field of a message: its number and the offsets of its start, value and end."""
 
     number: int
     start: int
@@ -41,16 +40,16 @@ class _Field(NamedTuple):
     end: int
 
 
-def graph_without_weights(file: Path) -> bytes | None:
-    """The model in `file`, its large weights replaced by references into `file`; for a session made
-    with `FOLDER_OPTION` set to the file's folder.
+def externalize_weights(file: Path) -> bytes | None:
+    """Return the model in `file` with its large initializers replaced by references into `file`.
 
-    None where the file is not understood or has nothing to gain, and is best loaded as it is.
+    A session of it needs the option `EXTERNAL_DATA_FOLDER`. None if the file can't be parsed: ONNX Runtime
+    then loads the file itself and reports the error.
     """
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _model(data, file.name)
-    except (OSError, ValueError, IndexError):  # ONNX Runtime will tell what is wrong with it
+    except (OSError, ValueError, IndexError):
         return None
 
 
@@ -67,7 +66,7 @@ def _model(data: mmap.mmap, name: str) -> bytes:
 def _graph(data: mmap.mmap, graph: _Field, name: str) -> bytes:
     out = bytearray()
     for field in _fields(data, graph.value, graph.end):
-        if field.number == _GRAPH_INITIALIZER and field.end - field.value >= _LARGE:
+        if field.number == _GRAPH_INITIALIZER and field.end - field.value >= _MIN_EXTERNAL_BYTES:
             out += _message(_GRAPH_INITIALIZER, _tensor(data, field, name))
         else:
             out += data[field.start : field.end]
@@ -75,7 +74,7 @@ def _graph(data: mmap.mmap, graph: _Field, name: str) -> bytes:
 
 
 def _tensor(data: mmap.mmap, tensor: _Field, name: str) -> bytes:
-    """The tensor with its raw data moved out; one that keeps its values in another form stays as it is."""
+    """The tensor with its `raw_data` made external; a tensor with other data fields is unchanged."""
     out = bytearray()
     for field in _fields(data, tensor.value, tensor.end):
         if field.number != _TENSOR_RAW_DATA:
@@ -85,20 +84,20 @@ def _tensor(data: mmap.mmap, tensor: _Field, name: str) -> bytes:
         for key, value in place.items():
             entry = _message(_ENTRY_KEY, key.encode()) + _message(_ENTRY_VALUE, value.encode())
             out += _message(_TENSOR_EXTERNAL_DATA, entry)
-        out += _number(_TENSOR_DATA_LOCATION << 3 | _VARINT) + _number(_EXTERNAL)
+        out += _varint(_TENSOR_DATA_LOCATION << 3 | _VARINT) + _varint(_EXTERNAL)
     return bytes(out)
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
-    """The fields of the message at `data[start:end]`. ValueError where it is none."""
+    """Yield the fields of the message at `data[start:end]`. Raises ValueError if it is not protobuf."""
     while start < end:
-        key, value = _read_number(data, start)
+        key, value = _read_varint(data, start)
         kind = key & 7
         if kind == _BYTES:
-            size, value = _read_number(data, value)
+            size, value = _read_varint(data, value)
             after = value + size
         elif kind == _VARINT:
-            after = _read_number(data, value)[1]
+            after = _read_varint(data, value)[1]
         elif kind in _FIXED_SIZE:
             after = value + _FIXED_SIZE[kind]
         else:
@@ -109,8 +108,8 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
         start = after
 
 
-def _read_number(data: mmap.mmap, at: int) -> tuple[int, int]:
-    """The variable-length integer at `at`, and where it ends."""
+def _read_varint(data: mmap.mmap, at: int) -> tuple[int, int]:
+    """Read the varint at `at`; return it and the offset after it."""
     number = shift = 0
     while True:
         byte = data[at]
@@ -121,7 +120,7 @@ def _read_number(data: mmap.mmap, at: int) -> tuple[int, int]:
             return number, at
 
 
-def _number(value: int) -> bytes:
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -131,4 +130,4 @@ def _number(value: int) -> bytes:
 
 
 def _message(number: int, content: bytes) -> bytes:
-    return _number(number << 3 | _BYTES) + _number(len(content)) + content
+    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content
