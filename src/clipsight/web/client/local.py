@@ -174,7 +174,7 @@ def _get_encrypted(url: str, token: str, target: str) -> bytes:
 
 
 def _may_be_picture(text: str) -> bool:
-    """Whether the command might read a part of the query as a picture; the server reads all as words."""
+    """Check if the command could take a part of the query for a picture; the server takes all for text."""
     summands = [text, *" ".join(text.split()).replace(" - ", " + ").split(" + ")]
     values = [value for part in summands for value in (part.strip(), part.partition(":")[2].strip())]
     return any(

@@ -49,7 +49,7 @@ class GradioFilter:
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward an event unless a value of it is an object: Gradio copies the files that objects name.
 
-        The body is serialised anew, so that Gradio parses exactly what was checked.
+        The body is serialised again, so that Gradio parses exactly what was checked.
         """
         body, more = b"", True
         while more:

@@ -370,7 +370,7 @@ class Service:
     def _library(self, stop: Stop | None) -> Iterator[OpenLibrary]:
         """The current library; inside the block, its encoder raises `Cancelled` once `stop` is set."""
         with self._current.use() as library:
-            switched = library.is_of_other_model()
+            switched = library.has_other_model()
         if switched:
             self._current.refresh()
         with self._current.use() as library, library.encoder.cancelled_by(stop):

@@ -1,8 +1,8 @@
-"""The library as the server's threads use it, kept up to date with what other processes write.
+"""Read access to the library for many threads, refreshed when other processes write to it.
 
-An `OpenLibrary` never changes once it is made: the catalog's connection serves all threads, the index and the
-encoder are only read. When another process has written to the catalog, `CurrentLibrary` opens the library
-anew beside the old one, which is closed after its last call.
+An `OpenLibrary` is immutable: all threads share the catalog's connection, and only read the index and the
+encoder. When another process has written to the catalog, `CurrentLibrary` opens a new one; the old one is
+closed after its last call.
 """
 
 import threading
@@ -23,44 +23,44 @@ from clipsight.store.labels import LabelCount, count_labels, labels_of_photo
 from clipsight.store.records import EmbeddedPhoto, Model, PhotoRecord
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 
-LOOK_SECONDS = 1.0
-"""Seconds between two looks whether another process has written to the catalog."""
+POLL_SECONDS = 1.0
+"""Interval of checks for writes by other processes."""
 
-REST = 20
-"""Seconds of rest for each second that opening the library took: searches must not starve while indexing
+REFRESH_PAUSE = 20
+"""Seconds without a refresh for each second that the last one took: searches must not starve while indexing
 commits every second."""
 
 Vectors = npt.NDArray[np.float32]
 
-MakeEncoder = Callable[[ModelFolder], SharedEncoder]
+EncoderFactory = Callable[[ModelFolder], SharedEncoder]
 
 
 class OpenLibrary:
-    """The library in the folder `path` as it was when this was made; photos' own rows are always fresh.
+    """The library in the folder `path` at the time of opening; the rows of single photos are always current.
 
-    `encoder` is used again if it is of the library's model, else `make` makes one. Raises `LibraryError`, or
-    `ModelError` if the model can't be used.
+    `encoder` is reused if it has the library's model; otherwise `make` creates one. Raises `LibraryError`,
+    and `ModelError` if the model can't be used.
     """
 
-    def __init__(self, path: Path, make: MakeEncoder, encoder: SharedEncoder | None = None) -> None:
+    def __init__(self, path: Path, make: EncoderFactory, encoder: SharedEncoder | None = None) -> None:
         self.path = path
         self.catalog = Catalog(path)
         self._encoder: SharedEncoder | None = None
         self._snapshot: Snapshot | None = None
         try:
-            self._version = self.catalog.data_version()  # before anything is read: what comes later is newer
+            self._version = self.catalog.data_version()  # first: anything read later is at least as new
             model = self.catalog.current_model()
             if model is not None:
                 self._encoder = shared = _encoder_of(model, make, encoder)
                 self._snapshot = Snapshot(path, self.catalog, model, lambda: shared)
-                _ = self._snapshot.index  # opened now, so that the first search is as fast as any
+                _ = self._snapshot.index  # opened now, so that the first search is not slower
         except BaseException:
             self.close()
             raise
 
     @property
     def snapshot(self) -> Snapshot:
-        """Catalog, index and encoder for searches; raises `NoModelError` if the library has no model yet."""
+        """Catalog, index and encoder for searches; raises `NoModelError` if nothing is indexed."""
         if self._snapshot is None:
             raise NoModelError("nothing has been indexed yet: choose a folder to index first")
         return self._snapshot
@@ -79,15 +79,15 @@ class OpenLibrary:
 
     @property
     def has_model(self) -> bool:
-        """Whether anything has been indexed, which chooses the model."""
+        """False until the first indexing run has chosen a model."""
         return self._snapshot is not None
 
     def is_stale(self) -> bool:
-        """Whether another process has written to the catalog since."""
+        """Check if another process has written to the catalog since."""
         return self.catalog.data_version() != self._version
 
-    def is_of_other_model(self) -> bool:
-        """Whether the library has been switched to another model since."""
+    def has_other_model(self) -> bool:
+        """Check if the library has been switched to another model since."""
         model = self._snapshot.model if self._snapshot else None
         return self.catalog.current_model() != model
 
@@ -107,45 +107,45 @@ class OpenLibrary:
         return photo
 
     def labels_of(self, photo_id: int) -> tuple[str, ...]:
-        """The labels that classification gave the photo."""
+        """The labels assigned to the photo by classification."""
         return labels_of_photo(self.catalog.database, self.model, photo_id) if self.has_model else ()
 
     def label_counts(self) -> list[LabelCount]:
-        """The labels that photos have, and how many; none without a model."""
+        """The labels with their numbers of photos; none without a model."""
         return count_labels(self.catalog.database, self.model) if self.has_model else []
 
     def count_photos(self) -> int:
-        """How many photos the library holds, unreachable ones included. Raises `LibraryError`."""
+        """Number of photos, including unreachable ones. Raises `LibraryError` if the catalog is gone."""
         if not (self.path / CATALOG_NAME).exists():
             raise LibraryError(f"the catalog in {self.path} is gone: put it back, or index again")
         counts = self.catalog.counts()
         return counts.present + counts.unreachable
 
     def close(self) -> None:
-        """Close the catalog; the encoder is left to whom it belongs."""
+        """Close the catalog, but not the encoder, which may be shared."""
         self.catalog.close()
 
 
 class CurrentLibrary:
-    """The library opened, and opened anew when it is stale; `use` it for one call each."""
+    """The most recent `OpenLibrary`, replaced by a watcher thread when it is stale."""
 
-    def __init__(self, path: Path, make: MakeEncoder) -> None:
+    def __init__(self, path: Path, make: EncoderFactory) -> None:
         self._path, self._make = path, make
         self._lock = threading.Lock()
-        self._making = threading.Lock()
+        self._refreshing = threading.Lock()
         self._users: dict[OpenLibrary, int] = {}
         self._current = OpenLibrary(path, make)
-        self._cost = 0.0
-        self._made = 0.0
+        self._refresh_seconds = 0.0
+        self._refreshed = 0.0
         self.problem: str | None = None
-        """Why the last attempt to open the library anew failed; the old state serves on."""
+        """Reason why the last refresh failed; the old state remains in use."""
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="clipsight-library", daemon=True)
         self._watcher.start()
 
     @contextmanager
     def use(self) -> Iterator[OpenLibrary]:
-        """The library as it is now, which stays open until the block is left."""
+        """The current library, which stays open until the block is left; for one call each."""
         with self._lock:
             library = self._current
             self._users[library] = self._users.get(library, 0) + 1
@@ -159,16 +159,16 @@ class CurrentLibrary:
                 self._discard(library)
 
     def refresh(self) -> None:
-        """Open the library anew if it is stale; raises what opening it raises."""
-        with self._making:
+        """Open the library again if it is stale. Raises what opening it raises."""
+        with self._refreshing:
             old = self._current
             if not old.is_stale():
                 return
             started = time.monotonic()
             encoder = old.encoder if old.has_model else None
             new = OpenLibrary(self._path, self._make, encoder)
-            self._made = time.monotonic()
-            self._cost = self._made - started
+            self._refreshed = time.monotonic()
+            self._refresh_seconds = self._refreshed - started
             with self._lock:
                 self._current = new
                 unused = not self._users.get(old, 0)
@@ -176,7 +176,7 @@ class CurrentLibrary:
                 self._discard(old)
 
     def close(self) -> None:
-        """End the threads and close the files; calls that are running fail."""
+        """Stop the watcher and close the files; running calls fail."""
         self._closing.set()
         self._watcher.join()
         self._discard(self._current)
@@ -193,8 +193,8 @@ class CurrentLibrary:
                 library.encoder.close()
 
     def _watch(self) -> None:
-        while not self._closing.wait(LOOK_SECONDS):
-            if time.monotonic() < self._made + REST * self._cost:
+        while not self._closing.wait(POLL_SECONDS):
+            if time.monotonic() < self._refreshed + REFRESH_PAUSE * self._refresh_seconds:
                 continue
             try:
                 self.refresh()
@@ -203,12 +203,12 @@ class CurrentLibrary:
                 self.problem = str(error)
 
 
-def _encoder_of(model: Model, make: MakeEncoder, encoder: SharedEncoder | None) -> SharedEncoder:
+def _encoder_of(model: Model, make: EncoderFactory, encoder: SharedEncoder | None) -> SharedEncoder:
     if encoder is not None and encoder.folder.fingerprint() == model.fingerprint:
         return encoder
     made = make(model_selection.model_folder(model))
     try:
-        made.encode_texts(["warm"])  # loads the text tower, so that the first search is as fast as any
+        made.encode_texts(["warm"])  # loads the text tower, so that the first search is not slower
     except BaseException:
         made.close()
         raise
