@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from clipsight.cli.serve import serve
 from clipsight.core.errors import ServerError
-from clipsight.web.server import extra
 from clipsight.web.server import run as server
 
 TOKEN = "a-token-of-some-length"
@@ -26,7 +25,6 @@ def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         on_ready("http://127.0.0.1:7860")
 
     monkeypatch.setattr(server, "serve", run)
-    monkeypatch.setattr(extra, "find_spec", lambda name: object())
     return found
 
 
@@ -55,12 +53,15 @@ def test_the_link_to_the_page_opens_it(options: dict[str, Any], monkeypatch: pyt
     assert options["token"] == TOKEN
 
 
-def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("gradio", "uvicorn") else object())
-    with pytest.raises(ServerError, match=r"uvicorn and gradio: pip install 'clipsight\[web\]'"):
-        extra.check_installed(page=True)
-    with pytest.raises(ServerError, match="needs uvicorn: "):
-        extra.check_installed(page=False)
+def test_a_missing_extra_is_named_before_anything_starts(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("uvicorn", "gradio"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert isinstance(error := _run().exception, ServerError)
+    assert str(error) == "the server needs uvicorn and gradio: pip install 'clipsight[web]'"
+    assert isinstance(error := _run("--no-page").exception, ServerError)
+    assert str(error) == "the server needs uvicorn: pip install 'clipsight[web]'" and not options
 
 
 def test_importing_the_command_imports_no_server() -> None:

@@ -72,11 +72,10 @@ def _exported(
     source: str, out: Path, precision: Precision, arch: str | None, photos: Path | None, force: bool
 ) -> "Exported":
     from clipsight.core.errors import ModelError
+    from clipsight.core.extras import require
 
-    try:
-        from clipsight.export.export import export_model
-    except ModuleNotFoundError as error:
-        raise ModelError(f"exporting needs {error.name}: pip install 'clipsight[train]'") from error
+    require("train", "clipsight.export.export", purpose="exporting needs", error=ModelError)
+    from clipsight.export.export import export_model
     from clipsight.indexing.scan import photos_in
 
     compared = _sample_photos() if photos is None else photos_in(photos)

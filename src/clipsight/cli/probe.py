@@ -68,13 +68,13 @@ def fit(
     from clipsight.cli.figures import note_left_out, noted_bar
     from clipsight.cli.messages import note
     from clipsight.core.errors import LabelError
+    from clipsight.core.extras import require
     from clipsight.probe import fit_probe
-    from clipsight.probe.extra import extra
 
     how = _alpha(alpha)
     prompts = prompts_for(templates, template)
     if report:
-        extra("matplotlib")
+        require("probe", "matplotlib")
     if not out.parent.is_dir():
         raise LabelError(f"can't write {out}: there is no folder {out.parent}")
     with open_library(library, model, device, threads) as photos, noted_bar() as bar:
@@ -160,8 +160,8 @@ def _told(point: "Point") -> None:
 
 def _write_report(folder: Path, found: "Report") -> None:
     from clipsight.core.errors import LabelError
+    from clipsight.core.files import atomic_write
     from clipsight.probe.few_shot import to_csv
-    from clipsight.probe.file import replacing
     from clipsight.probe.plots import confusion_png, curve_png
 
     title = f"probe on {found.probe.model}"
@@ -177,7 +177,7 @@ def _write_report(folder: Path, found: "Report") -> None:
     except OSError as error:
         raise LabelError(f"can't make the folder {folder}: {error.strerror}") from error
     for name, content in files.items():
-        with replacing(folder / name) as temporary:
+        with atomic_write(folder / name, error=LabelError) as temporary:
             temporary.write_bytes(content)
 
 

@@ -41,9 +41,9 @@ def serve(
     # OpenBLAS threads would spin between products that are too small for them, on the cores that requests
     # need. NumPy reads this when it is imported, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from clipsight.web.server.extra import check_installed
+    from clipsight.core.extras import require
 
-    check_installed(page=page)
+    require("web", "cachetools", "fastapi", "prometheus_client", "uvicorn", *(["gradio"] if page else []))
     from clipsight.cli.messages import note
     from clipsight.web.server.run import is_loopback
     from clipsight.web.server.run import serve as run

@@ -107,15 +107,12 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train CLIP on DATA, from scratch (--arch) or from weights (--init)."""
-    from clipsight.core.errors import TrainingError
+    from clipsight.core.extras import require
 
-    try:
-        import torch
+    torch = require("train", "clipsight.training.train", "torch")
+    from clipsight.training.config import Settings
+    from clipsight.training.train import train as train_clip
 
-        from clipsight.training.config import Settings
-        from clipsight.training.train import train as train_clip
-    except ModuleNotFoundError as error:
-        raise TrainingError(f"training needs {error.name}: pip install 'clipsight[train]'") from error
     if threads:
         torch.set_num_threads(threads)
     settings = Settings(

@@ -23,7 +23,7 @@ from clipsight.clip.layouts import Layout, State
 from clipsight.clip.shapes import architecture_of
 from clipsight.clip.tensors import read_tensors
 from clipsight.core.errors import CheckpointError
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.models.preprocess import PreprocessConfig
 
 if TYPE_CHECKING:
@@ -233,16 +233,16 @@ def _write_openai(state: State, architecture: Architecture, path: Path) -> None:
     )
     content = {name: torch.tensor(size) for name, size in sizes} | layouts.OPENAI.from_ours(state)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, error=CheckpointError) as waiting:
+    with atomic_write(path, error=CheckpointError) as waiting:
         torch.save(content, waiting)
 
 
 def _write_safetensors(state: State, path: Path) -> None:
     plain = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    with replacing(path, error=CheckpointError) as waiting:
+    with atomic_write(path, error=CheckpointError) as waiting:
         save_file(plain, waiting, metadata={"format": "pt"})
 
 
 def _write_json(content: dict[str, Any], path: Path) -> None:
-    with replacing(path, error=CheckpointError) as waiting:
+    with atomic_write(path, error=CheckpointError) as waiting:
         waiting.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

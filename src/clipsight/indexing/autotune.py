@@ -20,7 +20,7 @@ import numpy as np
 
 from clipsight.core import paths
 from clipsight.core.errors import ClipsightError
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.indexing.media.photo import decode
 
 if TYPE_CHECKING:
@@ -235,5 +235,5 @@ def _save(key: str, settings: PipelineSettings) -> None:
     newest = dict([*others.items(), (key, asdict(settings))][-_MAX_CACHED:])
     with suppress(ClipsightError, OSError):
         paths.home().mkdir(parents=True, exist_ok=True)
-        with replacing(_file()) as temporary:
+        with atomic_write(_file()) as temporary:
             temporary.write_text(json.dumps(newest, indent=1))

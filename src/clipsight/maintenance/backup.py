@@ -10,7 +10,7 @@ from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.files import replacing, sync
+from clipsight.core.files import atomic_write
 from clipsight.maintenance.check_catalog import damage
 from clipsight.maintenance.replacement import connect, held, put_in_place, temporary
 from clipsight.store.catalog import CATALOG_NAME
@@ -28,7 +28,7 @@ def back_up(library: Path, file: Path, *, replace: bool = False) -> int:
     if not (library / CATALOG_NAME).exists():
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
     _check_target(library, file, replace)
-    with replacing(file) as new:
+    with atomic_write(file) as new:
         try:
             with closing(connect(library / CATALOG_NAME)) as source:
                 # From one snapshot, only what is in use, in order. SQLite takes no bytes for a name.
@@ -37,8 +37,6 @@ def back_up(library: Path, file: Path, *, replace: bool = False) -> int:
                 (photos,) = copy.execute("SELECT count(*) FROM photos").fetchone()
         except SQLITE_ERRORS as error:
             raise LibraryError(f"can't back up {library} to {file}: {error}") from error
-        sync(new)
-    sync(file.resolve().parent)
     return int(photos)
 
 

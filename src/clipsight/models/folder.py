@@ -14,7 +14,7 @@ from typing import Any
 
 from clipsight.core import paths
 from clipsight.core.errors import ModelError
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.models.preprocess import PreprocessConfig
 
 _CONFIG = "config.json"
@@ -252,5 +252,5 @@ def _save_digests(cached: Mapping[str, str]) -> None:
     newest = dict(list(cached.items())[-_MAX_CACHED:])
     with suppress(ModelError, OSError):
         paths.home().mkdir(parents=True, exist_ok=True)
-        with replacing(paths.home() / "fingerprints.json", error=ModelError) as temporary:
+        with atomic_write(paths.home() / "fingerprints.json", error=ModelError) as temporary:
             temporary.write_text(json.dumps(newest, indent=0))

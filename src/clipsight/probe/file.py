@@ -9,7 +9,6 @@ Applying needs NumPy alone. Called by `report`, which makes probes, and by `cli`
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,8 @@ import numpy.typing as npt
 
 from clipsight.classification.predictions import Prediction, Predictions
 from clipsight.core.errors import LabelError
-from clipsight.probe.extra import extra
+from clipsight.core.extras import require
+from clipsight.core.files import atomic_write
 from clipsight.probe.head import Head
 from clipsight.search.results import Embeddings
 
@@ -93,8 +93,8 @@ class Probe:
             "weights": np.ascontiguousarray(self.head.weights, dtype=np.float32),
             "bias": np.ascontiguousarray(self.head.bias, dtype=np.float32),
         }
-        written = extra("safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
-        with replacing(Path(file)) as temporary:
+        written = require("probe", "safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
+        with atomic_write(Path(file), error=LabelError) as temporary:
             temporary.write_bytes(written)
 
 
@@ -126,7 +126,7 @@ class ProbeClassification:
 
 def load_probe(file: str | os.PathLike[str]) -> Probe:
     """Read a probe's file. Raises `LabelError` for one that is missing, damaged or something else."""
-    safetensors = extra("safetensors")
+    safetensors = require("probe", "safetensors")
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
             content = json.loads((opened.metadata() or {})["clipsight"])
@@ -160,17 +160,3 @@ def _checked(content: dict[str, Any], weights: npt.NDArray[Any], bias: npt.NDArr
     if type(settings) is not dict or type(figures) is not dict:
         raise ValueError("not the figures")
     return Probe(classes, Head(weights, bias), model, fingerprint, settings, figures)
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A temporary path beside `file` that takes its place if all goes well; `LabelError` if it can't be."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            yield temporary
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise LabelError(f"can't write {file}: {error.strerror or error}") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clipsight.classification.dataset import read_labelled
 from clipsight.classification.prompts import TemplateSet, load_templates
-from clipsight.probe.extra import extra
+from clipsight.core.extras import require
 from clipsight.probe.few_shot import Point, curve, shots_up_to
 from clipsight.probe.head import zero_shot_head
 from clipsight.probe.labelled_vectors import embed_labelled
@@ -42,8 +42,7 @@ def fit_probe(
     or "auto". `repeats` adds the few-shot curve with so many draws, up to `shots`; `told` hears of each
     of its points. Raises `LabelError`.
     """
-    for module in ("sklearn", "safetensors"):
-        extra(module)  # missing, this is told now, and not after an hour of indexing
+    require("probe", "sklearn", "safetensors")  # before indexing, which may take an hour
     check_alpha(alpha)
     prompts = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())

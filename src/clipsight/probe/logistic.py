@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.probe.extra import extra
+from clipsight.core.extras import require
 from clipsight.probe.head import Floats, Head, interpolate
 
 Ints = npt.NDArray[np.int64]
@@ -90,10 +90,10 @@ def fit(
 
 def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
     """scikit-learn's, by L-BFGS: weights are held to zero, the bias is free."""
-    regression = extra("sklearn.linear_model").LogisticRegression(C=C, max_iter=_MAX_ITERATIONS)
+    regression = require("probe", "sklearn.linear_model").LogisticRegression(C=C, max_iter=_MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter(
-            "ignore", extra("sklearn.exceptions").ConvergenceWarning
+            "ignore", require("probe", "sklearn.exceptions").ConvergenceWarning
         )  # after 1,000 iterations, as in the paper
         regression.fit(vectors, labels)
     weights, bias = regression.coef_, regression.intercept_
@@ -108,7 +108,7 @@ def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
     Minimises C x the summed cross entropy + half the squared distance from `start`: the nearer C is to
     zero, the less the photos can change what the words say.
     """
-    log_softmax = extra("scipy.special").log_softmax
+    log_softmax = require("probe", "scipy.special").log_softmax
     points = np.column_stack([vectors, np.ones(len(vectors))])
     origin = np.column_stack([start.weights, start.bias])
     right = np.eye(len(origin))[labels]
@@ -120,7 +120,7 @@ def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
         slope = C * (np.exp(log_chances) - right).T @ points + change
         return float(flat @ flat / 2 - C * (log_chances * right).sum()), slope.ravel()
 
-    found = extra("scipy.optimize").minimize(
+    found = require("probe", "scipy.optimize").minimize(
         loss, np.zeros(origin.size), jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS}
     )
     tuned = origin + found.x.reshape(origin.shape)
@@ -219,5 +219,5 @@ def _right(logits: Floats, labels: Ints) -> Floats:
 
 def _likelihoods(logits: Floats, labels: Ints) -> Floats:
     """The log probability of each photo's own class: float[n]."""
-    chances: Floats = extra("scipy.special").log_softmax(logits, axis=1)
+    chances: Floats = require("probe", "scipy.special").log_softmax(logits, axis=1)
     return chances[np.arange(len(labels)), labels]

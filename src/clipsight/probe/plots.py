@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from clipsight.core.extras import require
 from clipsight.metrics.classification import ClassificationMetrics
-from clipsight.probe.extra import extra
 from clipsight.probe.few_shot import Point
 from clipsight.render.fonts import visible
 
@@ -49,7 +49,7 @@ def curve_png(points: Sequence[Point], title: str) -> bytes:
 def _confusion(scores: ClassificationMetrics, title: str) -> Any:
     count = len(scores.classes)
     side = min(3 + 0.45 * count, 24)
-    figure = extra("matplotlib.figure").Figure(figsize=(side + 1, side), layout="constrained")
+    figure = require("probe", "matplotlib.figure").Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.add_subplot()
     shares = scores.confusion_matrix / np.maximum(scores.confusion_matrix.sum(1, keepdims=True), 1)
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -69,7 +69,7 @@ def _confusion(scores: ClassificationMetrics, title: str) -> Any:
 
 
 def _curve(points: Sequence[Point], title: str) -> Any:
-    figure = extra("matplotlib.figure").Figure(figsize=(7, 4.5), layout="constrained")
+    figure = require("probe", "matplotlib.figure").Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(points))
     names = ["all" if point.shots is None else str(point.shots) for point in points]
@@ -92,9 +92,9 @@ def _curve(points: Sequence[Point], title: str) -> Any:
 @contextmanager
 def _fonts() -> Iterator[None]:
     """Fonts for the scripts that class names may be in; where none is installed, boxes and no warning."""
-    installed = set(extra("matplotlib.font_manager").get_font_names())
+    installed = set(require("probe", "matplotlib.font_manager").get_font_names())
     families = [name for name in _FONTS if name in installed]
-    with extra("matplotlib").rc_context({"font.family": families}), warnings.catch_warnings():
+    with require("probe", "matplotlib").rc_context({"font.family": families}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import LibraryError, PhotoError
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import Letters
 from clipsight.search.results import Match, Matches
@@ -60,7 +60,7 @@ def write_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> 
     if columns is not None and columns < 1:
         raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
     columns = columns or choose_columns(len(matches))
-    with replacing(file) as temporary, temporary.open("xb") as out:
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
         _draw(matches, columns).save(out, format_, **_SAVE_OPTIONS[format_])
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import Letters, visible
@@ -154,7 +154,7 @@ def write_html(tally: PredictionTally, file: Path, top: int | None) -> None:
 
     The file appears whole or not at all. Raises `LibraryError` where it can't be written.
     """
-    with replacing(file) as temporary, temporary.open("xb") as out:
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
         for line in _html(tally, Grid.of(tally.result.labels, top)):
             out.write(line.encode())
 
@@ -203,7 +203,7 @@ def write_png(tally: PredictionTally, file: Path, top: int | None) -> None:
 
     The file appears whole or not at all. Raises `LibraryError` where it can't be written.
     """
-    with replacing(file) as temporary, temporary.open("xb") as out:
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
         _draw(tally, Grid.of(tally.result.labels, top)).save(out, "PNG")
 
 

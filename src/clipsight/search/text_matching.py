@@ -5,8 +5,6 @@ model and the file's content. An interrupted run continues after the last whole 
 is in memory.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +16,7 @@ import numpy.typing as npt
 
 from clipsight.core import paths
 from clipsight.core.errors import LabelError, LibraryError, QueryError
+from clipsight.core.files import atomic_write
 from clipsight.search.query import Kind, Query, embed_parts
 
 if TYPE_CHECKING:
@@ -123,15 +122,10 @@ def _write(vectors: Vectors, file: Path) -> Any:
     index.add(vectors)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-        os.close(handle)
-        try:
-            faiss.write_index(index, name)
-            Path(name).replace(file)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # FAISS reports I/O errors as RuntimeError
-        reason = getattr(error, "strerror", None) or "the disk is full or fails"
+        with atomic_write(file) as temporary:
+            faiss.write_index(index, str(temporary))
+    except (LibraryError, OSError, RuntimeError) as error:  # FAISS reports I/O errors as RuntimeError
+        reason = getattr(error.__cause__ or error, "strerror", None) or "the disk is full or fails"
         raise LibraryError(
             f"can't write the texts' vectors in {file.parent} ({reason}): "
             "choose another place with CLIPSIGHT_HOME"

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.files import replacing
+from clipsight.core.extras import require
+from clipsight.core.files import atomic_write
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, State
 
@@ -42,7 +43,7 @@ class ImportReport:
 def export_vectors(catalog: Catalog, model: Model, file: Path) -> int:
     """Write paths and vectors of all photos to `file` (.npz or .parquet), atomically; how many."""
     writer = _writer(file)
-    with replacing(file) as temporary, catalog.snapshot():
+    with atomic_write(file) as temporary, catalog.snapshot():
         return writer(catalog, model, temporary)
 
 
@@ -230,12 +231,7 @@ def _read_npy(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow.compute
-        import pyarrow.parquet
-    except ImportError as error:
-        raise LibraryError("Parquet files need pyarrow: pip install 'clipsight[parquet]'") from error
-    return pyarrow
+    return require("parquet", "pyarrow.compute", "pyarrow.parquet", "pyarrow")
 
 
 def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:

@@ -1,12 +1,11 @@
 """What a run writes about itself: metrics.csv, TensorBoard's event file, curves.png. Called by `trainer`."""
 
 import csv
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipsight.core.errors import TrainingError
+from clipsight.core.extras import require
 from clipsight.training.validation import RECALLS, ZERO_SHOT
 
 _TRAINED = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_per_second")
@@ -25,14 +24,14 @@ class Report:
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         self._path, self._curves = folder / "metrics.csv", folder / "curves.png"
-        _library("matplotlib.figure")  # found missing now, not after the first epoch
+        require("train", "matplotlib.figure")  # found missing now, not after the first epoch
         kept = [row for row in read_metrics(self._path) if row["step"] <= step] if step else []
         self._file = self._path.open("w", newline="", encoding="utf-8")
         self._table = csv.DictWriter(self._file, COLUMNS)
         self._table.writeheader()
         for row in kept:
             self._write(row)
-        self._events = _library("tensorboardX").SummaryWriter(
+        self._events = require("train", "tensorboardX").SummaryWriter(
             str(folder / "tensorboard"), purge_step=step + 1 if step else None
         )
 
@@ -72,7 +71,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 def draw_curves(rows: Sequence[Row]) -> Any:
     """Loss, held-out figures, logit scale and learning rate over steps, as a figure of matplotlib."""
-    figure = _library("matplotlib.figure").Figure(figsize=(11, 7), layout="constrained")
+    figure = require("train", "matplotlib.figure").Figure(figsize=(11, 7), layout="constrained")
     panels = figure.subplots(2, 2)
     measured = [name for name in (*RECALLS, ZERO_SHOT) if any(name in row for row in rows)]
     plots = (
@@ -97,11 +96,3 @@ def draw_curves(rows: Sequence[Row]) -> Any:
 
 def _marker(points: Sequence[tuple[float, float]]) -> str:
     return "." if len(points) <= 30 else ""
-
-
-def _library(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise TrainingError(f"training needs {package}: pip install 'clipsight[train]'") from error

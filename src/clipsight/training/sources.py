@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from clipsight.core.errors import TrainingError
+from clipsight.core.extras import require
 from clipsight.indexing.scan import photos_in
 from clipsight.training.shards import Shards
 from clipsight.training.source import Indices, Source, caption_lines, digest
@@ -124,11 +125,7 @@ def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, list[
 
 def _parquet_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, list[str | None]]]:
     """A cell of the caption column may also be a list of captions."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise TrainingError("reading Parquet needs pyarrow: pip install 'clipsight[parquet]'") from error
+    pyarrow = require("parquet", "pyarrow.parquet", "pyarrow", error=TrainingError)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             _check_columns(path, columns, file.schema_arrow.names)

@@ -3,7 +3,6 @@
 Called by `trainer` and `run`, and by recipes.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from clipsight.core.errors import TrainingError
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -30,10 +29,8 @@ def read_state(path: Path) -> dict[str, Any]:
 def write_state(state: Mapping[str, Any], path: Path) -> None:
     """Replace the file; `state` has an "identity". Raises TrainingError where the disk can't be written."""
     try:
-        with replacing(path, error=TrainingError) as waiting, waiting.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        with atomic_write(path, error=TrainingError) as temporary:
+            torch.save(state, temporary)
     except RuntimeError as error:  # torch's, where the disk is full
         detail = str(error).partition("\n")[0]
         raise TrainingError(f"can't write {path}: {detail}; make room, then resume") from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsight.core.errors import CheckpointError, ModelError
+from clipsight.core.extras import require
 from clipsight.explain.base import Model, Pixels, Settings, Vector, WordExplanation, WordShare
 from clipsight.explain.text_segments import Word
 from clipsight.models.clip_bpe import clip_tokenizer
@@ -33,13 +34,12 @@ def open_checkpoint(source: str | Path) -> "TorchModel":
     For names see `clip.pretrained`. Raises ModelError if PyTorch is not installed, CheckpointError for
     weights that can't be used.
     """
-    try:
-        from clipsight.clip import pretrained
-        from clipsight.clip.declared import declared_preprocess, weights_in
-        from clipsight.clip.model import create
-        from clipsight.clip.tokens import VOCABULARY
-    except ModuleNotFoundError as error:
-        raise ModelError(f"a checkpoint needs {error.name}: pip install 'clipsight[train]'") from error
+    require("train", "clipsight.clip.model", purpose="a checkpoint needs", error=ModelError)
+    from clipsight.clip import pretrained
+    from clipsight.clip.declared import declared_preprocess, weights_in
+    from clipsight.clip.model import create
+    from clipsight.clip.tokens import VOCABULARY
+
     weights = weights_in(pretrained.locate(source))
     clip = create(pretrained=weights)
     size = clip.architecture.text_cfg.vocab_size

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.explain.base import Explanation, WordShare
 from clipsight.render.colors import heat_palette, signed_colour, text_colour
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
@@ -46,7 +46,7 @@ def write_html(explanation: Explanation, file: Path) -> None:
     Raises LibraryError where it can't be written, PhotoError if the photo can't be read any more.
     """
     text = "".join(_page(explanation))
-    with replacing(file) as temporary, temporary.open("xb") as out:
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
         out.write(text.encode())
 
 

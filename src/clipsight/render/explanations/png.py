@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clipsight.core.files import replacing
+from clipsight.core.files import atomic_write
 from clipsight.explain.base import Explanation
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, NEGATIVE, POSITIVE, TEXT, heat_palette
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
@@ -39,7 +39,7 @@ def write_png(explanation: Explanation, file: Path) -> None:
     Raises LibraryError where it can't be written, PhotoError if the photo can't be read any more.
     """
     drawn = draw(explanation)
-    with replacing(file) as temporary, temporary.open("xb") as out:
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
         drawn.save(out, "PNG")
 
 

@@ -75,7 +75,10 @@ class IndexFile:
         return opened
 
     def write(self, index: Any, contents: Contents) -> None:
-        """Replace file and stamp. Raises OSError where that is impossible."""
+        """Replace index and stamp. Raises OSError if that fails.
+
+        Two files change under one lock, so this is not `core.files.atomic_write`.
+        """
         import faiss
 
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,42 @@
+"""Optional dependencies, installed as extras of the package."""
+
+from importlib import import_module
+from typing import Any
+
+from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ServerError, TrainingError
+
+_EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
+    "parquet": ("Parquet files need", LibraryError),
+    "probe": ("probes need", LabelError),
+    "train": ("training needs", TrainingError),
+    "web": ("the server needs", ServerError),
+}
+"""Extra -> how an error message begins, and the class of the error."""
+
+_PACKAGES = {"sklearn": "scikit-learn"}
+"""Module -> package, where the names differ."""
+
+
+def require(extra: str, *modules: str, purpose: str = "", error: type[ClipsightError] | None = None) -> Any:
+    """Import `modules`, which need an extra of the package, and return the last one.
+
+    Where packages are missing, raises an error that names them and the extra to install. `purpose`
+    ("exporting needs") and `error` replace the beginning of the message and the class of the error.
+    """
+    module: Any = None
+    missing: list[str] = []
+    for name in modules:
+        try:
+            module = import_module(name)
+        except ModuleNotFoundError as problem:
+            package = (problem.name or name).partition(".")[0]
+            if package == "clipsight":
+                raise
+            missing.append(_PACKAGES.get(package, package))
+    if missing:
+        names = " and ".join(dict.fromkeys(missing))
+        default_purpose, default_error = _EXTRAS[extra]
+        raise (error or default_error)(
+            f"{purpose or default_purpose} {names}: pip install 'clipsight[{extra}]'"
+        )
+    return module

@@ -1,0 +1,42 @@
+"""Optional dependencies: imported, or named in an error with the extra to install."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipsight.core.errors import LabelError, LibraryError, ModelError
+from clipsight.core.extras import require
+
+
+def test_the_last_module_is_returned() -> None:
+    assert require("probe", "json.decoder", "json") is sys.modules["json"]
+
+
+def test_all_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(LabelError) as caught:
+        require("probe", "sklearn.linear_model", "json", "no_such_module.part")
+    message = "probes need scikit-learn and no_such_module: pip install 'clipsight[probe]'"
+    assert str(caught.value) == message
+
+
+def test_purpose_and_error_can_be_replaced() -> None:
+    with pytest.raises(ModelError, match=r"^exporting needs absent: pip install 'clipsight\[parquet\]'$"):
+        require("parquet", "absent", purpose="exporting needs", error=ModelError)
+    with pytest.raises(LibraryError, match=r"^Parquet files need absent: "):
+        require("parquet", "absent")
+
+
+def test_a_module_that_imports_a_missing_package_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "importer_of_absent.py").write_text("import absent_package.part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LabelError, match="need absent_package: "):
+        require("probe", "importer_of_absent")
+
+
+def test_an_error_of_the_package_itself_is_not_hidden() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_room"):
+        require("train", "clipsight.no_such_room")
