@@ -54,7 +54,7 @@ def test_a_text_that_was_cut_is_told(shell: Shell) -> None:
         (("a cat", "--texts", "texts.txt"), "no such photo: a cat"),
         (("photos/none.jpg", "--texts", "texts.txt"), "no such picture: photos/none.jpg"),
         (("photos/cat.png", "--texts", "none.txt"), "can't read none.txt: No such file or directory"),
-        (("photos/cat.png", "--texts", "photos/cat.png"), "line 1 is no UTF-8 text"),
+        (("photos/cat.png", "--texts", "photos/cat.png"), "line 1 is not UTF-8 text"),
         (("texts.txt", "--texts", "texts.txt"), "not an image"),
         (("photos/cat.png",), "Usage:"),
         (("photos/cat.png", "--texts", "texts.txt", "--top", "0"), "Usage:"),

@@ -1,7 +1,5 @@
 """`clipsight check`: whether a library is sound, and mending it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -23,11 +21,12 @@ def check(
 ) -> None:
     """Check the index: its database, vectors and search files. Exit code 1 if anything is wrong."""
     from clipsight.cli.messages import note, with_flags
+    from clipsight.cli.progress import stage_bars
     from clipsight.core import paths
     from clipsight.maintenance.check import check as check_library
 
     folder = library.expanduser() if library else paths.default_library()
-    with _bar() as progress:
+    with stage_bars("checking ") as progress:
         report = check_library(folder, photos=photos, repair=repair, progress=progress)
     for finding in report.findings:
         print(with_flags(str(finding)))
@@ -36,18 +35,3 @@ def check(
         note(with_flags(line))
     if not report.consistent:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar on stderr, gone when it is done; nothing is shown where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("checking", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=f"checking {what}", completed=done, total=total
-        )

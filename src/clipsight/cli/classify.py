@@ -237,13 +237,10 @@ def _scale_note(result: "Classification") -> tuple[str, ...]:
 
 def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json: bool) -> None:
     """Measure templates on a labelled collection and print what was found."""
-    from rich.console import Console
-    from rich.progress import track
-
     from clipsight.classification.dataset import read_labelled
     from clipsight.classification.prompt_selection import compare_templates
     from clipsight.cli.messages import note
-    from clipsight.cli.progress import index_bar
+    from clipsight.cli.progress import index_bar, tracked
     from clipsight.probe.labelled_vectors import embed_labelled
     from clipsight.render.predictions import failure_notes
     from clipsight.render.tables import answered_by
@@ -252,14 +249,13 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
     labelled = read_labelled(source)
     with index_bar() as bar:
         photos = embed_labelled(labelled, opened, observer=bar)
-    console = Console(stderr=True)
-
-    def progress(templates: Iterable[str]) -> Iterable[str]:
-        return track(
-            list(templates), "templates", console=console, transient=True, disable=not console.is_terminal
-        )
-
-    found = compare_templates(photos, candidates, opened.encoder, LabelCache(opened.path), track=progress)
+    found = compare_templates(
+        photos,
+        candidates,
+        opened.encoder,
+        LabelCache(opened.path),
+        track=lambda templates: tracked(templates, "templates"),
+    )
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
@@ -286,23 +282,17 @@ def _holds_photos_only(folder: Path) -> bool:
 
 
 def _print_comparison(found: "Comparison") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from clipsight.render.tables import make_table, stdout_console, text_cell
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"on {found.photos[0]:,} photos", justify="right")
-    table.add_column(f"on {found.photos[1]:,} others", justify="right")
-    table.add_column("template")
+    numbers = (f"on {found.photos[0]:,} photos", f"on {found.photos[1]:,} others")
+    table = make_table(*numbers, "template", right=numbers)
 
     def add(accuracy: "Accuracy", name: str, style: str = "") -> None:
-        table.add_row(
-            f"{accuracy.choosing:.1%}", f"{accuracy.held_out:.1%}", Text(name, overflow="fold"), style=style
-        )
+        table.add_row(f"{accuracy.choosing:.1%}", f"{accuracy.held_out:.1%}", text_cell(name), style=style)
 
     for template, accuracy in found.templates:
         add(accuracy, template)
     add(found.all_together, f"all {len(found.templates)} together", "bold")
     add(found.chosen_together, "the best together, found on the photos of the first column:", "bold")
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    stdout_console().print(table)
     print("  " + " ".join(f"--template {shlex.quote(template)}" for template in found.chosen))

@@ -23,14 +23,13 @@ def compare_models(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
-    from rich.console import Console
-
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import spinner
     from clipsight.evaluation.precision_benchmark import compare, worth_using
     from clipsight.models import registry
 
     folders = [registry.locate(name) for name in models]
-    with Console(stderr=True).status("measuring"):
+    with spinner("measuring"):
         compared = compare(folders, _photos(photos), threads=threads)
     best = worth_using(compared)
     if as_json:
@@ -45,7 +44,7 @@ def compare_models(
 
 
 def _print(compared: "list[Compared]") -> None:
-    from clipsight.cli.figures import print_table
+    from clipsight.render.tables import print_table
 
     first = compared[0]
     rows = [

@@ -89,8 +89,8 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
 
     The user's own library is not touched.
     """
-    from clipsight.cli.figures import noted_bar
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import index_bar
     from clipsight.core import paths
     from clipsight.library import Library
     from clipsight.models import registry
@@ -99,7 +99,7 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
     folder = ModelFolder.read(registry.locate(model))
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in folder.name)
     path = paths.home() / "measured" / f"{name}-{folder.fingerprint()[:8]}"
-    with Library.open(path, model, device=device, threads=threads, note=note) as library, noted_bar() as bar:
+    with Library.open(path, model, device=device, threads=threads, note=note) as library, index_bar() as bar:
         yield library, bar
 
 
@@ -130,7 +130,8 @@ def _linear_probe(
 
 
 def _print_retrieval(found: "Retrieval", model: str, as_json: bool) -> None:
-    from clipsight.cli.figures import figure, note_left_out, print_table
+    from clipsight.cli.figures import figure, note_left_out
+    from clipsight.render.tables import print_table
 
     if as_json:
         print_json({"model": model, **found.to_dict()})
@@ -182,7 +183,8 @@ def _print_zero_shot(
 def _print_shift(
     ways: "list[Shift]", failures: tuple[tuple[Path, str], ...], model: str, as_json: bool
 ) -> None:
-    from clipsight.cli.figures import figure, note_left_out, print_table
+    from clipsight.cli.figures import figure, note_left_out
+    from clipsight.render.tables import print_table
 
     if as_json:
         print_json(

@@ -1,8 +1,6 @@
 """`clipsight explain`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +10,6 @@ from clipsight.cli.options import DeviceOption, JsonOption, LibraryOption, Threa
 from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from clipsight.explain.base import Explanation
 
 _METHODS = "; ".join(
@@ -58,13 +54,14 @@ def explain(
 ) -> None:
     """Tell which words, and which places of the photo, made its score."""
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import stage_bars
     from clipsight.explain.base import Settings
     from clipsight.render.tables import answered_by
     from clipsight.search.query import Query
 
     _check_target(out, photo)
     parsed = Query.parse(query, add=add or (), subtract=subtract or ())
-    with _progress() as progress:
+    with stage_bars() as progress:
         settings = Settings(cost=cost, progress=progress)
         checkpoint = model if _is_for_torch(model, method) else None
         with open_library(library, "auto" if checkpoint else model, device, threads) as photos:
@@ -121,21 +118,3 @@ def _write(found: "Explanation", out: Path) -> None:
         from clipsight.render.explanations.html import write_html
 
         write_html(found, out)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr while it is a terminal, gone in the end."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show

@@ -50,11 +50,10 @@ def export_model(
     as_json: JsonOption = False,
 ) -> None:
     """Export weights of CLIP for PyTorch as a model folder, and check that it gives the same vectors."""
-    from rich.console import Console
-
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import spinner
 
-    with Console(stderr=True).status("exporting"):
+    with spinner("exporting"):
         done = _exported(source, out, precision, arch, photos, force)
     if as_json:
         print(json.dumps(done.to_dict(), indent=2))

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +25,10 @@ def optimize(
     if background:
         note(f"optimizing in the background; what comes of it: {_start(library)}")
         return
+    from clipsight.cli.progress import progress_bar
+
     os.nice(10)
-    with open_library(library) as photos, _bar() as progress:
+    with open_library(library) as photos, progress_bar("sorting photos") as progress:
         done = photos.optimize(progress)
     how = "a search reads the likeliest only" if done.approximate else "few enough to compare all in a search"
     note(f"{done.photos:,} photos: {how}")
@@ -47,15 +47,3 @@ def _start(library: Path | None) -> Path:
             start_new_session=True,
         )
     return folder / _LOG
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sorting photos", total=None)
-        yield lambda done, count: bar.update(task, completed=done, total=count)

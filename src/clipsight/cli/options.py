@@ -46,11 +46,7 @@ def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = F
     from clipsight.cli.progress import index_bar
 
     with index_bar() as bar:
-        try:
-            reports = photos.index(*folders, observer=bar, **options)
-        except Interrupted:
-            note(f"stopped; {bar.kept:,} photos of this run are kept, run the command again to go on")
-            raise
+        reports = photos.index(*folders, observer=bar, **options)
     for report in reports:
         if not quiet:
             print(report)

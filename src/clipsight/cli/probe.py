@@ -65,8 +65,9 @@ def fit(
     threads: ThreadsOption = None,
 ) -> None:
     """Learn the classes of SOURCE, and test them on photos held out; the photos are indexed first."""
-    from clipsight.cli.figures import note_left_out, noted_bar
+    from clipsight.cli.figures import note_left_out
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import index_bar
     from clipsight.core.errors import LabelError
     from clipsight.core.extras import require
     from clipsight.probe import fit_probe
@@ -77,7 +78,7 @@ def fit(
         require("probe", "matplotlib")
     if not out.parent.is_dir():
         raise LabelError(f"can't write {out}: there is no folder {out.parent}")
-    with open_library(library, model, device, threads) as photos, noted_bar() as bar:
+    with open_library(library, model, device, threads) as photos, index_bar() as bar:
         found = fit_probe(
             source,
             photos,
@@ -182,7 +183,8 @@ def _write_report(folder: Path, found: "Report") -> None:
 
 
 def _print_report(found: "Report") -> None:
-    from clipsight.cli.figures import figure, print_classes, print_table
+    from clipsight.cli.figures import figure, print_classes
+    from clipsight.render.tables import print_table
 
     print_classes(found.scores)
     if found.curve:

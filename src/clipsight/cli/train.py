@@ -184,23 +184,15 @@ def _watched(out: Path) -> Iterator["_Watcher | None"]:
     """None in all but the first of several processes, which alone prints."""
     import os
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TextColumn
 
     from clipsight.cli.messages import note
+    from clipsight.cli.progress import new_bar
 
     if os.environ.get("RANK", "0") != "0":
         yield None
         return
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with new_bar(TextColumn("{task.fields[figures]}")) as bar:
         try:
             yield _Watcher(bar)
         except Interrupted:

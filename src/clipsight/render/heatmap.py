@@ -7,15 +7,12 @@ Called by `cli`.
 import base64
 import html
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
@@ -24,11 +21,13 @@ from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, h
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import Letters, visible
 from clipsight.render.predictions import PredictionTally
+from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.search.results import Match
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+    from rich.table import Table
 
 TABLE_ROWS, HTML_ROWS, PNG_ROWS = 50, 200, 100
 """Photos shown at most, the first ones."""
@@ -94,31 +93,30 @@ def print_table(tally: PredictionTally, top: int | None) -> None:
 
     Of more than `TABLE_ROWS` photos it also tells how many each label is the best of.
     """
-    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    out = stdout_console()
     labels = tally.result.labels
     room = out.width - 24  # beside the photo's path; a number takes 9 cells, one with its label some 16
     grid = Grid.of(
         labels, top, matrix=max(2, min(_MATRIX, room // 9)), ranked=max(1, min(_RANKED, room // 16))
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = make_table()
     for name in grid.heading:
         table.add_column(Text(visible(name)), justify="right", vertical="middle", overflow="fold")
     table.add_column("photo", overflow="fold", min_width=20)
     for prediction in tally.first[:TABLE_ROWS]:
         cells = [_terminal_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction)]
-        table.add_row(*cells, Text(visible(str(prediction.path))))
+        table.add_row(*cells, text_cell(str(prediction.path)))
     out.print(table)
     if tally.count > TABLE_ROWS:
         out.print(_counts(tally))
 
 
-def _counts(tally: PredictionTally) -> Table:
+def _counts(tally: PredictionTally) -> "Table":
     """Where the table ends before the photos do: how many photos each label is the best of."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"\nof all {tally.count:,}", justify="right")
-    table.add_column("\nbest label")
+    number = f"\nof all {tally.count:,}"
+    table = make_table(number, "\nbest label", right=(number,))
     for label, count in tally.photos_of.most_common(TABLE_ROWS):
-        table.add_row(f"{count:,}", Text(visible(label), overflow="fold"))
+        table.add_row(f"{count:,}", text_cell(label))
     return table
 
 

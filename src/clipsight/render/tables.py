@@ -35,10 +35,36 @@ class Format(Enum):
     PATHS_0 = "paths-0"
 
 
+def stdout_console() -> Console:
+    """A console on stdout; 200 columns wide where that is no terminal, so that paths are not folded."""
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def make_table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A table without lines; the columns named in `right` are right-aligned."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in right else "left")
+    return table
+
+
+def text_cell(text: str, style: str = "") -> Text:
+    """Any text as a cell: without markup, control characters escaped, folded where too long."""
+    return Text(visible(text), style=style, overflow="fold")
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of a left-aligned first column and right-aligned others."""
+    table = make_table(*header, right=header[1:])
+    for row in rows:
+        table.add_row(*map(text_cell, row))
+    stdout_console().print(table)
+
+
 def print_matches(matches: Matches, form: Format) -> None:
     """Print the answer to a query on stdout."""
     if form is Format.TABLE:
-        _stdout().print(matches_as_table(matches))
+        stdout_console().print(matches_as_table(matches))
     else:
         _write_bytes(matches_as_text(matches, form))
 
@@ -60,14 +86,14 @@ def matches_as_text(matches: Matches, form: Format) -> str:
 
 def matches_as_table(matches: Matches) -> Table:
     """The answer to a query for people."""
-    table = _table("score", "photo", "size", "taken", right=("score", "size"))
+    table = make_table("score", "photo", "size", "taken", right=("score", "size"))
     for match in matches:
         table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
     return table
 
 
 def _path(match: Match) -> Text:
-    return Text(visible(str(match.path)), style="" if match.reachable else "dim", overflow="fold")
+    return text_cell(str(match.path), "" if match.reachable else "dim")
 
 
 def _pixels(match: Match) -> str:
@@ -95,7 +121,7 @@ def _write_bytes(text: str) -> None:
 
 def print_status(status: Status) -> None:
     """Print what a library holds, and every file that failed with its reason."""
-    out = _stdout()
+    out = stdout_console()
     counts = status.counts
     rows: list[tuple[str, str]] = [
         ("library", str(status.path)),
@@ -111,24 +137,24 @@ def print_status(status: Status) -> None:
     rows += [("failed", f"{len(status.failures):,}"), ("on disk", _bytes(status.bytes))]
     summary = Table.grid(padding=(0, 2))
     for name, value in rows:
-        summary.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+        summary.add_row(text_cell(name, "bold"), text_cell(value))
     out.print(summary)
     if status.folders:
-        table = _table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
+        table = make_table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
         for root, here in status.folders:
             table.add_row(
-                Text(visible(os.fsdecode(root.path)), overflow="fold"),
+                text_cell(os.fsdecode(root.path)),
                 f"{here.present + here.unreachable:,}",
                 f"{here.unreachable:,}" if here.unreachable else "",
                 (root.indexed or "not finished").replace("T", " "),
             )
         out.print(table)
     if status.failures:
-        table = _table("failed", "reason", "date")
+        table = make_table("failed", "reason", "date")
         for failure in status.failures:
             table.add_row(
-                Text(visible(os.fsdecode(failure.path)), overflow="fold"),
-                Text(failure.reason, overflow="fold"),
+                text_cell(os.fsdecode(failure.path)),
+                text_cell(failure.reason),
                 failure.date[:16].replace("T", " "),
             )
         out.print(table)
@@ -164,7 +190,7 @@ def status_to_dict(status: Status) -> dict[str, Any]:
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
     """Print the models that are here and that can be had; `in_use` is the library's own."""
-    table = _table(
+    table = make_table(
         "",
         "model",
         "here",
@@ -180,15 +206,17 @@ def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
         here = model.problem or ("yes" if model.on_disk else "partly" if model.partial_bytes else "")
         table.add_row(
             marks,
-            Text(model.name + (" (multilingual)" if model.multilingual else ""), overflow="fold"),
-            Text(here, overflow="fold"),
+            text_cell(model.name + (" (multilingual)" if model.multilingual else "")),
+            text_cell(here),
             _bytes(model.size_bytes) if model.size_bytes else "",
             str(model.embed_dim or ""),
             _figure(model.imagenet_top1),
             _figure(model.retrieval),
-            Text((model.license or "") + (", not for commercial use" if model.commercial is False else "")),
+            text_cell(
+                (model.license or "") + (", not for commercial use" if model.commercial is False else "")
+            ),
         )
-    out = _stdout()
+    out = stdout_console()
     out.print(table)
     out.print(
         "*: this library's model; r: recommended. ImageNet: zero-shot top-1 in percent. Retrieval: mean of"
@@ -209,18 +237,6 @@ def _bytes(count: int) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
-def _stdout() -> Console:
-    # Wide where stdout is a file or pipe: a table cut to 80 columns would lose path names.
-    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
-
-
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
-    return table
 
 
 def answered_by(model: str) -> str:

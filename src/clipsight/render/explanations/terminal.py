@@ -5,8 +5,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from clipsight.explain.base import Explanation, WordShare
@@ -14,10 +12,11 @@ from clipsight.render.colors import signed_colour, text_colour
 from clipsight.render.explanations.captions import region_caption, title, words_caption
 from clipsight.render.explanations.overlay import open_photo, overlay_heat
 from clipsight.render.fonts import visible
+from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.render.terminal_images import Protocol, can_preview, half_blocks
 
 if TYPE_CHECKING:
-    pass
+    from rich.table import Table
 
 _HEAT = 38
 """Width and greatest height of the photo with heat, in cells; a cell is two pixels high."""
@@ -25,36 +24,38 @@ _HEAT = 38
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation on stdout; colours and heat only where it is a terminal that shows them."""
-    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    out.print(Text(visible(title(explanation)), style="bold", overflow="fold"))
+    out = stdout_console()
+    out.print(text_cell(title(explanation), "bold"))
     if len(explanation.parts) > 1:
         out.print(_parts(explanation))
     if explanation.words:
         if out.is_terminal:
             out.print(_shaded(explanation))
         out.print(_words(explanation))
-        out.print(Text(words_caption(explanation)))
+        out.print(text_cell(words_caption(explanation)))
     if explanation.region:
         _print_heat(explanation)
-        out.print(Text(visible(region_caption(explanation)), overflow="fold"))
+        out.print(text_cell(region_caption(explanation)))
 
 
-def _parts(explanation: Explanation) -> Table:
-    table = _table("part", "share", "cosine")
+def _parts(explanation: Explanation) -> "Table":
+    header = ("part", "share", "cosine")
+    table = make_table(*header, right=header[1:])
     for part in explanation.parts:
-        table.add_row(_name(part.part), f"{part.share:+.3f}", f"{part.cosine:.3f}")
+        table.add_row(text_cell(part.part), f"{part.share:+.3f}", f"{part.cosine:.3f}")
     return table
 
 
-def _words(explanation: Explanation) -> Table:
+def _words(explanation: Explanation) -> "Table":
     """A row a word, with the columns that the method fills."""
     errors = any(word.stderr is not None for word in explanation.words)
     alone = any(word.leave_one_out is not None for word in explanation.words)
-    table = _table("word", "share", *(["±"] * errors), *(["if left out"] * alone))
+    header = ("word", "share", *(["±"] * errors), *(["if left out"] * alone))
+    table = make_table(*header, right=header[1:])
     for word in explanation.words:
         numbers = [f"{word.contribution:+.3f}", *([f"{word.stderr or 0:.3f}"] * errors)]
         numbers += [f"{-(word.leave_one_out or 0.0):+.3f}"] * alone
-        table.add_row(_name(word.word), *numbers)
+        table.add_row(text_cell(word.word), *numbers)
     return table
 
 
@@ -82,15 +83,3 @@ def _print_heat(explanation: Explanation) -> None:
     blank = np.zeros((len(pixels) % 2, pixels.shape[1], 4), np.uint8)
     for line in half_blocks(np.concatenate([pixels, blank]), protocol):
         print(line)
-
-
-def _name(text: str) -> Text:
-    return Text(visible(text), overflow="fold")
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
