@@ -8,6 +8,7 @@ import pytest
 
 from clipsight.models.encoder import Cancelled
 from clipsight.web.scheduling.batcher import Batcher
+from tests.support.waiting import PATIENCE, wait_until
 
 
 class _Doubler:
@@ -21,7 +22,7 @@ class _Doubler:
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
         self.busy.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(PATIENCE)
         if 13 in items:
             raise ValueError("thirteen")
         return [2 * item for item in items]
@@ -32,10 +33,9 @@ def test_waiting_callers_share_a_batch_and_each_gets_its_own_results() -> None:
     batcher = Batcher("test", work, 100, permit=nullcontext())
     with ThreadPoolExecutor(20) as pool:
         first = pool.submit(batcher, [0])
-        assert work.busy.wait(10)
+        assert work.busy.wait(PATIENCE)
         rest = [pool.submit(batcher, [n, n + 100]) for n in range(20, 39)]
-        while batcher._waiting.qsize() < 19:
-            pass
+        wait_until(lambda: batcher._waiting.qsize() == 19)
         work.go_on.set()
         assert first.result() == [0]
         assert [each.result() for each in rest] == [[2 * n, 2 * n + 200] for n in range(20, 39)]
@@ -48,10 +48,9 @@ def test_a_batch_ends_at_the_request_that_fills_it() -> None:
     batcher = Batcher("test", work, 4, permit=nullcontext())
     with ThreadPoolExecutor(8) as pool:
         pool.submit(batcher, [0])
-        assert work.busy.wait(10)
+        assert work.busy.wait(PATIENCE)
         rest = [pool.submit(batcher, [1, 2, 3]) for _ in range(4)]
-        while batcher._waiting.qsize() < 4:
-            pass
+        wait_until(lambda: batcher._waiting.qsize() == 4)
         work.go_on.set()
         assert [each.result() for each in rest] == [[2, 4, 6]] * 4
     assert [len(batch) for batch in work.batches] == [1, 6, 6]
@@ -74,11 +73,11 @@ def test_a_cancelled_request_costs_nothing() -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batcher, [0])
-        assert work.busy.wait(10)
+        assert work.busy.wait(PATIENCE)
         second = pool.submit(batcher, [1], stop=stop)
         stop.set()
         with pytest.raises(Cancelled):
-            second.result(timeout=10)
+            second.result(timeout=PATIENCE)
         work.go_on.set()
         assert first.result() == [0]
     assert batcher([2]) == [4]
@@ -91,14 +90,13 @@ def test_closing_ends_those_that_wait_and_refuses_others() -> None:
     batcher = Batcher("test", work, 1, threads=2, permit=nullcontext())
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(batcher, [n]) for n in range(6)]
-        while len(work.batches) < 2:
-            pass
+        wait_until(lambda: len(work.batches) == 2)
         closing = pool.submit(batcher.close)
         for each in waiting:
             with pytest.raises(Cancelled):
-                each.result(timeout=10)
+                each.result(timeout=PATIENCE)
         work.go_on.set()
-        closing.result(timeout=10)
+        closing.result(timeout=PATIENCE)
     assert len(work.batches) == 2
     with pytest.raises(Cancelled):
         batcher([1])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 
 def test_no_more_threads_than_permits_are_inside() -> None:
@@ -34,7 +34,7 @@ def test_no_more_threads_than_permits_are_inside() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert (inside, peak) == (0, 3)
 
 
@@ -55,7 +55,7 @@ def order_of(semaphore: PrioritySemaphore, arrivals: list[str]) -> list[str]:
             threads[-1].start()
             wait_until(lambda lane=lane, place=place: len(lane.waiting) == place + 1)
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     return order
 
 

@@ -9,6 +9,7 @@ pytest.importorskip("fastapi", reason="the server needs clipsight[web]")
 from clipsight.models.encoder import Cancelled
 from clipsight.web.server import cancellation
 from clipsight.web.server.cancellation import RequestThreads
+from tests.support.waiting import PATIENCE
 
 
 class FakeRequest:
@@ -23,7 +24,7 @@ class FakeRequest:
 
 
 def run(main: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, 30))
+    return asyncio.run(asyncio.wait_for(main, PATIENCE))
 
 
 def test_a_call_is_cancelled_when_its_client_disconnects() -> None:
@@ -33,10 +34,10 @@ def test_a_call_is_cancelled_when_its_client_disconnects() -> None:
 
         def work(stop: threading.Event) -> bool:
             begun.set()
-            return stop.wait(20)
+            return stop.wait(PATIENCE)
 
         answer: Any = asyncio.create_task(RequestThreads().run_until_disconnect(request, work))  # type: ignore[arg-type]
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, PATIENCE)
         request.disconnected.set()
         return bool(await answer)
 
@@ -53,7 +54,7 @@ def test_a_call_cancelled_while_it_waits_is_not_run(monkeypatch: pytest.MonkeyPa
         def work(name: str) -> Any:
             def function(stop: threading.Event) -> None:
                 begun.append(name)
-                finish.wait(20)
+                finish.wait(PATIENCE)
 
             return function
 
@@ -80,10 +81,10 @@ def test_all_calls_are_cancelled_with_the_server() -> None:
 
         def work(stop: threading.Event) -> bool:
             begun.set()
-            return stop.wait(20)
+            return stop.wait(PATIENCE)
 
         answer: Any = asyncio.create_task(shared.run_until_disconnect(FakeRequest(), work))  # type: ignore[arg-type]
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, PATIENCE)
         shared.cancel_all()
         return bool(await answer)
 
