@@ -91,7 +91,7 @@ def test_export_and_import(shell: Shell) -> None:
         (("search", "two:bee"), "'two' in 'two:bee' is not a number"),
         (("search", "./nothing.jpg"), "no such picture"),
         (("search", "./photos/letter.jpg", "-n"), "not an image"),
-        (("search", "cat", "nowhere"), "nowhere"),
+        (("search", "cat", "./nowhere"), "nowhere"),
         (("search", "cat", "/usr", "-n"), "has not been indexed"),
         (("search", "cat", "-t", "0"), "Usage:"),
         (("search", "cat", "--sort", "size"), "Usage:"),

@@ -124,3 +124,35 @@ def test_a_query_that_nothing_answers(shell: Shell) -> None:
     (shell.folder / "queries.txt").write_text("flower\n")
     done = shell.run("search", "-n", "--queries", "queries.txt", "--min-score", "2")
     assert done.stdout == "flower: no photo matches\n\n"
+
+
+@pytest.mark.parametrize(
+    ("unquoted", "query"),
+    [
+        (("two", "dogs"), "two dogs"),
+        (("horse", "+", "2:stripes", "-", "zebra"), "horse + 2:stripes - zebra"),
+        (("16:9",), "16:9"),
+        (("a", "dog", "photos"), "a dog"),
+        (("a", "dog", "./photos"), "a dog"),
+    ],
+)
+def test_quotes_are_optional(shell: Shell, unquoted: tuple[str, ...], query: str) -> None:
+    found = json.loads(shell.run("search", "-n", "--json", *unquoted, "--library", "home/library").stdout)
+    assert found["query"] == query and len(found["matches"]) == len(SAMPLES)
+
+
+def test_a_picture_after_an_operator_is_no_folder(shell: Shell) -> None:
+    found = json.loads(shell.run("search", "-n", "--json", "horse", "+", "./photos/cat.png").stdout)
+    assert found["query"] == "horse + ./photos/cat.png" and len(found["matches"]) == len(SAMPLES) - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("dog", "./nowhere"), "no such folder"),
+        (("dog", "photos/", "cat"), "folders go after the query"),
+        (("dog", "+", "./nowhere.jpg"), "no such picture"),
+    ],
+)
+def test_paths_in_the_wrong_place(shell: Shell, arguments: tuple[str, ...], reason: str) -> None:
+    assert reason in shell.run("search", "-n", *arguments, code=2).stderr

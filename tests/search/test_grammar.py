@@ -1,20 +1,29 @@
 """The grammar: what a text's summands weigh, without asking what they name."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import QueryError
-from clipsight.search.grammar import is_url, looks_weighted, split_summands, split_weight
+from clipsight.search.grammar import (
+    is_url,
+    looks_weighted,
+    split_summands,
+    split_weight,
+    strip_incomplete,
+    with_weight,
+)
 
 WORDS = st.text(st.sampled_from("ab:12 /-+."), min_size=1).map(str.strip).filter(bool)
 WEIGHTS = st.floats(-9, 9).map(lambda weight: round(weight, 3)).filter(bool)
 
 
 def joins(text: str) -> bool:
-    return any(piece in ("+", "-") for piece in text.split())
+    """True if the text has an operator, or a sign before a word."""
+    return any(re.match(r"[+-](?:$|(?:\d*\.?\d+:)?[^\W\d_])", word) for word in text.split())
 
 
 @pytest.mark.parametrize(
@@ -26,6 +35,14 @@ def joins(text: str) -> bool:
         ("x-ray+photo", [(1, "x-ray+photo")]),
         ("+ +", [(1, " "), (1, "")]),
         ("  ", []),
+        ("animal -cat", [(1, "animal"), (-1, "cat")]),
+        ("-cat", [(-1, "cat")]),
+        ("a -cat on grass +dog", [(1, "a on grass"), (-1, "cat"), (1, "dog")]),
+        ("bee - x -y", [(1, "bee "), (-1, "x"), (-1, "y")]),
+        ("動物 -貓", [(1, "動物"), (-1, "貓")]),
+        ("animal -2:cat", [(1, "animal"), (-1, "2:cat")]),
+        ("winter -5 degrees", [(1, "winter -5 degrees")]),
+        ("./a -b.jpg + dog", [(1, "./a -b.jpg "), (1, " dog")]),
     ],
 )
 def test_signs_join_only_with_white_space_on_both_sides(text: str, expected: list[tuple[float, str]]) -> None:
@@ -39,6 +56,11 @@ def test_signs_join_only_with_white_space_on_both_sides(text: str, expected: lis
         ("2:bee", (2, "bee")),
         ("-.5: bee", (-0.5, "bee")),
         ("1:a:b", (1, "a:b")),
+        ("16:9", (1, "16:9")),
+        ("12:30 clock", (1, "12:30 clock")),
+        ("10:30", (1, "10:30")),
+        ("1:10:30 train", (1, "10:30 train")),
+        ("2: 10:30 train", (2, "10:30 train")),
         ("Title: bees", (1, "Title: bees")),
         ("https://a.b/c", (1, "https://a.b/c")),
     ],
@@ -63,7 +85,8 @@ def test_what_weighs_nothing_or_no_number_is_refused(piece: str) -> None:
 @given(WORDS, WEIGHTS)
 def test_words_written_with_their_weight_are_read_again(words: str, weight: float) -> None:
     if not joins(words):
-        (sign, piece), *more = split_summands(f"- {-weight}:{words}" if weight < 0 else f"{weight}:{words}")
+        written = with_weight(abs(weight), words)
+        (sign, piece), *more = split_summands(f"- {written}" if weight < 0 else written)
         assert not more
         value, text = split_weight(piece)
         assert (sign * value, text) == (weight, words)
@@ -83,6 +106,22 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
         except QueryError:
             continue
         assert math.isfinite(weight) and words == words.strip() != ""
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("dog +", "dog"),
+        ("dog + ", "dog"),
+        ("dog - 2:", "dog"),
+        ("2:", ""),
+        ("-", ""),
+        ("dog", "dog"),
+        ("16:9", "16:9"),
+    ],
+)
+def test_what_is_still_typed_is_left_out(text: str, rest: str) -> None:
+    assert strip_incomplete(text) == rest
 
 
 def test_addresses() -> None:

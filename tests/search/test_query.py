@@ -60,6 +60,9 @@ def test_any_text_is_a_query_or_an_error_of_the_user(text: str) -> None:
         ("Title: a poster", [("Title: a poster", 1)]),
         ("1:10:30 train", [("10:30 train", 1)]),
         ("dog - -2:cat", [("dog", 1), ("cat", 2)]),
+        ("12:30 clock", [("12:30 clock", 1)]),
+        ("16:9 + film", [("16:9", 1), ("film", 1)]),
+        ("animal -cat", [("animal", 1), ("cat", -1)]),
     ],
 )
 def test_grammar(text: str, parts: list[tuple[str, float]]) -> None:
@@ -101,6 +104,13 @@ def test_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = Query.parse("2:https://example.org/a.jpg - http://example.org/b")
     assert [(part.kind, part.weight) for part in address.parts] == [(Kind.URL, 2), (Kind.URL, -1)]
     assert Query.parse("dogs + ./pool.jpg").is_mixed and not Query.parse("dogs + cats").is_mixed
+
+
+def test_a_word_that_is_a_file_here_is_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dog").touch()
+    assert Query.parse("dog + cat").parts[0] == Part(Kind.TEXT, "dog")
+    assert Query.parse("./dog + cat").parts[0] == Part(Kind.PICTURE, "./dog")
 
 
 def unit(generator: np.random.Generator, *shape: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import typer
 
 from clipsight.cli.options import (
     DeviceOption,
-    Folders,
     JsonOption,
     LibraryOption,
     ModelOption,
@@ -18,6 +17,7 @@ from clipsight.cli.options import (
     open_library,
 )
 from clipsight.cli.queries import check_format, print_answer, print_answers, read_queries
+from clipsight.search.grammar import PATH_PREFIXES
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -31,7 +31,13 @@ def search(
         str,
         typer.Argument(help='Words, a picture\'s path or address, or parts like "flower + 2:bee - cartoon".'),
     ] = "",
-    folders: Folders = None,
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FOLDERS]...",
+            help="Folders of photos; default: all indexed before.",
+        ),
+    ] = None,
     add: Annotated[list[str] | None, typer.Option("--add", "-a", help="Add one part more.")] = None,
     subtract: Annotated[
         list[str] | None, typer.Option("--subtract", "-s", help="Subtract one part more.")
@@ -112,9 +118,10 @@ def search(
                 "--queries goes without --add, --subtract, --explain, --grid, --preview and --open"
             )
         check_format(form)
-        folders = [*([Path(query)] if query else []), *(folders or [])]
+        inside = [Path(each) for each in (query, *(folders or ())) if each]
         asked = read_queries(queries)
     else:
+        query, inside = _query_and_folders(query, folders or [])
         asked = [Query.parse(query, add=add or (), subtract=subtract or ())]
     options = SearchOptions(
         top=top,
@@ -125,7 +132,7 @@ def search(
         sure=sure,
         exact=exact,
         filters=Filters(
-            folders=tuple(folders or ()),
+            folders=tuple(inside),
             labels=tuple(label or ()),
             after=after,
             before=before,
@@ -157,7 +164,7 @@ def search(
         return
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
-            index_folders(photos, folders or [], quiet=True)
+            index_folders(photos, inside, quiet=True)
         answers = photos.search_many(asked, options=options)
         if queries is not None:
             print_answers(answers, form)
@@ -198,6 +205,28 @@ def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format
     if len(asked) > 1:
         raise typer.BadParameter("choose one of --json, --csv and --paths")
     return asked[0] if asked else Format.TABLE
+
+
+def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path]]:
+    """The query, with the words after it that were not quoted, and the folders at the end.
+
+    Raises `BadParameter` for a folder among the words.
+    """
+    start = len(arguments)
+    while start and _is_folder(arguments, start - 1):
+        start -= 1
+    for place, word in enumerate(arguments[:start]):
+        if "/" in word and _is_folder(arguments, place):
+            raise typer.BadParameter(f"{word}: folders go after the query")
+    return " ".join(filter(None, [query, *arguments[:start]])), [Path(each) for each in arguments[start:]]
+
+
+def _is_folder(arguments: list[str], place: int) -> bool:
+    """True for an existing folder, and for a path that is neither a file nor a part after an operator."""
+    path, after_operator = Path(arguments[place]).expanduser(), place > 0 and arguments[place - 1] in "+-"
+    return path.is_dir() or (
+        arguments[place].startswith(PATH_PREFIXES) and not after_operator and not path.is_file()
+    )
 
 
 _FIRST = 3

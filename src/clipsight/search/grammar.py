@@ -1,6 +1,7 @@
 """Query grammar: text to summands with signs and weights; the caller decides what a summand names.
 
 flower + 2:bee - cartoon
+animal -cat
 """
 
 import math
@@ -10,24 +11,45 @@ from collections.abc import Callable
 from clipsight.core.errors import QueryError
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
+_SIGNED_WORD = re.compile(r"(?:^|(?<=\s))([+-])((?:(?<=\S\s[+-])\d*\.?\d+:)?[^\W\d_]\S*)")
 _WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
+_INCOMPLETE = re.compile(r"(?:(?:^|\s)(?:[+-]|[+-]?\d*\.?\d+:)\s*)+$")
+PATH_PREFIXES = ("./", "../", "/", "~/")
+"""Beginnings of a summand that can only be a path."""
+
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def split_summands(text: str) -> list[tuple[float, str]]:
-    """Summands of `text` with their signs, 1 or -1; `+` and `-` are operators between white space."""
+    """Summands of `text` with their signs, 1 or -1.
+
+    `+` and `-` are operators between white space. Directly before a word (`animal -cat`) they add or subtract
+    that word alone; before a number (`-5 degrees`) they belong to it.
+    """
     if not text.strip():
         return []
     first, *rest = _OPERATOR.split(text)
-    found = [(1.0, first)] if first.strip() or not rest else []
-    return found + [
-        (1.0 if sign == "+" else -1.0, summand) for sign, summand in zip(rest[::2], rest[1::2], strict=True)
-    ]
+    found = _with_signed_words(1.0, first) if first.strip() or not rest else []
+    for sign, summand in zip(rest[::2], rest[1::2], strict=True):
+        found += _with_signed_words(1.0 if sign == "+" else -1.0, summand)
+    return found
+
+
+def _with_signed_words(sign: float, summand: str) -> list[tuple[float, str]]:
+    """A summand without its signed words, and these as summands of their own; paths are not split."""
+    if summand.lstrip().startswith(PATH_PREFIXES):
+        return [(sign, summand)]
+    signed = [(1.0 if each[1] == "+" else -1.0, each[2]) for each in _SIGNED_WORD.finditer(summand)]
+    if not signed:
+        return [(sign, summand)]
+    words = " ".join(_SIGNED_WORD.sub("", summand).split())
+    return ([(sign, words)] if words else []) + signed
 
 
 def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: False) -> tuple[float, str]:
     """Weight of a summand, and the rest of it; `is_name` recognises file names, which may have a colon.
 
+    A number and a colon are a weight unless a digit follows directly: `16:9` and `12:30 clock` are words.
     Raises `QueryError` for a weight that is not a finite number, and for an empty summand.
     """
     value, weight = summand.strip(), 1.0
@@ -35,9 +57,9 @@ def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: Fa
     if prefix:
         text, space, rest = prefix.groups()
         number = _number(text)
-        if number is not None:
+        if number is not None and _is_weight(text, space, rest):
             weight, value = number, rest
-        elif not space:  # "two:bee" is a mistaken weight, "Title: bees" is words
+        elif number is None and not space:  # "two:bee" is a mistaken weight, "Title: bees" is words
             raise QueryError(
                 f"weight {text!r} in {value!r} is not a number: write 2:{rest or 'bee'}; "
                 f"to search for words with a colon, write 1:{value}"
@@ -47,14 +69,33 @@ def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: Fa
     return weight, value
 
 
+def with_weight(weight: float, value: str) -> str:
+    """The summand that `split_weight` splits into a positive weight and a value."""
+    size = int(weight) if weight.is_integer() else weight
+    return f"{size}:{' ' if value[:1].isdigit() else ''}{value}"
+
+
 def looks_weighted(value: str) -> bool:
     """True if the words would be read as a weight and words, so that they need an explicit weight."""
-    return _WEIGHT.fullmatch(value) is not None
+    prefix = _WEIGHT.fullmatch(value)
+    if not prefix:
+        return False
+    text, space, rest = prefix.groups()
+    return not space if _number(text) is None else _is_weight(text, space, rest)
+
+
+def strip_incomplete(text: str) -> str:
+    """The query without an operator or weight at its end that still waits for its words."""
+    return _INCOMPLETE.sub("", text)
 
 
 def is_url(value: str) -> bool:
     """True for an http(s) URL."""
     return _URL.match(value) is not None
+
+
+def _is_weight(number: str, space: str, rest: str) -> bool:
+    return bool(space) or not rest[:1].isdigit() or (number == "1" and _WEIGHT.fullmatch(rest) is not None)
 
 
 def _number(text: str) -> float | None:

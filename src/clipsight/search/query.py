@@ -51,7 +51,7 @@ class Part:
         size = abs(self.weight)
         if size == 1 and not (self.kind is Kind.TEXT and grammar.looks_weighted(self.value)):
             return self.value
-        return f"{int(size) if size.is_integer() else size}:{self.value}"
+        return grammar.with_weight(size, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,29 +175,33 @@ def _open(part: Part, encoder: PartEncoder) -> "Image":
 
 def _summands(text: str) -> list[tuple[float, str]]:
     """The summands of a query with their signs, still as text."""
-    if _is_file(text.strip()):  # a file name may hold " - "
+    if _names_picture(text.strip()):  # a file name may hold " - "
         return [(1.0, text)]
     return grammar.split_summands(text)
 
 
 def _part(summand: str, sign: float) -> Part:
     """Parse one summand: an optional weight, then words, a path or a URL."""
-    weight, value = grammar.split_weight(summand, _is_file)
+    weight, value = grammar.split_weight(summand, _names_picture)
     return Part(_kind(value), value, sign * weight)
 
 
 def _kind(value: str) -> Kind:
     if grammar.is_url(value):
         return Kind.URL
-    if _is_file(value):
+    if _names_picture(value):
         return Kind.PICTURE
-    looks_like_path = value.startswith(("./", "../", "/", "~/"))
-    if looks_like_path or (has_photo_suffix(value.encode(errors="replace")) and " " not in value):
+    if value.startswith(grammar.PATH_PREFIXES) or (
+        has_photo_suffix(value.encode(errors="replace")) and " " not in value
+    ):
         raise QueryError(f"no such picture: {value}")
     return Kind.TEXT
 
 
-def _is_file(value: str) -> bool:
+def _names_picture(value: str) -> bool:
+    """True for an existing file, if a folder or a photo's suffix tells it from a word: `./dog`, `dog.jpg`."""
+    if "/" not in value and not has_photo_suffix(value.encode(errors="replace")):
+        return False
     try:
         return Path(value).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home

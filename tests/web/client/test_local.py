@@ -24,6 +24,8 @@ LIBRARY = ("--library", "some/library")
             "search -n cat --top=3 --label a --label=b",
             [("q", "cat"), ("top", "3"), ("label", "a"), ("label", "b")],
         ),
+        ("search -n two dogs", [("q", "two dogs")]),
+        ("search -n horse + 2:stripes - zebra -t 3", [("q", "horse + 2:stripes - zebra"), ("top", "3")]),
         ("search cat --server http://nas:1", [("q", "cat"), ("server", "http://nas:1")]),
         (
             "search -n cat -a dog -s bird -0",
@@ -42,7 +44,8 @@ def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str
         "index",
         "search cat",  # looks for new photos first
         "search -n",
-        "search -n cat folder",
+        "search -n cat ./folder",
+        "search -n cat /tmp",
         "search -n cat --grid x.png",
         "search -n cat --preview",
         "search -n cat --model builtin",
@@ -68,12 +71,17 @@ def test_pictures_among_words_are_left_to_the_command(query: str) -> None:
     assert parse_arguments(["search", "-n", query]) is None
 
 
-def test_a_file_of_that_name_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_is_no_picture_even_if_a_file_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse_arguments(["search", "-n", "cat"]) is not None
     (tmp_path / "cat").touch()
     for query in ("cat", "dog + cat", "dog - 2:cat"):
+        assert parse_arguments(["search", "-n", query]) == [("q", query)]
+    for query in ("./cat", "dog + ./cat", "dog - 2:./cat"):
         assert parse_arguments(["search", "-n", query]) is None
+    (tmp_path / "sea").mkdir()
+    assert parse_arguments(["search", "-n", "dog", "sea"]) is None  # a folder
 
 
 @pytest.mark.parametrize("variable", ["CLIPSIGHT_HOME", "XDG_DATA_HOME"])

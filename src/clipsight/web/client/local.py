@@ -64,17 +64,20 @@ def parse_arguments(arguments: list[str]) -> list[tuple[str, str]] | None:
             if text is None:
                 return None
             fields.append((OPTIONS[name], text))
-        elif argument.startswith("-") and not argument.startswith("- "):
+        elif argument.startswith("-") and argument != "-" and not argument.startswith("- "):
             return None
         else:
             words.append(argument)
     values = dict(fields)
-    parts = [value for name, value in fields if name in ("add", "subtract")] + words
-    if len(words) != 1 or (indexing and "server" not in values) or any(map(_may_be_picture, parts)):
+    query = " ".join(words)
+    parts = [value for name, value in fields if name in ("add", "subtract")] + [query]
+    if not query or (indexing and "server" not in values) or any(map(_may_be_picture, parts)):
         return None
+    if any("/" in word or word.startswith((".", "~")) or os.path.isdir(word) for word in words[1:]):
+        return None  # folders
     if sum(name == "form" for name, _ in fields) > 1:
         return None
-    return [("q", words[0]), *fields]
+    return [("q", query), *fields]
 
 
 def find_server(fields: list[tuple[str, str]]) -> tuple[str, str] | None:
@@ -180,7 +183,7 @@ def _may_be_picture(text: str) -> bool:
     return any(
         value.lower().startswith(_PICTURE_LIKE)
         or ("." in value and " " not in value)
-        or os.path.isfile(value)
+        or ("/" in value and os.path.isfile(value))
         for value in values
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from clipsight.core.errors import QueryError
+from clipsight.search.grammar import strip_incomplete
 from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, parse_query
 
 _INVALID = "the page sent an invalid value: reload it"
@@ -40,7 +41,8 @@ class QueryInput:
     @property
     def text_parts(self) -> tuple[TextPart, ...]:
         """The parts of the text; raises `QueryError` if it is not in the grammar."""
-        return parse_query(self.text) if self.text.strip() else ()
+        text = strip_incomplete(self.text)  # the rest may still be typed
+        return parse_query(text) if text.strip() else ()
 
     @property
     def parts(self) -> tuple[QueryPart, ...]:
