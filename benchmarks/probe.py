@@ -27,10 +27,11 @@ from benchmarks import measure
 from clipsight import Library
 from clipsight.classification.dataset import Labelled, LabelledVectors, read_labelled
 from clipsight.classification.prompts import load_templates
+from clipsight.classification.splits import sample_shots, train_test_split
+from clipsight.probe.embedding import embed_labelled
 from clipsight.probe.few_shot import shots_up_to
 from clipsight.probe.head import Head, zero_shot_head
-from clipsight.probe.labelled_vectors import embed_labelled
-from clipsight.probe.report import few, fit_head, split, take
+from clipsight.probe.logistic import fit_head
 from recipes.builtin.data import assign_splits
 from recipes.builtin.evaluate import PROMPTS
 
@@ -59,7 +60,7 @@ def main() -> None:
             train, test = _recipe_split(photos, name)
             _print_curve(f"{name}, recipe", train, test, words, draws)
             _print_unseen(f"{name}, unseen", test, words, _UNSEEN_SHOTS, draws)
-            _print_curve(f"{name}, own", *split(photos), words, draws)
+            _print_curve(f"{name}, own", *train_test_split(photos), words, draws)
         photos = embed_labelled(_colours(arguments.data / "products"), library)
         words = zero_shot_head(photos.classes, library.encoder, load_templates(None, [_COLOUR]))
         _print_unseen("colours, unseen", photos, words, (*_UNSEEN_SHOTS, 16), draws)
@@ -69,7 +70,7 @@ def _recipe_split(photos: LabelledVectors, source: str) -> Draw:
     names = [f"{path.parent.name}/{path.name}" for path in photos.paths]
     splits = assign_splits(names, source)
     of = np.array([splits[name] for name in names])
-    return take(photos, np.flatnonzero(of == "train")), take(photos, np.flatnonzero(of == "test"))
+    return photos.subset(np.flatnonzero(of == "train")), photos.subset(np.flatnonzero(of == "test"))
 
 
 def _colours(folder: Path) -> Labelled:
@@ -88,8 +89,8 @@ def _print_curve(title: str, train: LabelledVectors, test: LabelledVectors, word
     """Shots drawn from `train`, then all of it, tested on `test`."""
     rows = []
     for shots in shots_up_to(train):
-        chosen = (few(train, shots, np.random.default_rng([shots, draw])) for draw in range(draws))
-        rows.append(_row(str(shots), ((take(train, rows), test) for rows in chosen), words))
+        samples = (sample_shots(train, shots, seed=(shots, draw))[0] for draw in range(draws))
+        rows.append(_row(str(shots), ((sample, test) for sample in samples), words))
     rows.append(_row("all", [(train, test)], words))
     _print(title, rows)
 
@@ -99,8 +100,7 @@ def _print_unseen(title: str, pool: LabelledVectors, words: Head, shots: Sequenc
 
     def drawn(count: int) -> Iterator[Draw]:
         for draw in range(draws):
-            rows = few(pool, count, np.random.default_rng([count, draw]))
-            yield take(pool, rows), take(pool, np.setdiff1d(np.arange(len(pool)), rows))
+            yield sample_shots(pool, count, seed=(count, draw))
 
     _print(title, [_row(str(count), drawn(count), words) for count in shots])
 
@@ -110,7 +110,8 @@ def _row(name: str, draws: "Sequence[Draw] | Iterator[Draw]", words: Head) -> tu
     accuracies = []
     right_of: dict[Path, list[list[bool]]] = defaultdict(list)
     for train, test in draws:
-        heads = (words, fit_head(train, words, None).head, fit_head(train, words, "auto").head)
+        plain, tuned = (fit_head(train.vectors, train.labels, words, alpha) for alpha in (None, "auto"))
+        heads = (words, plain.head, tuned.head)
         right = np.array([head.logits(test.vectors).argmax(1) == test.labels for head in heads])
         accuracies.append(right.mean(1))
         for path, column in zip(test.paths, right.T.tolist(), strict=True):

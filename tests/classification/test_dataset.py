@@ -9,7 +9,7 @@ import pytest
 from clipsight import Library
 from clipsight.classification.dataset import read_labelled
 from clipsight.core.errors import LabelError
-from clipsight.probe.labelled_vectors import embed_files, embed_labelled
+from clipsight.probe.embedding import embed_files, embed_labelled
 from tests.support.samples import SAMPLES
 
 

@@ -4,35 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight import Library
 from clipsight.classification.dataset import LabelledVectors, read_labelled
-from clipsight.classification.prompt_selection import choose, compare_templates, halves
+from clipsight.classification.prompt_selection import compare_templates, forward_selection
 from clipsight.classification.prompts import TemplateSet
-from clipsight.core.errors import LabelError
-from clipsight.probe.labelled_vectors import embed_labelled
+from clipsight.classification.splits import split_halves
+from clipsight.probe.embedding import embed_labelled
 from tests.support.samples import SAMPLES
-
-
-@given(st.lists(st.integers(2, 9), min_size=2, max_size=6), st.integers(0, 3))
-def test_halves_are_stratified_and_whole(sizes: list[int], seed: int) -> None:
-    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    first, second = halves(labels, tuple("abcdef"[: len(sizes)]))
-    assert sorted([*first, *second]) == list(range(len(labels)))
-    assert abs(len(first) - len(second)) <= 1
-    for number in range(len(sizes)):
-        counts = [int((labels[half] == number).sum()) for half in (first, second)]
-        assert abs(counts[0] - counts[1]) <= 1 and min(counts) >= 1
-    again = halves(labels, tuple("abcdef"[: len(sizes)]))
-    assert np.array_equal(first, again[0]) and np.array_equal(second, again[1])
-
-
-def test_a_class_of_one_photo_has_no_halves() -> None:
-    with pytest.raises(LabelError, match="'b' has one photo"):
-        halves(np.array([0, 0, 1]), ("a", "b"))
 
 
 def test_choosing_adds_while_it_helps() -> None:
@@ -45,8 +25,8 @@ def test_choosing_adds_while_it_helps() -> None:
             "".join(letter for letter, share in zip("abc", combined[0], strict=True) if share > 0), 0
         )
 
-    assert choose(letters, measure) == [1, 0]
-    assert choose(letters, lambda combined: 1.0) == [0]
+    assert forward_selection(letters, measure) == [1, 0]
+    assert forward_selection(letters, lambda combined: 1.0) == [0]
 
 
 @pytest.fixture
@@ -74,11 +54,12 @@ def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) 
     found = compare_templates(photos, TemplateSet("x", templates), library.encoder, track=track)  # type: ignore[arg-type]
     assert seen == ["{}", "a photo of {}", "the dog"] and len(found.templates) == 3
     assert found.photos == (8, 8) and found.classes == ("a_cat", "coffee") and found.model == "tiny"
-    first, second = halves(photos.labels, photos.classes)
+    first, second = split_halves(photos)
     for template, accuracy in found.templates:
         texts = [template.replace("{}", name) for name in ("a cat", "coffee")]
-        right = (photos.vectors @ library.encoder.encode_texts(texts).T).argmax(axis=1) == photos.labels
-        assert accuracy.choosing == right[first].mean() and accuracy.held_out == right[second].mean()
+        weights = library.encoder.encode_texts(texts)
+        for half, figure in ((first, accuracy.choosing), (second, accuracy.held_out)):
+            assert figure == ((half.vectors @ weights.T).argmax(axis=1) == half.labels).mean()
     assert [a.choosing for _, a in found.templates] == sorted(
         (a.choosing for _, a in found.templates), reverse=True
     )

@@ -101,7 +101,7 @@ def test_broken_photos_are_told(shell: Shell) -> None:
         (["--zeroshot", "a", "--template", "{} and {}"], "{}"),
         (["--retrieval", "nowhere.csv"], "can't read the captions in nowhere.csv: No such file"),
         (["--retrieval", "a"], "can't read the captions in a"),
-        (["--shift", "a", "others"], "the class 'sky' of the test photos is none of those to learn"),
+        (["--shift", "a", "others"], "the class 'sky' of the test photos is not one of the trained classes"),
         (["--linear-probe", "others"], "the class 'cat' has one readable photo"),
     ],
 )

@@ -15,7 +15,7 @@ from benchmarks import measure
 from clipsight.cli.app import app
 from clipsight.core.errors import ClipsightError
 from clipsight.models.folder import ModelFolder
-from clipsight.probe import Probe, load_probe
+from clipsight.probe import Probe, load
 from clipsight.probe.head import Head
 from clipsight.store.catalog import Catalog
 from tests.support.catalogs import add_photos, unit_vectors
@@ -70,7 +70,7 @@ def test_fit_writes_what_was_asked_for(pets: Shell) -> None:
     for picture in ("confusion.png", "curve.png"):
         with Image.open(folder / picture) as opened:
             opened.verify()
-    assert load_probe(pets.folder / "all.probe").figures["top1"] == report["test"]["top1"]
+    assert load(pets.folder / "all.probe").figures["top1"] == report["test"]["top1"]
 
 
 def test_apply_prints_lines_json_and_csv(pets: Shell) -> None:
@@ -146,7 +146,7 @@ def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
     [
         (["fit", "nowhere", "-o", "x"], "no such folder or CSV file: nowhere"),
         (["fit", "labelled/cat", "-o", "x"], "has 0 classes"),
-        (["fit", "labelled", "-o", "x", "--shots", "6"], "6 shots are asked for, but the class 'cat' has 5"),
+        (["fit", "labelled", "-o", "x", "--shots", "6"], "shots is 6, but the class 'cat' has 5"),
         (["fit", "labelled", "-o", "x", "--shots", "0"], ""),
         (["fit", "labelled", "-o", "x", "--repeats", "0"], ""),
         (["fit", "labelled", "-o", "x", "--alpha", "2"], "choose a number from 0"),
@@ -156,8 +156,8 @@ def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
         (["fit", "labelled", "-o", "x", "--report", "rocket.jpg"], "can't make the folder rocket.jpg"),
         (["fit", "labelled", "-o", "x", "--test", "others"], "the class 'sky' of the test photos"),
         (["apply", "nothing.probe"], "no such probe: nothing.probe"),
-        (["apply", "rocket.jpg"], "rocket.jpg is no probe of clipsight, or damaged"),
-        (["apply", "half.probe"], "half.probe is no probe of clipsight, or damaged"),
+        (["apply", "rocket.jpg"], "rocket.jpg is not a probe of clipsight, or damaged"),
+        (["apply", "half.probe"], "half.probe is not a probe of clipsight, or damaged"),
         (["apply", "pets.probe", "nothing.jpg"], "no such photo or folder: nothing.jpg"),
         (["apply", "pets.probe", "--json", "--csv"], ""),
     ],

@@ -8,10 +8,10 @@ import pytest
 from clipsight import Library
 from clipsight.classification.dataset import LabelledVectors
 from clipsight.classification.prompts import load_templates
+from clipsight.classification.splits import train_test_split
 from clipsight.core.errors import LabelError
 from clipsight.evaluation.robustness import measure_shift
 from clipsight.evaluation.zero_shot import measure_zero_shot
-from clipsight.probe.report import same_classes, split
 
 CLASSES = ("cat", "dog", "rocket")
 
@@ -35,7 +35,7 @@ def test_both_collections_are_judged_in_three_ways(library: Library) -> None:
     ways = measure_shift(a, b, library.encoder, plain)
     assert [way.name for way in ways] == ["zero-shot", "probe", "probe from zero-shot"]
     assert all((way.on_a.photos, way.on_b.photos) == (24, 90) for way in ways)
-    _, test = split(a)
+    _, test = train_test_split(a)
     zero_shot = ways[0]
     assert zero_shot.on_a.accuracy == measure_zero_shot(test, library.encoder, plain).accuracy
     assert zero_shot.on_b.accuracy == measure_zero_shot(b, library.encoder, plain).accuracy
@@ -50,6 +50,6 @@ def test_the_shifted_collection_may_have_some_of_the_classes(library: Library) -
     a, b = collection(library, 0, 20), collection(library, 0, 5, ("dog", "rocket"))
     ways = measure_shift(a, b, library.encoder, load_templates("plain"))
     assert ways[0].on_b.confusion_matrix.sum(1).tolist() == [0, 5, 5]
-    assert same_classes(b, CLASSES).labels.tolist() == [1] * 5 + [2] * 5
+    assert b.with_classes(CLASSES).labels.tolist() == [1] * 5 + [2] * 5
     with pytest.raises(LabelError, match="'cat' of the test photos"):
         measure_shift(b, a, library.encoder, load_templates("plain"))

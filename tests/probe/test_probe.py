@@ -17,26 +17,27 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from clipsight import Library
+from clipsight import probe as probes
 from clipsight.classification.dataset import LabelledVectors
 from clipsight.classification.prompts import TemplateSet, load_templates
+from clipsight.classification.splits import sample_shots, train_test_split
 from clipsight.core.errors import LabelError
-from clipsight.probe import Probe, fit_probe, load_probe
-from clipsight.probe.few_shot import curve, shots_up_to, to_csv
+from clipsight.probe import Probe
+from clipsight.probe.few_shot import few_shot_curve, shots_up_to, to_csv
 from clipsight.probe.head import Head, interpolate, zero_shot_head
 from clipsight.probe.logistic import (
-    ALPHA_UNJUDGED,
-    C_HELD,
-    C_OF_FEW,
+    DEFAULT_ALPHA,
+    DEFAULT_C,
+    FINE_TUNE_C,
     SWEEP,
     best_alpha,
     fine_tune,
-    fit,
+    fit_head,
     logistic_regression,
     sweep,
-    validation_splits,
+    validation_folds,
 )
 from clipsight.probe.plots import confusion_png, curve_png
-from clipsight.probe.report import few, same_classes, split, take
 from clipsight.search.results import Embeddings
 from tests.support.catalogs import SRC
 from tests.support.samples import SAMPLES
@@ -141,7 +142,7 @@ def test_likelihood_decides_between_equal_accuracies() -> None:
 
 def test_validation_takes_fifths_of_every_class() -> None:
     labels = np.repeat([0, 1, 2], [10, 5, 1])
-    splits = validation_splits(labels)
+    splits = validation_folds(labels)
     assert len(splits) == 5
     for training, validation in splits:
         assert sorted([*training, *validation]) == list(range(16))
@@ -150,25 +151,27 @@ def test_validation_takes_fifths_of_every_class() -> None:
 
 
 def test_validation_of_two_photos_a_class_and_of_one() -> None:
-    splits = validation_splits(np.array([0, 0, 1, 1]))
+    splits = validation_folds(np.array([0, 0, 1, 1]))
     assert [sorted(np.array([0, 0, 1, 1])[validation]) for _, validation in splits] == [[0, 1], [0, 1]]
-    assert validation_splits(np.arange(4)) == []
+    assert validation_folds(np.arange(4)) == []
 
 
 def test_large_collections_are_validated_on_one_split() -> None:
-    [(training, validation)] = validation_splits(np.repeat([0, 1], 2000))
+    [(training, validation)] = validation_folds(np.repeat([0, 1], 2000))
     assert (len(training), len(validation)) == (3200, 800)
 
 
 def test_of_few_photos_only_alpha_is_chosen() -> None:
     few_photos = points(10)
-    plain, tuned = (fit(few_photos.vectors, few_photos.labels, *start) for start in ((), (WORDS,)))
-    assert (plain.C, plain.alpha, plain.judged) == (C_OF_FEW, None, 0)
-    assert (tuned.C, tuned.judged) == (C_HELD, 30)
+    plain, tuned = (
+        fit_head(few_photos.vectors, few_photos.labels, *start) for start in ((), (WORDS, "auto"))
+    )
+    assert (plain.C, plain.alpha, plain.validation_photos) == (DEFAULT_C, None, 0)
+    assert (tuned.C, tuned.validation_photos) == (FINE_TUNE_C, 30)
     single = points(1)
-    tuned = fit(single.vectors, single.labels, WORDS)
-    assert (tuned.C, tuned.alpha, tuned.judged) == (C_HELD, ALPHA_UNJUDGED, 0)
-    given = fit(few_photos.vectors, few_photos.labels, WORDS, 0.3)
+    tuned = fit_head(single.vectors, single.labels, WORDS, "auto")
+    assert (tuned.C, tuned.alpha, tuned.validation_photos) == (FINE_TUNE_C, DEFAULT_ALPHA, 0)
+    given = fit_head(few_photos.vectors, few_photos.labels, WORDS, 0.3)
     assert given.alpha == 0.3
 
 
@@ -186,9 +189,9 @@ def test_alpha_needs_a_gain_of_more_than_a_standard_error() -> None:
 
 def test_many_photos_choose_what_is_best_on_validation() -> None:
     many = points(40, noise=0.5)
-    found = fit(many.vectors, many.labels)
-    assert found.judged == 120 and found.C in SWEEP
-    splits = validation_splits(many.labels)
+    found = fit_head(many.vectors, many.labels)
+    assert found.validation_photos == 120 and found.C in SWEEP
+    splits = validation_folds(many.labels)
 
     def accuracy(C: float) -> float:
         right = [
@@ -204,11 +207,11 @@ def test_many_photos_choose_what_is_best_on_validation() -> None:
 def test_alpha_leaves_words_that_are_wrong_and_keeps_words_that_are_right() -> None:
     many = points(40, noise=0.5)
     wrong = Head(np.roll(WORDS.weights, 1, axis=0), WORDS.bias)
-    found = fit(many.vectors, many.labels, wrong)
+    found = fit_head(many.vectors, many.labels, wrong, "auto")
     assert found.alpha is not None and found.alpha > 0.5
     right = (found.head.logits(many.vectors).argmax(1) == many.labels).mean()
     assert right > 0.8 > (wrong.logits(many.vectors).argmax(1) == many.labels).mean()
-    assert fit(many.vectors, many.labels, WORDS, 0.0).head.weights == pytest.approx(WORDS.weights)
+    assert fit_head(many.vectors, many.labels, WORDS, 0.0).head.weights == pytest.approx(WORDS.weights)
 
 
 def test_from_good_words_few_shots_beat_both_ends() -> None:
@@ -220,14 +223,16 @@ def test_from_good_words_few_shots_beat_both_ends() -> None:
     blunt = Head(WORDS.weights + 6 * np.random.default_rng(0).standard_normal((3, DIM)), WORDS.bias)
     for shots in (1, 2):
         trains = [points(shots, noise=0.5, seed=seed) for seed in range(10)]
-        plain = np.mean([accuracy(fit(each.vectors, each.labels).head) for each in trains])
-        tuned = np.mean([accuracy(fit(each.vectors, each.labels, blunt).head) for each in trains])
+        plain = np.mean([accuracy(fit_head(each.vectors, each.labels).head) for each in trains])
+        tuned = np.mean(
+            [accuracy(fit_head(each.vectors, each.labels, blunt, "auto").head) for each in trains]
+        )
         assert tuned >= max(plain, accuracy(blunt))
 
 
 def test_the_same_seed_fits_the_same_probe() -> None:
     many = points(40)
-    one, other = (fit(many.vectors, many.labels, seed=3) for _ in range(2))
+    one, other = (fit_head(many.vectors, many.labels, seed=3) for _ in range(2))
     np.testing.assert_allclose(one.head.weights, other.head.weights, rtol=1e-6)
 
 
@@ -235,17 +240,19 @@ def test_the_same_seed_fits_the_same_probe() -> None:
 
 
 def test_split_holds_out_a_fifth_of_every_class() -> None:
-    train, test = split(points(10))
+    train, test = train_test_split(points(10))
     assert np.bincount(test.labels).tolist() == [2, 2, 2] and len(train) == 24
     assert not set(train.paths) & set(test.paths)
-    assert split(points(10))[1].paths == test.paths != split(points(10), seed=1)[1].paths
+    assert (
+        train_test_split(points(10))[1].paths == test.paths != train_test_split(points(10), seed=1)[1].paths
+    )
 
 
 def test_split_of_two_photos_a_class_and_of_one() -> None:
-    train, test = split(points(2))
+    train, test = train_test_split(points(2))
     assert np.bincount(train.labels).tolist() == np.bincount(test.labels).tolist() == [1, 1, 1]
     with pytest.raises(LabelError, match="'class 0' has one readable photo"):
-        split(points(1))
+        train_test_split(points(1))
 
 
 def test_failures_are_told_once() -> None:
@@ -253,25 +260,26 @@ def test_failures_are_told_once() -> None:
     broken = LabelledVectors(
         photos.classes, photos.paths, photos.vectors, photos.labels, ((Path("a"), "why"),)
     )
-    train, test = split(broken)
+    train, test = train_test_split(broken)
     assert (*train.failures, *test.failures) == broken.failures
 
 
-def test_shots_are_drawn_from_every_class() -> None:
+def test_shots_are_sampled_from_every_class() -> None:
     photos = points(10)
-    rows = few(photos, 4, np.random.default_rng(0))
-    assert np.bincount(take(photos, rows).labels).tolist() == [4, 4, 4] and len(set(rows.tolist())) == 12
+    sample, rest = sample_shots(photos, 4)
+    assert np.bincount(sample.labels).tolist() == [4, 4, 4]
+    assert sorted([*sample.paths, *rest.paths]) == sorted(photos.paths)
     for shots in (0, 11):
-        with pytest.raises(LabelError, match="shots are asked for, but the class 'class 0' has 10 photos"):
-            few(photos, shots, np.random.default_rng(0))
+        with pytest.raises(LabelError, match=f"shots is {shots}, but the class 'class 0' has 10 photos"):
+            sample_shots(photos, shots)
 
 
 def test_test_photos_may_have_some_of_the_classes() -> None:
     photos = points(2)
     part = LabelledVectors(("class 2", "class 1"), photos.paths[:2], photos.vectors[:2], np.array([0, 1]))
-    assert same_classes(part, photos.classes).labels.tolist() == [2, 1]
-    with pytest.raises(LabelError, match="'class 1' of the test photos is none of those"):
-        same_classes(part, ("class 0", "class 2"))
+    assert part.with_classes(photos.classes).labels.tolist() == [2, 1]
+    with pytest.raises(LabelError, match="'class 1' of the test photos is not one of the trained classes"):
+        part.with_classes(("class 0", "class 2"))
 
 
 # -- the curve ----------------------------------------------------------------------------
@@ -279,13 +287,13 @@ def test_test_photos_may_have_some_of_the_classes() -> None:
 
 def test_the_curve_has_a_point_for_each_number_of_shots_and_one_for_all() -> None:
     train, test = points(20), points(50, seed=1)
-    found = list(curve(train, test, WORDS, shots_up_to(train), 3))
+    found = list(few_shot_curve(train, test, WORDS, shots_up_to(train), 3))
     assert [point.shots for point in found] == [1, 2, 4, 8, 16, None]
     assert [len(point.probe) for point in found] == [3] * 5 + [1]
     assert [point.photos for point in found] == [3, 6, 12, 24, 48, 60]
     zero_shot = (WORDS.logits(test.vectors).argmax(1) == test.labels).mean()
     assert {point.zero_shot for point in found} == {zero_shot}
-    everything = fit(train.vectors, train.labels).head
+    everything = fit_head(train.vectors, train.labels).head
     assert found[-1].probe == ((everything.logits(test.vectors).argmax(1) == test.labels).mean(),)
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert [row["shots"] for row in rows] == ["1", "2", "4", "8", "16", "all"]
@@ -298,10 +306,10 @@ def test_shots_of_the_curve() -> None:
     assert shots_up_to(points(6)) == (1, 2, 4, 6)
     assert shots_up_to(points(20), 5) == (1, 2, 4, 5)
     assert shots_up_to(points(40), 32) == (1, 2, 4, 8, 16, 32)
-    with pytest.raises(LabelError, match="7 shots are asked for"):
+    with pytest.raises(LabelError, match="shots is 7"):
         shots_up_to(points(6), 7)
     with pytest.raises(LabelError, match="repeats is 0"):
-        list(curve(points(4), points(4), WORDS, (1,), 0))
+        list(few_shot_curve(points(4), points(4), WORDS, (1,), 0))
 
 
 # -- the file -------------------------------------------------------------------------------
@@ -330,7 +338,7 @@ def test_the_file_gives_back_what_was_saved(
     )
     file = tmp_path_factory.mktemp("probe") / "a.probe"
     probe.save(file)
-    again = load_probe(file)
+    again = probes.load(file)
     assert (again.classes, again.model, again.fingerprint) == (probe.classes, probe.model, probe.fingerprint)
     assert (again.settings, again.figures) == (probe.settings, probe.figures)
     np.testing.assert_array_equal(again.head.weights, probe.head.weights)
@@ -361,8 +369,8 @@ def test_every_damage_to_the_file_is_one_line(saved: Path) -> None:
     for content in damaged:
         assert content != whole
         saved.write_bytes(content)
-        with pytest.raises(LabelError, match="no probe of clipsight, or damaged") as error:
-            load_probe(saved)
+        with pytest.raises(LabelError, match="not a probe of clipsight, or damaged") as error:
+            probes.load(saved)
         assert "\n" not in str(error.value)
 
 
@@ -385,37 +393,37 @@ def test_contradictions_in_the_file_are_told(saved: Path, change: dict[str, obje
     content = {"format": "clipsight probe 1", "classes": ["a", "b"], "model": "m", "fingerprint": "f"}
     content |= {"settings": {}, "figures": {}} | change
     save_file(tensors, saved, {"clipsight": json.dumps(content)})
-    with pytest.raises(LabelError, match="no probe of clipsight"):
-        load_probe(saved)
+    with pytest.raises(LabelError, match="not a probe of clipsight"):
+        probes.load(saved)
 
 
 def test_weights_that_are_no_numbers_are_told(saved: Path) -> None:
-    probe = load_probe(saved)
+    probe = probes.load(saved)
     Probe(probe.classes, Head(np.full((2, 4), np.nan), probe.head.bias), "m", "f").save(saved)
-    with pytest.raises(LabelError, match="no probe of clipsight"):
-        load_probe(saved)
+    with pytest.raises(LabelError, match="not a probe of clipsight"):
+        probes.load(saved)
 
 
 def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no such probe"):
-        load_probe(tmp_path / "nothing.probe")
+        probes.load(tmp_path / "nothing.probe")
     with pytest.raises(LabelError, match="probe"):
-        load_probe(tmp_path)
+        probes.load(tmp_path)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(LabelError, match="can't write"):
-        load_probe(saved).save(tmp_path / "folder")
+        probes.load(saved).save(tmp_path / "folder")
     with pytest.raises(LabelError, match="can't write"):
-        load_probe(saved).save(tmp_path / "nowhere" / "a.probe")
+        probes.load(saved).save(tmp_path / "nowhere" / "a.probe")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.probe", "folder"]
 
 
 def test_applying_needs_no_scikit_learn(saved: Path) -> None:
     script = (
-        "import sys; from clipsight.probe import load_probe; import numpy\n"
-        "probe = load_probe(sys.argv[1]); probe.head.probabilities(numpy.eye(4))\n"
+        "import sys; from clipsight.probe import load; import numpy\n"
+        "probe = load(sys.argv[1]); probe.head.probabilities(numpy.eye(4))\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "print(sorted(loaded & {'sklearn', 'scipy', 'matplotlib', 'torch'}))"
     )
@@ -441,12 +449,12 @@ def pets(tmp_path: Path) -> Path:
 
 
 def test_photos_become_a_probe_that_knows_them(pets: Path, library: Library, tmp_path: Path) -> None:
-    report = fit_probe(pets, library, repeats=2)
+    report = probes.fit(pets, library, repeats=2)
     assert report.probe.classes == ("cat", "coffee_cup")
     assert report.scores.accuracy == 1.0 and report.scores.photos == 2
     assert [point.shots for point in report.curve] == [1, 2, 4, 5, None]
     report.probe.save(tmp_path / "pets.probe")
-    probe = load_probe(tmp_path / "pets.probe")
+    probe = probes.load(tmp_path / "pets.probe")
     assert probe.figures["top1"] == 1.0 and probe.settings["photos"] == 10
     assert "confusion" not in probe.figures
     predictions = list(probe.apply(library, pets))
@@ -472,7 +480,7 @@ def test_zero_shot_weights_are_the_classifiers(library: Library) -> None:
 
 
 def test_alpha_zero_is_zero_shot(pets: Path, library: Library) -> None:
-    report = fit_probe(pets, library, alpha=0, templates=load_templates("plain"))
+    report = probes.fit(pets, library, alpha=0, templates=load_templates("plain"))
     words = zero_shot_head(["cat", "coffee cup"], library.encoder, load_templates("plain"))
     np.testing.assert_allclose(report.probe.head.weights, words.weights, rtol=1e-6)
     np.testing.assert_array_equal(report.scores.confusion_matrix, report.zero_shot.confusion_matrix)
@@ -486,16 +494,16 @@ def test_another_collection_to_test_on(pets: Path, library: Library, tmp_path: P
         (pets / name).mkdir()
         for number in (0, 1):
             (tmp_path / "others" / name / f"{number}.png").rename(pets / name / f"{number}.png")
-    report = fit_probe(pets, library, test=tmp_path / "others")
+    report = probes.fit(pets, library, test=tmp_path / "others")
     assert (report.photos, report.scores.photos) == (4, 8)
 
 
 def test_what_cannot_be_fitted_is_told(pets: Path, library: Library) -> None:
-    with pytest.raises(LabelError, match="9 shots are asked for, but the class 'cat' has 5 photos"):
-        fit_probe(pets, library, shots=9)
+    with pytest.raises(LabelError, match="shots is 9, but the class 'cat' has 5 photos"):
+        probes.fit(pets, library, shots=9)
     for alpha in (-0.1, 1.5, float("nan")):
         with pytest.raises(LabelError, match="choose a number from 0"):
-            fit_probe(pets, library, alpha=alpha)
+            probes.fit(pets, library, alpha=alpha)
 
 
 def test_a_library_of_another_model_is_refused(
@@ -503,7 +511,7 @@ def test_a_library_of_another_model_is_refused(
 ) -> None:
     from tests.support.tiny_models import make_model_folder
 
-    probe = fit_probe(pets, library).probe
+    probe = probes.fit(pets, library).probe
     for name, message in (("other", "vectors of other: fit it again"), ("tiny", "tiny is another version")):
         folder = make_model_folder(tmp_path_factory.mktemp("model") / name, seed=7)
         with Library.open(tmp_path / f"library-{name}", model=str(folder)) as different:
@@ -536,7 +544,7 @@ def test_pictures_are_drawn_for_any_names_and_numbers() -> None:
     with Image.open(io.BytesIO(confusion_png(large, "large"))) as picture:
         assert max(picture.size) < 4000
     train = points(6)
-    drawn = curve_png(list(curve(train, points(9, seed=1), WORDS, (1, 2), 2)), "probe")
+    drawn = curve_png(list(few_shot_curve(train, points(9, seed=1), WORDS, (1, 2), 2)), "probe")
     with Image.open(io.BytesIO(drawn)) as picture:
         assert picture.format == "PNG" and picture.width > 300
 

@@ -1,13 +1,12 @@
-"""Photos with known classes, to learn from or to measure by: a folder a class, or a CSV file.
+"""Photos with known classes, for training and evaluation: class folders, or a CSV file.
 
-    pets/cat/1.jpg, pets/dog/7.jpg, ...     a folder of folders: their names are the classes
-    labels.csv: filepath,label              paths are relative to the CSV file's folder
-
-Called by `probe`, `evaluation` and the comparison of prompt templates.
+pets/cat/1.jpg, pets/dog/7.jpg, ...     a folder of folders: their names are the classes
+labels.csv: filepath,label              paths are relative to the CSV file's folder
 """
 
 import csv
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from clipsight.indexing.scan import photos_in
 
 @dataclass(frozen=True)
 class Labelled:
-    """Files with one class each, in the order of their paths."""
+    """Photo files with one class each, sorted by path."""
 
     classes: tuple[str, ...]
-    """Sorted names; at least two."""
+    """Sorted class names; at least two."""
     paths: tuple[Path, ...]
     labels: npt.NDArray[np.int64]
-    """int64[n], indices into `classes`"""
+    """int64[n], indices into `classes`."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,20 +38,33 @@ class LabelledVectors:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     vectors: npt.NDArray[np.float32]
-    """float32[n, dim]"""
+    """float32[n, dim], unit length."""
     labels: npt.NDArray[np.int64]
-    """int64[n], indices into `classes`"""
+    """int64[n], indices into `classes`."""
     failures: tuple[tuple[Path, str], ...] = ()
     """Photos that could not be read, with the reason."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    def subset(self, rows: npt.NDArray[np.int64]) -> "LabelledVectors":
+        """The photos in these rows; classes and failures stay the same."""
+        paths = tuple(self.paths[row] for row in rows.tolist())
+        return LabelledVectors(self.classes, paths, self.vectors[rows], self.labels[rows], self.failures)
+
+    def with_classes(self, classes: Sequence[str]) -> "LabelledVectors":
+        """The photos with labels that index `classes`. Raises `LabelError` for a class that is not in it."""
+        for name in self.classes:
+            if name not in classes:
+                raise LabelError(f"the class {name!r} of the test photos is not one of the trained classes")
+        index = np.array([list(classes).index(name) for name in self.classes])
+        return LabelledVectors(tuple(classes), self.paths, self.vectors, index[self.labels], self.failures)
+
 
 def read_labelled(source: Path) -> Labelled:
-    """Read a folder of class folders (each walked as indexing does), or a CSV with `filepath` and `label`.
+    """Read a folder of class folders (each walked as for indexing), or a CSV with `filepath` and `label`.
 
-    Raises `LabelError` where nothing is there, fewer than two classes, or a class has no photo.
+    Raises `LabelError` if `source` does not exist, has fewer than two classes, or a class has no photo.
     """
     try:
         if source.is_dir():
@@ -78,7 +90,7 @@ def _from_folders(source: Path) -> list[tuple[Path, str]]:
     for folder in sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] != "."):
         photos = photos_in(folder)
         if not photos:
-            raise LabelError(f"the class folder {folder} has no photo: fill it or take it away")
+            raise LabelError(f"the class folder {folder} has no photo: add photos or remove the folder")
         found += [(photo, folder.name) for photo in photos]
     return found
 

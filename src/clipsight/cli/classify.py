@@ -24,7 +24,7 @@ from clipsight.core.errors import LabelError, LibraryError
 
 if TYPE_CHECKING:
     from clipsight.classification.predictions import Predictions
-    from clipsight.classification.prompt_selection import Accuracy, Comparison
+    from clipsight.classification.prompt_selection import Accuracy, TemplateComparison
     from clipsight.classification.prompts import TemplateSet
     from clipsight.classification.zero_shot import Classification
     from clipsight.library import Library
@@ -241,7 +241,7 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
     from clipsight.classification.prompt_selection import compare_templates
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar, tracked
-    from clipsight.probe.labelled_vectors import embed_labelled
+    from clipsight.probe.embedding import embed_labelled
     from clipsight.render.predictions import failure_notes
     from clipsight.render.tables import answered_by
     from clipsight.search.label_embeddings import LabelCache
@@ -281,7 +281,7 @@ def _holds_photos_only(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(f"{CATALOG_NAME}*"))
 
 
-def _print_comparison(found: "Comparison") -> None:
+def _print_comparison(found: "TemplateComparison") -> None:
     from clipsight.render.tables import make_table, stdout_console, text_cell
 
     numbers = (f"on {found.photos[0]:,} photos", f"on {found.photos[1]:,} others")

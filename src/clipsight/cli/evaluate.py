@@ -105,7 +105,7 @@ def measured(model: str, device: str, threads: int | None) -> "Iterator[tuple[Li
 
 def _embedded(source: Path, library: "Library", bar: "IndexBar") -> "LabelledVectors":
     from clipsight.classification.dataset import read_labelled
-    from clipsight.probe.labelled_vectors import embed_labelled
+    from clipsight.probe.embedding import embed_labelled
 
     return embed_labelled(read_labelled(source.expanduser()), library, observer=bar)
 
@@ -113,10 +113,11 @@ def _embedded(source: Path, library: "Library", bar: "IndexBar") -> "LabelledVec
 def _linear_probe(
     photos: "LabelledVectors", library: "Library", prompts: "TemplateSet", seed: int, as_json: bool
 ) -> None:
+    from clipsight.classification.splits import train_test_split
     from clipsight.cli.figures import figure, note_left_out, print_classes
-    from clipsight.probe.report import fit_and_test, split
+    from clipsight.probe.fitting import fit_and_test
 
-    report = fit_and_test(*split(photos, seed=seed), library.encoder, prompts, seed=seed)
+    report = fit_and_test(*train_test_split(photos, seed=seed), library.encoder, prompts, seed=seed)
     if as_json:
         print_json({"model": library.model, **report.scores.to_dict(), "settings": report.probe.settings})
         return

@@ -1,6 +1,5 @@
-"""`clipsight probe fit` and `clipsight probe apply`: classes learned from labelled photos."""
+"""Commands `clipsight probe fit` and `clipsight probe apply`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +18,12 @@ from clipsight.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from clipsight.probe.few_shot import Point
-    from clipsight.probe.report import Alpha, Report
+    from clipsight.probe import Report
+    from clipsight.probe.few_shot import CurvePoint
+    from clipsight.probe.logistic import Alpha
 
 app = typer.Typer(
-    help="Learn classes from labelled photos, and find them in others.",
+    help="Fit a classifier to labelled photos, and apply it to others.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,24 +32,25 @@ app = typer.Typer(
 
 @app.command()
 def fit(
-    source: Annotated[Path, typer.Argument(help="A folder a class, or a CSV with filepath and label.")],
+    source: Annotated[Path, typer.Argument(help="A folder per class, or a CSV with filepath and label.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the probe.")],
     test: Annotated[
         Path | None,
         typer.Option(help="Another labelled collection to test on (default: a fifth is held out)."),
     ] = None,
     shots: Annotated[
-        int | None, typer.Option(min=1, help="Learn from so many photos a class (default: from all).")
+        int | None, typer.Option(min=1, help="Train on so many photos per class (default: all).")
     ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Draw so many times for the few-shot curve: 1, 2, 4, ... and all photos a class."
+            min=1,
+            help="Random samples per point of the few-shot curve: 1, 2, 4, ... and all photos per class.",
         ),
     ] = None,
     alpha: Annotated[
         str | None,
-        typer.Option(help="Start from zero-shot: 0 is that, 1 what the photos make of it; or auto."),
+        typer.Option(help="Start from zero-shot: from 0 (zero-shot) to 1 (fine-tuned), or auto."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -64,35 +65,35 @@ def fit(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Learn the classes of SOURCE, and test them on photos held out; the photos are indexed first."""
+    """Fit a probe to the classes of SOURCE and test it on held-out photos; photos are indexed first."""
+    from clipsight import probe
     from clipsight.cli.figures import note_left_out
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
     from clipsight.core.errors import LabelError
     from clipsight.core.extras import require
-    from clipsight.probe import fit_probe
 
-    how = _alpha(alpha)
+    parsed_alpha = _parse_alpha(alpha)
     prompts = prompts_for(templates, template)
     if report:
         require("probe", "matplotlib")
     if not out.parent.is_dir():
         raise LabelError(f"can't write {out}: there is no folder {out.parent}")
     with open_library(library, model, device, threads) as photos, index_bar() as bar:
-        found = fit_probe(
+        found = probe.fit(
             source,
             photos,
             test=test,
-            alpha=how,
+            alpha=parsed_alpha,
             shots=shots,
             repeats=repeats,
             templates=prompts,
             seed=seed,
             observer=bar,
-            told=_told,
+            on_point=_print_point,
         )
     if report:
-        _write_report(report, found)
+        found.save(report)
     found.probe.save(out)
     if as_json:
         print_json(found.to_dict())
@@ -111,75 +112,52 @@ def apply(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     no_indexing: Annotated[
-        bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos in folders first.")
+        bool, typer.Option("--no-indexing", "-n", help="Don't index new photos of the folders first.")
     ] = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Classify photos with the probe in FILE: the likeliest class of each, with its probability."""
+    """Classify photos with the probe in FILE: the most probable class of each, with its probability."""
+    from clipsight import probe
     from clipsight.cli.figures import note_left_out
     from clipsight.core.errors import LabelError
-    from clipsight.probe import load_probe
     from clipsight.render.predictions import PredictionTally, csv_text, json_text, text_lines
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    probe = load_probe(file)
+    fitted = probe.load(file)
     for photo in photos or []:
         if not photo.expanduser().exists():
             raise LabelError(f"no such photo or folder: {photo}")
     folders = [photo for photo in photos or [] if photo.expanduser().is_dir()]
     with open_library(library, model, device, threads) as opened:
-        probe.check(opened)
+        fitted.check(opened)
         if folders and not no_indexing:
             index_folders(opened, folders, quiet=True)
-        tally = PredictionTally(probe.apply(opened, *photos or ()))
+        tally = PredictionTally(fitted.apply(opened, *photos or ()))
         for text in (json_text if as_json else csv_text if as_csv else text_lines)(tally):
             sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     note_left_out(tally.failures)
 
 
-def _alpha(given: str | None) -> "Alpha":
-    if given is None:
+def _parse_alpha(value: str | None) -> "Alpha":
+    if value is None:
         return None
-    if given == "auto":
+    if value == "auto":
         return "auto"
     try:
-        return float(given)
+        return float(value)
     except ValueError:
-        raise typer.BadParameter(f"--alpha is {given!r}: a number from 0 to 1, or auto") from None
+        raise typer.BadParameter(f"--alpha is {value!r}: a number from 0 to 1, or auto") from None
 
 
-def _told(point: "Point") -> None:
+def _print_point(point: "CurvePoint") -> None:
     from clipsight.cli.messages import note
 
     if sys.stderr.isatty():
-        note(f"few-shot curve: {point.to_dict()['shots']} photos a class: done")
-
-
-def _write_report(folder: Path, found: "Report") -> None:
-    from clipsight.core.errors import LabelError
-    from clipsight.core.files import atomic_write
-    from clipsight.probe.few_shot import to_csv
-    from clipsight.probe.plots import confusion_png, curve_png
-
-    title = f"probe on {found.probe.model}"
-    files = {
-        "report.json": json.dumps(found.to_dict(), indent=2).encode(),
-        "confusion.png": confusion_png(found.scores, title),
-    }
-    if found.curve:
-        files["curve.csv"] = to_csv(found.curve).encode()
-        files["curve.png"] = curve_png(found.curve, title)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabelError(f"can't make the folder {folder}: {error.strerror}") from error
-    for name, content in files.items():
-        with atomic_write(folder / name, error=LabelError) as temporary:
-            temporary.write_bytes(content)
+        note(f"few-shot curve: {point.to_dict()['shots']} photos per class: done")
 
 
 def _print_report(found: "Report") -> None:
@@ -197,15 +175,17 @@ def _print_report(found: "Report") -> None:
             )
             for row in (point.to_dict() for point in found.curve)
         ]
-        print_table(("photos a class", "zero-shot", "probe", "from zero-shot"), rows)
-    how = f"C {found.fit.C:.3g}"
+        print_table(("photos per class", "zero-shot", "probe", "from zero-shot"), rows)
+    settings = f"C {found.fit.C:.3g}"
     if found.fit.alpha is not None:
-        how += f", alpha {found.fit.alpha:.2g}"
-    how += (
-        f" (chosen on {found.fit.judged:,} photos)" if found.fit.judged else " (too few photos to choose by)"
+        settings += f", alpha {found.fit.alpha:.2g}"
+    settings += (
+        f" (chosen on {found.fit.validation_photos:,} photos)"
+        if found.fit.validation_photos
+        else " (too few photos to choose by)"
     )
     print(
-        f"fitted on {found.photos:,} photos, {how}; on {found.scores.photos:,} others: accuracy "
+        f"fitted on {found.photos:,} photos, {settings}; on {found.scores.photos:,} others: accuracy "
         f"{figure(found.scores.accuracy)}, macro-F1 {figure(found.scores.macro_f1)}; "
         f"zero-shot {figure(found.zero_shot.accuracy)}"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipsight.core.errors import LabelError
 from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
-from clipsight.probe.labelled_vectors import embed_files
+from clipsight.probe.embedding import embed_files
 
 if TYPE_CHECKING:
     from clipsight.indexing.indexer import Observer

@@ -7,9 +7,10 @@ CLIP's claim is that zero-shot classification loses less than a classifier that 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clipsight.classification.splits import train_test_split
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.head import Head, zero_shot_head
-from clipsight.probe.report import fit_head, same_classes, split
+from clipsight.probe.logistic import fit_head
 
 if TYPE_CHECKING:
     from clipsight.classification.dataset import LabelledVectors
@@ -48,13 +49,13 @@ def measure_shift(
     All are tested on the other fifth of `a` and on the whole of `b`, whose classes must be among those
     of `a` (`LabelError`).
     """
-    shifted = same_classes(b, a.classes)
-    train, test = split(a, seed=seed)
-    words = zero_shot_head(a.classes, encoder, templates)
+    shifted = b.with_classes(a.classes)
+    train, test = train_test_split(a, seed=seed)
+    zero_shot = zero_shot_head(a.classes, encoder, templates)
     heads = {
-        "zero-shot": words,
-        "probe": fit_head(train, words, None, seed=seed).head,
-        "probe from zero-shot": fit_head(train, words, "auto", seed=seed).head,
+        "zero-shot": zero_shot,
+        "probe": fit_head(train.vectors, train.labels, seed=seed).head,
+        "probe from zero-shot": fit_head(train.vectors, train.labels, zero_shot, "auto", seed=seed).head,
     }
     return [Shift(name, _scores(head, test), _scores(head, shifted)) for name, head in heads.items()]
 

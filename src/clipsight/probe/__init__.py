@@ -1,15 +1,15 @@
-"""Linear probes: classes learned from labelled photos, on frozen embeddings.
+"""Linear probes: classifiers fitted to labelled photos, on frozen embeddings.
 
-    from clipsight.probe import fit_probe, load_probe
-    report = fit_probe("pets/", library)                      # needs the extra [probe]
-    report.probe.save("pets.probe")
-    for prediction in load_probe("pets.probe").apply(library, "~/Pictures"): ...
-
-`learn` is the whole way from labelled photos to a report; `fit` is the regression, `report` judges it on
-photos held out, `curve` draws accuracy over photos a class, `file` keeps and applies, `plots` shows.
+from clipsight import probe
+report = probe.fit("pets/", library)                      # needs the extra [probe]
+report.probe.save("pets.probe")
+for prediction in probe.load("pets.probe").apply(library, "~/Pictures"): ...
 """
 
 from clipsight.probe.file import Probe as Probe
-from clipsight.probe.file import load_probe as load_probe
-from clipsight.probe.learn import fit_probe as fit_probe
-from clipsight.probe.report import Report as Report
+from clipsight.probe.file import ProbeClassification as ProbeClassification
+from clipsight.probe.file import load as load
+from clipsight.probe.fitting import Report as Report
+from clipsight.probe.fitting import fit as fit
+
+__all__ = ["Probe", "ProbeClassification", "Report", "fit", "load"]

@@ -1,7 +1,7 @@
-"""The few-shot curve: accuracy on unseen photos over photos a class, beside zero-shot classification.
+"""Few-shot curve: accuracy on test photos by the number of training photos per class, next to zero-shot.
 
-Figure 6 of Radford et al. 2021 on one's own photos, with the probe that starts from the words beside the
-plain one. Called by `cli` and benchmarks.
+Figure 6 of Radford et al. 2021 (arXiv:2103.00020) on a collection of one's own, for the plain probe and for
+the one that starts from zero-shot.
 """
 
 import csv
@@ -13,28 +13,29 @@ from typing import Any
 import numpy as np
 
 from clipsight.classification.dataset import LabelledVectors
+from clipsight.classification.splits import check_shots, sample_shots
 from clipsight.core.errors import LabelError
 from clipsight.probe.head import Head
-from clipsight.probe.report import check_shots, few, fit_head, take
+from clipsight.probe.logistic import fit_head
 
-MOST_SHOTS = 16
+MAX_SHOTS = 16
 
 
 @dataclass(frozen=True)
-class Point:
-    """Accuracies on the test photos after so many photos a class, one a draw; shares from 0 to 1."""
+class CurvePoint:
+    """Accuracies on the test photos, shares from 0 to 1, one per random sample of the training photos."""
 
     shots: int | None
-    """None: all photos, which is one draw."""
+    """Training photos per class; None: all photos, which is one sample."""
     photos: int
-    """In all classes together."""
+    """Training photos of all classes."""
     zero_shot: float
     probe: tuple[float, ...]
     tuned: tuple[float, ...]
     """Of the probe that starts from zero-shot, with alpha "auto"."""
 
     def to_dict(self) -> dict[str, Any]:
-        """A row of the CSV: means, and standard deviations over the draws."""
+        """A row of the CSV: means and standard deviations over the samples."""
         return {
             "shots": "all" if self.shots is None else self.shots,
             "photos": self.photos,
@@ -47,46 +48,43 @@ class Point:
         }
 
 
-def shots_up_to(train: LabelledVectors, most: int | None = None) -> tuple[int, ...]:
-    """1, 2, 4, ... and `most` itself; by default 16, or what the smallest class has if that is less.
+def shots_up_to(train: LabelledVectors, shots: int | None = None) -> tuple[int, ...]:
+    """1, 2, 4, ... and `shots`; by default up to 16, or to the size of the smallest class if that is less.
 
-    Raises `LabelError` for more shots than photos.
+    Raises `LabelError` as `check_shots` does.
     """
-    if most is None:
-        least = int(np.bincount(train.labels, minlength=len(train.classes)).min())
-        most = min(MOST_SHOTS, least)
-    check_shots(train, most)
-    powers = (2**exponent for exponent in range(most.bit_length()))
-    return tuple(sorted({*powers, most}))
+    if shots is None:
+        smallest = int(np.bincount(train.labels, minlength=len(train.classes)).min())
+        shots = min(MAX_SHOTS, smallest)
+    check_shots(train, shots)
+    powers = (2**exponent for exponent in range(shots.bit_length()))
+    return tuple(sorted({*powers, shots}))
 
 
-def curve(
+def few_shot_curve(
     train: LabelledVectors,
     test: LabelledVectors,
-    words: Head,
+    zero_shot: Head,
     shots: Sequence[int],
     repeats: int,
     *,
     seed: int = 0,
-) -> Iterator[Point]:
-    """One point for each number of shots, with `repeats` draws, and one for all photos, as they are done.
+) -> Iterator[CurvePoint]:
+    """Yield a point for each number of shots, with `repeats` random samples, and one for all photos.
 
-    `words` is the zero-shot head. Everything is chosen from the photos drawn alone.
+    `zero_shot` is the zero-shot head. C and alpha are chosen from the sampled photos alone. Raises
+    `LabelError` if `repeats` is less than one, or for more shots than photos.
     """
     if repeats < 1:
-        raise LabelError(f"repeats is {repeats}: one draw or more are needed")
-    zero_shot = _accuracy(words, test)
+        raise LabelError(f"repeats is {repeats}: it must be at least 1")
     for number in shots:
-        draws = []
-        for repeat in range(repeats):
-            rng = np.random.default_rng([seed, number, repeat])
-            draws.append(take(train, few(train, number, rng)))
-        yield _point(number, draws, test, words, zero_shot, seed)
-    yield _point(None, [train], test, words, zero_shot, seed)
+        samples = [sample_shots(train, number, seed=(seed, number, repeat))[0] for repeat in range(repeats)]
+        yield _point(number, samples, test, zero_shot, seed)
+    yield _point(None, [train], test, zero_shot, seed)
 
 
-def to_csv(points: Sequence[Point]) -> str:
-    """The curve as CSV, one line a point."""
+def to_csv(points: Sequence[CurvePoint]) -> str:
+    """The curve as CSV, one line per point."""
     rows = [point.to_dict() for point in points]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
@@ -97,15 +95,19 @@ def to_csv(points: Sequence[Point]) -> str:
 
 def _point(
     shots: int | None,
-    draws: Sequence[LabelledVectors],
+    samples: Sequence[LabelledVectors],
     test: LabelledVectors,
-    words: Head,
-    zero_shot: float,
+    zero_shot: Head,
     seed: int,
-) -> Point:
-    plain = tuple(_accuracy(fit_head(draw, words, None, seed=seed).head, test) for draw in draws)
-    tuned = tuple(_accuracy(fit_head(draw, words, "auto", seed=seed).head, test) for draw in draws)
-    return Point(shots, len(draws[0]), zero_shot, plain, tuned)
+) -> CurvePoint:
+    plain, tuned = (
+        tuple(
+            _accuracy(fit_head(sample.vectors, sample.labels, zero_shot, alpha, seed=seed).head, test)
+            for sample in samples
+        )
+        for alpha in (None, "auto")
+    )
+    return CurvePoint(shots, len(samples[0]), _accuracy(zero_shot, test), plain, tuned)
 
 
 def _accuracy(head: Head, test: LabelledVectors) -> float:

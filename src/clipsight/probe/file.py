@@ -1,9 +1,9 @@
 """A probe as a file: safetensors with JSON in its metadata, so that loading one can never run code.
 
     weights float32[classes, dim], bias float32[classes]
-    metadata "clipsight": classes, model and its fingerprint, how it was fitted, figures
+    metadata "clipsight": classes, model and its fingerprint, hyperparameters, metrics
 
-Applying needs NumPy alone. Called by `report`, which makes probes, and by `cli`.
+Applying a probe needs no extra but safetensors.
 """
 
 import json
@@ -32,21 +32,21 @@ _FORMAT = "clipsight probe 1"
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """Classes that were learned on the embeddings of one model."""
+    """Linear classifier of the embeddings of one model."""
 
     classes: tuple[str, ...]
     head: Head
-    """float32"""
+    """float32."""
     model: str
     fingerprint: str
-    """Of the model's folder: the probe fits no other vectors."""
+    """Fingerprint of the model's folder: the probe applies to no other vectors."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """How it was fitted: C, alpha, photos, ..."""
+    """Hyperparameters: C, alpha, photos, ..."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Metrics on held-out photos: `ClassificationMetrics.to_dict` without the confusion matrix."""
 
     def predict(self, photos: Embeddings) -> Predictions:
-        """The photos' probabilities."""
+        """Predictions for the photos."""
         probabilities = (
             self.head.probabilities(photos.vectors).astype(np.float32)
             if len(photos)
@@ -67,20 +67,20 @@ class Probe:
         return ProbeClassification(self, map(self.predict, chain(library.embed(*files), indexed)))
 
     def check(self, library: "Library") -> None:
-        """Raises `LabelError` unless `library` holds vectors of the very model that this was fitted on."""
-        theirs = library.encoder.folder
-        if theirs.fingerprint() == self.fingerprint:
+        """Raise `LabelError` unless `library` holds vectors of the model that the probe was fitted on."""
+        folder = library.encoder.folder
+        if folder.fingerprint() == self.fingerprint:
             return
-        what = f"the library has vectors of {theirs.name}"
-        if theirs.name == self.model:
-            what = f"the library's {theirs.name} is another version (the files of the model differ)"
+        difference = f"the library has vectors of {folder.name}"
+        if folder.name == self.model:
+            difference = f"the library's {folder.name} is another version (the files of the model differ)"
         raise LabelError(
-            f"the probe was fitted on vectors of {self.model}, but {what}: "
+            f"the probe was fitted on vectors of {self.model}, but {difference}: "
             f"fit it again on these, or apply it to a `library` with vectors of {self.model}"
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the file whole or not at all; raises `LabelError` where it can't be written."""
+        """Write the file atomically. Raises `LabelError` if it can't be written."""
         content = {
             "format": _FORMAT,
             "model": self.model,
@@ -93,9 +93,9 @@ class Probe:
             "weights": np.ascontiguousarray(self.head.weights, dtype=np.float32),
             "bias": np.ascontiguousarray(self.head.bias, dtype=np.float32),
         }
-        written = require("probe", "safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
+        data = require("probe", "safetensors.numpy").save(tensors, {"clipsight": json.dumps(content)})
         with atomic_write(Path(file), error=LabelError) as temporary:
-            temporary.write_bytes(written)
+            temporary.write_bytes(data)
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ class ProbeClassification:
             yield from chunk
 
 
-def load_probe(file: str | os.PathLike[str]) -> Probe:
-    """Read a probe's file. Raises `LabelError` for one that is missing, damaged or something else."""
+def load(file: str | os.PathLike[str]) -> Probe:
+    """Read a probe's file. Raises `LabelError` if it is missing, damaged or not a probe."""
     safetensors = require("probe", "safetensors")
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
@@ -137,26 +137,26 @@ def load_probe(file: str | os.PathLike[str]) -> Probe:
     except OSError as error:
         raise LabelError(f"can't read the probe {file}: {error.strerror or error}") from error
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise LabelError(f"{file} is no probe of clipsight, or damaged: fit it again") from error
+        raise LabelError(f"{file} is not a probe of clipsight, or damaged: fit it again") from error
 
 
 def _checked(content: dict[str, Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any]) -> Probe:
-    """The probe, if everything about it holds; else KeyError, TypeError or ValueError."""
+    """The probe with this content. Raises KeyError, TypeError or ValueError if it is not valid."""
     if content["format"] != _FORMAT or type(content["classes"]) is not list:
-        raise ValueError("not the format")
+        raise ValueError("unknown format")
     classes = tuple(content["classes"])
     if len(classes) < 2 or not all(type(name) is str for name in classes):
-        raise ValueError("not the classes")
+        raise ValueError("invalid classes")
     if weights.dtype != np.float32 or bias.dtype != np.float32 or weights.ndim != 2:
-        raise ValueError("not the tensors")
+        raise ValueError("invalid tensors")
     if bias.shape != (len(classes),) or len(weights) != len(classes):
-        raise ValueError("not the shapes")
+        raise ValueError("invalid shapes")
     if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-        raise ValueError("not numbers")
+        raise ValueError("not finite")
     model, fingerprint = content["model"], content["fingerprint"]
     settings, figures = content["settings"], content["figures"]
     if type(model) is not str or type(fingerprint) is not str:
-        raise ValueError("not a model")
+        raise ValueError("invalid model")
     if type(settings) is not dict or type(figures) is not dict:
-        raise ValueError("not the figures")
+        raise ValueError("invalid settings or figures")
     return Probe(classes, Head(weights, bias), model, fingerprint, settings, figures)

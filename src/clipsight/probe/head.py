@@ -1,4 +1,4 @@
-"""A linear classifier over embeddings, and the two things done with it: judging photos, and interpolation."""
+"""Linear classifier over embeddings: logits and probabilities, the zero-shot head, interpolation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ class Head:
     """Logits are `vectors @ weights.T + bias`; probabilities are their softmax."""
 
     weights: Floats
-    """float[classes, dim]"""
+    """float[classes, dim]."""
     bias: Floats
-    """float[classes]"""
+    """float[classes]."""
 
     def logits(self, vectors: Floats) -> Floats:
-        """float[n, classes] for unit vectors float[n, dim]."""
+        """Logits float[n, classes] of unit vectors float[n, dim]."""
         return vectors @ self.weights.T + self.bias
 
     def probabilities(self, vectors: Floats) -> Floats:
-        """float[n, classes], rows that add up to 1."""
+        """Probabilities float[n, classes]; rows add up to 1."""
         logits = self.logits(vectors)
-        chances: Floats = np.exp(logits - logits.max(1, keepdims=True))
-        chances /= chances.sum(1, keepdims=True)
-        return chances
+        probabilities: Floats = np.exp(logits - logits.max(1, keepdims=True))
+        probabilities /= probabilities.sum(1, keepdims=True)
+        return probabilities
 
 
 def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "TemplateSet") -> Head:
     """The head whose logits are those of zero-shot classification: logit scale x cosine.
 
-    Class names are read as words: "living_room" is asked for as "living room". Raises `LabelError`
-    for a template that can't be used.
+    Underscores in class names are read as spaces: "living_room" as "living room". Raises `LabelError` as
+    `check_labels` does.
     """
     from clipsight.classification.prompts import labels_of_classes
     from clipsight.classification.zero_shot import Classifier
@@ -50,7 +50,7 @@ def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "Templ
 
 
 def interpolate(start: Head, end: Head, alpha: float) -> Head:
-    """`start` at alpha 0, `end` at 1, a mean of their weights between (WiSE-FT, Wortsman et al. 2022)."""
+    """`start` at alpha 0, `end` at 1, in between their weighted mean (WiSE-FT, Wortsman et al. 2022)."""
     return Head(
         (1 - alpha) * start.weights + alpha * end.weights, (1 - alpha) * start.bias + alpha * end.bias
     )

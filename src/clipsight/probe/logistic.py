@@ -1,45 +1,52 @@
-"""Logistic regression on frozen embeddings, and how strongly it is held back.
+"""Logistic regression on frozen embeddings, and the choice of its regularisation.
 
 The inverse regularisation C is chosen as in CLIP (Radford et al. 2021, arXiv:2103.00020, appendix A.3): a
-parametric binary search over 97 values from 1e-6 to 1e6, judged on photos held out from the training
-ones, which join them again for the last fit. With zero-shot weights to start from, the regression is held
-to these instead of to zero, and then interpolated with them (Wortsman et al. 2022, arXiv:2109.01903).
-Needs scikit-learn. Called by `report` and `curve`.
+parametric binary search over 97 values from 1e-6 to 1e6, by accuracy on validation photos, which join the
+training photos for the last fit. With a zero-shot head to start from, the regression is regularised towards
+its weights instead of zero, and then interpolated with them (Wortsman et al. 2022, arXiv:2109.01903).
+Needs scikit-learn.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.classification.splits import stratified_k_fold
+from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.probe.head import Floats, Head, interpolate
 
 Ints = npt.NDArray[np.int64]
-Verdict = tuple[float, float]
-"""Accuracy and mean log likelihood on validation photos: the higher the better."""
+
+Alpha = float | Literal["auto"] | None
+"""None: a plain probe; a number or "auto": one that starts from zero-shot and is interpolated with it."""
+
+Quality = tuple[float, float]
+"""Accuracy and mean log likelihood on validation photos; higher is better."""
 
 Learner = Callable[[Floats, Ints, float], Head]
-"""From vectors float[n, dim], classes int64[n] and C."""
+"""Function of vectors float[n, dim], classes int64[n] and C."""
 
 STEPS_PER_DECADE = 8
 SWEEP = 10.0 ** (np.arange(12 * STEPS_PER_DECADE + 1) / STEPS_PER_DECADE - 6)
-"""The values of C, which is 1 / lambda of the paper."""
+"""Values of C, which is 1 / lambda of the paper."""
 
-FEWEST_JUDGED = 100
-"""A plain probe's C is not chosen by fewer photos: an accuracy's standard error would be 3 % and more."""
+MIN_VALIDATION = 100
+"""Validation photos needed to choose C of a plain probe: accuracy of fewer has a standard error over 3 %."""
 
-MOST_JUDGED = 500
-"""Of the five validation splits as many are used as make so many photos; one alone for large collections."""
+MAX_VALIDATION = 500
+"""Validation photos after which no further fold is used: large collections need only one."""
 
-C_OF_FEW, C_HELD = 10.0**0.5, 10.0**-0.5
-"""Of a plain probe after few photos; of one held to zero-shot weights, unless another is clearly better."""
+DEFAULT_C, FINE_TUNE_C = 10.0**0.5, 10.0**-0.5
+"""C of a plain probe on few photos; of one that starts from zero-shot, unless another is clearly better."""
 
-ALPHA_UNJUDGED = 0.5
-"""What WiSE-FT recommends where nothing is known: after one photo a class."""
+DEFAULT_ALPHA = 0.5
+"""Alpha without validation photos (one photo per class), as WiSE-FT recommends."""
 
 ALPHAS = np.linspace(0, 1, 11)
 
@@ -49,47 +56,58 @@ _MAX_ITERATIONS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A head and how it came about."""
+    """A head and its hyperparameters."""
 
     head: Head
     C: float
     alpha: float | None
-    """Place between the zero-shot weights (0) and the regression that began there (1); None without them."""
-    judged: int
-    """Validation photos by which C or alpha was chosen; 0 where they were too few."""
+    """Interpolation between zero-shot (0) and the regression that starts from it (1); None without it."""
+    validation_photos: int
+    """Validation photos by which C or alpha was chosen; 0 if they were too few."""
 
 
-def fit(
-    vectors: Floats, labels: Ints, start: Head | None = None, alpha: float | None = None, *, seed: int = 0
+def check_alpha(alpha: Alpha) -> None:
+    """Raise `LabelError` for a number that is not from 0 to 1."""
+    if isinstance(alpha, float | int) and not 0 <= alpha <= 1:
+        raise LabelError(f"alpha is {alpha:g}: choose a number from 0 (zero-shot) to 1, or auto")
+
+
+def fit_head(
+    vectors: Floats, labels: Ints, zero_shot: Head | None = None, alpha: Alpha = None, *, seed: int = 0
 ) -> Fit:
     """Fit float[n, dim] to classes int64[n] 0, 1, ..., each of which has a photo.
 
-    Without `start` a plain probe. With the zero-shot head as `start`, the interpolation at `alpha`, or
-    at what `best_alpha` finds on the validation photos if that is None. The seed decides which these are.
+    Without `alpha`, a plain probe. With `alpha`, a probe that starts from the head `zero_shot`, interpolated
+    with it at `alpha`, or at what `best_alpha` finds on the validation photos if that is "auto". `seed`
+    decides the validation photos. Raises `LabelError` as `check_alpha` does.
     """
+    check_alpha(alpha)
     vectors = vectors.astype(np.float64)
-    splits = validation_splits(labels, seed)
-    judged = sum(len(validation) for _, validation in splits)
+    folds = validation_folds(labels, seed=seed)
+    validation_photos = sum(len(validation) for _, validation in folds)
 
-    def unseen(learn: Learner, C: float) -> tuple[Floats, Ints]:
-        return _unseen(learn, vectors, labels, splits, C)
+    def validate(learn: Learner, C: float) -> tuple[Floats, Ints]:
+        return _validation_logits(learn, vectors, labels, folds, C)
 
-    if start is None:
-        judged = judged if judged >= FEWEST_JUDGED else 0
-        C = sweep(lambda each: _verdict(*unseen(logistic_regression, each))) if judged else C_OF_FEW
-        return Fit(logistic_regression(vectors, labels, C), C, None, judged)
-    learn = partial(fine_tune, start)
-    C = _held(partial(unseen, learn)) if judged else C_HELD
-    if alpha is None and judged:
-        rows = np.concatenate([validation for _, validation in splits])
-        alpha = best_alpha(start.logits(vectors[rows]), *unseen(learn, C))
-    elif alpha is None:
-        alpha = ALPHA_UNJUDGED
-    return Fit(interpolate(start, learn(vectors, labels, C), alpha), C, alpha, judged)
+    if alpha is None:
+        if validation_photos < MIN_VALIDATION:
+            return Fit(logistic_regression(vectors, labels, DEFAULT_C), DEFAULT_C, None, 0)
+        C = sweep(lambda each: _quality(*validate(logistic_regression, each)))
+        return Fit(logistic_regression(vectors, labels, C), C, None, validation_photos)
+    if zero_shot is None:
+        raise ValueError("alpha needs a zero-shot head")
+    learn = partial(fine_tune, zero_shot)
+    C = _fine_tune_C(partial(validate, learn)) if validation_photos else FINE_TUNE_C
+    if alpha == "auto" and validation_photos:
+        rows = np.concatenate([validation for _, validation in folds])
+        alpha = best_alpha(zero_shot.logits(vectors[rows]), *validate(learn, C))
+    elif alpha == "auto":
+        alpha = DEFAULT_ALPHA
+    return Fit(interpolate(zero_shot, learn(vectors, labels, C), alpha), C, alpha, validation_photos)
 
 
 def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
-    """scikit-learn's, by L-BFGS: weights are held to zero, the bias is free."""
+    """Logistic regression by scikit-learn's L-BFGS, with L2 regularisation of the weights, not the bias."""
     regression = require("probe", "sklearn.linear_model").LogisticRegression(C=C, max_iter=_MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter(
@@ -103,22 +121,22 @@ def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
 
 
 def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
-    """Logistic regression by L-BFGS that begins at `start` and is held to it, weights and bias.
+    """Logistic regression by L-BFGS, initialised with `start` and regularised towards it, weights and bias.
 
-    Minimises C x the summed cross entropy + half the squared distance from `start`: the nearer C is to
-    zero, the less the photos can change what the words say.
+    Minimises C x the summed cross entropy + half the squared distance from `start`: the smaller C, the
+    closer the result is to zero-shot.
     """
     log_softmax = require("probe", "scipy.special").log_softmax
     points = np.column_stack([vectors, np.ones(len(vectors))])
     origin = np.column_stack([start.weights, start.bias])
-    right = np.eye(len(origin))[labels]
-    before = points @ origin.T
+    one_hot = np.eye(len(origin))[labels]
+    start_logits = points @ origin.T
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         change = flat.reshape(origin.shape)
-        log_chances = log_softmax(before + points @ change.T, axis=1)
-        slope = C * (np.exp(log_chances) - right).T @ points + change
-        return float(flat @ flat / 2 - C * (log_chances * right).sum()), slope.ravel()
+        log_probabilities = log_softmax(start_logits + points @ change.T, axis=1)
+        gradient = C * (np.exp(log_probabilities) - one_hot).T @ points + change
+        return float(flat @ flat / 2 - C * (log_probabilities * one_hot).sum()), gradient.ravel()
 
     found = require("probe", "scipy.optimize").minimize(
         loss, np.zeros(origin.size), jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS}
@@ -127,97 +145,88 @@ def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
     return Head(tuned[:, :-1], tuned[:, -1])
 
 
-def sweep(judge: Callable[[float], Verdict]) -> float:
-    """The C of `SWEEP` with the best verdict, by the paper's search; of equal ones the smallest.
+def sweep(quality: Callable[[float], Quality]) -> float:
+    """The C of `SWEEP` with the best quality, by the paper's search; of equal ones the smallest.
 
     From seven values, two decades apart, the interval around the peak is halved until it is one step.
     """
-    verdicts: dict[int, Verdict] = {}
+    qualities: dict[int, Quality] = {}
     step = 2 * STEPS_PER_DECADE
-    places = range(0, len(SWEEP), step)
+    indices = range(0, len(SWEEP), step)
     while True:
-        verdicts |= {
-            place: judge(float(SWEEP[place]))
-            for place in places
-            if 0 <= place < len(SWEEP) and place not in verdicts
+        qualities |= {
+            index: quality(float(SWEEP[index]))
+            for index in indices
+            if 0 <= index < len(SWEEP) and index not in qualities
         }
-        peak = max(verdicts, key=lambda place: (verdicts[place], -place))
+        peak = max(qualities, key=lambda index: (qualities[index], -index))
         if step == 1:
             return float(SWEEP[peak])
         step //= 2
-        places = range(peak - step, peak + step + 1, 2 * step)
+        indices = range(peak - step, peak + step + 1, 2 * step)
 
 
-def best_alpha(begun: Floats, tuned: Floats, labels: Ints) -> float:
-    """The alpha of `ALPHAS` with the best mean likelihood, for logits of zero-shot and of tuned heads.
+def best_alpha(zero_shot: Floats, tuned: Floats, labels: Ints) -> float:
+    """The alpha of `ALPHAS` with the best mean likelihood, for logits of the zero-shot and the tuned head.
 
-    It is 0 where the gain over zero-shot is not more than one standard error: the photos must speak
-    clearly before the words are left.
+    It is 0 if the gain over zero-shot is not more than one standard error.
     """
     # Logits are linear in the weights, so interpolating them is interpolating the heads.
-    likelihoods = {alpha: _likelihoods((1 - alpha) * begun + alpha * tuned, labels) for alpha in ALPHAS}
+    likelihoods = {
+        alpha: _log_likelihoods((1 - alpha) * zero_shot + alpha * tuned, labels) for alpha in ALPHAS
+    }
     best = max(ALPHAS, key=lambda alpha: likelihoods[alpha].mean())
     return float(best) if _clearly_more(likelihoods[best], likelihoods[0.0], errors=1) else 0.0
 
 
-def validation_splits(labels: Ints, seed: int = 0) -> list[tuple[Ints, Ints]]:
-    """Pairs of rows to learn from and rows to judge by: fifths of every class.
-
-    The only photo of a class is never taken from learning. As many fifths as `MOST_JUDGED` asks for.
-    """
-    rng = np.random.default_rng(seed)
-    fold = np.full(len(labels), -1)
-    for label in range(labels.max() + 1):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        if len(rows) > 1:
-            fold[rows] = np.arange(len(rows)) % _FOLDS
-    splits: list[tuple[Ints, Ints]] = []
-    judged = 0
-    for each in range(_FOLDS):
-        validation = np.flatnonzero(fold == each)
-        if len(validation) and judged < MOST_JUDGED:
-            splits.append((np.flatnonzero(fold != each), validation))
-            judged += len(validation)
-    return splits
+def validation_folds(labels: Ints, *, seed: int = 0) -> list[tuple[Ints, Ints]]:
+    """Rows for training and validation: as many of five stratified folds as `MAX_VALIDATION` asks for."""
+    folds: list[tuple[Ints, Ints]] = []
+    for fold in stratified_k_fold(labels, _FOLDS, seed=seed):
+        if sum(len(validation) for _, validation in folds) >= MAX_VALIDATION:
+            break
+        folds.append(fold)
+    return folds
 
 
-def _unseen(
-    learn: Learner, vectors: Floats, labels: Ints, splits: list[tuple[Ints, Ints]], C: float
+def _validation_logits(
+    learn: Learner, vectors: Floats, labels: Ints, folds: list[tuple[Ints, Ints]], C: float
 ) -> tuple[Floats, Ints]:
-    """Logits and classes of all validation photos, each from a head that has not seen it."""
+    """Logits and classes of all validation photos, each from a head that was not trained on it."""
     logits = [
         learn(vectors[training], labels[training], C).logits(vectors[validation])
-        for training, validation in splits
+        for training, validation in folds
     ]
-    return np.concatenate(logits), labels[np.concatenate([validation for _, validation in splits])]
+    return np.concatenate(logits), labels[np.concatenate([validation for _, validation in folds])]
 
 
-def _verdict(logits: Floats, labels: Ints) -> Verdict:
-    return float(_right(logits, labels).mean()), float(_likelihoods(logits, labels).mean())
+def _quality(logits: Floats, labels: Ints) -> Quality:
+    return float(_correct(logits, labels).mean()), float(_log_likelihoods(logits, labels).mean())
 
 
-def _held(unseen: Callable[[float], tuple[Floats, Ints]]) -> float:
-    """The C with the best accuracy, if by two standard errors better than C_HELD; else that.
+def _fine_tune_C(validate: Callable[[float], tuple[Floats, Ints]]) -> float:
+    """The C with the best accuracy, if that is better by two standard errors than `FINE_TUNE_C`; else that.
 
-    Two, for it is the best of many; and not by likelihood, which grows as a head gets surer of what it knows.
+    Two, because it is the best of many; and not by likelihood, which grows with the confidence of a head.
     """
-    best = sweep(lambda each: _verdict(*unseen(each)))
-    return best if _clearly_more(_right(*unseen(best)), _right(*unseen(C_HELD)), errors=2) else C_HELD
+    best = sweep(lambda each: _quality(*validate(each)))
+    better = _clearly_more(_correct(*validate(best)), _correct(*validate(FINE_TUNE_C)), errors=2)
+    return best if better else FINE_TUNE_C
 
 
 def _clearly_more(scores: Floats, others: Floats, *, errors: float) -> bool:
-    """Whether the photos' mean gain over the other scores is more than so many of its standard errors."""
+    """True if the photos' mean gain over the other scores is more than so many of its standard errors."""
     gains = scores - others
     return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
 
 
-def _right(logits: Floats, labels: Ints) -> Floats:
-    """1 for each photo whose own class is the likeliest, else 0: float[n]."""
-    right: Floats = (logits.argmax(1) == labels).astype(np.float64)
-    return right
+def _correct(logits: Floats, labels: Ints) -> Floats:
+    """1 for each photo whose class has the highest logit, else 0: float[n]."""
+    correct: Floats = (logits.argmax(1) == labels).astype(np.float64)
+    return correct
 
 
-def _likelihoods(logits: Floats, labels: Ints) -> Floats:
-    """The log probability of each photo's own class: float[n]."""
-    chances: Floats = require("probe", "scipy.special").log_softmax(logits, axis=1)
-    return chances[np.arange(len(labels)), labels]
+def _log_likelihoods(logits: Floats, labels: Ints) -> Floats:
+    """Log probability of each photo's class: float[n]."""
+    log_probabilities: Floats = require("probe", "scipy.special").log_softmax(logits, axis=1)
+    return log_probabilities[np.arange(len(labels)), labels]

@@ -1,7 +1,4 @@
-"""Pictures of a probe: its confusion matrix and its few-shot curve, as PNG bytes. Needs matplotlib.
-
-Called by `cli`.
-"""
+"""Plots of a probe's confusion matrix and few-shot curve, as PNG bytes. Needs matplotlib."""
 
 import io
 import warnings
@@ -13,11 +10,11 @@ import numpy as np
 
 from clipsight.core.extras import require
 from clipsight.metrics.classification import ClassificationMetrics
-from clipsight.probe.few_shot import Point
+from clipsight.probe.few_shot import CurvePoint
 from clipsight.render.fonts import visible
 
-_NUMBERED = 40
-"""Classes up to which every cell shows its number and every row its name; beyond, they could not be read."""
+_MAX_LABELLED = 40
+"""Number of classes up to which cells and rows are labelled; with more, labels would be illegible."""
 
 _FONTS = (
     "DejaVu Sans",
@@ -31,17 +28,17 @@ _FONTS = (
     "Noto Sans Devanagari",
     "Arial Unicode MS",
 )
-"""Tried in turn, character by character, as far as they are installed."""
+"""Fallback order for each character, among installed fonts."""
 
 
 def confusion_png(scores: ClassificationMetrics, title: str) -> bytes:
-    """Rows are the right classes, columns the guesses, shaded by their share of the row."""
+    """Confusion matrix: rows are classes, columns predictions, shaded by their share of the row."""
     with _fonts():
         return _png(_confusion(scores, title))
 
 
-def curve_png(points: Sequence[Point], title: str) -> bytes:
-    """Accuracy over photos a class, with a standard deviation either way, and the line of zero-shot."""
+def curve_png(points: Sequence[CurvePoint], title: str) -> bytes:
+    """Accuracy by training photos per class, with standard deviations, and the line of zero-shot."""
     with _fonts():
         return _png(_curve(points, title))
 
@@ -54,10 +51,10 @@ def _confusion(scores: ClassificationMetrics, title: str) -> Any:
     shares = scores.confusion_matrix / np.maximum(scores.confusion_matrix.sum(1, keepdims=True), 1)
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(shown, label="share of the class's photos", shrink=0.8)
-    axes.set_xlabel("taken for")
+    axes.set_xlabel("prediction")
     axes.set_ylabel("class")
     axes.set_title(visible(f"{title}: accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}"))
-    if count <= _NUMBERED:
+    if count <= _MAX_LABELLED:
         names = [_short(name) for name in scores.classes]
         axes.set_xticks(range(count), names, rotation=90, parse_math=False)
         axes.set_yticks(range(count), names, parse_math=False)
@@ -68,21 +65,21 @@ def _confusion(scores: ClassificationMetrics, title: str) -> Any:
     return figure
 
 
-def _curve(points: Sequence[Point], title: str) -> Any:
+def _curve(points: Sequence[CurvePoint], title: str) -> Any:
     figure = require("probe", "matplotlib.figure").Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(points))
     names = ["all" if point.shots is None else str(point.shots) for point in points]
     axes.axhline(points[0].zero_shot, color="tab:gray", linestyle="--", label="zero-shot")
-    for label, colour, draws in (
+    for label, colour, samples in (
         ("linear probe", "tab:blue", [point.probe for point in points]),
         ("probe from zero-shot weights", "tab:orange", [point.tuned for point in points]),
     ):
-        means, deviations = [np.mean(each) for each in draws], [np.std(each) for each in draws]
+        means, deviations = [np.mean(each) for each in samples], [np.std(each) for each in samples]
         axes.errorbar(places, means, yerr=deviations, marker="o", capsize=3, color=colour, label=label)
     axes.set_xticks(places, names)
-    axes.set_xlabel("labelled photos a class")
-    axes.set_ylabel("accuracy on unseen photos")
+    axes.set_xlabel("training photos per class")
+    axes.set_ylabel("accuracy on test photos")
     axes.set_title(visible(title))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -91,7 +88,7 @@ def _curve(points: Sequence[Point], title: str) -> Any:
 
 @contextmanager
 def _fonts() -> Iterator[None]:
-    """Fonts for the scripts that class names may be in; where none is installed, boxes and no warning."""
+    """Select installed fonts for the scripts of class names; missing glyphs are boxes, without a warning."""
     installed = set(require("probe", "matplotlib.font_manager").get_font_names())
     families = [name for name in _FONTS if name in installed]
     with require("probe", "matplotlib").rc_context({"font.family": families}), warnings.catch_warnings():

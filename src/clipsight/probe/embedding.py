@@ -1,4 +1,4 @@
-"""Labelled photos embedded through a library, which keeps their vectors and can be interrupted."""
+"""Embeddings of labelled photos, computed and kept by a library."""
 
 import os
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def embed_labelled(
     labelled: Labelled, library: "Library", *, observer: "Observer | None" = None
 ) -> LabelledVectors:
-    """Index the photos' folders in `library`, which can be interrupted and goes on, and take their vectors.
+    """Index the photos' folders in `library` and return the photos with their vectors.
 
-    Raises `LabelError` where no photo of a class can be read.
+    Interrupted indexing continues in the next call. Raises `LabelError` if no photo of a class can be read.
     """
     paths, vectors, failures = embed_files(labelled.paths, library, observer=observer)
     label_of = dict(zip(labelled.paths, labelled.labels.tolist(), strict=True))
@@ -29,16 +29,17 @@ def embed_labelled(
     counts = np.bincount(labels, minlength=len(labelled.classes))
     if not counts.all():
         empty = labelled.classes[int(counts.argmin())]
-        raise LabelError(f"no photo of the class {empty!r} can be read: the reasons: clipsight status")
+        raise LabelError(f"no photo of the class {empty!r} can be read: see clipsight status for the reasons")
     return LabelledVectors(labelled.classes, paths, vectors, labels, failures)
 
 
 def embed_files(
     files: Sequence[Path], library: "Library", *, observer: "Observer | None" = None
 ) -> tuple[tuple[Path, ...], npt.NDArray[np.float32], tuple[tuple[Path, str], ...]]:
-    """Index the folders that hold `files` (absolute paths), and take the files' vectors in their order.
+    """Index the folders of `files` (absolute paths) in `library`, and return the files' vectors.
 
-    The paths that could be read, their vectors float32[n, dim], and the others with the reason.
+    Returns the files that could be read, in order, their vectors float32[n, dim], and the other files with
+    the reason.
     """
     folders = _topmost({path.parent for path in files})
     library.index(*folders, observer=observer)
@@ -61,5 +62,5 @@ def embed_files(
 
 
 def _topmost(folders: set[Path]) -> list[Path]:
-    """Those of `folders` that lie in no other of them."""
+    """Folders that are not inside another one of `folders`."""
     return sorted(folder for folder in folders if not any(parent in folders for parent in folder.parents))

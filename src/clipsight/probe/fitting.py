@@ -1,0 +1,162 @@
+"""Fitting: from a labelled collection to a probe and a report of its scores on held-out photos."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import clipsight
+from clipsight.classification.dataset import LabelledVectors, read_labelled
+from clipsight.classification.prompts import TemplateSet, load_templates
+from clipsight.classification.splits import sample_shots, train_test_split
+from clipsight.core.errors import LabelError
+from clipsight.core.extras import require
+from clipsight.core.files import atomic_write
+from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
+from clipsight.probe.embedding import embed_labelled
+from clipsight.probe.few_shot import CurvePoint, few_shot_curve, shots_up_to, to_csv
+from clipsight.probe.file import Probe
+from clipsight.probe.head import Head, zero_shot_head
+from clipsight.probe.logistic import Alpha, Fit, check_alpha, fit_head
+
+if TYPE_CHECKING:
+    from clipsight.indexing.indexer import Observer
+    from clipsight.library import Library
+    from clipsight.models.encoder import Encoder
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A probe, its hyperparameters, and its scores on the test photos next to those of zero-shot."""
+
+    probe: Probe
+    fit: Fit
+    scores: ClassificationMetrics
+    zero_shot: ClassificationMetrics
+    photos: int
+    """Number of training photos."""
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Photos that could not be read, with the reason."""
+    curve: tuple[CurvePoint, ...] = ()
+    """The few-shot curve, with `repeats`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report for JSON."""
+        return {
+            "model": self.probe.model,
+            "settings": dict(self.probe.settings),
+            "test": self.scores.to_dict(),
+            "zero_shot": self.zero_shot.to_dict(),
+            "curve": [point.to_dict() for point in self.curve],
+            "failures": [{"path": str(path), "reason": reason} for path, reason in self.failures],
+        }
+
+    def save(self, folder: PathLike) -> None:
+        """Write report.json and confusion.png, and curve.csv and curve.png if there is a curve.
+
+        The folder is created. Needs matplotlib. Raises `LabelError` if a file can't be written.
+        """
+        from clipsight.probe.plots import confusion_png, curve_png
+
+        title = f"probe on {self.probe.model}"
+        files = {
+            "report.json": json.dumps(self.to_dict(), indent=2).encode(),
+            "confusion.png": confusion_png(self.scores, title),
+        }
+        if self.curve:
+            files["curve.csv"] = to_csv(self.curve).encode()
+            files["curve.png"] = curve_png(self.curve, title)
+        target = Path(folder).expanduser()
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabelError(f"can't make the folder {target}: {error.strerror}") from error
+        for name, content in files.items():
+            with atomic_write(target / name, error=LabelError) as temporary:
+                temporary.write_bytes(content)
+
+
+def fit(
+    source: PathLike,
+    library: "Library",
+    *,
+    test: PathLike | None = None,
+    alpha: Alpha = None,
+    shots: int | None = None,
+    repeats: int | None = None,
+    templates: TemplateSet | None = None,
+    seed: int = 0,
+    observer: "Observer | None" = None,
+    on_point: Callable[[CurvePoint], None] = lambda point: None,
+) -> Report:
+    """Fit a probe to `source`, class folders or a CSV, and test it on held-out photos.
+
+    The photos are indexed in `library` first, with `observer`. A fifth of every class is held out, or `test`
+    is another collection of the same classes. `shots` trains on so many photos per class only. `alpha` starts
+    from zero-shot classification with `templates` (default: "simple"): a number from 0 (zero-shot) to 1, or
+    "auto". `repeats` adds the few-shot curve with so many random samples, up to `shots`; `on_point` is called
+    with each of its points. Needs scikit-learn. Raises `LabelError`.
+    """
+    require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
+    check_alpha(alpha)
+    templates = templates or load_templates("simple")
+    labelled = read_labelled(Path(source).expanduser())
+    labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None
+    photos = embed_labelled(labelled, library, observer=observer)
+    if labelled_test is None:
+        train, held_out = train_test_split(photos, seed=seed)
+    else:
+        train = photos
+        held_out = embed_labelled(labelled_test, library, observer=observer).with_classes(photos.classes)
+    curve_shots = shots_up_to(train, shots) if repeats is not None else ()
+    report = fit_and_test(train, held_out, library.encoder, templates, alpha=alpha, shots=shots, seed=seed)
+    if repeats is None:
+        return report
+    zero_shot = zero_shot_head(train.classes, library.encoder, templates)
+    points = []
+    for point in few_shot_curve(train, held_out, zero_shot, curve_shots, repeats, seed=seed):
+        on_point(point)
+        points.append(point)
+    return replace(report, curve=tuple(points))
+
+
+def fit_and_test(
+    train: LabelledVectors,
+    test: LabelledVectors,
+    encoder: "Encoder",
+    templates: TemplateSet,
+    *,
+    alpha: Alpha = None,
+    shots: int | None = None,
+    seed: int = 0,
+) -> Report:
+    """Fit a probe to `train`, or to `shots` photos per class of it, and test it on `test`.
+
+    Both have the same classes. Raises `LabelError` for more shots than photos.
+    """
+    zero_shot = zero_shot_head(train.classes, encoder, templates)
+    sample = train if shots is None else sample_shots(train, shots, seed=seed)[0]
+    fitted = fit_head(sample.vectors, sample.labels, zero_shot, alpha, seed=seed)
+    scores = classification_metrics(fitted.head.logits(test.vectors), test.labels, test.classes)
+    figures = {name: value for name, value in scores.to_dict().items() if name != "confusion"}
+    settings = {
+        "C": fitted.C,
+        "alpha": fitted.alpha,
+        "templates": None if alpha is None else list(templates.templates),
+        "shots": shots,
+        "photos": len(sample),
+        "validation_photos": fitted.validation_photos,
+        "seed": seed,
+        "clipsight": clipsight.__version__,
+    }
+    head = Head(fitted.head.weights.astype(np.float32), fitted.head.bias.astype(np.float32))
+    folder = encoder.folder
+    probe = Probe(train.classes, head, folder.name, folder.fingerprint(), settings, figures)
+    zero_shot_scores = classification_metrics(zero_shot.logits(test.vectors), test.labels, test.classes)
+    return Report(probe, fitted, scores, zero_shot_scores, len(sample), (*train.failures, *test.failures))
