@@ -146,7 +146,7 @@ def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
     [
         (["fit", "nowhere", "-o", "x"], "no such folder or CSV file: nowhere"),
         (["fit", "labelled/cat", "-o", "x"], "has 0 classes"),
-        (["fit", "labelled", "-o", "x", "--shots", "6"], "shots is 6, but the class 'cat' has 5"),
+        (["fit", "labelled", "-o", "x", "--shots", "6"], "`shots` is 6, but the class 'cat' has 5"),
         (["fit", "labelled", "-o", "x", "--shots", "0"], ""),
         (["fit", "labelled", "-o", "x", "--repeats", "0"], ""),
         (["fit", "labelled", "-o", "x", "--alpha", "2"], "choose a number from 0"),

@@ -270,7 +270,7 @@ def test_shots_are_sampled_from_every_class() -> None:
     assert np.bincount(sample.labels).tolist() == [4, 4, 4]
     assert sorted([*sample.paths, *rest.paths]) == sorted(photos.paths)
     for shots in (0, 11):
-        with pytest.raises(LabelError, match=f"shots is {shots}, but the class 'class 0' has 10 photos"):
+        with pytest.raises(LabelError, match=f"`shots` is {shots}, but the class 'class 0' has 10 photos"):
             sample_shots(photos, shots)
 
 
@@ -306,9 +306,9 @@ def test_shots_of_the_curve() -> None:
     assert shots_up_to(points(6)) == (1, 2, 4, 6)
     assert shots_up_to(points(20), 5) == (1, 2, 4, 5)
     assert shots_up_to(points(40), 32) == (1, 2, 4, 8, 16, 32)
-    with pytest.raises(LabelError, match="shots is 7"):
+    with pytest.raises(LabelError, match="`shots` is 7"):
         shots_up_to(points(6), 7)
-    with pytest.raises(LabelError, match="repeats is 0"):
+    with pytest.raises(LabelError, match="`repeats` is 0"):
         list(few_shot_curve(points(4), points(4), WORDS, (1,), 0))
 
 
@@ -499,7 +499,7 @@ def test_another_collection_to_test_on(pets: Path, library: Library, tmp_path: P
 
 
 def test_what_cannot_be_fitted_is_told(pets: Path, library: Library) -> None:
-    with pytest.raises(LabelError, match="shots is 9, but the class 'cat' has 5 photos"):
+    with pytest.raises(LabelError, match="`shots` is 9, but the class 'cat' has 5 photos"):
         probes.fit(pets, library, shots=9)
     for alpha in (-0.1, 1.5, float("nan")):
         with pytest.raises(LabelError, match="choose a number from 0"):

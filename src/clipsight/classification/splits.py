@@ -62,7 +62,7 @@ def check_shots(photos: LabelledVectors, shots: int) -> None:
     if shots < 1 or shots > counts.min():
         smallest = photos.classes[int(counts.argmin())]
         raise LabelError(
-            f"shots is {shots}, but the class {smallest!r} has {counts.min()} photos to train on: "
+            f"`shots` is {shots}, but the class {smallest!r} has {counts.min()} photos to train on: "
             f"choose a number from 1 to {counts.min()}"
         )
 

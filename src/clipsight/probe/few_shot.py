@@ -76,7 +76,7 @@ def few_shot_curve(
     `LabelError` if `repeats` is less than one, or for more shots than photos.
     """
     if repeats < 1:
-        raise LabelError(f"repeats is {repeats}: it must be at least 1")
+        raise LabelError(f"`repeats` is {repeats}: it must be at least 1")
     for number in shots:
         samples = [sample_shots(train, number, seed=(seed, number, repeat))[0] for repeat in range(repeats)]
         yield _point(number, samples, test, zero_shot, seed)

@@ -69,7 +69,7 @@ class Fit:
 def check_alpha(alpha: Alpha) -> None:
     """Raise `LabelError` for a number that is not from 0 to 1."""
     if isinstance(alpha, float | int) and not 0 <= alpha <= 1:
-        raise LabelError(f"alpha is {alpha:g}: choose a number from 0 (zero-shot) to 1, or auto")
+        raise LabelError(f"`alpha` is {alpha:g}: choose a number from 0 (zero-shot) to 1, or auto")
 
 
 def fit_head(
