@@ -30,6 +30,7 @@ from clipsight.library import Library
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.results import Matches, Status
+from clipsight.store.cache import BlobCache
 from clipsight.store.labels import LabelCount
 from clipsight.store.records import State
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
@@ -94,13 +95,12 @@ class Service:
         make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
         self._current = CurrentLibrary(self.library, make)
         self._jobs = Jobs(self._current.refresh)
-        self._thumbnails = thumbnails.ThumbnailCache(self.library / "thumbnails.sqlite3")
+        self._thumbnails = BlobCache(self.library / "thumbnails.sqlite3", max_bytes=thumbnails.MAX_BYTES)
 
     def close(self) -> None:
         """Stop indexing (what is embedded is kept), end all threads, close all files."""
         self._jobs.close()
         self._current.close()
-        self._thumbnails.close()
 
     def __enter__(self) -> "Service":
         return self
@@ -242,11 +242,12 @@ class Service:
         with self._current.use() as library:
             photo = library.photo(photo_id)
         tag = f"{photo_id}-{photo.mtime_ns:x}-{photo.size:x}-{shown}"
-        jpeg = self._thumbnails.get(tag)
+        key = tag.encode()
+        jpeg = self._thumbnails.get([key]).get(key)
         if jpeg is None:
             with self._permit(self._semaphore.low, stop):
                 jpeg = thumbnails.encode(pictures.open_photo(photo, min_side=shown), shown)
-            self._thumbnails.put(tag, jpeg)
+            self._thumbnails.put({key: jpeg})
         return Thumbnail(jpeg, tag)
 
     def photo_file(self, photo_id: int, *, original: bool = False, stop: Stop | None = None) -> PhotoFile:
