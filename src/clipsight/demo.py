@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipsight.core.errors import LibraryError
 from clipsight.indexing.sample_photos import EXCLUDE, INSTALL, sample_folders, sample_photos
-from clipsight.render.contact_sheet import write_sheet
+from clipsight.render.contact_sheet import write_contact_sheet
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Matches
 
@@ -40,7 +40,7 @@ def run_demo(
         matches = replace(matches, query=_with_file_names(query))
         show(matches)
         sheets.append(folder / f"{number}-{name}.jpg")
-        write_sheet(matches, sheets[-1])
+        write_contact_sheet(matches, sheets[-1])
     return sheets
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from clipsight.core.errors import LibraryError
 from clipsight.render import contact_sheet, fonts
-from clipsight.render.contact_sheet import TILE, Box, choose_columns, lay_out, thumbnails, write_sheet
+from clipsight.render.contact_sheet import TILE, Box, choose_columns, lay_out, thumbnails, write_contact_sheet
 from clipsight.search.results import Match, Matches
 from tests.support.samples import SAMPLES
 
@@ -89,7 +89,7 @@ def test_choose_columns(count: int, columns: int) -> None:
 
 def test_real_photos_are_where_they_belong(tmp_path: Path) -> None:
     photos = list(SAMPLES.values())
-    write_sheet(found(*photos), tmp_path / "out.png", columns=4)
+    write_contact_sheet(found(*photos), tmp_path / "out.png", columns=4)
     page = pixels(tmp_path / "out.png")
     layout = lay_out(8, 4, 1)
     assert page.shape == (layout.height, layout.width, 3)
@@ -108,7 +108,7 @@ def test_real_photos_are_where_they_belong(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(600, 400), (400, 600), (1000, 20), (20, 1000), (264, 212), (10, 6)])
 def test_photos_keep_their_shape_and_are_not_enlarged(size: tuple[int, int], tmp_path: Path) -> None:
     photo = plain(tmp_path / "red.png", "#ff0000", size)
-    write_sheet(found(photo), tmp_path / "out.png")
+    write_contact_sheet(found(photo), tmp_path / "out.png")
     page = pixels(tmp_path / "out.png")
     rows, columns = (page == (255, 0, 0)).all(axis=2).nonzero()
     scale = min(1, TILE[0] / size[0], TILE[1] / size[1])
@@ -122,21 +122,21 @@ def test_photos_keep_their_shape_and_are_not_enlarged(size: tuple[int, int], tmp
 
 def test_each_label_is_under_its_photo(tmp_path: Path) -> None:
     paths = [plain(tmp_path / f"{number}.png", "blue", (300, 200)) for number in range(5)]
-    write_sheet(found(*paths), tmp_path / "before.png")
+    write_contact_sheet(found(*paths), tmp_path / "before.png")
     renamed = paths[3].rename(tmp_path / "other.png")
-    write_sheet(found(*paths[:3], renamed, paths[4]), tmp_path / "after.png")
+    write_contact_sheet(found(*paths[:3], renamed, paths[4]), tmp_path / "after.png")
     changed = (pixels(tmp_path / "before.png") != pixels(tmp_path / "after.png")).any(axis=2)
     label = caption(lay_out(5, choose_columns(5), 1).tiles[3])
     assert cut(changed, label).sum() == changed.sum() > 0
-    write_sheet(found(*paths[:3], renamed, paths[4], query="a dog"), tmp_path / "other query.png")
+    write_contact_sheet(found(*paths[:3], renamed, paths[4], query="a dog"), tmp_path / "other query.png")
     changed = (pixels(tmp_path / "other query.png") != pixels(tmp_path / "after.png")).any(axis=2)
     assert changed[: 32 + 32].sum() == changed.sum() > 0
 
 
 def test_scores_are_shown(tmp_path: Path) -> None:
     photo = plain(tmp_path / "1.png", "blue", (300, 200))
-    write_sheet(found(photo, score=0.25), tmp_path / "a.png")
-    write_sheet(found(photo, score=0.251), tmp_path / "b.png")
+    write_contact_sheet(found(photo, score=0.25), tmp_path / "a.png")
+    write_contact_sheet(found(photo, score=0.251), tmp_path / "b.png")
     changed = (pixels(tmp_path / "a.png") != pixels(tmp_path / "b.png")).any(axis=2)
     assert cut(changed, caption(lay_out(1, 1, 1).tiles[0])).sum() == changed.sum() > 0
 
@@ -145,7 +145,7 @@ def test_a_photo_that_cant_be_read_is_a_grey_tile_with_the_reason(tmp_path: Path
     gone, text = tmp_path / "gone.jpg", tmp_path / "text.jpg"
     text.write_text("no picture")
     good = plain(tmp_path / "good.png", "blue", (300, 200))
-    write_sheet(found(gone, good, text), tmp_path / "out.png")
+    write_contact_sheet(found(gone, good, text), tmp_path / "out.png")
     page = pixels(tmp_path / "out.png")
     first, second, third = (cut(page, tile) for tile in lay_out(3, 3, 1).tiles)
     assert (second[106, 132] == (0, 0, 255)).all()
@@ -157,7 +157,7 @@ def test_a_photo_that_cant_be_read_is_a_grey_tile_with_the_reason(tmp_path: Path
 
 def test_no_matches_make_a_sheet_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "out.png").write_bytes(b"an older sheet")
-    write_sheet(found(), tmp_path / "out.png")
+    write_contact_sheet(found(), tmp_path / "out.png")
     page = pixels(tmp_path / "out.png")
     assert page.shape[0] < 200
     assert (page[32:64] != PAGE).any() and (page[64:90] != PAGE).any()
@@ -165,7 +165,7 @@ def test_no_matches_make_a_sheet_that_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "format_"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.png", "PNG")])
 def test_the_suffix_is_the_format(name: str, format_: str, tmp_path: Path) -> None:
-    write_sheet(found(SAMPLES["cat.png"]), tmp_path / name)
+    write_contact_sheet(found(SAMPLES["cat.png"]), tmp_path / name)
     with Image.open(tmp_path / name) as picture:
         assert picture.format == format_
         picture.load()
@@ -173,7 +173,7 @@ def test_the_suffix_is_the_format(name: str, format_: str, tmp_path: Path) -> No
 
 def test_jpegs_look_like_pngs(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png"):
-        write_sheet(found(*SAMPLES.values()), tmp_path / name)
+        write_contact_sheet(found(*SAMPLES.values()), tmp_path / name)
     difference = np.abs(pixels(tmp_path / "a.jpg").astype(int) - pixels(tmp_path / "a.png"))
     assert difference.mean() < 2
 
@@ -182,19 +182,19 @@ def test_jpegs_look_like_pngs(tmp_path: Path) -> None:
 @given(names=st.lists(NAMES, max_size=4), query=st.text())
 def test_names_and_queries_in_any_script(names: list[str], query: str, tmp_path: Path) -> None:
     file = tmp_path / "out.png"
-    write_sheet(found(*(Path("/nowhere") / name for name in names), query=query), file)
+    write_contact_sheet(found(*(Path("/nowhere") / name for name in names), query=query), file)
     assert pixels(file).shape[1] == contact_sheet.page_width(choose_columns(len(names)))
 
 
 def test_a_very_long_query_takes_three_lines(tmp_path: Path) -> None:
-    write_sheet(found(query="many words " * 100), tmp_path / "long.png")
+    write_contact_sheet(found(query="many words " * 100), tmp_path / "long.png")
     assert pixels(tmp_path / "long.png").shape[0] == lay_out(0, 1, 3).height
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out", ".jpg", "out.jpg.txt"])
 def test_another_suffix_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match=r"name it \.jpg or \.png"):
-        write_sheet(found(), tmp_path / name)
+        write_contact_sheet(found(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
@@ -203,7 +203,7 @@ def test_folders_that_cant_be_written_to_are_errors(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     for bad in ("missing/out.jpg", "file/out.jpg", "folder.jpg"):
         with pytest.raises(LibraryError, match="can't write") as caught:
-            write_sheet(found(SAMPLES["cat.png"]), tmp_path / bad)
+            write_contact_sheet(found(SAMPLES["cat.png"]), tmp_path / bad)
         assert "\n" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.jpg"]
 
@@ -213,7 +213,7 @@ def test_a_folder_that_cant_be_written_to_is_found_before_photos_are_read(
 ) -> None:
     monkeypatch.setattr(contact_sheet, "thumbnails", lambda *_: pytest.fail("photos were read"))
     with pytest.raises(LibraryError):
-        write_sheet(found(SAMPLES["cat.png"]), tmp_path / "missing" / "out.jpg")
+        write_contact_sheet(found(SAMPLES["cat.png"]), tmp_path / "missing" / "out.jpg")
 
 
 def test_a_sheet_never_replaces_a_photo_it_shows(tmp_path: Path) -> None:
@@ -222,14 +222,14 @@ def test_a_sheet_never_replaces_a_photo_it_shows(tmp_path: Path) -> None:
     before = photo.read_bytes()
     for name in (photo, tmp_path / "link.png", tmp_path / "." / "photo.png"):
         with pytest.raises(LibraryError, match="one of the photos"):
-            write_sheet(found(photo), name)
+            write_contact_sheet(found(photo), name)
     assert photo.read_bytes() == before
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "real" / "sheet.png")
-    write_sheet(found(), tmp_path / "link.png")
+    write_contact_sheet(found(), tmp_path / "link.png")
     assert (tmp_path / "link.png").is_symlink()
     assert pixels(tmp_path / "real" / "sheet.png").size
 
@@ -237,9 +237,9 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_more_than_a_sheet_can_hold_is_an_error(tmp_path: Path) -> None:
     for count, columns in ((2000, None), (300, 1), (1, 300)):
         with pytest.raises(LibraryError, match="`top`"):
-            write_sheet(found(*[Path("/nowhere.jpg")] * count), tmp_path / "out.jpg", columns=columns)
+            write_contact_sheet(found(*[Path("/nowhere.jpg")] * count), tmp_path / "out.jpg", columns=columns)
     with pytest.raises(LibraryError, match="at least 1 column"):
-        write_sheet(found(), tmp_path / "out.jpg", columns=0)
+        write_contact_sheet(found(), tmp_path / "out.jpg", columns=0)
     assert not list(tmp_path.iterdir())
 
 
@@ -248,7 +248,7 @@ def test_a_sheet_that_fails_half_way_leaves_the_old_one(
     failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "out.jpg"
-    write_sheet(found(SAMPLES["cat.png"]), file)
+    write_contact_sheet(found(SAMPLES["cat.png"]), file)
     before = file.read_bytes()
 
     def save(self: Image.Image, out: object, *_: object, **__: object) -> Iterator[None]:
@@ -257,7 +257,7 @@ def test_a_sheet_that_fails_half_way_leaves_the_old_one(
 
     monkeypatch.setattr(Image.Image, "save", save)
     with pytest.raises((LibraryError, KeyboardInterrupt)) as caught:
-        write_sheet(found(SAMPLES["coffee.png"]), file)
+        write_contact_sheet(found(SAMPLES["coffee.png"]), file)
     if isinstance(failure, OSError):
         assert str(caught.value) == f"can't write {file}: No space left on device"
     assert file.read_bytes() == before

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont, features
 
 from clipsight.render import fonts
-from clipsight.render.fonts import ELLIPSIS, Letters, Typeface, font_folders, visible
+from clipsight.render.fonts import ELLIPSIS, TextRenderer, Typeface, font_folders, visible
 
 RAQM = pytest.mark.skipif(not features.check("raqm"), reason="this Pillow can't lay out Hebrew")
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
@@ -33,14 +33,14 @@ def write_font(file: Path, chars: str) -> Path:
     return file
 
 
-def drawn(letters: Letters, text: str) -> bytes:
+def drawn(renderer: TextRenderer, text: str) -> bytes:
     picture = Image.new("L", (600, 40))
-    letters.draw(ImageDraw.Draw(picture), (5, 30), text, 16, "white")
+    renderer.draw(ImageDraw.Draw(picture), (5, 30), text, 16, "white")
     return picture.tobytes()
 
 
-def faces(letters: Letters, text: str) -> list[tuple[Path | None, str]]:
-    return [(face.file, run) for face, run in letters._runs(text)]
+def faces(renderer: TextRenderer, text: str) -> list[tuple[Path | None, str]]:
+    return [(face.file, run) for face, run in renderer._runs(text)]
 
 
 @pytest.mark.parametrize(
@@ -71,35 +71,35 @@ def test_visible_is_one_printable_line(text: str) -> None:
 def test_without_fonts_nothing_is_drawn_as_a_box(text: str) -> None:
     own = ImageFont.load_default(16)
     box = bytes(own.getmask("\U0010fffe"))
-    for char in Letters([text], folders=[]).legible(text):
+    for char in TextRenderer([text], folders=[]).legible(text):
         assert bytes(own.getmask(char)) != box
 
 
 def test_escapes_where_no_font_has_the_character() -> None:
-    assert Letters(["花 é 😀"], folders=[]).legible("花 é 😀") == "\\u82b1 \\xe9 \\U0001f600"
+    assert TextRenderer(["花 é 😀"], folders=[]).legible("花 é 😀") == "\\u82b1 \\xe9 \\U0001f600"
 
 
 def test_a_font_that_has_the_character_is_found(tmp_path: Path) -> None:
     file = write_font(tmp_path / "deep" / "down" / "Some.ttf", "花")
-    letters = Letters(["花 one"], folders=[tmp_path / "missing", tmp_path])
-    assert letters.legible("花 one") == "花 one"
-    assert faces(letters, "花 one") == [(file, "花"), (None, " one")]
+    renderer = TextRenderer(["花 one"], folders=[tmp_path / "missing", tmp_path])
+    assert renderer.legible("花 one") == "花 one"
+    assert faces(renderer, "花 one") == [(file, "花"), (None, " one")]
     font = ImageFont.truetype(str(file), 16)
-    assert letters.width("花", 16) == font.getlength("花")
+    assert renderer.width("花", 16) == font.getlength("花")
     expected = Image.new("L", (600, 40))
     ImageDraw.Draw(expected).text((5, 30), "花", fill="white", font=font, anchor="ls")
-    assert drawn(letters, "花") == expected.tobytes()
+    assert drawn(renderer, "花") == expected.tobytes()
 
 
 def test_fonts_are_not_looked_for_where_pillows_own_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "font_folders", lambda: pytest.fail("searched for fonts"))
-    assert Letters(["plain ASCII"]).legible("plain ASCII") == "plain ASCII"
+    assert TextRenderer(["plain ASCII"]).legible("plain ASCII") == "plain ASCII"
 
 
 def test_a_word_is_drawn_by_one_font_where_one_has_all_of_it(tmp_path: Path) -> None:
     file = write_font(tmp_path / "Whole.ttf", "é花abcdefghijklmnopqrstuvwxyz. ")
-    letters = Letters(["a café.jpg now"], folders=[tmp_path])
-    assert faces(letters, "a café.jpg now") == [(None, "a "), (file, "café.jpg "), (None, "now")]
+    renderer = TextRenderer(["a café.jpg now"], folders=[tmp_path])
+    assert faces(renderer, "a café.jpg now") == [(None, "a "), (file, "café.jpg "), (None, "now")]
 
 
 def test_preferred_then_plain_fonts_come_first(tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_preferred_then_plain_fonts_come_first(tmp_path: Path) -> None:
         write_font(tmp_path / name, "花")
     found = []
     for _ in range(4):
-        face = next(file for file, _ in faces(Letters(["花"], folders=[tmp_path]), "花") if file)
+        face = next(file for file, _ in faces(TextRenderer(["花"], folders=[tmp_path]), "花") if file)
         found.append(face.name)
         face.unlink()
     assert found == ["NotoSans-Regular.ttf", "DejaVuSans.ttf", "Aaa-Regular.ttf", "Aaa-Bold.ttf"]
-    assert Letters(["花"], folders=[tmp_path]).legible("花") == "\\u82b1"  # never the font of boxes
+    assert TextRenderer(["花"], folders=[tmp_path]).legible("花") == "\\u82b1"  # never the font of boxes
 
 
 def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "Ccc.ttc").symlink_to(tmp_path / "nowhere")
     (tmp_path / "Ddd.ttf").mkdir()
     file = write_font(tmp_path / "Eee.ttf", "花")
-    assert faces(Letters(["花"], folders=[tmp_path]), "花") == [(file, "花")]
+    assert faces(TextRenderer(["花"], folders=[tmp_path]), "花") == [(file, "花")]
     assert Typeface(tmp_path / "Aaa.ttf").covered("花") == frozenset()
 
 
@@ -129,9 +129,9 @@ def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
 def test_right_to_left_words_turn_and_their_suffix_stays_behind(tmp_path: Path) -> None:
     file = write_font(tmp_path / "Hebrew.ttf", "שלום.jpg")
     size, advance = 50, 29  # the font's glyphs here are digits, all 580 / 1000 of the size wide
-    letters = Letters(["שלום.jpg"], folders=[tmp_path])
+    renderer = TextRenderer(["שלום.jpg"], folders=[tmp_path])
     shown, expected = Image.new("L", (400, 80)), Image.new("L", (400, 80))
-    letters.draw(ImageDraw.Draw(shown), (5, 60), "שלום.jpg", size, "white")
+    renderer.draw(ImageDraw.Draw(shown), (5, 60), "שלום.jpg", size, "white")
     font = ImageFont.truetype(str(file), size)
     for place, char in enumerate("םולש.jpg"):  # as read from left to right
         ImageDraw.Draw(expected).text((5 + place * advance, 60), char, fill="white", font=font, anchor="ls")
@@ -143,40 +143,40 @@ def test_scripts_that_pillow_cant_lay_out_are_escaped(
 ) -> None:
     write_font(tmp_path / "Both.ttf", "ש花")
     monkeypatch.setattr(features, "check", lambda feature: False)
-    assert Letters(["ש花"], folders=[tmp_path]).legible("ש花") == "\\u05e9花"
+    assert TextRenderer(["ש花"], folders=[tmp_path]).legible("ש花") == "\\u05e9花"
 
 
 def test_text_that_fits_is_not_shortened() -> None:
-    letters = Letters([])
-    assert letters.shorten("cat.jpg", 14, letters.width("cat.jpg", 14)) == "cat.jpg"
+    renderer = TextRenderer([])
+    assert renderer.shorten("cat.jpg", 14, renderer.width("cat.jpg", 14)) == "cat.jpg"
 
 
 def test_both_ends_of_a_long_name_are_kept() -> None:
-    short = Letters([]).shorten("a photograph with a long name 2019.jpg", 14, 150)
+    short = TextRenderer([]).shorten("a photograph with a long name 2019.jpg", 14, 150)
     assert short.startswith("a photo") and short.endswith("2019.jpg") and ELLIPSIS in short
 
 
 @given(st.text("ab Wm.", min_size=1, max_size=80), st.integers(30, 300), st.sampled_from([14, 24]))
 def test_shortened_text_fits(text: str, width: int, size: int) -> None:
-    letters = Letters([])
-    short = letters.shorten(text, size, width)
-    assert letters.width(short, size) <= width
+    renderer = TextRenderer([])
+    short = renderer.shorten(text, size, width)
+    assert renderer.width(short, size) <= width
     head, _, tail = short.partition(ELLIPSIS)
     assert text.startswith(head) and text.endswith(tail)
 
 
 @given(st.text("ab Wm.", max_size=120), st.integers(40, 300), st.integers(1, 6))
 def test_wrapped_text_fits_and_is_complete_unless_shortened(text: str, width: int, lines: int) -> None:
-    letters = Letters([])
-    wrapped = letters.wrap(text, 14, width, lines)
+    renderer = TextRenderer([])
+    wrapped = renderer.wrap(text, 14, width, lines)
     assert len(wrapped) <= lines
-    assert all(line and letters.width(line, 14) <= width for line in wrapped)
+    assert all(line and renderer.width(line, 14) <= width for line in wrapped)
     if ELLIPSIS not in "".join(wrapped):
         assert "".join("".join(wrapped).split()) == "".join(text.split())
 
 
 def test_words_are_kept_whole_while_they_fit() -> None:
-    assert Letters([]).wrap("two dogs on a beach", 14, 70, 9) == ["two dogs", "on a", "beach"]
+    assert TextRenderer([]).wrap("two dogs on a beach", 14, 70, 9) == ["two dogs", "on a", "beach"]
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])

@@ -15,7 +15,7 @@ from clipsight.core.errors import LibraryError
 from clipsight.render import heatmap
 from clipsight.render.colors import heat_colour
 from clipsight.render.heatmap import (
-    MOST_COLUMNS,
+    MAX_COLUMNS,
     Cell,
     Grid,
     print_table,
@@ -52,7 +52,7 @@ def test_cells_of_a_matrix_and_ranked() -> None:
         Cell("c", float(np.float32(0.3)), False),
     ]
     ranked = Grid.of(("a", "b", "c"), 2)
-    assert ranked.heading == ("1", "2")
+    assert ranked.header == ("1", "2")
     assert [(cell.label, cell.best) for cell in ranked.cells(prediction)] == [("b", True), ("c", False)]
 
 
@@ -61,7 +61,7 @@ def test_which_grid() -> None:
     assert Grid.of(few, None) == Grid.of(few, 12) == Grid.of(few, 99) == Grid(few, 0)
     assert Grid.of(few, 3).ranked == 3 and Grid.of(few, None, matrix=11, ranked=4).ranked == 4
     assert Grid.of(many, None).ranked == 5 and Grid.of(many, 7).ranked == 7
-    assert Grid.of(many, 1000).ranked == Grid.of(many, 500).ranked == MOST_COLUMNS
+    assert Grid.of(many, 1000).ranked == Grid.of(many, 500).ranked == MAX_COLUMNS
 
 
 def test_table_marks_the_best(capsys: pytest.CaptureFixture[str]) -> None:

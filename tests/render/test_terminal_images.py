@@ -14,7 +14,13 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from rich.cells import cell_len
 
-from clipsight.render.terminal_images import Protocol, can_preview, half_blocks, nearest_256, print_previews
+from clipsight.render.terminal_images import (
+    ImageProtocol,
+    half_blocks,
+    image_protocol,
+    nearest_256,
+    print_previews,
+)
 from clipsight.search.results import Match, Matches
 from tests.support.samples import SAMPLES
 
@@ -27,23 +33,23 @@ PALETTE = np.array(
 )
 """xterm's colours 16 to 255."""
 
-TERMINALS: list[tuple[dict[str, str], Protocol | None]] = [
-    ({"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"}, Protocol.KITTY),
-    ({"TERM": "xterm-ghostty", "TERM_PROGRAM": "ghostty"}, Protocol.KITTY),
-    ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, Protocol.ITERM),
-    ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, Protocol.ITERM),  # through ssh
-    ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, Protocol.ITERM),
-    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "220401"}, Protocol.ITERM),
-    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "210800", **TRUECOLOR}, Protocol.TRUECOLOR),
-    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "unknown"}, Protocol.COLOURS_256),
-    ({"TERM": "tmux-256color", "TMUX": "/tmp/t", "LC_TERMINAL": "iTerm2"}, Protocol.COLOURS_256),
-    ({"TERM": "screen.xterm-256color", "TERM_PROGRAM": "WezTerm"}, Protocol.COLOURS_256),
-    ({"TERM": "xterm-kitty", "STY": "1", "COLORTERM": "24bit"}, Protocol.TRUECOLOR),
-    ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode", "COLORTERM": "truecolor"}, Protocol.TRUECOLOR),
-    ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, Protocol.COLOURS_256),  # started from kitty
-    ({"TERM": "xterm-direct"}, Protocol.TRUECOLOR),
-    ({"TERM": "xterm", "WT_SESSION": "0"}, Protocol.TRUECOLOR),
-    ({"TERM": "xterm-256color"}, Protocol.COLOURS_256),
+TERMINALS: list[tuple[dict[str, str], ImageProtocol | None]] = [
+    ({"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"}, ImageProtocol.KITTY),
+    ({"TERM": "xterm-ghostty", "TERM_PROGRAM": "ghostty"}, ImageProtocol.KITTY),
+    ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, ImageProtocol.ITERM),
+    ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, ImageProtocol.ITERM),  # through ssh
+    ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, ImageProtocol.ITERM),
+    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "220401"}, ImageProtocol.ITERM),
+    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "210800", **TRUECOLOR}, ImageProtocol.TRUECOLOR),
+    ({"TERM": "xterm-256color", "KONSOLE_VERSION": "unknown"}, ImageProtocol.COLOURS_256),
+    ({"TERM": "tmux-256color", "TMUX": "/tmp/t", "LC_TERMINAL": "iTerm2"}, ImageProtocol.COLOURS_256),
+    ({"TERM": "screen.xterm-256color", "TERM_PROGRAM": "WezTerm"}, ImageProtocol.COLOURS_256),
+    ({"TERM": "xterm-kitty", "STY": "1", "COLORTERM": "24bit"}, ImageProtocol.TRUECOLOR),
+    ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode", "COLORTERM": "truecolor"}, ImageProtocol.TRUECOLOR),
+    ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, ImageProtocol.COLOURS_256),  # started from kitty
+    ({"TERM": "xterm-direct"}, ImageProtocol.TRUECOLOR),
+    ({"TERM": "xterm", "WT_SESSION": "0"}, ImageProtocol.TRUECOLOR),
+    ({"TERM": "xterm-256color"}, ImageProtocol.COLOURS_256),
     ({"TERM": "xterm"}, None),
     ({"TERM": "linux"}, None),
     ({"TERM": "dumb", "COLORTERM": "truecolor"}, None),
@@ -140,7 +146,7 @@ PIXELS = arrays.arrays(
 
 @given(PIXELS)
 def test_half_blocks_decode_to_the_same_pixels(pixels: np.ndarray) -> None:
-    lines = list(half_blocks(pixels, Protocol.TRUECOLOR))
+    lines = list(half_blocks(pixels, ImageProtocol.TRUECOLOR))
     shown = screen("\n".join(lines), pixels.shape[1])
     assert len(lines) * 2 == len(pixels)
     assert np.array_equal(shown, np.where(pixels[..., 3:] >= 128, pixels[..., :3].astype(int), -1))
@@ -148,7 +154,7 @@ def test_half_blocks_decode_to_the_same_pixels(pixels: np.ndarray) -> None:
 
 @given(PIXELS)
 def test_half_blocks_in_256_colours_decode_to_the_nearest(pixels: np.ndarray) -> None:
-    shown = screen("\n".join(half_blocks(pixels, Protocol.COLOURS_256)), pixels.shape[1])
+    shown = screen("\n".join(half_blocks(pixels, ImageProtocol.COLOURS_256)), pixels.shape[1])
     expected = PALETTE[nearest_256(pixels[..., :3]).astype(int) - 16]
     assert np.array_equal(shown, np.where(pixels[..., 3:] >= 128, expected, -1))
 
@@ -234,8 +240,8 @@ def check_strip(png: bytes) -> None:
 
 
 @pytest.mark.parametrize(("variables", "protocol"), TERMINALS)
-def test_what_each_terminal_can(variables: dict[str, str], protocol: Protocol | None) -> None:
-    assert can_preview(Terminal(), variables) is protocol
+def test_what_each_terminal_can(variables: dict[str, str], protocol: ImageProtocol | None) -> None:
+    assert image_protocol(Terminal(), variables) is protocol
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,9 @@ def search(
     for line in (*notes, answered_by(answers[0].model)):
         note(line)
     if grid is not None:
-        from clipsight.render.contact_sheet import write_sheet
+        from clipsight.render.contact_sheet import write_contact_sheet
 
-        write_sheet(answers[0], grid)
+        write_contact_sheet(answers[0], grid)
     if preview:
         from clipsight.render.terminal_images import print_previews
 
@@ -243,11 +243,11 @@ def _print_first(library: "Library", query: "Query", matches: "Matches", *, bala
     from clipsight.cli.messages import note
     from clipsight.core.errors import PhotoError
     from clipsight.render.explanations.terminal import print_explanation
-    from clipsight.render.terminal_images import can_preview
+    from clipsight.render.terminal_images import image_protocol
 
     for match in matches[:_FIRST]:
         try:
-            shown = can_preview(sys.stdout, os.environ) is not None
+            shown = image_protocol(sys.stdout, os.environ) is not None
             found = library.explain(query, match.path, region=shown, balance=balance)
         except PhotoError as error:
             note(str(error))

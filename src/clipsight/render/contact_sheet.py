@@ -1,4 +1,4 @@
-"""Contact sheets: the photos that a query found, on one picture, labelled."""
+"""Contact sheets: the results of a query as thumbnails with captions in one picture."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.core.files import atomic_write
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
-from clipsight.render.fonts import Letters
+from clipsight.render.fonts import TextRenderer
 from clipsight.search.results import Match, Matches
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 TILE = (264, 212)
-"""Largest width and height of a photo on the sheet, in pixels."""
+"""Maximum width and height of a thumbnail, in pixels."""
 
 MAX_SIDE = 65_000
-"""Longest side of a sheet in pixels; JPEG allows 65,535."""
+"""Maximum side of a contact sheet in pixels; JPEG allows 65,535."""
 
 MAX_PIXELS = 64_000_000
-"""Largest sheet: some 750 photos, and 256 MB while it is made."""
+"""Maximum size: about 750 photos, and 256 MB of memory."""
 
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _SAVE_OPTIONS = {"JPEG": {"quality": 90, "subsampling": 0}, "PNG": {}}
@@ -33,30 +33,31 @@ _SAVE_OPTIONS = {"JPEG": {"quality": 90, "subsampling": 0}, "PNG": {}}
 _MARGIN = 32
 _GAP = 24
 _CAPTION = 44
-"""Height of the two lines under a photo, from its lower edge."""
+"""Height of the two lines below a thumbnail."""
 
 _TILE_COLOUR = "#212124"
 _TITLE_SIZE, _TITLE_LINE, _TITLE_LINES = 24, 32, 3
 _TEXT_SIZE, _TEXT_LINE = 14, 20
 
 
-def write_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> None:
-    """Write a contact sheet of `matches` to `file`, a JPEG or PNG by its suffix.
+def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> None:
+    """Write a contact sheet of `matches` to `file`, atomically, as JPEG or PNG by its suffix.
 
-    The query is the title, the model stands below it, and under each photo its file name and score.
-    Photos keep their shape and are not enlarged; one that can't be read now leaves a grey tile with
-    the reason. No matches make a sheet that says so, lest an older one be taken for the answer. The
-    file appears whole or not at all. `columns` is chosen to fill the rows if not given.
+    The title is the query, with the model below it; each caption has the file name and the score.
+    Thumbnails keep their aspect ratio and are not enlarged. A photo that can't be read is a grey tile with
+    the reason. Without matches, the sheet says so. By default, `columns` is chosen to fill the rows.
 
-    Raises LibraryError for another suffix, a folder that can't be written to, more photos than a
-    sheet can hold, or a `file` that is itself one of the photos.
+    Raises LibraryError for another suffix, a folder that can't be written to, too many photos, or a `file`
+    that is one of the photos.
     """
     file = Path(os.path.realpath(file))
     format_ = _FORMATS.get(file.suffix.lower())
     if format_ is None:
         raise LibraryError(f"can't write a contact sheet as {file.name}: name it .jpg or .png")
     if any(os.path.realpath(match.path) == str(file) for match in matches):
-        raise LibraryError(f"{file} is one of the photos that were found: choose another name for the sheet")
+        raise LibraryError(
+            f"{file} is one of the photos that were found: choose another name for the contact sheet"
+        )
     if columns is not None and columns < 1:
         raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
     columns = columns or choose_columns(len(matches))
@@ -66,7 +67,7 @@ def write_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of the sheet, in pixels from its upper left corner."""
+    """Rectangle in pixels, from the upper left corner."""
 
     left: int
     top: int
@@ -76,7 +77,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Size of a sheet and where its photos go, row by row; captions hang below the tiles."""
+    """Size of a contact sheet, and its tiles row by row; captions are below the tiles."""
 
     width: int
     height: int
@@ -84,7 +85,7 @@ class Layout:
 
 
 def lay_out(count: int, columns: int, title_lines: int) -> Layout:
-    """Place `count` photos; a sheet is never narrower than three columns, so that its title has room."""
+    """Arrange `count` photos; the width is at least three columns, for the title."""
     width, height = TILE
     top = _MARGIN + title_lines * _TITLE_LINE + _TEXT_LINE + _GAP
     tiles = tuple(
@@ -100,12 +101,12 @@ def lay_out(count: int, columns: int, title_lines: int) -> Layout:
 
 
 def page_width(columns: int) -> int:
-    """Width of a sheet of so many columns, in pixels."""
+    """Width in pixels of a contact sheet with so many columns."""
     return 2 * _MARGIN + max(columns, 3) * (TILE[0] + _GAP) - _GAP
 
 
 def choose_columns(count: int) -> int:
-    """The number of columns, 1 to 8, that leaves few places empty and the sheet a little wider than high."""
+    """The number of columns, 1 to 8, for few empty places and an aspect ratio of about 3:2."""
     if count <= 3:
         return max(count, 1)
     ideal = min(8, max(3, round(sqrt(1.5 * count))))
@@ -114,9 +115,9 @@ def choose_columns(count: int) -> int:
 
 
 def thumbnails(matches: Iterable[Match], size: tuple[int, int]) -> "Iterator[Image | str]":
-    """Each photo as RGB pixels within `size` (width, height), or the reason why it can't be read, in order.
+    """Yield each photo in RGB within `size` (width, height), or the reason why it can't be read.
 
-    Photos keep their shape and are not enlarged. Only a few are decoded at a time.
+    Photos keep their aspect ratio and are not enlarged. At most four are decoded at a time.
     """
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda match: _thumbnail(match, size), matches)
@@ -127,7 +128,7 @@ def _thumbnail(match: Match, size: tuple[int, int]) -> "Image | str":
 
     from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
 
-    # The library may have been told to take larger photos than usual; those it took are shown too.
+    # The library may accept larger photos than the default limit.
     limit = max(DEFAULT_MAX_PIXELS, (match.width or 0) * (match.height or 0))
     try:
         photo = decode(match.path, mtime_ns=0, min_side=min(size), max_pixels=limit).image
@@ -138,14 +139,14 @@ def _thumbnail(match: Match, size: tuple[int, int]) -> "Image | str":
 
 
 def _draw(matches: Matches, columns: int) -> "Image":
-    """The finished sheet, mode RGB."""
+    """The contact sheet, mode RGB."""
     from PIL import Image, ImageDraw
 
     photos = f"{len(matches):,} photo{'s' if len(matches) > 1 else ''}" if matches else "no photo matches"
     subtitle = f"model {matches.model}: {photos}"
-    letters = Letters([matches.query, subtitle, *(match.path.name for match in matches)])
-    title = letters.wrap(
-        letters.legible(" ".join(matches.query.split())),
+    renderer = TextRenderer([matches.query, subtitle, *(match.path.name for match in matches)])
+    title = renderer.wrap(
+        renderer.legible(" ".join(matches.query.split())),
         _TITLE_SIZE,
         page_width(columns) - 2 * _MARGIN,
         _TITLE_LINES,
@@ -154,7 +155,7 @@ def _draw(matches: Matches, columns: int) -> "Image":
     _check_size(layout, len(matches))
     sheet = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
     canvas = ImageDraw.Draw(sheet)
-    _draw_head(canvas, letters, title, letters.legible(subtitle))
+    _draw_title(canvas, renderer, title, renderer.legible(subtitle))
     for match, tile, photo in zip(matches, layout.tiles, thumbnails(matches, TILE), strict=True):
         if isinstance(photo, str):
             _draw_missing(canvas, tile, photo)
@@ -162,7 +163,7 @@ def _draw(matches: Matches, columns: int) -> "Image":
             _fill(canvas, tile, _TILE_COLOUR)
             left = tile.left + (tile.width - photo.width) // 2
             sheet.paste(photo, (left, tile.top + (tile.height - photo.height) // 2))
-        _draw_caption(canvas, letters, tile, match)
+        _draw_caption(canvas, renderer, tile, match)
     return sheet
 
 
@@ -170,36 +171,36 @@ def _check_size(layout: Layout, count: int) -> None:
     if max(layout.width, layout.height) > MAX_SIDE or layout.width * layout.height > MAX_PIXELS:
         raise LibraryError(
             f"a contact sheet of {count:,} photos would have {layout.width:,} x {layout.height:,} pixels, "
-            f"more than one can hold: ask for fewer with `top`, and for the next ones with `offset`"
+            f"more than the maximum: choose a smaller `top`, and for the next photos an `offset`"
         )
 
 
-def _draw_head(canvas: "ImageDraw", letters: Letters, title: Sequence[str], subtitle: str) -> None:
+def _draw_title(canvas: "ImageDraw", renderer: TextRenderer, title: Sequence[str], subtitle: str) -> None:
     base = _MARGIN - 8
     for line in title:
         base += _TITLE_LINE
-        letters.draw(canvas, (_MARGIN, base), line, _TITLE_SIZE, TEXT)
-    letters.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, MUTED_TEXT)
+        renderer.draw(canvas, (_MARGIN, base), line, _TITLE_SIZE, TEXT)
+    renderer.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, MUTED_TEXT)
 
 
-def _draw_caption(canvas: "ImageDraw", letters: Letters, tile: Box, match: Match) -> None:
-    name = letters.shorten(letters.legible(match.path.name), _TEXT_SIZE, tile.width)
+def _draw_caption(canvas: "ImageDraw", renderer: TextRenderer, tile: Box, match: Match) -> None:
+    name = renderer.shorten(renderer.legible(match.path.name), _TEXT_SIZE, tile.width)
     base = tile.top + tile.height + _TEXT_LINE
-    letters.draw(canvas, (tile.left, base), name, _TEXT_SIZE, TEXT)
-    letters.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, MUTED_TEXT)
+    renderer.draw(canvas, (tile.left, base), name, _TEXT_SIZE, TEXT)
+    renderer.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, MUTED_TEXT)
 
 
 def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
-    """A grey tile with the reason why the photo isn't there, centred."""
+    """Draw a grey tile with the reason why the photo is missing."""
     _fill(canvas, tile, PLACEHOLDER)
-    letters = Letters([reason])
-    lines = letters.wrap(letters.legible(reason), _TEXT_SIZE, tile.width - 2 * _GAP, 6)
+    renderer = TextRenderer([reason])
+    lines = renderer.wrap(renderer.legible(reason), _TEXT_SIZE, tile.width - 2 * _GAP, 6)
     base = tile.top + (tile.height - len(lines) * _TEXT_LINE) // 2 + 15
     for number, line in enumerate(lines):
-        left = tile.left + (tile.width - letters.width(line, _TEXT_SIZE)) / 2
-        letters.draw(canvas, (left, base + number * _TEXT_LINE), line, _TEXT_SIZE, MUTED_TEXT)
+        left = tile.left + (tile.width - renderer.width(line, _TEXT_SIZE)) / 2
+        renderer.draw(canvas, (left, base + number * _TEXT_LINE), line, _TEXT_SIZE, MUTED_TEXT)
 
 
 def _fill(canvas: "ImageDraw", box: Box, colour: str) -> None:
-    last = (box.left + box.width - 1, box.top + box.height - 1)  # Pillow's rectangles include it
+    last = (box.left + box.width - 1, box.top + box.height - 1)  # inclusive in Pillow
     canvas.rectangle(((box.left, box.top), last), fill=colour)

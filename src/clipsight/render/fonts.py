@@ -1,8 +1,8 @@
-"""Text on pictures in any script: found fonts where they are needed, visible escapes where there are none.
+"""Text on pictures in any script, with installed fonts, or escapes for characters that no font has.
 
-Pillow ships one typeface, Aileron, reduced to ASCII and a few signs. What it lacks is looked for once in the
-usual font folders of Linux, macOS and Windows (no fontconfig, no dependency). A character that no
-installed font has is written as its escape, `\\u82b1`, never as an empty box.
+Pillow includes one typeface, Aileron, with ASCII and a few symbols. Fonts for other characters are searched
+in the font folders of Linux, macOS and Windows, without fontconfig. A character that no installed font has
+is written as its escape, `\\u82b1`, not as an empty box.
 """
 
 import os
@@ -24,7 +24,7 @@ ELLIPSIS = "…"
 
 _ASCII = frozenset(map(chr, range(0x20, 0x7F)))
 _JOINERS = "\u200c\u200d"
-"""Not printable by themselves, but Persian and Indic words are spelled with them."""
+"""Zero-width joiners: not printable, but part of Persian and Indic spelling."""
 
 _BLANK = " " + _JOINERS
 
@@ -50,21 +50,21 @@ _PREFERRED = (
     "arial",
     "freesans",
 )
-"""File names without suffix, in lower case: even, upright faces that read well at small sizes."""
+"""Preferred fonts for small sizes: file names without suffix, in lower case."""
 
 _STYLED = re.compile(r"bold|black|heavy|light|thin|italic|oblique|condensed|narrow|mono|serif|medium")
 _UNUSABLE = re.compile(r"lastresort|blank")
 
 
 def visible(text: str) -> str:
-    """Text on one line, composed: control characters and bytes that are no text become escapes.
+    """Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
 
-    Bytes of a file name that are not UTF-8 (lone surrogates in Python's strings) are shown as
-    `\\xe9`; spaces of other widths, which macOS puts into names of screenshots, as plain ones.
+    Bytes of a file name that are not UTF-8 (lone surrogates) become `\\xe9`. Spaces of other widths, as in
+    the names of macOS screenshots, become plain ones.
     """
     try:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # surrogates that stand for no byte: Windows' names may have them
+    except UnicodeEncodeError:  # surrogates of no byte, as in file names on Windows
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(map(_visible, unicodedata.normalize("NFC", text)))
 
@@ -76,7 +76,7 @@ def _visible(char: str) -> str:
 
 
 def font_folders() -> list[Path]:
-    """Where this system keeps fonts, the user's own first."""
+    """The font folders of this system, the user's own first."""
     home = Path.home()
     if sys.platform == "darwin":
         return [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
@@ -91,12 +91,12 @@ def font_folders() -> list[Path]:
 
 @dataclass(frozen=True)
 class Typeface:
-    """A scalable font: a file, or Pillow's own where `file` is None."""
+    """A scalable font: a file, or Pillow's own if `file` is None."""
 
     file: Path | None = None
 
     def at(self, size: int, *, shaped: bool = True) -> "FreeTypeFont":
-        """The font, `size` pixels an em; without `shaped`, one glyph a character. Raises OSError."""
+        """Load the font at `size` pixels per em; unless `shaped`, one glyph per character. Raises OSError."""
         from PIL import ImageFont
 
         if self.file is None:
@@ -105,21 +105,20 @@ class Typeface:
         return ImageFont.truetype(str(self.file), size, layout_engine=layout)
 
     def covered(self, chars: Iterable[str]) -> frozenset[str]:
-        """Those of `chars` that the font has a glyph for; none if it can't be used."""
+        """The subset of `chars` with a glyph in the font; empty if it can't be used."""
         try:
             font = self.at(16, shaped=False)
-            missing = _pixels(font, "\U0010fffe")  # never a character: what the font draws for one it lacks
+            missing = _pixels(font, "\U0010fffe")  # a noncharacter: draws the font's missing glyph
             return frozenset(char for char in chars if _has(font, char, missing))
         except (OSError, ValueError):  # bitmap fonts of another size, damaged files, no permission
             return frozenset()
 
 
-class Letters:
-    """Measures and draws the given text, or parts of it, with the fonts that it needs.
+class TextRenderer:
+    """Measures and draws the given texts, or parts of them, with the fonts that they need.
 
-    Which characters can be drawn is settled here, once, so `text` is everything that will be written.
-    `folders` are searched for fonts (default: `font_folders()`) only if Pillow's own does not do.
-    Sizes are pixels an em, positions pixels.
+    Fonts are chosen at construction, for all characters of `text`. `folders` (default: `font_folders()`) are
+    searched only for characters that Pillow's own font lacks. Sizes are pixels per em, positions pixels.
     """
 
     def __init__(self, text: Iterable[str], *, folders: Sequence[Path] | None = None) -> None:
@@ -139,11 +138,11 @@ class Letters:
         self._fonts: dict[tuple[Typeface, int], FreeTypeFont] = {}
 
     def legible(self, text: str) -> str:
-        """The text as it will be drawn: `visible`, and escaped where no font has the character."""
+        """The text as it is drawn: `visible`, with escapes for characters that no font has."""
         return "".join(char if char in self._covered else _escape(char) for char in visible(text))
 
     def width(self, text: str, size: int) -> float:
-        """Width of legible `text`."""
+        """Width of legible `text` in pixels."""
         runs = ((self._font(face, size), run) for face, run in self._runs(text))
         return sum(font.getlength(run, direction=_direction(font)) for font, run in runs)
 
@@ -158,14 +157,14 @@ class Letters:
             x += font.getlength(run, direction=_direction(font))
 
     def shorten(self, text: str, size: int, width: float) -> str:
-        """Legible `text` in at most `width`, its middle left out: a file name's ends tell most."""
+        """Shorten legible `text` to `width` with an ellipsis in the middle."""
         if self.width(text, size) <= width:
             return text
         kept = bisect_right(range(1, len(text)), width, key=lambda n: self.width(_ends(text, n), size))
         return _ends(text, kept)
 
     def wrap(self, text: str, size: int, width: float, lines: int) -> list[str]:
-        """Legible `text` on at most `lines` lines of at most `width`, the last one shortened."""
+        """Wrap legible `text` to at most `lines` lines of `width`; the last one is shortened."""
         wrapped: list[str] = []
         rest = text.strip()
         while rest and len(wrapped) < lines - 1:
@@ -175,7 +174,7 @@ class Letters:
         return [*wrapped, self.shorten(rest, size, width)] if rest else wrapped
 
     def _fitting(self, text: str, size: int, width: float) -> int:
-        """How many characters go on one line: whole words, or a part of a word longer than the line."""
+        """Number of characters on one line: whole words, or a part of a word longer than the line."""
         if self.width(text, size) <= width:
             return len(text)
         end = max(1, bisect_right(range(1, len(text)), width, key=lambda n: self.width(text[:n], size)))
@@ -183,7 +182,7 @@ class Letters:
         return space if space > 0 else end
 
     def _runs(self, text: str) -> Iterator[tuple[Typeface, str]]:
-        """The text in pieces of one font each; a word is not mixed where one font has all of it."""
+        """Split the text into runs of one font; a word has a single font where one covers it."""
         faces = (
             (self._face(word) or self._face(piece), piece)
             for word in re.findall(r" +|[^ ]+ *", text)
@@ -202,13 +201,13 @@ class Letters:
 
 
 def _ends(text: str, kept: int) -> str:
-    """The first and last characters of `text`, so many together, with an ellipsis between them."""
+    """The first and last characters of `text`, `kept` in total, around an ellipsis."""
     tail = kept // 2
     return text[: kept - tail].rstrip() + ELLIPSIS + text[len(text) - tail :].lstrip()
 
 
 def _installed(folders: Iterable[Path]) -> list[Typeface]:
-    """Every font file under `folders`: preferred ones, then plain ones, then the rest, by name."""
+    """All font files under `folders`: preferred ones, then plain styles, then others, by name."""
     files = {
         Path(folder, name)
         for top in folders
@@ -236,14 +235,14 @@ def _has(font: "FreeTypeFont", char: str, missing: tuple[tuple[int, int], bytes]
 
 
 def _direction(font: "FreeTypeFont") -> str | None:
-    """The direction of the paragraph; right-to-left words in it turn by themselves, where anything can."""
+    """The direction of the paragraph; Raqm lays out right-to-left words in it."""
     from PIL.ImageFont import Layout
 
     return "ltr" if font.layout_engine == Layout.RAQM else None
 
 
 def _can_be_laid_out(char: str) -> bool:
-    """Whether Pillow can place the character: right-to-left and stacked ones need its Raqm."""
+    """True if Pillow can lay out the character; right-to-left and combining ones need Raqm."""
     from PIL import features
 
     simple = unicodedata.bidirectional(char) not in ("R", "AL", "AN", "NSM")

@@ -1,7 +1,6 @@
-"""Heat maps of a classification: photos x labels, shaded by probability; in a terminal, as HTML, as PNG.
+"""Heat maps of predictions, photos x labels, coloured by probability: in a terminal, as HTML, as PNG.
 
-A few labels are columns (a matrix). Of many, each photo has its best ones as columns of its own (ranked).
-Called by `cli`.
+Few labels are columns of a matrix. Of many labels, the columns are each photo's best ones by rank.
 """
 
 import base64
@@ -19,7 +18,7 @@ from clipsight.classification.predictions import Prediction, PredictionStream, b
 from clipsight.core.files import atomic_write
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.contact_sheet import thumbnails
-from clipsight.render.fonts import Letters, visible
+from clipsight.render.fonts import TextRenderer, visible
 from clipsight.render.predictions import PredictionTally
 from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.search.results import Match
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 TABLE_ROWS, HTML_ROWS, PNG_ROWS = 50, 200, 100
-"""Photos shown at most, the first ones."""
+"""Maximum number of photos shown, the first ones."""
 
-MOST_COLUMNS = 24
-"""Labels shown at most; as a matrix, half of that."""
+MAX_COLUMNS = 24
+"""Maximum number of columns; half of it in a matrix."""
 
-_MATRIX, _RANKED = MOST_COLUMNS // 2, 5
+_MATRIX, _RANKED = MAX_COLUMNS // 2, 5
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A label's probability for a photo, and whether no other label's is higher."""
+    """A label's probability for a photo; `best`: no other label's is higher."""
 
     label: str
     probability: float
@@ -49,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Which labels are shown of each photo: all, in one order (`ranked` 0), or its `ranked` best ones."""
+    """Columns of the heat map: all labels (`ranked` 0), or each photo's `ranked` best ones."""
 
     labels: tuple[str, ...]
     ranked: int
@@ -58,20 +57,20 @@ class Grid:
     def of(
         cls, labels: tuple[str, ...], top: int | None, *, matrix: int = _MATRIX, ranked: int = _RANKED
     ) -> "Grid":
-        """All labels up to `matrix` of them, else the `ranked` best; or the `top` best, to `MOST_COLUMNS`."""
+        """All labels if there are at most `matrix`, else the `ranked` best; or the `top` best, if given."""
         if top is None:
             return cls(labels, 0 if len(labels) <= matrix else ranked)
         if top >= len(labels) and len(labels) <= matrix:
             return cls(labels, 0)
-        return cls(labels, min(top, len(labels), MOST_COLUMNS))
+        return cls(labels, min(top, len(labels), MAX_COLUMNS))
 
     @property
-    def heading(self) -> tuple[str, ...]:
-        """The columns' names."""
+    def header(self) -> tuple[str, ...]:
+        """Names of the columns."""
         return tuple(map(str, range(1, self.ranked + 1))) if self.ranked else self.labels
 
     def cells(self, prediction: Prediction) -> list[Cell]:
-        """The photo's cells, in the order of the columns."""
+        """The cells of a photo, in the order of the columns."""
         row = prediction.probabilities
         best = int(row.argmax())
         order = best_labels(row[None], self.ranked)[0].tolist() if self.ranked else range(len(row))
@@ -79,7 +78,7 @@ class Grid:
 
 
 def summary(result: PredictionStream, grid: Grid, shown: int, count: int) -> str:
-    """One line: model and scoring, and the share of photos and labels that is shown."""
+    """One line: model and scoring, and the numbers of photos and labels shown."""
     photos = f"{count:,} photo{'s' if count > 1 else ''}"
     if shown < count:
         photos = f"the first {shown:,} of {photos}"
@@ -89,18 +88,18 @@ def summary(result: PredictionStream, grid: Grid, shown: int, count: int) -> str
 
 
 def print_table(tally: PredictionTally, top: int | None) -> None:
-    """Print the first photos as a table: best cell marked by `*`, shaded where stdout shows colours.
+    """Print the first photos as a table, best cells marked by `*`, coloured if stdout supports it.
 
-    Of more than `TABLE_ROWS` photos it also tells how many each label is the best of.
+    Beyond `TABLE_ROWS` photos, a second table counts all photos by their best label.
     """
     out = stdout_console()
     labels = tally.result.labels
-    room = out.width - 24  # beside the photo's path; a number takes 9 cells, one with its label some 16
+    available = out.width - 24  # without the path; a number takes 9 characters, with its label about 16
     grid = Grid.of(
-        labels, top, matrix=max(2, min(_MATRIX, room // 9)), ranked=max(1, min(_RANKED, room // 16))
+        labels, top, matrix=max(2, min(_MATRIX, available // 9)), ranked=max(1, min(_RANKED, available // 16))
     )
     table = make_table()
-    for name in grid.heading:
+    for name in grid.header:
         table.add_column(Text(visible(name)), justify="right", vertical="middle", overflow="fold")
     table.add_column("photo", overflow="fold", min_width=20)
     for prediction in tally.first[:TABLE_ROWS]:
@@ -112,7 +111,7 @@ def print_table(tally: PredictionTally, top: int | None) -> None:
 
 
 def _counts(tally: PredictionTally) -> "Table":
-    """Where the table ends before the photos do: how many photos each label is the best of."""
+    """Number of photos by best label, most frequent first."""
     number = f"\nof all {tally.count:,}"
     table = make_table(number, "\nbest label", right=(number,))
     for label, count in tally.photos_of.most_common(TABLE_ROWS):
@@ -148,9 +147,9 @@ img { display: block; max-width: 112px; max-height: 84px; margin: auto }
 
 
 def write_html(tally: PredictionTally, file: Path, top: int | None) -> None:
-    """Write the first photos as one HTML file that needs no other: thumbnails and style are in it.
+    """Write the first photos as one self-contained HTML file with thumbnails, atomically.
 
-    The file appears whole or not at all. Raises `LibraryError` where it can't be written.
+    Raises `LibraryError` if it can't be written.
     """
     with atomic_write(file) as temporary, temporary.open("xb") as out:
         for line in _html(tally, Grid.of(tally.result.labels, top)):
@@ -162,7 +161,7 @@ def _html(tally: PredictionTally, grid: Grid) -> Iterator[str]:
     yield '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>clipsight classify</title>\n'
     yield f"<style>{_STYLE}</style>\n<h1>Classification</h1>\n"
     yield f"<p>{html.escape(visible(summary(tally.result, grid, len(rows), tally.count)))}</p>\n<table>\n"
-    heading = "".join(f'<th scope="col">{html.escape(visible(name))}</th>' for name in grid.heading)
+    heading = "".join(f'<th scope="col">{html.escape(visible(name))}</th>' for name in grid.header)
     yield f"<thead><tr><th></th><th></th>{heading}</tr></thead>\n<tbody>\n"
     for prediction, thumbnail in zip(rows, _thumbnails(rows), strict=True):
         path = visible(str(prediction.path))
@@ -197,9 +196,9 @@ _SMALL = 14
 
 
 def write_png(tally: PredictionTally, file: Path, top: int | None) -> None:
-    """Write the first photos as a picture: a row a photo, with its thumbnail and name.
+    """Write the first photos as a picture, one row per photo with thumbnail and name, atomically.
 
-    The file appears whole or not at all. Raises `LibraryError` where it can't be written.
+    Raises `LibraryError` if it can't be written.
     """
     with atomic_write(file) as temporary, temporary.open("xb") as out:
         _draw(tally, Grid.of(tally.result.labels, top)).save(out, "PNG")
@@ -209,37 +208,37 @@ def _draw(tally: PredictionTally, grid: Grid) -> "Image":
     from PIL import Image, ImageDraw
 
     rows = tally.first[:PNG_ROWS]
-    told = summary(tally.result, grid, len(rows), tally.count)
-    letters = Letters([told, *tally.result.labels, *(row.path.name for row in rows)])
+    caption = summary(tally.result, grid, len(rows), tally.count)
+    renderer = TextRenderer([caption, *tally.result.labels, *(row.path.name for row in rows)])
     cell = _RANKED_CELL if grid.ranked else _MATRIX_CELL
     left = _MARGIN + _THUMBNAIL[0] + _NAME
-    width = left + len(grid.heading) * (cell + _GAP) + _MARGIN
-    note = letters.wrap(letters.legible(told), _SMALL, width - 2 * _MARGIN, 4)
-    heads = [letters.wrap(letters.legible(name), _SMALL, cell - 8, 4) for name in grid.heading]
-    top = _MARGIN + (len(note) + max(map(len, heads))) * _LINE + 24
+    width = left + len(grid.header) * (cell + _GAP) + _MARGIN
+    caption_lines = renderer.wrap(renderer.legible(caption), _SMALL, width - 2 * _MARGIN, 4)
+    header_lines = [renderer.wrap(renderer.legible(name), _SMALL, cell - 8, 4) for name in grid.header]
+    top = _MARGIN + (len(caption_lines) + max(map(len, header_lines))) * _LINE + 24
     step = _THUMBNAIL[1] + _GAP
     picture = Image.new("RGB", (width, top + len(rows) * step + _MARGIN), BACKGROUND)
     canvas = ImageDraw.Draw(picture)
-    for number, line in enumerate(note):
-        letters.draw(canvas, (_MARGIN, _MARGIN + number * _LINE + 12), line, _SMALL, MUTED_TEXT)
-    for column, lines in enumerate(heads):
-        _centred(canvas, letters, lines, left + column * (cell + _GAP) + cell / 2, top - 8, TEXT)
+    for number, line in enumerate(caption_lines):
+        renderer.draw(canvas, (_MARGIN, _MARGIN + number * _LINE + 12), line, _SMALL, MUTED_TEXT)
+    for column, lines in enumerate(header_lines):
+        _centred(canvas, renderer, lines, left + column * (cell + _GAP) + cell / 2, top - 8, TEXT)
 
     @cache
     def label_lines(label: str) -> list[str]:
-        return letters.wrap(letters.legible(label), _SMALL, cell - 16, 2)
+        return renderer.wrap(renderer.legible(label), _SMALL, cell - 16, 2)
 
     for number, (prediction, photo) in enumerate(zip(rows, _thumbnails(rows), strict=True)):
         y = top + number * step
         _draw_photo(picture, canvas, photo, y)
-        name = letters.wrap(letters.legible(prediction.path.name), _SMALL, _NAME - 24, 3)
+        name = renderer.wrap(renderer.legible(prediction.path.name), _SMALL, _NAME - 24, 3)
         base = y + (_THUMBNAIL[1] - len(name) * _LINE) // 2 + 15
         for line_number, line in enumerate(name):
             place = (_MARGIN + _THUMBNAIL[0] + 12, base + line_number * _LINE)
-            letters.draw(canvas, place, line, _SMALL, TEXT)
+            renderer.draw(canvas, place, line, _SMALL, TEXT)
         for column, each in enumerate(grid.cells(prediction)):
             lines = [*(label_lines(each.label) if grid.ranked else ()), f"{each.probability:.3f}"]
-            _draw_cell(canvas, letters, (left + column * (cell + _GAP), y, cell), each, lines)
+            _draw_cell(canvas, renderer, (left + column * (cell + _GAP), y, cell), each, lines)
     return picture
 
 
@@ -247,33 +246,33 @@ def _draw_photo(picture: "Image", canvas: "ImageDraw", photo: "Image | str", y: 
     width, height = _THUMBNAIL
     if isinstance(photo, str):
         canvas.rectangle((_MARGIN, y, _MARGIN + width - 1, y + height - 1), fill=PLACEHOLDER)
-        letters = Letters([photo])
-        lines = letters.wrap(letters.legible(photo), 11, width - 12, 5)
+        renderer = TextRenderer([photo])
+        lines = renderer.wrap(renderer.legible(photo), 11, width - 12, 5)
         for number, line in enumerate(lines):
-            letters.draw(canvas, (_MARGIN + 6, y + 16 + 14 * number), line, 11, MUTED_TEXT)
+            renderer.draw(canvas, (_MARGIN + 6, y + 16 + 14 * number), line, 11, MUTED_TEXT)
     else:
         picture.paste(photo, (_MARGIN + (width - photo.width) // 2, y + (height - photo.height) // 2))
 
 
 def _draw_cell(
-    canvas: "ImageDraw", letters: Letters, box: tuple[int, int, int], cell: Cell, lines: Sequence[str]
+    canvas: "ImageDraw", renderer: TextRenderer, box: tuple[int, int, int], cell: Cell, lines: Sequence[str]
 ) -> None:
-    """A cell at `box` (left, top, width): its colour, its text, and a frame round the photo's best."""
+    """Draw a cell at `box` (left, top, width), with a frame around the best of the photo."""
     left, top, width = box
     height, colour = _THUMBNAIL[1], heat_colour(cell.probability)
     frame = {"outline": TEXT, "width": 3} if cell.best else {}
     canvas.rectangle((left, top, left + width - 1, top + height - 1), fill=colour, **frame)  # type: ignore[arg-type]
     base = top + (height + len(lines) * _LINE) // 2 - 5
-    _centred(canvas, letters, lines, left + width / 2, base, text_colour(colour))
+    _centred(canvas, renderer, lines, left + width / 2, base, text_colour(colour))
 
 
 def _centred(
-    canvas: "ImageDraw", letters: Letters, lines: Sequence[str], middle: float, base: float, colour: str
+    canvas: "ImageDraw", renderer: TextRenderer, lines: Sequence[str], middle: float, base: float, colour: str
 ) -> None:
-    """Lines centred about `middle`, the last one's base line at `base`."""
+    """Draw lines centred at `middle`, with the last baseline at `base`."""
     for number, line in enumerate(reversed(lines)):
-        x = middle - letters.width(line, _SMALL) / 2
-        letters.draw(canvas, (x, base - number * _LINE), line, _SMALL, colour)
+        x = middle - renderer.width(line, _SMALL) / 2
+        renderer.draw(canvas, (x, base - number * _LINE), line, _SMALL, colour)
 
 
 def _thumbnails(rows: Sequence[Prediction]) -> "Iterator[Image | str]":

@@ -1,7 +1,4 @@
-"""How results look: tables for people, `--json`, `--csv`, `--paths` and `-0` for programs.
-
-All of it goes to stdout.
-"""
+"""Results on stdout: tables for people; JSON, CSV and paths for programs."""
 
 import json
 import os
@@ -26,7 +23,7 @@ NO_MATCH = "no photo matches"
 
 
 class Format(Enum):
-    """What a search prints."""
+    """Output format of a search."""
 
     TABLE = "table"
     JSON = "json"
@@ -62,7 +59,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_matches(matches: Matches, form: Format) -> None:
-    """Print the answer to a query on stdout."""
+    """Print the results of a query."""
     if form is Format.TABLE:
         stdout_console().print(matches_as_table(matches))
     else:
@@ -70,7 +67,7 @@ def print_matches(matches: Matches, form: Format) -> None:
 
 
 def matches_as_text(matches: Matches, form: Format) -> str:
-    """The answer to a query for programs; bytes of paths that are not UTF-8 are surrogates."""
+    """The results of a query for programs; bytes of paths that are not UTF-8 are surrogates."""
     match form:
         case Format.JSON:
             return json.dumps(matches.to_dict(), indent=2) + "\n"
@@ -85,7 +82,7 @@ def matches_as_text(matches: Matches, form: Format) -> str:
 
 
 def matches_as_table(matches: Matches) -> Table:
-    """The answer to a query for people."""
+    """The results of a query as a table."""
     table = make_table("score", "photo", "size", "taken", right=("score", "size"))
     for match in matches:
         table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
@@ -113,14 +110,14 @@ def _csv(matches: Matches) -> str:
 
 
 def _write_bytes(text: str) -> None:
-    """Write text whose paths need not be UTF-8 as the bytes that they are."""
+    """Write text to stdout; surrogates become the original bytes of paths."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     sys.stdout.buffer.flush()
 
 
 def print_status(status: Status) -> None:
-    """Print what a library holds, and every file that failed with its reason."""
+    """Print the contents of a library, and each failed file with its reason."""
     out = stdout_console()
     counts = status.counts
     rows: list[tuple[str, str]] = [
@@ -161,7 +158,7 @@ def print_status(status: Status) -> None:
 
 
 def status_to_dict(status: Status) -> dict[str, Any]:
-    """The status as `--json` prints it."""
+    """The status as JSON-serialisable values."""
     return {
         "library": str(status.path),
         "model": status.model,
@@ -189,7 +186,7 @@ def status_to_dict(status: Status) -> dict[str, Any]:
 
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
-    """Print the models that are here and that can be had; `in_use` is the library's own."""
+    """Print installed and available models; `in_use` is the name of the library's."""
     table = make_table(
         "",
         "model",
@@ -240,7 +237,7 @@ def _bytes(count: int) -> str:
 
 
 def answered_by(model: str) -> str:
-    """The line that names the model, with a stronger one where there is."""
+    """A note that names the model, and recommends a stronger one for builtin."""
     from clipsight.models.registry import RECOMMENDED
 
     if model != "builtin":

@@ -1,8 +1,8 @@
-"""Thumbnails in the terminal: as pictures where it can draw them, as coloured half blocks elsewhere.
+"""Thumbnails in the terminal: as pictures if it supports them, else as coloured half blocks.
 
-What a terminal can is told by environment variables alone: a question to the terminal could hang, or
-leave its answer in the shell's input. Sixel has no variable of its own, so it isn't used; terminals
-that have it and 24-bit colour show half blocks. So do those in tmux and screen, which pass no pictures.
+The terminal's abilities are detected from environment variables alone: a query to the terminal could hang,
+or leave its response in the shell's input. Sixel has no variable, so it is not used; terminals with sixel and
+24-bit colour show half blocks. So do tmux and screen, which do not pass pictures on.
 """
 
 import base64
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 
-class Protocol(Enum):
-    """How pictures are written to a terminal."""
+class ImageProtocol(Enum):
+    """Protocol for pictures in a terminal."""
 
     KITTY = "kitty"
     """https://sw.kovidgoyal.net/kitty/graphics-protocol/: kitty, Ghostty."""
@@ -38,14 +38,14 @@ class Protocol(Enum):
 
 
 _PICTURE = (26, 12)
-"""Width of a thumbnail in cells, and pixels a cell, which terminals scale to their own."""
+"""Width of a thumbnail in cells, and pixels per cell, which terminals scale to their own."""
 _BLOCKS = (38, 1)
 _GAP = 2
 _GREY = "#6c6c6c"
 
 
-def can_preview(stream: TextIO, environ: Mapping[str, str]) -> Protocol | None:
-    """The best way to show pictures on `stream`; None if it is no terminal, or one not known to show any."""
+def image_protocol(stream: TextIO, environ: Mapping[str, str]) -> ImageProtocol | None:
+    """The best protocol for `stream`; None if it is not a terminal, or supports none."""
     encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
     if not stream.isatty() or not encoding.startswith("utf8"):
         return None
@@ -55,32 +55,32 @@ def can_preview(stream: TextIO, environ: Mapping[str, str]) -> Protocol | None:
     multiplexed = "TMUX" in environ or "STY" in environ or term.startswith(("tmux", "screen"))
     if not multiplexed:
         if term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
-            return Protocol.KITTY
+            return ImageProtocol.KITTY
         if program in ("iTerm.app", "WezTerm", "mintty", "rio") or environ.get("LC_TERMINAL") == "iTerm2":
-            return Protocol.ITERM
+            return ImageProtocol.ITERM
         konsole = environ.get("KONSOLE_VERSION", "")  # 220400 is 22.04.0
         if konsole.isdecimal() and int(konsole) >= 220400:
-            return Protocol.ITERM
+            return ImageProtocol.ITERM
     if (
         environ.get("COLORTERM") in ("truecolor", "24bit")
         or term.endswith("-direct")
         or "WT_SESSION" in environ
     ):
-        return Protocol.TRUECOLOR
-    return Protocol.COLOURS_256 if "256color" in term else None
+        return ImageProtocol.TRUECOLOR
+    return ImageProtocol.COLOURS_256 if "256color" in term else None
 
 
 def print_previews(matches: Matches, stream: TextIO, *, width: int) -> bool:
     """Print a thumbnail of each match with its name and score, in rows of at most `width` cells.
 
-    Returns False, and prints nothing, if `stream` can't show pictures (see `can_preview`). A photo
-    that can't be read now is a grey field with the reason under it.
+    Returns False, and prints nothing, if `stream` can't show pictures (see `image_protocol`). A photo
+    that can't be read is grey, with the reason below.
     """
-    protocol = can_preview(stream, os.environ)
+    protocol = image_protocol(stream, os.environ)
     if protocol is None:
         return False
-    cells, pixels_a_cell = _PICTURE if protocol in (Protocol.KITTY, Protocol.ITERM) else _BLOCKS
-    cells = max(4, min(cells, width))  # a terminal that doesn't know its width says 0
+    cells, pixels_a_cell = _PICTURE if protocol in (ImageProtocol.KITTY, ImageProtocol.ITERM) else _BLOCKS
+    cells = max(4, min(cells, width))  # some terminals report a width of 0
     columns = max(1, (width + _GAP) // (cells + _GAP))
     for start in range(0, len(matches), columns):
         row = matches.matches[start : start + columns]
@@ -92,11 +92,11 @@ def print_previews(matches: Matches, stream: TextIO, *, width: int) -> bool:
     return True
 
 
-def half_blocks(pixels: "Pixels", protocol: Protocol) -> Iterator[str]:
-    """Lines of text that show `pixels`, uint8[2 * lines, columns, RGBA].
+def half_blocks(pixels: "Pixels", protocol: ImageProtocol) -> Iterator[str]:
+    """Yield lines of text that show `pixels`, uint8[2 * lines, columns, RGBA].
 
-    A cell is two pixels, the upper one in the colour of the sign, the lower one in that of the
-    ground. A pixel of alpha < 128 is left blank.
+    A cell shows two pixels, the upper one as foreground, the lower one as background. Pixels of
+    alpha < 128 are blank.
     """
     codes = _codes(pixels[..., :3], protocol)
     seen = pixels[..., 3] >= 128
@@ -132,18 +132,18 @@ def nearest_256(rgb: "Pixels") -> "Pixels":
     return nearest
 
 
-def _codes(rgb: "Pixels", protocol: Protocol) -> Sequence[Sequence[str]]:
-    """The part of a colour sequence that names each pixel's colour."""
-    if protocol is Protocol.COLOURS_256:
+def _codes(rgb: "Pixels", protocol: ImageProtocol) -> Sequence[Sequence[str]]:
+    """The parameters of the escape sequence for each pixel's colour."""
+    if protocol is ImageProtocol.COLOURS_256:
         return [[f"5;{index}" for index in row] for row in nearest_256(rgb).tolist()]
     return [["2;{};{};{}".format(*colour) for colour in row] for row in rgb.tolist()]
 
 
-def _picture(strip: "Image", cells: int, protocol: Protocol) -> str:
-    """The characters that show `strip`, so many cells wide, and leave the cursor on the line below."""
-    if protocol is Protocol.KITTY:
+def _picture(strip: "Image", cells: int, protocol: ImageProtocol) -> str:
+    """Escape sequences and text that show `strip`, `cells` wide, with a final newline."""
+    if protocol is ImageProtocol.KITTY:
         return _kitty(_png(strip), cells) + "\n"
-    if protocol is Protocol.ITERM:
+    if protocol is ImageProtocol.ITERM:
         return _iterm(_png(strip), cells) + "\n"
     import numpy as np
 
@@ -151,13 +151,13 @@ def _picture(strip: "Image", cells: int, protocol: Protocol) -> str:
 
 
 def _kitty(png: bytes, cells: int) -> str:
-    """The picture in pieces of 4096 characters; q=2 keeps the terminal from answering."""
+    """The picture in chunks of 4096 characters; q=2 suppresses responses of the terminal."""
     data = base64.b64encode(png).decode()
-    pieces = [data[start : start + 4096] for start in range(0, len(data), 4096)]
-    keys = [f"a=T,f=100,c={cells},q=2", *["q=2"] * (len(pieces) - 1)]
-    more = [1] * (len(pieces) - 1) + [0]
+    chunks = [data[start : start + 4096] for start in range(0, len(data), 4096)]
+    keys = [f"a=T,f=100,c={cells},q=2", *["q=2"] * (len(chunks) - 1)]
+    more = [1] * (len(chunks) - 1) + [0]
     return "".join(
-        f"\x1b_G{key},m={m};{piece}\x1b\\" for key, m, piece in zip(keys, more, pieces, strict=True)
+        f"\x1b_G{key},m={m};{chunk}\x1b\\" for key, m, chunk in zip(keys, more, chunks, strict=True)
     )
 
 
@@ -175,7 +175,7 @@ def _png(picture: "Image") -> bytes:
 
 
 def _strip(row: Sequence[Match], cells: int, pixels_a_cell: int) -> "tuple[Image, list[str]]":
-    """One row: its thumbnails side by side on nothing (RGBA, an even number of lines), and its captions."""
+    """One row: thumbnails side by side (RGBA, transparent, of even height), and the caption lines."""
     from PIL import Image
 
     step, width = (cells + _GAP) * pixels_a_cell, cells * pixels_a_cell
@@ -198,7 +198,7 @@ def _strip(row: Sequence[Match], cells: int, pixels_a_cell: int) -> "tuple[Image
 
 
 def _fit(text: str, cells: int) -> str:
-    """`text` on exactly so many cells, its middle left out or blanks added."""
+    """Pad `text` to exactly `cells` cells, or shorten it in the middle."""
     from rich.cells import cell_len
 
     for kept in range(len(text), -1, -1):

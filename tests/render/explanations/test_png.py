@@ -15,7 +15,7 @@ from clipsight.render.explanations.html import write_html
 from clipsight.render.explanations.overlay import overlay_heat, peak_position
 from clipsight.render.explanations.png import _legible, draw, write_png
 from clipsight.render.explanations.terminal import print_explanation
-from clipsight.render.fonts import Letters
+from clipsight.render.fonts import TextRenderer
 
 SIXTEEN = "a small red bird sits on the old green bench beside two tall trees in spring"
 
@@ -62,7 +62,7 @@ def test_any_words_can_be_drawn_and_written(words: list[str], photo: Path) -> No
 
 
 def test_an_emoji_without_a_font_is_drawn_by_its_name() -> None:
-    bare = Letters(["🐝"], folders=())
+    bare = TextRenderer(["🐝"], folders=())
     assert _legible(bare, "a 🐝") == "a [honeybee]"
     assert _legible(bare, "❤️") == "[heavy black heart]"
     assert _legible(bare, "花") == r"\u82b1"

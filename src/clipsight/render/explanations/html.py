@@ -1,4 +1,4 @@
-"""An explanation as one HTML file that needs no other: words shaded in their place, the photo, its heat."""
+"""An explanation as one self-contained HTML file: coloured words, tables, photo and heat map."""
 
 import base64
 import html
@@ -41,9 +41,9 @@ figure img { display: block; width: 100%; height: auto }
 
 
 def write_html(explanation: Explanation, file: Path) -> None:
-    """Write the explanation as a page; it appears whole or not at all.
+    """Write the explanation as an HTML page, atomically.
 
-    Raises LibraryError where it can't be written, PhotoError if the photo can't be read any more.
+    Raises LibraryError if it can't be written, PhotoError if the photo can't be read.
     """
     text = "".join(_page(explanation))
     with atomic_write(file) as temporary, temporary.open("xb") as out:
@@ -70,7 +70,7 @@ def _page(explanation: Explanation) -> Iterator[str]:
 
 
 def _words(explanation: Explanation) -> Iterator[str]:
-    """The words of the texts, in their order, shaded."""
+    """The words of the texts in order, coloured by share."""
     longest = max((abs(word.contribution) for word in explanation.words), default=0.0)
     for part in explanation.parts:
         if part.words:
@@ -85,7 +85,7 @@ def _word(word: WordShare, longest: float) -> str:
 
 
 def _numbers(explanation: Explanation) -> tuple[list[str], Iterator[list[str]]]:
-    """The table of the words: columns that a method has nothing for are left out."""
+    """Header and rows of the words' table, without columns that the method does not fill."""
     words = explanation.words
     errors = any(word.stderr is not None for word in words)
     alone = any(word.leave_one_out is not None for word in words)

@@ -1,4 +1,4 @@
-"""An explanation as a PNG: the words as a strip of bars, below them the photo and the same with its heat."""
+"""An explanation as a PNG: a bar chart of the words, the photo, and the photo with its heat map."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from clipsight.explain.base import Explanation
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, NEGATIVE, POSITIVE, TEXT, heat_palette
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
 from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
-from clipsight.render.fonts import Letters, visible
+from clipsight.render.fonts import TextRenderer, visible
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +26,7 @@ _INSIDE = _WIDTH - 2 * _MARGIN
 _TITLE, _TEXT, _SMALL = 24, 16, 13
 
 _BARS = 88
-"""Height of the longest bars, up and down together."""
+"""Height of the chart, from the highest to the lowest bar."""
 _NARROWEST, _WIDEST, _BETWEEN = 44, 280, 12
 
 _PHOTO = (_INSIDE - _GAP) // 2
@@ -34,17 +34,17 @@ _SCALE = 12
 
 
 def write_png(explanation: Explanation, file: Path) -> None:
-    """Write the explanation as a picture; it appears whole or not at all.
+    """Write the explanation as a picture, atomically.
 
-    Raises LibraryError where it can't be written, PhotoError if the photo can't be read any more.
+    Raises LibraryError if it can't be written, PhotoError if the photo can't be read.
     """
-    drawn = draw(explanation)
+    picture = draw(explanation)
     with atomic_write(file) as temporary, temporary.open("xb") as out:
-        drawn.save(out, "PNG")
+        picture.save(out, "PNG")
 
 
 def draw(explanation: Explanation) -> "Image":
-    """The picture, mode RGB, 1024 pixels wide and as high as its words and photo ask for."""
+    """The picture, mode RGB, 1024 pixels wide; its height depends on words and photo."""
     from PIL import Image, ImageDraw
 
     blocks = list(_blocks(explanation))
@@ -58,7 +58,7 @@ def draw(explanation: Explanation) -> "Image":
 
 
 class _Block(Protocol):
-    """Something as wide as the page."""
+    """Part of the picture, of full width."""
 
     @property
     def height(self) -> int: ...
@@ -67,44 +67,46 @@ class _Block(Protocol):
 
 
 def _blocks(explanation: Explanation) -> Iterator[_Block]:
-    """What is on the picture, from above."""
-    told = [title(explanation), *explanation.notes]
+    """The blocks of the picture, from top to bottom."""
+    header = [title(explanation), *explanation.notes]
     words = words_caption(explanation) if explanation.words else ""
     region = region_caption(explanation) if explanation.region else ""
     parts = [part.part for part in explanation.parts]
-    letters = Letters([explanation.query, *told, words, region, *parts, "±−"])
-    yield _Lines.of(letters, [" ".join(explanation.query.split())], _TITLE, TEXT)
-    yield _Lines.of(letters, told, _SMALL, MUTED_TEXT)
+    renderer = TextRenderer([explanation.query, *header, words, region, *parts, "±−"])
+    yield _Lines.of(renderer, [" ".join(explanation.query.split())], _TITLE, TEXT)
+    yield _Lines.of(renderer, header, _SMALL, MUTED_TEXT)
     if len(parts) > 1:
-        yield _Lines.of(letters, ["parts: they add up to the score"], _SMALL, MUTED_TEXT)
+        yield _Lines.of(renderer, ["parts: they add up to the score"], _SMALL, MUTED_TEXT)
         shares = [_Bar(part.part, part.share, 0.0) for part in explanation.parts]
-        yield from _Strip.rows(letters, shares)
+        yield from _Strip.rows(renderer, shares)
     if explanation.words:
-        yield _Lines.of(letters, [words], _SMALL, MUTED_TEXT)
+        yield _Lines.of(renderer, [words], _SMALL, MUTED_TEXT)
         bars = [_Bar(word.word, word.contribution, word.stderr or 0.0) for word in explanation.words]
-        yield from _Strip.rows(letters, bars)
+        yield from _Strip.rows(renderer, bars)
     photo = open_photo(explanation.photo, _PHOTO)
     if explanation.region:
         yield _Photos((photo, overlay_heat(photo, explanation)))
-        yield _Scale(letters, max_heat(explanation))
-        yield _Lines.of(letters, [region], _SMALL, MUTED_TEXT)
+        yield _Scale(renderer, max_heat(explanation))
+        yield _Lines.of(renderer, [region], _SMALL, MUTED_TEXT)
     else:
         yield _Photos((photo,))
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """Text, wrapped."""
+    """Wrapped text."""
 
-    letters: Letters
+    renderer: TextRenderer
     lines: Sequence[str]
     size: int
     colour: str
 
     @classmethod
-    def of(cls, letters: Letters, texts: Sequence[str], size: int, colour: str) -> "_Lines":
-        wrapped = [line for text in texts for line in letters.wrap(_legible(letters, text), size, _INSIDE, 3)]
-        return cls(letters, wrapped, size, colour)
+    def of(cls, renderer: TextRenderer, texts: Sequence[str], size: int, colour: str) -> "_Lines":
+        wrapped = [
+            line for text in texts for line in renderer.wrap(_legible(renderer, text), size, _INSIDE, 3)
+        ]
+        return cls(renderer, wrapped, size, colour)
 
     @property
     def height(self) -> int:
@@ -113,7 +115,7 @@ class _Lines:
     def draw(self, picture: "Image", canvas: "ImageDraw", top: int) -> None:
         for number, line in enumerate(self.lines):
             base = top + number * _line(self.size) + self.size
-            self.letters.draw(canvas, (_MARGIN, base), line, self.size, self.colour)
+            self.renderer.draw(canvas, (_MARGIN, base), line, self.size, self.colour)
 
 
 @dataclass(frozen=True)
@@ -125,28 +127,28 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Strip:
-    """Bars side by side, up and down from one line; `low` and `high` are the ends of their common scale."""
+    """Vertical bars on a common axis; `low` and `high` are the limits of the scale."""
 
-    letters: Letters
+    renderer: TextRenderer
     bars: Sequence[_Bar]
     low: float
     high: float
 
     @classmethod
-    def rows(cls, letters: Letters, bars: Sequence[_Bar]) -> "Iterator[_Strip]":
-        """As many strips as the bars need, about equally full, all of one scale."""
+    def rows(cls, renderer: TextRenderer, bars: Sequence[_Bar]) -> "Iterator[_Strip]":
+        """Bars wrapped to several strips of about equal width, with one scale."""
         low = min(0.0, *(bar.value - bar.error for bar in bars))
         high = max(0.0, *(bar.value + bar.error for bar in bars))
-        widths = [_cell(letters, bar) for bar in bars]
+        widths = [_cell(renderer, bar) for bar in bars]
         room = _INSIDE + _BETWEEN
         room = min(room, sum(widths) // ceil(sum(widths) / room) + max(widths))
         start = used = 0
         for number, width in enumerate(widths):
             if used and used + width > room:
-                yield cls(letters, bars[start:number], low, high)
+                yield cls(renderer, bars[start:number], low, high)
                 start, used = number, 0
             used += width
-        yield cls(letters, bars[start:], low, high)
+        yield cls(renderer, bars[start:], low, high)
 
     @property
     def height(self) -> int:
@@ -154,12 +156,12 @@ class _Strip:
         return _line(_SMALL) + _BARS + below + _line(_TEXT)
 
     def draw(self, picture: "Image", canvas: "ImageDraw", top: int) -> None:
-        """Each bar with its number at its end, its standard error as a thin line, its word underneath."""
+        """Draw each bar with its value, its standard error as a line, and its word below."""
         scale = _BARS / ((self.high - self.low) or 1.0)
         zero = top + _line(_SMALL) + round(self.high * scale)
         left = _MARGIN
         for bar in self.bars:
-            width = _cell(self.letters, bar) - _BETWEEN
+            width = _cell(self.renderer, bar) - _BETWEEN
             end = zero - round(bar.value * scale)
             box = (left, min(zero, end), left + width - 1, max(zero, end))
             canvas.rectangle(box, fill=POSITIVE if bar.value >= 0 else NEGATIVE)
@@ -169,20 +171,20 @@ class _Strip:
                 canvas.line((middle, end - reach, middle, end + reach), fill=TEXT, width=2)
             tip = min(end - reach, zero) - 5 if bar.value >= 0 else max(end + reach, zero) + _SMALL + 2
             self._centred(canvas, f"{bar.value:+.3f}", middle, tip, _SMALL, MUTED_TEXT)
-            self._centred(canvas, _label(self.letters, bar), middle, top + self.height - 6, _TEXT, TEXT)
+            self._centred(canvas, _label(self.renderer, bar), middle, top + self.height - 6, _TEXT, TEXT)
             left += width + _BETWEEN
         canvas.line((_MARGIN, zero, left - _BETWEEN, zero), fill=_AXIS)
 
     def _centred(
         self, canvas: "ImageDraw", text: str, middle: float, base: int, size: int, colour: str
     ) -> None:
-        x = middle - self.letters.width(text, size) / 2
-        self.letters.draw(canvas, (x, base), text, size, colour)
+        x = middle - self.renderer.width(text, size) / 2
+        self.renderer.draw(canvas, (x, base), text, size, colour)
 
 
 @dataclass(frozen=True)
 class _Photos:
-    """The photo, and beside it the one with heat."""
+    """Photos side by side."""
 
     photos: "Sequence[Image]"
 
@@ -198,9 +200,9 @@ class _Photos:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The colours of the heat, with the numbers at their ends."""
+    """Colour scale of the heat map, with its limits."""
 
-    letters: Letters
+    renderer: TextRenderer
     highest: float
 
     @property
@@ -214,32 +216,32 @@ class _Scale:
         band = Image.fromarray(np.broadcast_to(heat_palette()[None], (_SCALE, 256, 3)).copy())
         picture.paste(band.resize((_PHOTO, _SCALE)), (left, top))
         base, end = top + _SCALE + _SMALL + 4, f"{self.highest:.3f}"
-        self.letters.draw(canvas, (left, base), "0 or less", _SMALL, MUTED_TEXT)
-        width = self.letters.width(end, _SMALL)
-        self.letters.draw(canvas, (left + _PHOTO - width, base), end, _SMALL, MUTED_TEXT)
+        self.renderer.draw(canvas, (left, base), "0 or less", _SMALL, MUTED_TEXT)
+        width = self.renderer.width(end, _SMALL)
+        self.renderer.draw(canvas, (left + _PHOTO - width, base), end, _SMALL, MUTED_TEXT)
 
 
-def _label(letters: Letters, bar: _Bar) -> str:
-    return letters.shorten(_legible(letters, bar.label), _TEXT, _WIDEST)
+def _label(renderer: TextRenderer, bar: _Bar) -> str:
+    return renderer.shorten(_legible(renderer, bar.label), _TEXT, _WIDEST)
 
 
-def _legible(letters: Letters, text: str) -> str:
-    """The text as it can be drawn: emoji that no font has by name, rather than by number."""
-    whole = letters.legible(text)
-    if whole == visible(text):
-        return whole
-    pieces = ((char, letters.legible(char)) for char in visible(text))
+def _legible(renderer: TextRenderer, text: str) -> str:
+    """Legible text, with names in place of escapes for symbols that no font has."""
+    drawn = renderer.legible(text)
+    if drawn == visible(text):
+        return drawn
+    characters = ((char, renderer.legible(char)) for char in visible(text))
     return "".join(
         drawn if drawn == char or unicodedata.category(char)[0] == "L" else symbol_name(char)
-        for char, drawn in pieces
+        for char, drawn in characters
     )
 
 
-def _cell(letters: Letters, bar: _Bar) -> int:
-    """The width of a bar with what is written at it, and the gap to the next."""
-    return max(_NARROWEST, round(letters.width(_label(letters, bar), _TEXT))) + _BETWEEN
+def _cell(renderer: TextRenderer, bar: _Bar) -> int:
+    """Width of a bar with its label, and the gap to the next."""
+    return max(_NARROWEST, round(renderer.width(_label(renderer, bar), _TEXT))) + _BETWEEN
 
 
 def _line(size: int) -> int:
-    """The height of a line of text."""
+    """Height of a line of text."""
     return round(size * 1.5)

@@ -1,4 +1,4 @@
-"""Explanations in a terminal: words shaded by their share, numbers as a table, heat in half blocks."""
+"""Explanations in a terminal: coloured words, tables, and the heat map in half blocks."""
 
 import os
 import sys
@@ -13,24 +13,24 @@ from clipsight.render.explanations.captions import region_caption, title, words_
 from clipsight.render.explanations.overlay import open_photo, overlay_heat
 from clipsight.render.fonts import visible
 from clipsight.render.tables import make_table, stdout_console, text_cell
-from clipsight.render.terminal_images import Protocol, can_preview, half_blocks
+from clipsight.render.terminal_images import ImageProtocol, half_blocks, image_protocol
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _HEAT = 38
-"""Width and greatest height of the photo with heat, in cells; a cell is two pixels high."""
+"""Maximum width of the heat map in cells, and of its height in half cells."""
 
 
 def print_explanation(explanation: Explanation) -> None:
-    """Print an explanation on stdout; colours and heat only where it is a terminal that shows them."""
+    """Print an explanation on stdout; with colours and heat map if the terminal supports them."""
     out = stdout_console()
     out.print(text_cell(title(explanation), "bold"))
     if len(explanation.parts) > 1:
         out.print(_parts(explanation))
     if explanation.words:
         if out.is_terminal:
-            out.print(_shaded(explanation))
+            out.print(_coloured(explanation))
         out.print(_words(explanation))
         out.print(text_cell(words_caption(explanation)))
     if explanation.region:
@@ -47,7 +47,7 @@ def _parts(explanation: Explanation) -> "Table":
 
 
 def _words(explanation: Explanation) -> "Table":
-    """A row a word, with the columns that the method fills."""
+    """One row per word, without columns that the method does not fill."""
     errors = any(word.stderr is not None for word in explanation.words)
     alone = any(word.leave_one_out is not None for word in explanation.words)
     header = ("word", "share", *(["±"] * errors), *(["if left out"] * alone))
@@ -59,25 +59,27 @@ def _words(explanation: Explanation) -> "Table":
     return table
 
 
-def _shaded(explanation: Explanation) -> Text:
+def _coloured(explanation: Explanation) -> Text:
     longest = max(abs(word.contribution) for word in explanation.words)
     line = Text()
     for word in explanation.words:
-        line.append_text(_shaded_word(word, longest)).append(" ")
+        line.append_text(_coloured_word(word, longest)).append(" ")
     return line
 
 
-def _shaded_word(word: WordShare, longest: float) -> Text:
+def _coloured_word(word: WordShare, longest: float) -> Text:
     red, green, blue = colour = signed_colour(word.contribution, longest)
     return Text(f" {visible(word.word)} ", style=f"{text_colour(colour)} on rgb({red},{green},{blue})")
 
 
 def _print_heat(explanation: Explanation) -> None:
-    """The photo with its heat, where stdout is a terminal that can show it."""
-    able = can_preview(sys.stdout, os.environ)
-    if able is None:
+    """Print the photo with its heat map, if stdout is a terminal that can show it."""
+    supported = image_protocol(sys.stdout, os.environ)
+    if supported is None:
         return
-    protocol = Protocol.COLOURS_256 if able is Protocol.COLOURS_256 else Protocol.TRUECOLOR
+    protocol = (
+        ImageProtocol.COLOURS_256 if supported is ImageProtocol.COLOURS_256 else ImageProtocol.TRUECOLOR
+    )
     picture = overlay_heat(open_photo(explanation.photo, _HEAT), explanation).convert("RGBA")
     pixels = np.asarray(picture)
     blank = np.zeros((len(pixels) % 2, pixels.shape[1], 4), np.uint8)

@@ -79,7 +79,7 @@ class Classify:
         csv = "".join(csv_text(tally))
         grid = Grid.of(result.labels, None)
         return json_value(
-            heading=list(grid.heading),
+            heading=list(grid.header),
             named=bool(grid.ranked),
             rows=[_row(grid, prediction) for prediction in tally.first],
             csv=csv,
