@@ -1,1 +1,1 @@
-"""Photos in: walk folders, decode files, and bring what is new into the catalog."""
+"""Indexing: scan folders, decode files, embed new photos into the catalog."""

@@ -1,14 +1,13 @@
-"""Which photo files a folder holds: one lazy, safe walk that opens no file.
+"""Photo files of a folder: one lazy walk that opens no file.
 
-Rules of the walk, for whoever documents or relies on it:
+Rules of the walk:
 
 - Directories come in sorted order, parents before children, each once (by device and inode).
 - Links to directories are followed after every real directory has been seen, so a cycle ends and a
   directory within the folder keeps its real path. A photo that is itself a link is listed under the
   link's name when it leads to a regular file; sockets, FIFOs and devices never are.
-- Hidden names (a leading dot) and excluded ones are left out. The folder that was asked for is not
-  subject to either.
-- What can't be read is reported in `Directory.error`, never raised: photos known there may still exist.
+- Hidden names (a leading dot) and excluded ones are left out, except for the root itself.
+- Errors are reported in `Directory.error`, never raised: photos indexed there may still exist.
 """
 
 import errno
@@ -24,7 +23,7 @@ PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
     b"pnm ppm pgm pbm pfm avif avifs heic heics heif heifs hif".split()
 )
-"""Suffixes of files worth opening, lower case and without the dot."""
+"""Suffixes of photo files, lower case and without the dot."""
 
 DEFAULT_EXCLUDES = (
     "@eaDir",  # Synology's thumbnails
@@ -37,7 +36,7 @@ DEFAULT_EXCLUDES = (
     "System Volume Information",
     "lost+found",
     "__MACOSX",
-    "._*",  # macOS's halves of files, named like the photo they belong to
+    "._*",  # macOS's resource forks, named like the photo they belong to
     ".Trash*",
     ".thumbnails",
     ".git",
@@ -60,10 +59,11 @@ class Candidate:
     size: int
     mtime_ns: int
     device: int
-    """`st_dev` of the file, so that a disk that went away is told from deleted photos."""
+    """`st_dev` of the file, which distinguishes an unmounted disk from deleted photos"""
 
     @property
     def path(self) -> bytes:
+        """Absolute path of the file."""
         return os.path.join(self.folder, self.name)
 
 
@@ -73,19 +73,19 @@ class Directory:
 
     path: bytes
     device: int
-    """`st_dev` of the directory; 0 where not even that could be read."""
+    """`st_dev` of the directory; 0 if it could not be read"""
     files: tuple[Candidate, ...]
     error: str | None = None
-    """Why it, or a part of it, couldn't be read: its photos must not be taken for deleted."""
+    """reason why the directory or a part of it could not be read; its photos are not deleted then"""
 
     @property
     def complete(self) -> bool:
-        """False where something that is not listed, here or below, may still be there."""
+        """False if there may be files, here or below, that are not listed."""
         return self.error is None
 
 
 def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> Iterator[Directory]:
-    """Yield every directory at and under `root`, lazily, in sorted order; nothing is raised for a bad one.
+    """Yield every directory at and under `root`, lazily, in sorted order; errors are not raised.
 
     `exclude` adds shell patterns to `DEFAULT_EXCLUDES`. One without a slash is matched against the name
     of a directory or file (`thumbs`, `*.gif`), one with a slash against the path relative to `root`
@@ -108,21 +108,21 @@ def photos_in(folder: Path, *, exclude: Sequence[str] = ()) -> list[Path]:
 
 
 def has_photo_suffix(name: bytes) -> bool:
-    """Whether a file of this name is worth opening as a photo."""
+    """Return True for the file name of a photo, by its suffix."""
     return name.rpartition(b".")[2].lower() in PHOTO_SUFFIXES and b"." in name
 
 
 def _walk_real(
     top: bytes, skipped: Callable[[bytes, bytes], bool], seen: set[tuple[int, int]], links: list[bytes]
 ) -> Iterator[Directory]:
-    """Walk `top` without following links to directories; those found are appended to `links`."""
+    """Walk `top` without following links to directories, which are appended to `links`."""
     pending = [top]
     while pending:
         path = pending.pop()
         try:
             status = os.stat(path)
         except OSError as error:
-            if path == top or error.errno != errno.ENOENT:  # a sub-folder deleted meanwhile is just gone
+            if path == top or error.errno != errno.ENOENT:  # a sub-folder deleted meanwhile is no error
                 yield Directory(path, 0, (), _reason(error))
             continue
         if (status.st_dev, status.st_ino) in seen:
@@ -162,7 +162,7 @@ def _list(
 
 
 def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:
-    """The directory's entries sorted by name, as far as they could be read, and what stopped the reading."""
+    """Entries of a directory that could be read, sorted by name, and the error that ended the reading."""
     entries: list[os.DirEntry[bytes]] = []
     failure = None
     try:
@@ -175,10 +175,10 @@ def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:
 
 
 def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
-    """Whether a symbolic link has to be visited as a directory.
+    """Return True if a symbolic link must be visited as a directory.
 
-    So has one that leads nowhere, unless it is named like a photo: it may lead to a disk that is not
-    mounted now, and visiting it yields the error that keeps its photos.
+    That includes a broken link, unless it has the name of a photo: it may lead to an unmounted disk, and
+    visiting it yields the error that keeps its photos.
     """
     try:
         return stat.S_ISDIR(link.stat().st_mode)
@@ -187,7 +187,7 @@ def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
 
 
 def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[bytes, bytes], bool]:
-    """A function of a directory's path and a name in it that says whether to leave that name out."""
+    """Predicate of a directory's path and a name in it: True to leave the name out."""
     patterns = [*DEFAULT_EXCLUDES, *(pattern.rstrip("/") for pattern in exclude)]
     excluded_name = _matcher([pattern for pattern in patterns if "/" not in pattern])
     relative = [pattern for pattern in patterns if "/" in pattern]
@@ -205,7 +205,7 @@ def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[b
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a name matches any of the shell patterns; plain names, the usual case, cost one look-up."""
+    """Predicate of names that match any of the shell patterns; plain names cost one set lookup."""
     plain = {pattern for pattern in patterns if not re.search(r"[*?[]", pattern)}
     shell = [fnmatch.translate(pattern) for pattern in patterns if pattern not in plain]
     match = re.compile("|".join(shell)).match if shell else None

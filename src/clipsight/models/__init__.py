@@ -1,1 +1,1 @@
-"""Words and photos to vectors: model folders, where to get them, and the encoder that runs them."""
+"""Models: names, downloads, model folders, and the encoder that runs them."""

@@ -1,7 +1,7 @@
-"""Photo to pixels to tensor, exactly as the model was trained: `visual/preprocess_cfg.json` says how.
+"""Preprocessing of photos as in the model's training, by `visual/preprocess_cfg.json`.
 
-Two steps, so that what waits in a queue is small: `resize_and_crop` gives the uint8 pixels (a quarter of
-the bytes of the tensor), `normalise` the float32 tensor just before the model runs.
+There are two steps, so that queued photos are small: `resize_and_crop` returns uint8 pixels, a quarter of the
+bytes of the float32 tensor, which `normalise` computes just before the model runs.
 """
 
 import math
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
-# "random" asks OpenCLIP's training for a filter drawn at random; its inference then uses bicubic.
+# "random" is a random filter in OpenCLIP's training and bicubic in its inference.
 _INTERPOLATIONS = ("bicubic", "bilinear", "random")
 _RESIZE_MODES = ("shortest", "squash", "longest")
 _MODES = ("RGB",)
 
-# Beyond this length of the resized photo, in pixels, only what the crop shows is resized: a strip of
-# 1 x 100,000 pixels would otherwise take gigabytes. Below it the whole photo is, exact to the last bit.
-_LONGEST_WHOLE_RESIZE = 16_384
+# If the resized photo would be longer, in pixels, only the cropped part is resized: a strip of 1 x 100,000
+# pixels would take gigabytes. Otherwise the whole photo is resized, which is exact to the last bit.
+_MAX_RESIZED_LENGTH = 16_384
 
 
 @dataclass(frozen=True)
 class PreprocessConfig:
-    """How a photo becomes the model's input; the fields of OpenCLIP's `PreprocessCfg`.
+    """Preprocessing parameters, the fields of OpenCLIP's `PreprocessCfg`.
 
-    `size` is (height, width) in pixels; `mean` and `std` are per RGB channel, of values in 0..1.
+    `size` is (height, width) in pixels; `mean` and `std` are per RGB channel, for values from 0 to 1.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -48,9 +48,9 @@ class PreprocessConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "PreprocessConfig":
-        """Read the object of a `preprocess_cfg.json`; fields left out or null have OpenCLIP's defaults.
+        """Read the object of a `preprocess_cfg.json`; missing or null fields have OpenCLIP's defaults.
 
-        Raises ModelError that names the field and the values it may have.
+        Raises ModelError with the field and its valid values.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         return cls(
@@ -67,7 +67,7 @@ class PreprocessConfig:
 
 
 def resize_and_crop(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
-    """The part of a photo that the model sees, at the model's size: uint8 [H, W, 3].
+    """Resize and crop a photo to the model's input size: uint8 [H, W, 3].
 
     `shortest` scales the short side to the target and crops the centre, rounding as transformers'
     `CLIPImageProcessor` does (sizes and offsets down); `squash` ignores the aspect ratio; `longest`
@@ -84,19 +84,19 @@ def resize_and_crop(image: "Image", config: PreprocessConfig) -> NDArray[np.uint
 def normalise(
     pixels: NDArray[np.uint8], config: PreprocessConfig, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """(value / 255 - mean) / std, channels first: uint8 [..., H, W, 3] to float32 [..., 3, H, W].
+    """Compute (value / 255 - mean) / std, channels first: uint8 [..., H, W, 3] to float32 [..., 3, H, W].
 
-    Each channel has only 256 possible results, so they are computed once, in double precision, and
-    looked up. `out`, if given, is filled and returned.
+    The 256 possible results of each channel are computed once, in double precision, and looked up. `out`,
+    if given, is filled and returned.
     """
     *batch, height, width, channels = pixels.shape
     if out is None:
         out = np.empty((*batch, channels, height, width), np.float32)
-    # One plane at a time, each in one piece: looking up strided values takes six times as long.
+    # One contiguous plane at a time: looking up strided values takes six times as long.
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
     for *photo, channel in np.ndindex(*batch, channels):
         values = _lookup(config.mean, config.std)[channel]
-        # mode="clip" never clips a uint8 among 256 values: it spares the copy that "raise" makes of `out`.
+        # mode="clip" has nothing to clip in 256 values; it avoids the copy of `out` that "raise" makes.
         np.take(values, planes[*photo, channel], out=out[*photo, channel], mode="clip")
     return out
 
@@ -108,7 +108,7 @@ def _lookup(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[NDArray[np
 
 
 def _cover(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
-    """Resize so that the photo covers the target, keep the centre."""
+    """Resize so that the photo covers the target, and crop the centre."""
     height, width = config.size
     if height == width:
         new_width, new_height = _shortest_edge(image.width, image.height, height)
@@ -116,7 +116,7 @@ def _cover(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
         ratio = min(image.height / height, image.width / width)
         new_width, new_height = round(image.width / ratio), round(image.height / ratio)
     left, top = (new_width - width) // 2, (new_height - height) // 2
-    if max(new_width, new_height) > _LONGEST_WHOLE_RESIZE:
+    if max(new_width, new_height) > _MAX_RESIZED_LENGTH:
         return _pixels(_centre_of_strip(image, max(new_width, new_height), max(left, top), config))
     resized = _pixels(_resize(image, (new_height, new_width), config))
     return np.ascontiguousarray(resized[top : top + height, left : left + width])
@@ -129,36 +129,36 @@ def _shortest_edge(width: int, height: int, target: int) -> tuple[int, int]:
 
 
 def _centre_of_strip(image: "Image", new_length: int, start: int, config: PreprocessConfig) -> "Image":
-    """What `_cover` shows of a very long photo, resized without the rest of it.
+    """Result of `_cover` for a very long photo, of which only the cropped part is resized.
 
-    Pillow resizes across, rounds to bytes, then down; so do the two steps here.
+    As in Pillow, rows are resized first and rounded to bytes, then columns.
     """
     height, width = config.size
-    seen: tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
     if image.width > image.height:
         scale = image.width / new_length
         first, last = _window(start * scale, (start + width) * scale, scale, image.width)
-        seen = (start * scale - first, 0, (start + width) * scale - first, image.height)
+        box = (start * scale - first, 0, (start + width) * scale - first, image.height)
         part = image.crop((first, 0, last, image.height))
-        return _resize(_resize(part, (image.height, width), config, seen), config.size, config)
+        return _resize(_resize(part, (image.height, width), config, box), config.size, config)
     scale = image.height / new_length
     first, last = _window(start * scale, (start + height) * scale, scale, image.height)
-    seen = (0, start * scale - first, width, (start + height) * scale - first)
+    box = (0, start * scale - first, width, (start + height) * scale - first)
     part = image.crop((0, first, image.width, last))
-    return _resize(_resize(part, (last - first, width), config), config.size, config, seen)
+    return _resize(_resize(part, (last - first, width), config), config.size, config, box)
 
 
 def _window(start: float, end: float, scale: float, length: int) -> tuple[int, int]:
-    """The pixels of the photo that count between two places, with the reach of the bicubic filter."""
-    reach = 2 * max(scale, 1.0) + 1
-    return max(0, math.floor(start - reach)), min(length, math.ceil(end + reach))
+    """Range of source pixels between two positions, extended by the support of the bicubic filter."""
+    support = 2 * max(scale, 1.0) + 1
+    return max(0, math.floor(start - support)), min(length, math.ceil(end + support))
 
 
 def _fit(image: "Image", config: PreprocessConfig) -> NDArray[np.uint8]:
-    """Resize so that the photo fits into the target, fill what is left."""
+    """Resize so that the photo fits into the target, and fill the rest."""
     height, width = config.size
     ratio = max(image.height / height, image.width / width)
-    # A very long photo would be less than half a pixel thin; OpenCLIP fails there.
+    # A very long photo would round to zero pixels, at which OpenCLIP fails.
     new_height, new_width = max(1, round(image.height / ratio)), max(1, round(image.width / ratio))
     top, left = (height - new_height) // 2, (width - new_width) // 2
     canvas = np.empty((height, width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Text to token ids: the folder's `textual/tokenizer.json`, and what the model asks to be done before it."""
+"""Text to token ids: the folder's `textual/tokenizer.json`, after the text cleaning of its model."""
 
 import html
 import json
@@ -18,9 +18,9 @@ from clipsight.models.folder import ModelFolder
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of some texts and what is padding: int32 [n, length] each, mask 1 where a token is real.
+    """Token ids and attention mask of some texts: int32 [n, length] each; the mask is 0 at padding.
 
-    `truncated` says of each text whether it was longer than the model's context and was cut.
+    `truncated` is True for each text that was longer than the model's context and was cut.
     """
 
     ids: NDArray[np.int32]
@@ -31,11 +31,11 @@ class Tokens:
 class Tokenizer:
     """The tokenizer of a model folder.
 
-    Of OpenCLIP's `tokenizer_kwargs` it follows `clean`, `strip_sep_token` and `language`; any others did
-    their work when the folder was exported. Raises ModelError if the tokenizer can't be used.
+    It applies `clean`, `strip_sep_token` and `language` of OpenCLIP's `tokenizer_kwargs`; the others were
+    applied when the folder was exported. Raises ModelError if the tokenizer can't be used.
 
-    A multilingual NLLB tokenizer wants a language code before the text: `language`, else `eng_Latn`,
-    unless the text begins with one itself ("fra_Latn un chien").
+    A multilingual NLLB tokenizer needs a language code before the text: `language`, else `eng_Latn`,
+    unless the text itself begins with one ("fra_Latn un chien").
     """
 
     def __init__(self, folder: ModelFolder) -> None:
@@ -44,7 +44,7 @@ class Tokenizer:
         try:
             self._backend = Backend.from_file(str(folder.path / "textual" / "tokenizer.json"))
         except Exception as error:  # tokenizers raises bare Exception
-            raise _wrong(folder, f"textual/tokenizer.json can't be read ({error})") from error
+            raise _invalid(folder, f"textual/tokenizer.json can't be read ({error})") from error
         names = _special_tokens(folder)
         self._context = folder.context_length
         self._clean = _cleaner(folder)
@@ -56,9 +56,9 @@ class Tokenizer:
         self._backend.enable_truncation(self._context)
 
     def __call__(self, texts: Sequence[str], *, pad_to_context: bool = True) -> Tokens:
-        """Token ids of `texts`, padded on the right: to the context, or only to the longest of them.
+        """Tokenize `texts`, padded on the right to the context or to the longest of them.
 
-        Text longer than the context is cut; the end token stays.
+        Longer texts are cut to the context; the end token is kept.
         """
         encodings = [self._backend.encode(self._prefix(self._clean(_encodable(text)))) for text in texts]
         longest = max((len(encoding.ids) for encoding in encodings), default=0)
@@ -76,17 +76,17 @@ class Tokenizer:
         if token is not None:
             return self._id(folder, "pad_token", token)
         if self._backend.padding is None:
-            raise _wrong(folder, "neither tokenizer_config.json nor tokenizer.json says what to pad with")
+            raise _invalid(folder, "neither tokenizer_config.json nor tokenizer.json says what to pad with")
         return int(self._backend.padding["pad_id"])
 
     def _id(self, folder: ModelFolder, role: str, token: str) -> int:
         found = self._backend.token_to_id(token)
         if found is None:
-            raise _wrong(folder, f"textual/tokenizer.json has no token {token!r}, named as its {role}")
+            raise _invalid(folder, f"textual/tokenizer.json has no token {token!r}, named as its {role}")
         return int(found)
 
     def _nllb(self, folder: ModelFolder, end: str) -> Callable[[str], str]:
-        """What puts the language code before a text; for other tokenizers than NLLB's, nothing."""
+        """Function that puts the language code before a text; the identity except for NLLB."""
         codes = {
             token.content
             for token in self._backend.get_added_tokens_decoder().values()
@@ -96,10 +96,10 @@ class Tokenizer:
             return str
         language = str(folder.tokenizer_kwargs.get("language") or "eng_Latn")
         if language not in codes:
-            raise _wrong(folder, f"textual/tokenizer.json has no language {language!r}")
+            raise _invalid(folder, f"textual/tokenizer.json has no language {language!r}")
         from tokenizers.processors import TemplateProcessing
 
-        # The file's own template begins with the code of the language it was saved in; here the text does.
+        # The template of the file begins with the language code at export; here the text has the code.
         self._backend.post_processor = TemplateProcessing(
             single=f"$A {end}", special_tokens=[(end, self._id(folder, "eos_token", end))]
         )
@@ -107,10 +107,10 @@ class Tokenizer:
 
 
 def canonicalise(text: str) -> str:
-    """Lower case, no ASCII punctuation, `_` and runs of whitespace as one space, as SigLIP was trained.
+    """Lower case, remove ASCII punctuation, replace `_` and whitespace by single spaces: SigLIP's training.
 
-    After HTML entities, twice: https://github.com/mlfoundations/open_clip, `tokenizer.py`, which has it
-    from big_vision's `prompt_engineering.py`. OpenCLIP's repair of mis-decoded text (ftfy) is left out.
+    HTML entities are decoded first, twice. Source: https://github.com/mlfoundations/open_clip,
+    `tokenizer.py`, after big_vision's `prompt_engineering.py`, without its repair of mis-decoded text (ftfy).
     """
     bare = _unescape(text).replace("_", " ").translate(_NO_PUNCTUATION)
     return " ".join(bare.lower().split())
@@ -123,7 +123,7 @@ _SPACE = re.compile(r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 
 
 def _one_line(text: str) -> str:
-    """Runs of whitespace as one space, none at the ends; every tokenizer here expects at least that."""
+    """Replace runs of whitespace by one space and strip the ends, as every tokenizer expects."""
     return _SPACE.sub(" ", text).strip(" ")
 
 
@@ -131,7 +131,7 @@ def _unescape(text: str) -> str:
     return html.unescape(html.unescape(text))
 
 
-# The values of OpenCLIP's `clean`; where it is not set, a folder's tokenizer.json does the work itself.
+# Values of OpenCLIP's `clean`; without it, the folder's tokenizer.json cleans the text.
 _CLEANERS: dict[str, Callable[[str], str]] = {
     "canonicalize": canonicalise,
     "lower": lambda text: _one_line(_unescape(text)).lower(),
@@ -146,7 +146,7 @@ def _cleaner(folder: ModelFolder) -> Callable[[str], str]:
         return _one_line
     if clean not in _CLEANERS:
         accepted = ", ".join(_CLEANERS)
-        raise _wrong(folder, f"config.json has tokenizer_kwargs.clean = {clean!r}; it may be {accepted}")
+        raise _invalid(folder, f"config.json has tokenizer_kwargs.clean = {clean!r}; it may be {accepted}")
     return _CLEANERS[clean]
 
 
@@ -155,21 +155,21 @@ def _with_language(codes: set[str], language: str, text: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """The text with lone surrogates (bytes of a terminal that were not UTF-8) as U+FFFD."""
+    """Replace lone surrogates (bytes of a terminal that were not UTF-8) by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _special_tokens(folder: ModelFolder) -> dict[str, str]:
-    """The tokens that `tokenizer_config.json` names: {"pad_token": "<pad>", ...}."""
+    """Special tokens of `tokenizer_config.json`: {"pad_token": "<pad>", ...}."""
     file = folder.path / "textual" / "tokenizer_config.json"
     try:
         config: Any = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise _wrong(folder, f"textual/tokenizer_config.json can't be read ({error})") from error
+        raise _invalid(folder, f"textual/tokenizer_config.json can't be read ({error})") from error
     if not isinstance(config, dict):
-        raise _wrong(folder, "textual/tokenizer_config.json is not a JSON object")
+        raise _invalid(folder, "textual/tokenizer_config.json is not a JSON object")
     contents = {
         role: value.get("content") if isinstance(value, dict) else value
         for role, value in config.items()
@@ -178,5 +178,5 @@ def _special_tokens(folder: ModelFolder) -> dict[str, str]:
     return {role: content for role, content in contents.items() if isinstance(content, str)}
 
 
-def _wrong(folder: ModelFolder, what: str) -> ModelError:
+def _invalid(folder: ModelFolder, what: str) -> ModelError:
     return ModelError(f"model folder {folder.path}: {what}")

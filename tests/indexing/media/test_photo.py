@@ -752,7 +752,7 @@ def test_a_heic_item_type_that_is_no_text() -> None:
         file = files.heic(orientation)
         at = file.index(b"Exif\0")
         damaged = file[:at] + b"\xc6" + file[at + 1 :]
-        assert reason(damaged) == "damaged HEIF: an item's type is no text"
+        assert reason(damaged) == "damaged HEIF: the type of an item is not text"
 
 
 def test_files_are_closed(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What a photo's EXIF block tells: when it was taken, by which camera, how it was held, and where.
+"""EXIF metadata of a photo: date, camera, orientation and position.
 
-Nothing here fails a photo: a block that is missing, damaged or absurd counts as not there.
+Missing, damaged and invalid values are ignored; no error is raised.
 Tag numbers are those of the EXIF standard, CIPA DC-008 (TIFF 6.0 for the first directory).
 """
 
@@ -17,14 +17,14 @@ _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 0x9003, 0x9004
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
-_FIRST_PHOTOGRAPH = 1826
-_LONGEST_NAME = 100
+_FIRST_PHOTO_YEAR = 1826
+_MAX_CAMERA_LENGTH = 100
 _DATE = re.compile(r"\s*(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """What was found; `taken` is ISO 8601 in the camera's local time, angles are in degrees."""
+class ExifMetadata:
+    """EXIF metadata; `taken` is ISO 8601 in the camera's local time, angles are in degrees."""
 
     orientation: int = 1
     taken: str | None = None
@@ -33,15 +33,15 @@ class Metadata:
     longitude: float | None = None
 
 
-def read_metadata(image: Image.Image, *, gps: bool) -> Metadata:
-    """Read what `image`'s EXIF block holds; the place only if `gps` is asked for."""
+def read_metadata(image: Image.Image, *, gps: bool) -> ExifMetadata:
+    """Read the EXIF block of `image`; the position only with `gps`."""
     exif = _exif(image)
     if not exif:
-        return Metadata()
+        return ExifMetadata()
     details = _directory(exif, _EXIF_IFD)
     dates = (details.get(_DATE_TIME_ORIGINAL), details.get(_DATE_TIME_DIGITIZED), exif.get(_DATE_TIME))
-    latitude, longitude = _place(_directory(exif, _GPS_IFD)) if gps else (None, None)
-    return Metadata(
+    latitude, longitude = _position(_directory(exif, _GPS_IFD)) if gps else (None, None)
+    return ExifMetadata(
         orientation=valid_orientation(exif.get(ORIENTATION)),
         taken=next((date for date in map(parse_date, dates) if date), None),
         camera=camera_name(exif.get(_MAKE), exif.get(_MODEL)),
@@ -51,14 +51,14 @@ def read_metadata(image: Image.Image, *, gps: bool) -> Metadata:
 
 
 def valid_orientation(value: object) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, for anything else."""
+    """Return an EXIF orientation, 1 to 8; 1 (upright) for any other value."""
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def parse_date(value: object) -> str | None:
-    """EXIF's `YYYY:MM:DD HH:MM:SS` (and its common misspellings) as ISO 8601 to the second.
+    """Convert EXIF's `YYYY:MM:DD HH:MM:SS` (and its common variants) to ISO 8601 to the second.
 
-    None for what is not a date: zeros, blanks, a month 13, a year before photography or after the next one.
+    None if it is not a date (zeros, blanks, month 13) or its year is before 1826 or after the next year.
     """
     match = _DATE.match(_text(value))
     if not match:
@@ -67,13 +67,13 @@ def parse_date(value: object) -> str | None:
         date = datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
     except ValueError:
         return None
-    if not _FIRST_PHOTOGRAPH <= date.year <= datetime.now().year + 1:
+    if not _FIRST_PHOTO_YEAR <= date.year <= datetime.now().year + 1:
         return None
     return date.isoformat(timespec="seconds")
 
 
 def date_of_file(mtime_ns: int) -> str:
-    """A file's modification time as ISO 8601 local time; the epoch where the clock value has no date."""
+    """Convert a file's modification time to ISO 8601 local time; out-of-range times become the epoch."""
     try:
         return datetime.fromtimestamp(mtime_ns // 1_000_000_000).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):
@@ -81,11 +81,11 @@ def date_of_file(mtime_ns: int) -> str:
 
 
 def camera_name(make: object, model: object) -> str | None:
-    """Maker and model without the maker's name twice: `Canon EOS 5D`, `Apple iPhone 15`."""
+    """Join maker and model without repeating the maker: `Canon EOS 5D`, `Apple iPhone 15`."""
     maker, name = _text(make), _text(model)
     if maker and name and maker.split()[0].lower() != name.split()[0].lower():
         name = f"{maker} {name}"
-    return (name or maker)[:_LONGEST_NAME] or None
+    return (name or maker)[:_MAX_CAMERA_LENGTH] or None
 
 
 def _exif(image: Image.Image) -> dict[int, object] | Image.Exif:
@@ -103,7 +103,7 @@ def _directory(exif: dict[int, object] | Image.Exif, tag: int) -> dict[int, obje
 
 
 def _text(value: object) -> str:
-    """A tag's text up to its first NUL, printable, with single spaces."""
+    """Text of a tag up to its first NUL, printable, with single spaces."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
@@ -112,7 +112,7 @@ def _text(value: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
-def _place(gps: dict[int, object]) -> tuple[float | None, float | None]:
+def _position(gps: dict[int, object]) -> tuple[float | None, float | None]:
     latitude = _degrees(gps.get(_LATITUDE), gps.get(_LATITUDE_REF), "S", 90)
     longitude = _degrees(gps.get(_LONGITUDE), gps.get(_LONGITUDE_REF), "W", 180)
     if latitude is None or longitude is None or latitude == longitude == 0:  # cameras write 0, 0 for no fix
@@ -121,7 +121,7 @@ def _place(gps: dict[int, object]) -> tuple[float | None, float | None]:
 
 
 def _degrees(parts: object, reference: object, negative: str, limit: int) -> float | None:
-    """Degrees, minutes and seconds as one signed number, rounded to about 10 cm; None unless in range."""
+    """Degrees, minutes and seconds as a signed number, rounded to about 10 cm; None if out of range."""
     try:
         degrees, minutes, seconds = (float(part) for part in parts)  # type: ignore[attr-defined]
     except Exception:  # wrong count, wrong type, a rational with denominator 0

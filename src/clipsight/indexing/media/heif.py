@@ -1,4 +1,4 @@
-"""A look at a HEIC before pi-heif sees it: some damage does not raise there, it ends the process."""
+"""Validation of HEIC files before pi-heif reads them: some damage would crash the process."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,10 @@ from clipsight.core.errors import PhotoError
 
 
 def check_item_types(data: bytes) -> None:
-    """Raise PhotoError where an item of the file has a type or content type that is not UTF-8.
+    """Raise PhotoError if an item has a type or content type that is not UTF-8.
 
-    pi-heif (1.4.0 at least) makes Python strings of both in `_CtxImage_metadata` and does not check that
-    it got one: a single damaged byte there is a segmentation fault. Boxes are those of ISO/IEC 14496-12:
+    pi-heif (1.4.0 at least) converts both to Python strings in `_CtxImage_metadata` without checking the
+    result: a single damaged byte is a segmentation fault. Boxes are those of ISO/IEC 14496-12:
     `infe`, item information entries, in `iinf` in `meta`.
     """
     for kind, start, end in _boxes(data, 0, len(data)):
@@ -23,11 +23,11 @@ def _check_meta(data: bytes, start: int, end: int) -> None:
             entries = first + (6 if data[first : first + 1] == b"\0" else 8)  # version 0 counts in 2 bytes
             for entry, inside, beyond in _boxes(data, entries, last):
                 if entry == b"infe" and not _is_text(_strings(data[inside:beyond])):
-                    raise PhotoError("damaged HEIF: an item's type is no text")
+                    raise PhotoError("damaged HEIF: the type of an item is not text")
 
 
 def _strings(entry: bytes) -> bytes:
-    """The type of an item, four characters, and the content type that follows its name if it is `mime`."""
+    """Type of an item, four bytes, and its content type, which follows the name if the type is `mime`."""
     start = 10 if entry[:1] == b"\3" else 8  # after version, flags, item number of 4 or 2 bytes, protection
     content_type = entry[start + 4 :].split(b"\0")[1:2]
     return entry[start : start + 4] + b"".join(content_type)
@@ -42,7 +42,7 @@ def _is_text(value: bytes) -> bool:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Type, start and end of the content of each box between two offsets."""
+    """Yield the type and the start and end of the content of each box between two offsets."""
     while start + 8 <= end:
         size, content = int.from_bytes(data[start : start + 4]), start + 8
         if size == 1:

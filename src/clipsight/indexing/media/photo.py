@@ -1,4 +1,4 @@
-"""A file's bytes -> upright RGB pixels and what is known about the photo; or one reason why not."""
+"""Photo files to upright RGB pixels and metadata, or a PhotoError with the reason."""
 
 import importlib
 import io
@@ -42,9 +42,9 @@ _MODULES = {
     "AVIF": "PIL.AvifImagePlugin",
     "HEIF": "pi_heif.HeifImagePlugin",
 }
-"""The readers a photo folder can reach, imported when the first file of the format is met.
+"""Pillow plugin of each supported format, imported when the first file of the format is read.
 
-Pillow has some thirty more, a few of them hazardous (EPS runs Ghostscript): they are never tried.
+Pillow's other plugins, some of them hazardous (EPS runs Ghostscript), are never used.
 """
 
 _SIGNATURES = (
@@ -67,7 +67,7 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), ("HEIF",)),
     **dict.fromkeys((b"mif1", b"msf1"), ("AVIF", "HEIF")),
 }
-"""Major brand of an ISO base media file -> formats it may be; the last two brands don't say which."""
+"""Major brand of an ISO base media file -> possible formats; the last two brands are ambiguous."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -80,9 +80,8 @@ _UPRIGHT = {
 }
 
 
-# Three settings of Pillow's that exist only for the whole process, made once, here. Its pixel limit is
-# fixed at 179 megapixels; ours is an argument, so its own is lifted. What it warns of while it reads (odd
-# tags, mostly) would land between the user's results; what matters of it is raised as PhotoError.
+# Process-wide settings of Pillow. Its pixel limit (179 megapixels) is replaced by `max_pixels`. Its warnings,
+# mostly about unusual tags, would appear among the user's results; errors are raised as PhotoError.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -90,26 +89,26 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class PhotoInfo:
-    """What the catalog keeps about a photo; width and height in pixels, upright, at full size."""
+    """Metadata of a photo for the catalog; width and height in pixels, upright, at full size."""
 
     width: int
     height: int
     format: str
-    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF."""
+    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF"""
     taken: str
-    """ISO 8601 local time, to the second."""
+    """ISO 8601 local time, to the second"""
     taken_source: str
-    """`exif`, or `mtime` where EXIF has no believable date."""
+    """`exif`, or `mtime` if EXIF has no valid date"""
     camera: str | None
     orientation: int
-    """EXIF orientation, 1 to 8, as stored; the pixels have been turned already."""
+    """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
     latitude: float | None = None
     longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A photo's pixels (mode RGB, upright, perhaps smaller than the photo) and its description."""
+    """A decoded photo: pixels (mode RGB, upright, perhaps reduced in size) and metadata."""
 
     image: Image.Image
     info: PhotoInfo
@@ -123,14 +122,14 @@ def decode(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     gps: bool = False,
 ) -> Decoded:
-    """Decode a photo from its bytes or its path; safe to call from many threads.
+    """Decode a photo from its bytes or its path. Thread-safe.
 
-    With `min_side`, pixels that the model needs on the short side, a JPEG may come at a reduced DCT
-    scale; without, pixels are exact. `mtime_ns` dates a photo that EXIF does not; `gps` also reads the
-    place. Colour profiles are ignored, as the training of CLIP models ignored them.
+    With `min_side`, the length in pixels that the short side must have at least, JPEGs may be decoded at a
+    reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo without an EXIF date;
+    with `gps`, the position is read too. Colour profiles are ignored, as in the training of CLIP models.
 
-    Raises PhotoError, whose text is the reason, for whatever can be wrong with a file: it is no image,
-    is damaged, cut short, or has more than `max_pixels` pixels by its header, before any is decoded.
+    Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
+    `max_pixels` pixels according to its header, which is checked before decoding.
     """
     with _open(source) as file:
         formats = _sniff(file)
@@ -139,17 +138,14 @@ def decode(
             return _read_photo(picture, mtime_ns, min_side, gps)
         except PhotoError:
             raise
-        except Exception as error:  # Pillow, libtiff, libheif and zlib raise whatever they like
+        except Exception as error:  # Pillow, libtiff, libheif and zlib raise many types
             raise PhotoError(_reason(error, formats)) from error
 
 
 def open_picture(
     source: bytes | Path, *, min_side: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Image.Image:
-    """The upright RGB pixels of a picture used in a query, decoded exactly as indexed photos are.
-
-    Raises PhotoError.
-    """
+    """Return the upright RGB pixels of a picture, decoded exactly as in indexing. Raises PhotoError."""
     return decode(source, mtime_ns=0, min_side=min_side, max_pixels=max_pixels).image
 
 
@@ -157,7 +153,7 @@ def _open(source: bytes | Path) -> IO[bytes]:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:
-        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a FIFO would wait for ever
+        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a FIFO would block
             raise PhotoError("not a file")
         return open(source, "rb")
     except (OSError, ValueError) as error:
@@ -165,7 +161,7 @@ def _open(source: bytes | Path) -> IO[bytes]:
 
 
 def _sniff(file: IO[bytes]) -> tuple[str, ...]:
-    """The formats a file may have by its first bytes: one, or two that share a container."""
+    """Possible formats by the first bytes: one, or two that share a container."""
     try:
         head = file.read(32)
     except OSError as error:
@@ -208,7 +204,7 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
 
 def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> Decoded:
     format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
-    orientation = _applied_by_reader(picture)
+    orientation = _orientation_applied_by_plugin(picture)
     full = picture.size
     scale = _dct_scale(full, min_side) if min_side and format_ == "JPEG" else 1
     if scale > 1:
@@ -217,10 +213,10 @@ def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | Non
     metadata = read_metadata(picture, gps=gps)
     image = to_rgb(picture)
     if scale > 1:
-        image = _whole(image, full, scale)
+        image = _without_partial_edges(image, full, scale)
     if metadata.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[metadata.orientation])
-    if scale == 1:  # a HEIC's size is sure only now
+    if scale == 1:  # a HEIC's size is reliable only after decoding
         full = image.size
     elif metadata.orientation >= 5:
         full = full[::-1]
@@ -238,27 +234,26 @@ def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | Non
 
 
 def _dct_scale(size: tuple[int, int], min_side: int) -> int:
-    """The largest reduction, 8, 4, 2 or 1, that keeps the margin."""
+    """Largest reduction, 8, 4, 2 or 1, that keeps the margin."""
     return next((scale for scale in (8, 4, 2) if min(size) >= DCT_MARGIN * min_side * scale), 1)
 
 
-def _whole(image: Image.Image, full: tuple[int, int], scale: int) -> Image.Image:
-    """A reduced image whose last column and row are as much picture as the others.
+def _without_partial_edges(image: Image.Image, full: tuple[int, int], scale: int) -> Image.Image:
+    """Resample a reduced image so that its last column and row cover as much as the others.
 
-    libjpeg rounds the reduced size up: 4001 pixels at 1/8 become 501, the last of them one eighth
-    picture. Taken for a whole one, it would shift everything by up to a pixel, and a shift changes an
-    embedding more than the reduction does. Most sides straight from a camera are multiples of 8: those
-    images are left as they are.
+    libjpeg rounds the reduced size up: 4001 pixels at 1/8 become 501, the last of which covers one pixel
+    instead of eight. It would shift the image by up to a pixel, and a shift changes an embedding more
+    than the reduction. Images whose sides are multiples of the scale, as from most cameras, are unchanged.
     """
     width, height = full[0] / scale, full[1] / scale
     if image.size == (width, height):
         return image
-    # Lanczos, because a softer filter at almost the same size would blur.
+    # Lanczos: a softer filter would blur at almost the same size.
     return image.resize((round(width), round(height)), Image.Resampling.LANCZOS, box=(0, 0, width, height))
 
 
-def _applied_by_reader(picture: ImageFile.ImageFile) -> int | None:
-    """The stored orientation of the formats whose reader turns the pixels itself and drops the tag."""
+def _orientation_applied_by_plugin(picture: ImageFile.ImageFile) -> int | None:
+    """Stored orientation in formats whose plugin applies it and drops the tag; else None."""
     if picture.format == "TIFF":
         return valid_orientation(cast("Any", picture).tag_v2.get(ORIENTATION))
     if picture.format == "HEIF":
@@ -267,7 +262,7 @@ def _applied_by_reader(picture: ImageFile.ImageFile) -> int | None:
 
 
 def _reason(error: Exception, formats: tuple[str, ...]) -> str:
-    """One line that says what is wrong with the file."""
+    """Describe in one line what is wrong with the file."""
     name = "/".join(formats)
     if isinstance(error, MemoryError):
         return f"{name} too large for this machine's memory"

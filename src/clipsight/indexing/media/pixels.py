@@ -1,4 +1,4 @@
-"""Pixels of any kind -> 8-bit RGB: depths above 8 bits are scaled, transparency is laid on white."""
+"""Conversion to 8-bit RGB: deeper values are scaled, transparency is composited on white."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-# Tags of TIFF 6.0 that change what grey values mean.
+# TIFF 6.0 tags that change the meaning of grey values.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0102, 0x0106
 _WHITE_IS_ZERO = 0
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """`picture`, of any mode that Pillow reads, as mode RGB; one that already is comes back uncopied."""
+    """Convert a picture of any Pillow mode to RGB; one in that mode is returned itself, not copied."""
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_8_bits(picture)
     if not picture.has_transparency_data:
@@ -24,10 +24,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """Grey values of more than 8 bits as mode L, scaled, never clipped.
+    """Scale grey values of more than 8 bits to mode L, without clipping.
 
-    16-bit values have a known range. Floats from 0 to 1 are taken as they are; other floats and 32-bit
-    integers, which have no agreed white, are stretched from their least to their greatest value.
+    16-bit values have a known range, and floats from 0 to 1 have one too. Other floats and 32-bit integers,
+    which have no standard white, are stretched from their minimum to their maximum.
     """
     values = np.asarray(picture)
     tags = getattr(picture, "tag_v2", {})  # of a TIFF
@@ -38,12 +38,12 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
         low, high = _range(picture, values)
         unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
         grey = np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
-    # Pillow inverts 8-bit greys whose 0 is white, not deeper ones.
+    # Pillow inverts 8-bit grey values if 0 is white, but not deeper ones.
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
 
 
 def _range(picture: Image.Image, values: npt.NDArray[Any]) -> tuple[float, float]:
-    """The values of black and white in a picture of mode I or F."""
+    """Values of black and white in a picture of mode I or F."""
     if picture.format == "PPM" and picture.mode == "I":  # Pillow has scaled it to 16 bits
         return 0.0, 65535.0
     finite = values[np.isfinite(values)]

@@ -1,7 +1,6 @@
-"""CLIP's byte-pair vocabulary, and the tokenizer built from it: for models we write ourselves.
+"""CLIP's byte-pair vocabulary and tokenizer, for exported models.
 
-A published model folder has its own `tokenizer.json`; the training export and the tests write theirs
-with `clip_tokenizer()`.
+Published model folders have their own `tokenizer.json`; exports write theirs with `clip_tokenizer()`.
 """
 
 import gzip
@@ -16,13 +15,13 @@ END = "<|endoftext|>"
 
 _END_OF_WORD = "</w>"
 # Special tokens, English contractions, words, single digits, runs of anything else but space.
-_PIECES = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_PRETOKENS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def clip_tokenizer() -> "Tokenizer":
-    """The tokenizer of every CLIP text tower with 49,408 tokens, without padding or truncation.
+    """Build the tokenizer of CLIP text towers with 49,408 tokens, without padding or truncation.
 
-    Gives the ids of `openai/clip-vit-base-patch32`: text in Unicode NFC, runs of whitespace as one space,
+    It gives the ids of `openai/clip-vit-base-patch32`: text in Unicode NFC, runs of whitespace as one space,
     lower case; between a start (49406) and an end (49407) token. Source: https://github.com/openai/CLIP,
     `clip/simple_tokenizer.py`, and transformers' `CLIPTokenizer`.
     """
@@ -45,7 +44,7 @@ def clip_tokenizer() -> "Tokenizer":
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),
+            pre_tokenizers.Split(Regex(_PRETOKENS), behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
@@ -58,7 +57,7 @@ def clip_tokenizer() -> "Tokenizer":
 
 
 def read_merges() -> list[tuple[str, str]]:
-    """The 48,894 merges, in the order of their rank."""
+    """Read the 48,894 merges, in the order of their rank."""
     packed = (files(__package__) / "bpe_simple_vocab_16e6.txt.gz").read_bytes()
     _heading, *lines = gzip.decompress(packed).decode().splitlines()
     pairs = (line.split(" ") for line in lines)
@@ -66,14 +65,14 @@ def read_merges() -> list[tuple[str, str]]:
 
 
 def clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
-    """Token to id, 49,408 of them: bytes, bytes that end a word, merged pairs, the two special tokens."""
-    single = _byte_letters()
+    """Map 49,408 tokens to ids: bytes, bytes that end a word, merged pairs, the two special tokens."""
+    single = _byte_characters()
     tokens = [*single, *(letter + _END_OF_WORD for letter in single), *(a + b for a, b in merges), START, END]
     return {token: index for index, token in enumerate(tokens)}
 
 
-def _byte_letters() -> list[str]:
-    """GPT-2's printable letter for each byte: printable bytes first as themselves, then the others."""
+def _byte_characters() -> list[str]:
+    """GPT-2's printable character of each byte: printable bytes first, as themselves, then the others."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = 256 - len(printable)
     return [chr(code) for code in (*printable, *range(256, 256 + others))]
