@@ -15,7 +15,6 @@ UNCLEAN = frozenset(
         "clip",
         "core",
         "evaluation",
-        "explain",
         "export",
         "indexing",
         "library.py",
