@@ -187,6 +187,7 @@ def test_photo_folders_are_only_read(shell: Shell) -> None:
     assert (shell.folder / "sheet.jpg").stat().st_size > 10_000
 
 
+@pytest.mark.process
 def test_import_is_light() -> None:
     """Neither `import clipsight` nor `--help` may load what only searching needs."""
     heavy = "{'numpy', 'PIL', 'onnxruntime', 'faiss', 'tokenizers', 'huggingface_hub', 'sqlite3', 'torch'}"

@@ -72,6 +72,7 @@ def test_a_folder_that_cannot_be_written_is_told(many: Library, monkeypatch: pyt
         many.optimize()
 
 
+@pytest.mark.process
 def test_the_command(shell_of_few: Shell) -> None:
     shell = shell_of_few
     assert "8 photos: few enough to compare all" in shell.run("optimize").stderr

@@ -212,6 +212,7 @@ def test_a_class_of_one_photo_needs_another_collection(pets: Shell) -> None:
     assert "fitted on 2 photos" in done.stdout and "on 12 others" in done.stdout
 
 
+@pytest.mark.process
 def test_memory_is_bounded_while_a_probe_is_applied(tmp_path: Path, tiny_model: Path) -> None:
     """20,000 photos x 200 classes are 16 MB of probabilities and 36 MB of CSV: neither may be held."""
     classes = tuple(map(str, range(200)))

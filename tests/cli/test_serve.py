@@ -64,6 +64,7 @@ def test_a_missing_extra_is_named_before_anything_starts(
     assert str(error) == "the server needs uvicorn: pip install 'clipsight[web]'" and not options
 
 
+@pytest.mark.process
 def test_importing_the_command_imports_no_server() -> None:
     import subprocess
 

@@ -56,6 +56,7 @@ def _run(folder: Path, *arguments: str | Path, code: int = 0) -> Any:
     return done
 
 
+@pytest.mark.process
 def test_a_run_prints_what_came_of_it(folder: Path, tmp_path: Path) -> None:
     done = _run(folder, "-o", tmp_path / "run", "--epochs", "2", "--hold-out", "4")
     assert done.stdout.startswith(
@@ -69,6 +70,7 @@ def test_a_run_prints_what_came_of_it(folder: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.process
 def test_json_is_the_whole_result(folder: Path, tmp_path: Path) -> None:
     (folder / "more.csv").write_text((folder / "captions.csv").read_text() + "gone.png,a cat\n0000-0.png,\n")
     options = ("--epochs", "2", "--hold-out", "0", "--max-bad", "10%", "--json")
@@ -84,6 +86,7 @@ def test_json_is_the_whole_result(folder: Path, tmp_path: Path) -> None:
     assert {Path(each["photo"]).name[:9] for each in found["skipped"]} == {"gone.png", "more.csv,"}
 
 
+@pytest.mark.process
 def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
     options = ("-o", tmp_path / "run", "--epochs", "5000", "--hold-out", "0", "--save-every", "5")
     running = subprocess.Popen(_command(*options), cwd=folder, stderr=subprocess.PIPE, text=True)
@@ -101,6 +104,7 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
     assert "was begun otherwise (epochs 5000" in _run(folder, *other, code=2).stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -121,6 +125,7 @@ def test_a_mistake_is_told_in_a_line(folder: Path, tmp_path: Path, arguments: li
     assert not (tmp_path / "run" / "last.pt").exists()
 
 
+@pytest.mark.process
 def test_without_the_extra_a_line_says_how_to_get_it(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}

@@ -131,6 +131,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         save(_model(), tmp_path / "file" / "model", "openclip")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(format: Format, tmp_path: Path) -> None:
     """In a process of its own that may write no file above 20 kB."""

@@ -57,6 +57,7 @@ def test_every_public_name_is_documented() -> None:
     assert public <= set(DOCUMENTED)
 
 
+@pytest.mark.process
 def test_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     built = subprocess.run(
         [

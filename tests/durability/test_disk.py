@@ -12,6 +12,7 @@ from tests.durability.work import Report
 from tests.durability.world import World
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
 def test_some_calls_fail(counted: Faults, world: World, failure: Failure) -> None:
     disk = Disk(counted, world)
@@ -26,6 +27,7 @@ def index_with_small_files(report: Report, size: int, *arguments: object) -> Non
     work.index(report, *arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("size", [1_000, 40_000, 70_000, 150_000])
 def test_files_that_may_not_grow(faults: Faults, world: World, size: int) -> None:
     world.add(12)

@@ -25,6 +25,7 @@ from tests.durability.world import World
 KILLS = (Action.KILL_BEFORE, Action.KILL_WITHIN, Action.KILL_AFTER)
 
 
+@pytest.mark.process
 def test_kills(faults: Faults, world: World) -> None:
     run = Kills(faults, world, wanted=20)
     run.run()
@@ -54,6 +55,7 @@ def killed(
         yield
 
 
+@pytest.mark.process
 def test_a_restore_that_is_killed_leaves_the_old_library_or_the_new(counted: Faults, world: World) -> None:
     world.add(4)
     counted.run(work.index, world.library, world.photos, world.models[0])
@@ -69,6 +71,7 @@ def test_a_restore_that_is_killed_leaves_the_old_library_or_the_new(counted: Fau
     assert found == {4, 7}
 
 
+@pytest.mark.process
 def test_a_repair_that_is_killed_can_be_begun_again(counted: Faults, world: World) -> None:
     world.add(6)
     counted.run(work.index, world.library, world.photos, world.models[0])
@@ -85,6 +88,7 @@ def test_a_repair_that_is_killed_can_be_begun_again(counted: Faults, world: Worl
     assert len(found) == 1  # all that can be read is there, whenever it was killed
 
 
+@pytest.mark.process
 def test_a_backup_that_is_killed_leaves_the_file_as_it_was(counted: Faults, world: World) -> None:
     world.add(4)
     counted.run(work.index, world.library, world.photos, world.models[0])
@@ -99,6 +103,7 @@ def test_a_backup_that_is_killed_leaves_the_file_as_it_was(counted: Faults, worl
     assert found == {False, True}
 
 
+@pytest.mark.process
 def test_a_restore_beside_another_process_is_refused(faults: Faults, world: World) -> None:
     world.add(4)
     faults.run(work.index, world.library, world.photos, world.models[0])

@@ -29,6 +29,7 @@ def index(world: World) -> None:
         library.index(world.photos)
 
 
+@pytest.mark.process
 def test_two_writers_and_a_reader_while_photos_change(faults: Faults, world: World) -> None:
     world.add(20)
     index(world)
@@ -51,6 +52,7 @@ def test_two_writers_and_a_reader_while_photos_change(faults: Faults, world: Wor
     assert reader.wait().result > 0
 
 
+@pytest.mark.process
 def test_two_writers_with_two_models(faults: Faults, world: World) -> None:
     """One finishes its switch, the other's model is dropped under its hands: an error at most."""
     world.add(20)
@@ -99,6 +101,7 @@ def test_a_photo_that_is_copied_and_then_changed(world: World, monkeypatch: pyte
     world.complete()
 
 
+@pytest.mark.process
 def test_a_clock_that_goes_back_and_forth(counted: Faults, world: World) -> None:
     world.add(12)
     for days in (0, -400, 20, -20_000, 5):
@@ -147,6 +150,7 @@ def test_a_change_that_neither_size_nor_date_tell(world: World) -> None:
     world.complete()
 
 
+@pytest.mark.process
 def test_one_failed_read_is_no_reason_to_set_the_catalog_aside(counted: Faults, world: World) -> None:
     """SQLite says "malformed" of a page that the disk failed to read."""
     world.add(6)

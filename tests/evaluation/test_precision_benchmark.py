@@ -37,6 +37,7 @@ def test_slow_or_far_ones_are_not(other: Compared) -> None:
     assert worth_using([FP32]) is None
 
 
+@pytest.mark.slow
 def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     same = make_model_folder(tmp_path / "same")
     other = make_model_folder(tmp_path / "other", seed=5)
@@ -63,6 +64,7 @@ def test_photos_that_cannot_be_read(tiny_model: Path, photos: Path, tmp_path: Pa
         compare([tiny_model], [text])
 
 
+@pytest.mark.slow
 def test_the_command(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     same = make_model_folder(tmp_path / "same")
     app = typer.Typer()

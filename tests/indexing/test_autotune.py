@@ -187,6 +187,7 @@ def test_the_file_does_not_grow_without_end(encoder: Encoder, chosen: list[int],
     assert load_settings("model 0", 2) is None and load_settings("model 69", 2) is not None
 
 
+@pytest.mark.slow
 def test_a_real_measurement(encoder: Encoder) -> None:
     found = settings_for(encoder, "a", ENOUGH)
     assert found.batch_size in BATCHES and found.intra_op_threads in (1, 2)

@@ -88,6 +88,7 @@ def committed(library: Path) -> int:
         return 0
 
 
+@pytest.mark.process
 def test_killed_at_random_moments(many: Path, tiny_model: Path, tmp_path: Path, expected: Vectors) -> None:
     random.seed(2)
     library, kept = tmp_path / "library", 0
@@ -112,6 +113,7 @@ def test_killed_at_random_moments(many: Path, tiny_model: Path, tmp_path: Path, 
         assert len(opened.search("red", top=COUNT)) == COUNT
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_soon_and_keeps_what_is_embedded(
     many: Path, tmp_path: Path, number: signal.Signals
@@ -126,6 +128,7 @@ def test_interrupt_ends_soon_and_keeps_what_is_embedded(
     assert 0 < committed(library) < COUNT
 
 
+@pytest.mark.process
 def test_two_processes_at_once(many: Path, tiny_model: Path, tmp_path: Path, expected: Vectors) -> None:
     library = tmp_path / "library"
     processes = [start(library, many, tiny_model) for _ in range(2)]
@@ -218,6 +221,7 @@ def test_a_run_follows_its_settings(
     assert max(watched.batches) == settings.batch_size and sum(watched.batches) == COUNT
 
 
+@pytest.mark.slow
 def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
     tiny_model: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,6 +246,7 @@ def kept_vectors(library: Path) -> dict[bytes, bytes]:
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     damages=st.lists(

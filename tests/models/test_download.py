@@ -220,6 +220,7 @@ def test_too_little_room_is_said_before_anything_is_fetched(
     install(list_repo(REPO), folder)
 
 
+@pytest.mark.process
 def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder: Path) -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{INSTALL}"
     failed = hub.run(limit, home)
@@ -279,6 +280,7 @@ def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path
         install(list_repo(REPO), folder)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_download_is_no_model_and_is_resumed(
     hub: HubServer, home: Path, folder: Path, how: signal.Signals
@@ -301,6 +303,7 @@ def test_a_killed_download_is_no_model_and_is_resumed(
     assert hub.sent(TEXTUAL) - before == SIZE - kept
 
 
+@pytest.mark.process
 def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path, folder: Path) -> None:
     hub.faults.seconds_per_block = 0.02
     processes = [hub.run(INSTALL, home) for _ in range(2)]
@@ -310,6 +313,7 @@ def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path,
     assert {name: hub.sent(name) for name in WANTED} == {name: len(data) for name, data in WANTED.items()}
 
 
+@pytest.mark.process
 def test_when_the_first_of_two_is_killed_the_second_finishes(
     hub: HubServer, home: Path, folder: Path
 ) -> None:

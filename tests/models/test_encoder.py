@@ -352,6 +352,7 @@ def test_threads_can_be_set(tmp_path: Path) -> None:
         load(path, threads=0)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("use", "tower"),
     [("e.encode_texts(['a'])", "textual"), ("e.encode_images([Image.new('RGB', (9, 9), 'red')])", "visual")],

@@ -279,6 +279,7 @@ def test_auto_without_hub_and_without_builtin_model(hub: HubServer, no_builtin: 
         choose_auto(note=Notes())
 
 
+@pytest.mark.process
 def test_auto_waits_two_seconds_for_a_hub_that_never_answers(hub: HubServer, home: Path) -> None:
     code = "from clipsight.models.registry import choose_auto; print(choose_auto(note=print)[0])"
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -290,6 +291,7 @@ def test_auto_waits_two_seconds_for_a_hub_that_never_answers(hub: HubServer, hom
     assert f"the model hub at {address} can't be used now (no answer in 2 s)" in note
 
 
+@pytest.mark.process
 def test_auto_ends_although_the_look_up_of_the_name_hangs(hub: HubServer, home: Path) -> None:
     code = (
         "import socket, threading; socket.getaddrinfo = lambda *_, **__: threading.Event().wait()\n"
@@ -381,6 +383,7 @@ def test_the_documentation_names_every_model_with_its_figures() -> None:
         assert model.license in rows[model.name]
 
 
+@pytest.mark.process
 def test_names_are_understood_without_loading_huggingface_hub() -> None:
     code = (
         "import sys; from clipsight.models import registry; "

@@ -369,6 +369,7 @@ def kill_at_every_step(run: Callable[[int], "subprocess.Popen[str]"]) -> Iterato
     raise AssertionError("it never gets through")
 
 
+@pytest.mark.process
 @every_how
 def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: How) -> None:
     destination = tmp_path / "sorted"
@@ -389,6 +390,7 @@ def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: How
     assert steps >= 10
 
 
+@pytest.mark.process
 def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
     organize(
         [Placed(path, path.stem[:1], 1.0) for path in sorted(originals.rglob("*.jpg"))],
@@ -404,6 +406,7 @@ def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
     assert after == expected
 
 
+@pytest.mark.process
 def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
     destination = tmp_path / "sorted"
     organize(placed(originals), destination, How.COPY)

@@ -420,6 +420,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(saved: Path, tmp_path: Pat
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.probe", "folder"]
 
 
+@pytest.mark.process
 def test_applying_needs_no_scikit_learn(saved: Path) -> None:
     script = (
         "import sys; from clipsight.probe import load; import numpy\n"
@@ -533,6 +534,7 @@ def test_applying_streams(library: Library) -> None:
 # -- pictures ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_for_any_names_and_numbers() -> None:
     from clipsight.metrics.classification import classification_metrics
 

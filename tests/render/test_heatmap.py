@@ -136,6 +136,7 @@ def test_png_shows_the_cells(tmp_path: Path) -> None:
     assert frames.sum() > 2 * 3 * (2 * 96 + 2 * 80)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("labels", "top"), [(2, None), (12, 1), (13, None), (40, 1000)])
 def test_pictures_of_any_shape_have_bounded_size(tmp_path: Path, labels: int, top: int | None) -> None:
     names = tuple(f"{'long ' * number}label {number}" for number in range(labels))

@@ -126,6 +126,7 @@ def test_notes_on_failures_are_few_and_of_one_line() -> None:
     assert len(failure_notes(failures[:10])) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [csv_text, json_text])
 def test_many_photos_and_a_thousand_labels_stream(write: Callable[..., Iterator[str]]) -> None:
     labels = tuple(f"label {number}" for number in range(1000))

@@ -184,6 +184,7 @@ texts.match_texts(encoder.encode_texts(["a red dog"])[0], Path(sys.argv[2]), enc
 """
 
 
+@pytest.mark.process
 def test_a_killed_run_goes_on(
     encoder: Encoder, embedded: list[str], tmp_path: Path, tiny_model: Path, home: Path
 ) -> None:

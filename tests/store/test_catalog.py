@@ -403,7 +403,7 @@ def count(rows: list[Row]) -> Counts:
 CatalogMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestCatalog = CatalogMachine.TestCase
+TestCatalog = pytest.mark.slow(CatalogMachine.TestCase)
 
 
 # -- by hand -----------------------------------------------------------------------------------------

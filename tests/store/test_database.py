@@ -203,6 +203,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.process
 def test_processes_create_and_write_at_once(path: Path) -> None:
     processes = [start_python(WRITE, path, name, 60) for name in "abcd"]
     for process in processes:
@@ -228,6 +229,7 @@ for number in range(60):
 """
 
 
+@pytest.mark.process
 def test_processes_create_many_files_at_once(tmp_path: Path) -> None:
     """Two that switch to WAL mode in the same instant used to be told that the file is locked."""
     processes = [start_python(CREATE, tmp_path, name) for name in "abcdef"]
@@ -240,6 +242,7 @@ def test_processes_create_many_files_at_once(tmp_path: Path) -> None:
         database.close()
 
 
+@pytest.mark.process
 def test_killed_at_random_moments(path: Path) -> None:
     chance = random.Random(0)
     for run in range(20):

@@ -55,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", ["whole", "pieces", "uneven"])
 def test_loss_and_gradients_are_those_of_one_process(folder: Path, way: str) -> None:
     model = CLIP(TINY_VIT).train()
@@ -68,11 +69,13 @@ def test_loss_and_gradients_are_those_of_one_process(folder: Path, way: str) -> 
         assert (found[name] - parameter.grad).abs().max() <= 1e-5, name
 
 
+@pytest.mark.process
 def test_rows_are_gathered_in_the_order_of_the_processes(folder: Path) -> None:
     found = torch.load(folder / "gradients.pt")["ranks"]
     assert found["gathered"].flatten().tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.process
 def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> None:
     data, arch = folder / "data" / "captions.csv", str(folder / "arch.json")
     alone = train(data, tmp_path, arch=arch, settings=SETTINGS, hold_out=7, workers=0, device="cpu")

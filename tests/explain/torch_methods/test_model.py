@@ -126,6 +126,7 @@ def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
         open_checkpoint("anything.pt")
 
 
+@pytest.mark.process
 def test_the_methods_are_known_without_pytorch() -> None:
     """Importing them all is cheap: PyTorch is imported when a checkpoint is opened."""
     code = (

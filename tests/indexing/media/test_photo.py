@@ -733,6 +733,7 @@ print(*sorted(read))
 """
 
 
+@pytest.mark.process
 def test_first_use_by_many_threads_at_once_and_in_silence(tmp_path: Path) -> None:
     """In a fresh process: the first thread to come imports a reader, and none writes to stderr."""
     for format in files.FORMATS:

@@ -21,6 +21,8 @@ from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import ScoredPhoto, rank
 from tests.support.catalogs import Vectors, add_photos, finish, some_model, start_python
 
+pytestmark = pytest.mark.slow
+
 DIM, COUNT = 32, 3000
 
 
@@ -227,6 +229,7 @@ def test_a_disk_without_room_is_told(
     assert not FaissIndex(folder, catalog, model).is_approximate
 
 
+@pytest.mark.process
 def test_a_reader_waits_for_the_second_of_two_renames(
     catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -354,6 +354,7 @@ print([each.photo.path for each in rank(catalog, index, query[None], 10)[0]])
 """
 
 
+@pytest.mark.process
 def test_many_processes_make_the_file_at_once(
     catalog: Catalog, folder: Path, model: Model, tmp_path: Path
 ) -> None:
@@ -389,6 +390,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.process
 def test_making_the_file_takes_the_memory_of_the_vectors_once(tmp_path: Path) -> None:
     count, dim = 70_000, 512  # 72 MB; a buffer that doubles would take 64 MB and then 128 MB
     catalog = Catalog(tmp_path)

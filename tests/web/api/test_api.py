@@ -138,6 +138,7 @@ def test_the_library(client: TestClient, service: Service) -> None:
     assert "builtin" in [model["name"] for model in client.get("/api/v1/models").json()]
 
 
+@pytest.mark.process
 def test_the_events_of_an_indexing_run(client: TestClient) -> None:
     job = client.post("/api/v1/index", json={}).json()
     assert client.post("/api/v1/index", json={}).status_code == 409

@@ -16,6 +16,8 @@ from clipsight.web.service.service import Service
 from tests.support.samples import copy_samples
 from tests.support.serving import application, indexed
 
+pytestmark = pytest.mark.slow
+
 _settings = settings(
     max_examples=int(os.environ.get("CLIPSIGHT_API_EXAMPLES", "15")),
     deadline=None,

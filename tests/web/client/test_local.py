@@ -110,6 +110,7 @@ def test_a_server_is_found_while_it_lives(tmp_path: Path) -> None:
     assert discovery.find(str(tmp_path)) is None and not (tmp_path / discovery.NAME).exists()
 
 
+@pytest.mark.process
 def test_a_file_that_a_killed_server_left_is_no_server(tmp_path: Path) -> None:
     script = (
         "import os, sys; from clipsight.web.client.discovery import ServerFile; "
@@ -147,6 +148,7 @@ def test_its_options_are_those_of_the_command() -> None:
     )
 
 
+@pytest.mark.process
 def test_it_imports_nothing_that_takes_time() -> None:
     script = (
         "import sys; before = set(sys.modules); import clipsight.web.client.local; "

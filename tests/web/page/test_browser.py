@@ -24,7 +24,7 @@ from clipsight.web.service.service import Service
 from tests.support.browser import chromium, keep, needs_browser, page_of, serving
 from tests.support.samples import SAMPLES, copy_samples
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.browser, needs_browser]
 
 LABELS = ["astronaut", "cat", "coffee", "flower", "galaxies", "motorcycle", "rocket", "temple"]
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"

@@ -81,6 +81,7 @@ def _ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_answers_until_a_signal_ends_it(library: Path, number: int) -> None:
     with _server(library) as server:
@@ -93,6 +94,7 @@ def test_a_server_answers_until_a_signal_ends_it(library: Path, number: int) -> 
     assert discovery.find(str(library)) is None and not (library / discovery.NAME).exists()
 
 
+@pytest.mark.process
 def test_running_requests_are_answered_before_the_end(library: Path) -> None:
     with _server(library, "--threads", 1) as server:
         labels = json.dumps(
@@ -111,6 +113,7 @@ def test_running_requests_are_answered_before_the_end(library: Path) -> None:
     assert answers[0][0] in (200, 503)  # 503: stopped after the grace it has
 
 
+@pytest.mark.process
 def test_a_run_and_its_event_streams_end_with_the_server(library: Path, tmp_path: Path) -> None:
     for number in range(300):
         (tmp_path / "photos" / f"{number}.png").write_bytes(SAMPLES["cat.png"].read_bytes() + b"%d" % number)
@@ -128,6 +131,7 @@ def test_a_run_and_its_event_streams_end_with_the_server(library: Path, tmp_path
         assert len(kept) >= len(SAMPLES)
 
 
+@pytest.mark.process
 def test_a_killed_server_takes_its_indexing_with_it_and_another_takes_its_place(
     library: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.process
 def test_a_client_that_disconnects_does_no_harm(library: Path) -> None:
     with _server(library) as server:
         port = int(server.url.rpartition(":")[2])
@@ -182,6 +187,7 @@ def test_a_client_that_disconnects_does_no_harm(library: Path) -> None:
         assert server.get("/api/v1/search?q=cat")[0] == 200
 
 
+@pytest.mark.process
 def test_the_command_line_prints_the_same_through_a_server(
     library: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +210,7 @@ def test_the_command_line_prints_the_same_through_a_server(
             assert printed.err == alone.stderr
 
 
+@pytest.mark.process
 def test_a_search_by_a_picture_goes_to_the_server_too(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     query = Query.parse(f"{SAMPLES['cat.png']} + 0.5:a cat")
     with _server(library, "--token", TOKEN) as server:
@@ -223,6 +230,7 @@ def test_a_search_by_a_picture_goes_to_the_server_too(library: Path, monkeypatch
 # -- failures to start --------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_port_in_use_is_reported(library: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = _start("--library", library, "--port", taken.getsockname()[1])
@@ -231,18 +239,21 @@ def test_a_port_in_use_is_reported(library: Path) -> None:
     assert "Address already in use" in err and "choose another --port" in err
 
 
+@pytest.mark.process
 def test_a_second_server_for_a_library_is_refused(library: Path) -> None:
     with _server(library):
         code, out, err = _ended(_start("--library", library))
     assert code == 2 and not out and "already running for the library" in err and err.count("\n") == 1
 
 
+@pytest.mark.process
 def test_an_impossible_library_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, _, err = _ended(_start("--library", tmp_path / "file"))
     assert code == 2 and err.startswith("clipsight: ") and "Traceback" not in err
 
 
+@pytest.mark.process
 def test_a_missing_model_is_reported(tmp_path: Path, tiny_model: Path) -> None:
     import shutil
 

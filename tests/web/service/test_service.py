@@ -323,6 +323,7 @@ def test_a_library_whose_model_is_gone_does_not_open(tmp_path: Path, tiny_model:
 # -- indexing -------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_first_run_chooses_the_model_and_finds_the_photos(tmp_path: Path) -> None:
     copy_samples(tmp_path / "photos")
     with Service(tmp_path / "library", roots=[tmp_path]) as service:
@@ -338,6 +339,7 @@ def test_the_first_run_chooses_the_model_and_finds_the_photos(tmp_path: Path) ->
         assert service.search("a cat")[0].path.name == "cat.png"  # at once, not some seconds later
 
 
+@pytest.mark.process
 def test_a_second_run_is_refused_and_one_can_be_stopped(own: Service, tmp_path: Path) -> None:
     for number in range(150):
         Image.effect_noise((64, 64), 50 + number / 10).save(tmp_path / "photos" / f"{number}.jpg")
@@ -351,6 +353,7 @@ def test_a_second_run_is_refused_and_one_can_be_stopped(own: Service, tmp_path: 
         own.job("no such run")
 
 
+@pytest.mark.process
 def test_a_run_that_is_stopped_twice_still_reports_its_end(own: Service, tmp_path: Path) -> None:
     for number in range(150):
         Image.effect_noise((64, 64), 50 + number / 10).save(tmp_path / "photos" / f"{number}.jpg")
@@ -384,6 +387,7 @@ def test_a_model_must_be_one_of_the_list(own: Service, tmp_path: Path) -> None:
             own.switch_model(name)
 
 
+@pytest.mark.process
 def test_closing_stops_indexing(tmp_path: Path, tiny_model: Path) -> None:
     photos = copy_samples(tmp_path / "photos")
     with indexed(tmp_path / "library", photos, tiny_model) as service:
