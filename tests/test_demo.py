@@ -15,6 +15,8 @@ from clipsight.indexing import sample_photos as samples
 from clipsight.indexing.sample_photos import sample_photos
 from clipsight.search.results import Matches
 
+pytestmark = pytest.mark.slow
+
 SHEETS = ["1-words.jpg", "2-picture.jpg", "3-joint.jpg", "4-before-minus.jpg", "5-minus.jpg"]
 SHOWN = [
     "a cat",

@@ -1,4 +1,4 @@
-"""Tests are found by name: tests/room/test_module.py tests src/clipsight/room/module.py."""
+"""Tests are found by name: room/test_module.py, or room/test_module_aspect.py, tests room/module.py."""
 
 import re
 from pathlib import Path
@@ -36,8 +36,9 @@ def test_tests_mirror_the_package() -> None:
     for name, file in found.items():
         if name.partition("/")[0] in FOLDERS:
             continue
-        tested = (SOURCE / name).with_name(file.stem.removeprefix("test_"))
-        is_module = tested.with_suffix(".py").exists() or tested.is_dir()
+        words = file.stem.split("_")[1:]  # of the module, perhaps followed by an aspect of it
+        tested = [(SOURCE / name).with_name("_".join(words[:count])) for count in range(1, len(words) + 1)]
+        is_module = any(each.with_suffix(".py").exists() or each.is_dir() for each in tested)
         assert is_module != (name in OTHERS), f"tests/{name} is of no module, or is and is among OTHERS"
     assert set(OTHERS) <= set(found), "a test module of OTHERS is gone"
 

@@ -36,7 +36,7 @@ class Commits:
     def scanned(self, files: int) -> None:
         """Nothing is committed yet."""
 
-    def progressed(self, progress: pipeline.Progress) -> None:
+    def progressed(self, progress: pipeline.IndexProgress) -> None:
         """A batch was committed."""
         self.report(progress.embedded)
 

@@ -129,7 +129,7 @@ places = pytest.mark.parametrize("place", PLACES)
 
 @places
 @pytest.mark.parametrize("dim", [1, 8, 512])
-@pytest.mark.parametrize("size", [1, 2, 17, 3000])
+@pytest.mark.parametrize("size", [1, 2, 17, pytest.param(3000, marks=pytest.mark.slow)])
 def test_equal_to_numpy(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, dim: int, size: int
 ) -> None:
