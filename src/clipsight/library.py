@@ -1,4 +1,4 @@
-"""Library: one collection of indexed photos, and everything that can be asked of it."""
+"""`Library`: one collection of indexed photos, and every operation on it."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
 from clipsight.core.errors import LibraryError
+from clipsight.core.progress import Progress, no_progress
 from clipsight.search import model_selection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Query
 from clipsight.search.results import Embeddings, Matches, Status
-from clipsight.search.session import Snapshot, absolute
+from clipsight.search.session import Optimized, Snapshot, absolute
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
@@ -25,21 +26,14 @@ if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
     from clipsight.core.progress import Progress
     from clipsight.explain.base import Explanation, Settings
-    from clipsight.indexing.indexer import IndexReport, Observer
+    from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.maintenance.check import CheckReport
     from clipsight.models.encoder import Encoder
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Optimized:
-    """What `Library.optimize` leaves: how many photos the index holds, and whether it is approximate."""
-
-    photos: int
-    approximate: bool
 
 
 @dataclass
@@ -53,7 +47,7 @@ class Library:
     device: str = "cpu"
     threads: int | None = None
     note: Callable[[str], None] = lambda line: None
-    """Called with lines that a person should see, such as which model was chosen and why."""
+    """called with lines for the user, such as which model was chosen and why"""
     _wanted: str = field(default="auto", repr=False)
     _catalog: Catalog = field(init=False, repr=False)
 
@@ -69,19 +63,17 @@ class Library:
     ) -> "Library":
         """Open the library in the folder `path` (default: the user's own), made if there is none.
 
-        `model` is any name that `clipsight models` explains. "auto" is the library's own model,
-        or, for a new library, the recommended one if it can be had within seconds, else the
-        builtin one. Another model than the library's begins a switch: `index` then embeds the
-        photos again, and the old vectors serve until that is complete.
-
-        `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the number of CPU
-        threads (default: all cores). Raises `LibraryError` or `ModelError`.
+        `model` is any name that `clipsight models` lists. "auto" is the library's own model, or, for a new
+        library, the recommended one if the hub answers within seconds, else the builtin one. Another model
+        than the library's begins a switch: `index` then embeds the photos again, and the old vectors serve
+        until that is complete. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the
+        number of CPU threads (default: all cores). Raises `LibraryError` or `ModelError`.
         """
-        folder = Path(path).expanduser() if path else paths.default_library()
+        folder = _folder(path)
         library = cls(folder, device, threads, note, model)
         library._catalog = Catalog(folder)
         if model != "auto":
-            _ = library._model  # a wrong name is told at once
+            _ = library._model  # raises for a wrong name
         return library
 
     def close(self) -> None:
@@ -96,71 +88,41 @@ class Library:
 
     @property
     def model(self) -> str:
-        """The name of the model that answers."""
+        """Name of the model."""
         return self._model.name
 
     def __len__(self) -> int:
         counts = self._catalog.counts()
         return counts.present + counts.unreachable
 
-    # -- indexing -----------------------------------------------------------------
-
     def index(
         self,
         *folders: PathLike,
-        exclude: Sequence[str] | None = None,
-        hidden: bool | None = None,
-        gps: bool | None = None,
-        max_pixels: int | None = None,
-        exact: bool | None = None,
         retry: bool = False,
         observer: "Observer | None" = None,
+        **changes: "Unpack[IndexKeywords]",
     ) -> "list[IndexReport]":
         """Bring `folders` (default: all that were indexed before) up to date.
 
-        Options are those of `IndexOptions`; None keeps what the folder was indexed with before.
-        `retry` tries files again that failed. Interrupted, everything embedded so far is kept
-        and the next call goes on. Raises `LibraryError` for a folder that can't be read and of
-        which the library knows nothing; a known one is reported as unreachable.
+        `changes` are to the folders' saved `IndexOptions`. `retry` tries failed files again. After an
+        interruption, the next call continues. Raises `LibraryError` for a folder that can't be read and of
+        which the library has no photo; others are reported as unreachable.
         """
-        from clipsight.indexing.indexer import IndexOptions, NullObserver, index_root, root_of
+        from clipsight.indexing.indexer import check_folders, index_folders
 
         roots = [absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
         if not roots:
             raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
-        for folder in roots:
-            self._check_folder(folder)
+        check_folders(roots, self._catalog)  # before a model is chosen, or downloaded
         if self._model != self._catalog.current_model():
             self._catalog.begin_switch(self._model)
-        reports = []
-        for folder in roots:
-            above = root_of(folder, self._catalog)
-            options = IndexOptions.from_json(
-                above.options if above else IndexOptions().to_json(),
-                exclude=exclude,
-                hidden=hidden,
-                gps=gps,
-                max_pixels=max_pixels,
-                exact=exact,
-            )
-            reports.append(
-                index_root(
-                    folder,
-                    self._catalog,
-                    self._model,
-                    lambda: self.encoder,
-                    options,
-                    retry=retry,
-                    observer=observer or NullObserver(),
-                )
-            )
-        model_selection.finish_switch(self._catalog, self._model, self._vectors_folder, self.note)
+        sources = (self._catalog, self._model, lambda: self.encoder)
+        reports = index_folders(roots, *sources, changes, retry=retry, observer=observer)
+        model_selection.finish_switch(self._catalog, self._model, self.path / "vectors", self.note)
         if any(report.changed for report in reports):
             self._forget_snapshot()
             self._snapshot.index.compact()
         return reports
-
-    # -- searching ----------------------------------------------------------------
 
     def search(
         self,
@@ -191,7 +153,7 @@ class Library:
     ) -> list[Matches]:
         """The matches of each query as `search` finds them, in the queries' order; faster than one by one."""
         parsed = [query if isinstance(query, Query) else Query.parse(query) for query in queries]
-        chosen = options.updated(**keywords) if top is None else options.updated(top=top, **keywords)
+        chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
         return self._snapshot.search(parsed, chosen) if parsed else []
 
     def classify(
@@ -202,13 +164,12 @@ class Library:
         unknown: bool = False,
         keep: bool = False,
     ) -> "Classification":
-        """How well each of `labels` fits the `photos`: files, and all that is indexed in and below folders.
+        """Classify `photos`: files, and all indexed ones in and below folders (default: the whole library).
 
-        Default: the whole library. `templates` make texts of the labels: "plain" takes them as they
-        stand, see `prompts.load_templates` for others. `unknown` adds a label for photos that none fits
-        (see `rejection`). `keep` notes the best label of every photo of the library, for
-        `search(labels=...)`. Nothing is held: iterate over the result once. Raises `LabelError`, and
-        `LibraryError` for a folder that has not been indexed.
+        `templates` are "plain" (labels as they are) or another set of `prompts.load_templates`. `unknown`
+        adds a label for photos that no label fits (see `search.confidence`). `keep` saves the best label of
+        each photo of the library, for `search(labels=...)`. The result streams: iterate over it once. Raises
+        `LabelError`, and `LibraryError` for a folder that has not been indexed.
         """
         from clipsight.classification.prompts import load_templates
         from clipsight.classification.zero_shot import classify, failed_in, keep_labels
@@ -225,10 +186,8 @@ class Library:
         result = classify(
             chain.from_iterable(found), labels, self.encoder, chosen, LabelCache(self.path), calibration
         )
-        if not keep:
-            return result
         chunks = (keep_labels(chunk, self._catalog, self._model) for chunk in result.chunks)
-        return replace(result, chunks=chunks)
+        return replace(result, chunks=chunks) if keep else result
 
     def explain(
         self,
@@ -251,20 +210,16 @@ class Library:
         need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) explains in place of
         the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
         """
-        from clipsight.explain.explanation import explain
+        from clipsight.explain.explanation import explain, explain_by_checkpoint
         from clipsight.explain.onnx_model import OnnxModel
 
         parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
         options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
-        if checkpoint is None:
-            sample = self._snapshot.balance_sample([parsed]) if balance else None
-            return explain(parsed, Path(photo), OnnxModel(self.encoder), sample=sample, **options)
-        from clipsight.explain.torch_methods.model import open_checkpoint
-
-        found = explain(parsed, Path(photo), open_checkpoint(os.fspath(checkpoint)), **options)
-        if not (balance and parsed.is_mixed):
-            return found
-        return replace(found, notes=(*found.notes, f"not balanced: no library has photos by {checkpoint}"))
+        if checkpoint is not None:
+            name = os.fspath(checkpoint)
+            return explain_by_checkpoint(parsed, Path(photo), name, balance=balance, **options)
+        sample = self._snapshot.balance_sample([parsed]) if balance else None
+        return explain(parsed, Path(photo), OnnxModel(self.encoder), sample=sample, **options)
 
     def match(
         self,
@@ -272,83 +227,55 @@ class Library:
         texts: PathLike,
         top: int = 5,
         *,
-        progress: "Progress" = lambda done, count: None,
+        progress: Progress = no_progress,
     ) -> "list[TextMatch]":
-        """The `top` lines of the file `texts` that fit a photo (a path or an address) best; see `texts`.
+        """The `top` lines of the file `texts` with the highest cosine with a photo (a path or URL).
 
-        The photo need not be indexed. The file is embedded once, and `progress` told of it. Raises
-        `QueryError`, `LabelError`, or `LibraryError` where its vectors can't be kept.
+        The photo need not be indexed. The file is embedded once. Raises `QueryError`, `LabelError`, and
+        `LibraryError` if its vectors can't be written.
         """
         from clipsight.search.text_matching import embed_photo, match_texts
 
         vector = embed_photo(os.fspath(photo), self.encoder)
         return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
-    def optimize(self, progress: "Progress" = lambda done, count: None) -> "Optimized":
-        """Make searches of a large library faster by an approximate index; other searches go on meanwhile.
-
-        Does nothing where comparing all photos is fast enough, or the index is still good. `progress`
-        is called with how many photos are in, and of how many. Raises `LibraryError` where the
-        index can't be written.
-        """
-        if not len(self):
-            return Optimized(0, False)
-        if not self._snapshot.index.should_optimize:
-            self._snapshot.index.compact()
-        elif not self._snapshot.index.build_approximate(progress):
-            raise LibraryError(f"can't write the index in {self._vectors_folder}: free some space there")
-        return Optimized(len(self._snapshot.index), self._snapshot.index.is_approximate)
-
-    # -- photos in bulk ------------------------------------------------------------
+    def optimize(self, progress: Progress = no_progress) -> Optimized:
+        """Make searches of a large library faster by an approximate index; see `Snapshot.optimize`."""
+        return self._snapshot.optimize(progress) if len(self) else Optimized(0, False)
 
     def embeddings(self, *folders: PathLike) -> Iterator[Embeddings]:
-        """All indexed photos in and below `folders` (default: the whole library) with their vectors.
+        """Yield all indexed photos in and below `folders` (default: the whole library) with their vectors.
 
-        In chunks, so that memory does not grow with the library. Raises `LibraryError` for a
-        folder that has not been indexed.
+        They come in chunks, so memory is bounded. Raises `LibraryError` for a folder that was not indexed.
         """
         from clipsight.search.embeddings import stored_embeddings
 
         return stored_embeddings(self._catalog, self._model, self._snapshot.known_folders(folders) or None)
 
     def embed(self, *photos: PathLike) -> Iterator[Embeddings]:
-        """Single photos with their vectors, in chunks: those the library keeps, else read from the file.
+        """Yield single photos with their vectors, stored or embedded now, in chunks.
 
-        A file that can't be read is told in its chunk's `failures`. Nothing is added to the library.
+        Files that can't be read are in their chunk's `failures`. Nothing is added to the library.
         """
         from clipsight.search.embeddings import embed_files
 
         files = (Path(photo).expanduser() for photo in photos)
         return embed_files(files, self._catalog, self._model, lambda: self.encoder)
 
-    # -- everything else -------------------------------------------------------------
-
     def status(self) -> Status:
         """Folders, counts, failures with reasons, model, and size on disk."""
-        upcoming = self._catalog.next_model()
-        current = self._catalog.current_model()
-        return Status(
-            path=self.path,
-            model=current.name if current else None,
-            next_model=upcoming.name if upcoming else None,
-            to_embed=self._catalog.count_unembedded(upcoming) if upcoming else 0,
-            counts=self._catalog.counts(),
-            folders=tuple((root, self._catalog.counts(root.path)) for root in self._catalog.roots()),
-            failures=tuple(self._catalog.failures()),
-            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
-        )
+        return Status.of(self.path, self._catalog)
 
     def forget(self, folder: PathLike) -> int:
-        """Drop everything the library knows of `folder`; how many photos that were. Files are not touched."""
+        """Drop `folder` from the library and return the number of its photos; files are not touched."""
         path = absolute(folder)
         if not self._catalog.has_folder(path):
             raise LibraryError(f"the library knows nothing of {os.fsdecode(path)}: see clipsight status")
-        forgotten = self._catalog.forget(path)
         self._forget_snapshot()
-        return forgotten
+        return self._catalog.forget(path)
 
     def export(self, file: PathLike) -> int:
-        """Write `paths` and `vectors` (float16[n, dim]) to a .npz or .parquet file; how many."""
+        """Write `paths` and `vectors`, float16[n, dim], to a .npz or .parquet file; return n."""
         from clipsight.store.vector_io import export_vectors
 
         return export_vectors(self._catalog, self._model, Path(file).expanduser())
@@ -356,42 +283,69 @@ class Library:
     def import_(self, file: PathLike) -> "ImportReport":
         """Add vectors computed elsewhere: .npz, .parquet, or a folder written by clip-retrieval.
 
-        They must be of this library's model; the file's own label is checked where it has one.
+        They must be of this library's model; if the file names one, it is checked. Raises `LibraryError`.
         """
         from clipsight.store.vector_io import import_vectors
 
-        report = import_vectors(self._catalog, self._model, Path(file).expanduser())
         self._forget_snapshot()
-        return report
+        return import_vectors(self._catalog, self._model, Path(file).expanduser())
 
     @cached_property
     def encoder(self) -> "Encoder":
-        """The model that turns words and photos into vectors; loaded on first use."""
+        """Encoder of the model, loaded on first use."""
         from clipsight.models.encoder import Encoder
 
         return Encoder(model_selection.model_folder(self._model), device=self.device, threads=self.threads)
 
-    # -- internals ---------------------------------------------------------------------
+    @staticmethod
+    def check(
+        path: PathLike | None = None,
+        *,
+        photos: int = 0,
+        repair: bool = False,
+        progress: Callable[[str, int, int | None], None] = lambda what, done, total: None,
+    ) -> "CheckReport":
+        """Check the library in the folder `path` (default: the user's own); see `maintenance.check`.
+
+        `photos` indexed photos, chosen at random, are read and embedded again. `repair` mends what is wrong.
+        Raises `LibraryError` or `ModelError`.
+        """
+        from clipsight.maintenance.check import check
+
+        return check(_folder(path), photos=photos, repair=repair, progress=progress)
+
+    def backup(self, file: PathLike, *, replace: bool = False) -> int:
+        """Write the catalog to `file`, whole or not at all; return the number of its photos.
+
+        Other processes may go on reading and writing. Raises `LibraryError`, also if the file exists and
+        `replace` is false.
+        """
+        from clipsight.maintenance.backup import back_up
+
+        return back_up(self.path, Path(file).expanduser(), replace=replace)
+
+    @staticmethod
+    def restore(file: PathLike, path: PathLike | None = None, *, replace: bool = False) -> Path | None:
+        """Make a backup the catalog of the library in `path`; return where the old catalog is kept, if any.
+
+        Raises `LibraryError`, also if the library has photos and `replace` is false.
+        """
+        from clipsight.maintenance.backup import restore
+
+        return restore(Path(file).expanduser(), _folder(path), replace=replace)
 
     @cached_property
     def _model(self) -> Model:
         return model_selection.choose_model(self._catalog, self._wanted, self.note)
 
-    def _check_folder(self, folder: bytes) -> None:
-        """Refuse what can't be indexed before a model is chosen, or downloaded, for it."""
-        if os.path.isfile(folder):
-            raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
-        if not os.path.isdir(folder) and not self._catalog.has_folder(folder):
-            raise LibraryError(f"no such folder: {os.fsdecode(folder)}")
-
-    @property
-    def _vectors_folder(self) -> Path:
-        return self.path / "vectors"
-
     @cached_property
     def _snapshot(self) -> Snapshot:
-        """What searches use until the library changes."""
+        """Snapshot that searches use until the library changes."""
         return Snapshot(self.path, self._catalog, self._model, lambda: self.encoder)
 
     def _forget_snapshot(self) -> None:
         self.__dict__.pop("_snapshot", None)
+
+
+def _folder(path: PathLike | None) -> Path:
+    return Path(path).expanduser() if path else paths.default_library()

@@ -89,6 +89,21 @@ def explain(
     )
 
 
+def explain_by_checkpoint(
+    query: Query, photo: Path, checkpoint: str, *, balance: bool = True, **options: Any
+) -> Explanation:
+    """As `explain`, by a PyTorch checkpoint (see `open_checkpoint`), of which no library has vectors.
+
+    A note says so where `balance` was wanted. Raises also `CheckpointError`.
+    """
+    from clipsight.explain.torch_methods.model import open_checkpoint
+
+    found = explain(query, photo, open_checkpoint(checkpoint), **options)
+    if not (balance and query.is_mixed):
+        return found
+    return replace(found, notes=(*found.notes, f"not balanced: no library has photos by {checkpoint}"))
+
+
 def explainers(
     name: str, model: Model
 ) -> tuple[tuple[Method, type[WordExplainer]], tuple[Method, type[RegionExplainer]]]:

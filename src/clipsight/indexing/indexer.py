@@ -1,11 +1,12 @@
 """Index one folder: find what has changed, process it, report the counts."""
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from clipsight.core.errors import LibraryError
 from clipsight.indexing.changes import find_changes
@@ -43,6 +44,16 @@ class IndexOptions:
         stored = json.loads(text)
         stored.update({name: value for name, value in changes.items() if value is not None})
         return cls(**{**stored, "exclude": tuple(stored["exclude"])})
+
+
+class IndexKeywords(TypedDict, total=False):
+    """Changes to the saved `IndexOptions` of a folder; None keeps an option as it is."""
+
+    exclude: Sequence[str] | None
+    hidden: bool | None
+    gps: bool | None
+    max_pixels: int | None
+    exact: bool | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,38 @@ def index_root(
         seconds=time.monotonic() - started,
         problems=tuple(changes.errors),
     )
+
+
+def index_folders(
+    folders: Sequence[bytes],
+    catalog: Catalog,
+    model: Model,
+    encoder: Callable[[], "Encoder"],
+    changes: "IndexKeywords",
+    *,
+    retry: bool = False,
+    observer: Observer | None = None,
+) -> list[IndexReport]:
+    """Index each of `folders` by `index_root`, with its saved options and `changes` to these."""
+    reports = []
+    for folder in folders:
+        root = root_of(folder, catalog)
+        options = IndexOptions.from_json(root.options if root else IndexOptions().to_json(), **changes)
+        reports.append(
+            index_root(
+                folder, catalog, model, encoder, options, retry=retry, observer=observer or NullObserver()
+            )
+        )
+    return reports
+
+
+def check_folders(folders: Sequence[bytes], catalog: Catalog) -> None:
+    """Raise `LibraryError` for a folder that can't be indexed and of which the catalog has no photo."""
+    for folder in folders:
+        if os.path.isfile(folder):
+            raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")
+        if not os.path.isdir(folder) and not catalog.has_folder(folder):
+            raise LibraryError(f"no such folder: {os.fsdecode(folder)}")
 
 
 def root_of(folder: bytes, catalog: Catalog) -> Root | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Ids
+from clipsight.store.catalog import Catalog
 from clipsight.store.records import Counts, Failure, Root
 
 
@@ -110,3 +111,18 @@ class Status:
     failures: tuple[Failure, ...]
     bytes: int
     """Size of the library's own files on disk."""
+
+    @classmethod
+    def of(cls, path: Path, catalog: Catalog) -> "Status":
+        """Status of the library in the folder `path`, whose catalog is open."""
+        current, upcoming = catalog.current_model(), catalog.next_model()
+        return cls(
+            path=path,
+            model=current.name if current else None,
+            next_model=upcoming.name if upcoming else None,
+            to_embed=catalog.count_unembedded(upcoming) if upcoming else 0,
+            counts=catalog.counts(),
+            folders=tuple((root, catalog.counts(root.path)) for root in catalog.roots()),
+            failures=tuple(catalog.failures()),
+            bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        )

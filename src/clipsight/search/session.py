@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 
 from clipsight.core.arrays import Ids
 from clipsight.core.errors import LibraryError, QueryError
+from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.search.query import Kind, Query, Vectors, combine, embed_parts, truncation_notes
 from clipsight.search.results import Match, Matches
@@ -30,6 +32,14 @@ if TYPE_CHECKING:
 
 BALANCE_SAMPLE = 10_000
 """Photos over which the parts of a mixed query are standardised (all, up to this many)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """Result of `Library.optimize`: photos in the index, and whether it is approximate."""
+
+    photos: int
+    approximate: bool
 
 
 class Snapshot:
@@ -144,6 +154,20 @@ class Snapshot:
             raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
         background = cached_label_embeddings(BACKGROUND, ("{}",), self.encoder, LabelCache(self.folder))
         return Calibration.of(sample, background)
+
+    def optimize(self, progress: Progress = no_progress) -> Optimized:
+        """Build an approximate index if comparing all photos would be slow and the index is out of date.
+
+        `progress` is called with the number of photos added, and of all. Searches may go on meanwhile. Raises
+        `LibraryError` if the index can't be written.
+        """
+        if not self.catalog.count_vectors(self.model):
+            return Optimized(0, False)
+        if not self.index.should_optimize:
+            self.index.compact()
+        elif not self.index.build_approximate(progress):
+            raise LibraryError(f"can't write the index in {self.folder / 'vectors'}: free some space there")
+        return Optimized(len(self.index), self.index.is_approximate)
 
     def known_folders(self, folders: Sequence[str | os.PathLike[str]]) -> list[bytes]:
         """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""

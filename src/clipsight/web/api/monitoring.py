@@ -14,7 +14,6 @@ from clipsight.web.service.service import Service
 
 def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add the detailed health check to the router of /api/v1."""
-
     unhealthy: dict[int | str, dict[str, Any]] = {
         503: {"model": HealthAnswer, "description": "Requests can't be answered."}
     }
