@@ -13,8 +13,6 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 PAGES = {
     "README.md": "index.md",
     "ARCHITECTURE.md": "architecture.md",
@@ -30,6 +28,8 @@ _LINK = re.compile(r"\[([^\]\n]*(?:\n[^\]\n]*)?)\]\((?!https?:|mailto:|#)([^)#\s
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that do not lie in docs/."""
+    if str(ROOT) not in sys.path:  # MkDocs loads hooks from their files, not from a package
+        sys.path.append(str(ROOT))
     from scripts.cli_reference import cli_reference
 
     for source, page in PAGES.items():

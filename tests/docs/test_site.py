@@ -1,6 +1,7 @@
 """The documentation site: generated pages, links, public names, and nothing loaded from another host."""
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def test_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path
             str(tmp_path / "site"),
         ],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},  # without the repository, as for `just docs`
         capture_output=True,
         text=True,
     )
