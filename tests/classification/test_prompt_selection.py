@@ -8,7 +8,7 @@ from PIL import Image
 
 from clipsight import Library
 from clipsight.classification.dataset import LabelledVectors, read_labelled
-from clipsight.classification.prompt_selection import compare_templates, forward_selection
+from clipsight.classification.prompt_selection import forward_selection, select_templates
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.splits import split_halves
 from clipsight.probe.embedding import embed_labelled
@@ -51,7 +51,7 @@ def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) 
             seen.append(template)
             yield template
 
-    found = compare_templates(photos, TemplateSet("x", templates), library.encoder, track=track)  # type: ignore[arg-type]
+    found = select_templates(photos, TemplateSet("x", templates), library.encoder, track=track)  # type: ignore[arg-type]
     assert seen == ["{}", "a photo of {}", "the dog"] and len(found.templates) == 3
     assert found.photos == (8, 8) and found.classes == ("a_cat", "coffee") and found.model == "tiny"
     first, second = split_halves(photos)
@@ -77,5 +77,5 @@ def test_a_combination_can_beat_each_template(library: Library) -> None:
     vectors = centres[labels] + 0.02 * random.standard_normal((80, 32)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     photos = LabelledVectors(("cat", "dog"), tuple(Path(f"{n}.jpg") for n in range(80)), vectors, labels)
-    found = compare_templates(photos, TemplateSet("x", ("a {}", "{} on the moon")), library.encoder)
+    found = select_templates(photos, TemplateSet("x", ("a {}", "{} on the moon")), library.encoder)
     assert found.chosen[0] == "a {}" and found.chosen_together.held_out == 1.0

@@ -8,20 +8,20 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from clipsight.cli.compare_models import compare_models
+from clipsight.cli.compare_models import compare_models as command
 from clipsight.core.errors import ModelError
-from clipsight.evaluation.precision_benchmark import Compared, compare, worth_using
+from clipsight.evaluation.precision_benchmark import ModelComparison, compare_models, recommended
 from tests.support.tiny_models import make_model_folder
 
-FP32 = Compared("a", "a", 600.0, 10.0, 30.0, 1.0, 1.0)
-INT8 = Compared("b", "b", 150.0, 26.0, 90.0, 0.9997, 0.998)
+FP32 = ModelComparison("a", "a", 600.0, 10.0, 30.0, 1.0, 1.0)
+INT8 = ModelComparison("b", "b", 150.0, 26.0, 90.0, 0.9997, 0.998)
 
 
-def test_the_fastest_that_is_near_is_worth_using() -> None:
+def test_the_fastest_that_is_near_is_recommended() -> None:
     fp16 = replace(FP32, path="c", photos_a_second=12.0)
-    assert worth_using([FP32, fp16, INT8]) == INT8
-    assert worth_using([FP32, INT8, fp16]) == INT8
-    assert worth_using([FP32, fp16]) == fp16
+    assert recommended([FP32, fp16, INT8]) == INT8
+    assert recommended([FP32, INT8, fp16]) == INT8
+    assert recommended([FP32, fp16]) == fp16
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,16 @@ def test_the_fastest_that_is_near_is_worth_using() -> None:
         replace(INT8, text_cosine=0.98),
     ],
 )
-def test_slow_or_far_ones_are_not(other: Compared) -> None:
-    assert worth_using([FP32, other]) is None
-    assert worth_using([FP32]) is None
+def test_slow_or_far_ones_are_not(other: ModelComparison) -> None:
+    assert recommended([FP32, other]) is None
+    assert recommended([FP32]) is None
 
 
 @pytest.mark.slow
 def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     same = make_model_folder(tmp_path / "same")
     other = make_model_folder(tmp_path / "other", seed=5)
-    first, twin, stranger = compare([tiny_model, same, other], sorted(photos.iterdir()), threads=1)
+    first, twin, stranger = compare_models([tiny_model, same, other], sorted(photos.iterdir()), threads=1)
     assert first.photo_cosine == pytest.approx(1) == twin.photo_cosine
     assert twin.text_cosine == pytest.approx(1)
     assert stranger.photo_cosine < 0.9 and stranger.text_cosine < 0.9
@@ -52,23 +52,23 @@ def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) ->
 def test_models_that_are_not_one_are_refused(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     other = make_model_folder(tmp_path / "other", dim=16)
     with pytest.raises(ModelError, match="16 numbers"):
-        compare([tiny_model, other], sorted(photos.iterdir()))
+        compare_models([tiny_model, other], sorted(photos.iterdir()))
 
 
 def test_photos_that_cannot_be_read(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("no photo")
     some = sorted(photos.iterdir())
-    assert compare([tiny_model], [text, *some])[0].photo_cosine == pytest.approx(1)
+    assert compare_models([tiny_model], [text, *some])[0].photo_cosine == pytest.approx(1)
     with pytest.raises(ModelError, match="`photos`"):
-        compare([tiny_model], [text])
+        compare_models([tiny_model], [text])
 
 
 @pytest.mark.slow
 def test_the_command(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     same = make_model_folder(tmp_path / "same")
     app = typer.Typer()
-    app.command()(compare_models)
+    app.command()(command)
     arguments = [str(tiny_model), str(same), "--photos", str(photos), "--threads", "1"]
     table = CliRunner().invoke(app, arguments)
     assert table.exit_code == 0, table.output

@@ -63,5 +63,5 @@ def test_nothing_readable_is_told(tmp_path: Path, library: Library) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "letter.jpg").write_text("Dear Sir or Madam")
     (tmp_path / "p" / "captions.csv").write_text("filepath,caption\nletter.jpg,a letter\n")
-    with pytest.raises(LabelError, match=r"no photo that .* names can be read: the first is .*letter\.jpg"):
+    with pytest.raises(LabelError, match=r"no photo of .* can be read: the first is .*letter\.jpg"):
         measure_retrieval(tmp_path / "p" / "captions.csv", library)

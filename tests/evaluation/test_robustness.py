@@ -10,8 +10,8 @@ from clipsight.classification.dataset import LabelledVectors
 from clipsight.classification.prompts import load_templates
 from clipsight.classification.splits import train_test_split
 from clipsight.core.errors import LabelError
+from clipsight.evaluation.evaluator import measure_zero_shot
 from clipsight.evaluation.robustness import measure_shift
-from clipsight.evaluation.zero_shot import measure_zero_shot
 
 CLASSES = ("cat", "dog", "rocket")
 
@@ -32,7 +32,7 @@ def collection(
 def test_both_collections_are_judged_in_three_ways(library: Library) -> None:
     a, b = collection(library, 0, 40), collection(library, 0.5, 30)
     plain = load_templates("plain")
-    ways = measure_shift(a, b, library.encoder, plain)
+    ways = measure_shift(a, b, library.encoder, plain).shifts
     assert [way.name for way in ways] == ["zero-shot", "probe", "probe from zero-shot"]
     assert all((way.on_a.photos, way.on_b.photos) == (24, 90) for way in ways)
     _, test = train_test_split(a)
@@ -48,7 +48,7 @@ def test_both_collections_are_judged_in_three_ways(library: Library) -> None:
 
 def test_the_shifted_collection_may_have_some_of_the_classes(library: Library) -> None:
     a, b = collection(library, 0, 20), collection(library, 0, 5, ("dog", "rocket"))
-    ways = measure_shift(a, b, library.encoder, load_templates("plain"))
+    ways = measure_shift(a, b, library.encoder, load_templates("plain")).shifts
     assert ways[0].on_b.confusion_matrix.sum(1).tolist() == [0, 5, 5]
     assert b.with_classes(CLASSES).labels.tolist() == [1] * 5 + [2] * 5
     with pytest.raises(LabelError, match="'cat' of the test photos"):

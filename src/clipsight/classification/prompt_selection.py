@@ -5,6 +5,7 @@ The combination is found by forward selection, as OpenAI found its seven templat
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class TemplateComparison:
     chosen: tuple[str, ...]
     """The combination selected on the first half, in the order in which templates were added."""
     chosen_together: Accuracy
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Photos that could not be read, with the reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for JSON."""
@@ -62,7 +65,7 @@ class TemplateComparison:
         }
 
 
-def compare_templates(
+def select_templates(
     photos: LabelledVectors,
     templates: TemplateSet,
     encoder: "Encoder",
@@ -95,6 +98,7 @@ def compare_templates(
         all_together=both(_ensemble(weights)),
         chosen=tuple(unique[index] for index in chosen),
         chosen_together=both(_ensemble(weights[chosen])),
+        failures=photos.failures,
     )
 
 

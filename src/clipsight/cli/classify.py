@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -236,31 +237,26 @@ def _scale_note(result: "Classification") -> tuple[str, ...]:
 
 
 def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json: bool) -> None:
-    """Measure templates on a labelled collection and print what was found."""
-    from clipsight.classification.dataset import read_labelled
-    from clipsight.classification.prompt_selection import compare_templates
+    """Measure templates on a labelled collection and print the comparison."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar, tracked
-    from clipsight.probe.embedding import embed_labelled
+    from clipsight.evaluation import compare_templates
     from clipsight.render.predictions import failure_notes
     from clipsight.render.tables import answered_by
-    from clipsight.search.label_embeddings import LabelCache
 
-    labelled = read_labelled(source)
-    with index_bar() as bar:
-        photos = embed_labelled(labelled, opened, observer=bar)
-    found = compare_templates(
-        photos,
-        candidates,
-        opened.encoder,
-        LabelCache(opened.path),
-        track=lambda templates: tracked(templates, "templates"),
-    )
+    with ExitStack() as indexing:
+
+        def track(templates: Iterable[str]) -> Iterable[str]:
+            indexing.close()  # rich shows one bar at a time
+            return tracked(templates, "templates")
+
+        bar = indexing.enter_context(index_bar())
+        found = compare_templates(source, opened, candidates, observer=bar, track=track)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
         _print_comparison(found)
-    for line in (*failure_notes(photos.failures), answered_by(found.model)):
+    for line in (*failure_notes(found.failures), answered_by(found.model)):
         note(line)
 
 

@@ -9,7 +9,7 @@ import typer
 from clipsight.cli.options import JsonOption, ThreadsOption
 
 if TYPE_CHECKING:
-    from clipsight.evaluation.precision_benchmark import Compared
+    from clipsight.evaluation import ModelComparison
 
 
 def compare_models(
@@ -23,15 +23,14 @@ def compare_models(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
+    from clipsight import evaluation
     from clipsight.cli.messages import note
     from clipsight.cli.progress import spinner
-    from clipsight.evaluation.precision_benchmark import compare, worth_using
-    from clipsight.models import registry
+    from clipsight.evaluation.precision_benchmark import recommended
 
-    folders = [registry.locate(name) for name in models]
     with spinner("measuring"):
-        compared = compare(folders, _photos(photos), threads=threads)
-    best = worth_using(compared)
+        compared = evaluation.compare_models(models, _photos(photos), threads=threads)
+    best = recommended(compared)
     if as_json:
         found = [each.to_dict() for each in compared]
         print(json.dumps({"models": found, "worth_using": best.path if best else None}, indent=2))
@@ -43,7 +42,7 @@ def compare_models(
         note(f"to use the faster one (photos are embedded anew): clipsight index --model {best.path}")
 
 
-def _print(compared: "list[Compared]") -> None:
+def _print(compared: "list[ModelComparison]") -> None:
     from clipsight.render.tables import print_table
 
     first = compared[0]

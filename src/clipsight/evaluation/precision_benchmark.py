@@ -1,10 +1,10 @@
-"""Folders of one model in several precisions, side by side: which is worth using on this machine?
+"""Benchmark of one model in several precisions: speed on this machine, and similarity of the vectors.
 
-Whether int8 or fp16 is faster than fp32 depends on the processor, so it is measured, not assumed. Called by
-`clipsight compare-models`. Nothing is chosen behind the user's back: vectors of two folders never meet in
-one library, so to use another is to say so.
+The speed of int8 and fp16 relative to fp32 depends on the processor. The benchmark only recommends: a library
+never mixes vectors of two model folders, so the user selects another precision explicitly.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 NEAR = 0.99
-"""The least cosine to the first model at which another is called the same but for its speed."""
+"""Least cosine with the vectors of the first model for another one to be recommended."""
 
 FASTER = 1.1
-"""How much faster than the first a model must be to be worth a new embedding of all photos."""
+"""Least speed relative to the first model that is worth embedding all photos again."""
 
 TEXTS = (
     "a dog",
@@ -36,15 +36,15 @@ TEXTS = (
     "a purple flower with a bee on it, macro photography",
 )
 
-_MOST_PHOTOS = 32
+_MAX_PHOTOS = 32
 _ROUNDS = 3
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One model of several: speed on this machine, and nearness to the first of them."""
+class ModelComparison:
+    """Speed of a model on this machine, and similarity of its vectors to those of the first model."""
 
     name: str
     path: str
@@ -52,25 +52,29 @@ class Compared:
     photos_a_second: float
     texts_a_second: float
     photo_cosine: float
-    """The least, over the photos, between this model's vector and the first one's."""
+    """Least cosine, over the photos, between vectors of this model and of the first one."""
     text_cosine: float
-    """Likewise over `TEXTS`."""
+    """Least cosine over `TEXTS`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON has them."""
+        """The comparison for JSON."""
         return asdict(self)
 
 
-def compare(models: Sequence[Path], photos: Sequence[Path], *, threads: int | None = None) -> list[Compared]:
-    """Measure the model folders on this machine, all cores or `threads`, in turn; the first is the measure.
+def compare_models(
+    models: Sequence[str | os.PathLike[str]], photos: Sequence[Path], *, threads: int | None = None
+) -> list[ModelComparison]:
+    """Measure models, names or folders, on this machine in turn, with all cores or `threads`.
 
-    Up to 32 of `photos` are compared, those that can't be read left out. Raises `ModelError` if none can, or
-    if the vectors of two models have not the same length.
+    Vectors are compared with those of the first model, for up to 32 of `photos`; unreadable ones are left
+    out. Raises `ModelError` if none can be read, or if vectors of two models differ in length.
     """
+    from clipsight.models import registry
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
 
-    encoders = [Encoder(ModelFolder.read(path), threads=threads) for path in models]
+    folders = [registry.locate(os.fspath(model)) for model in models]
+    encoders = [Encoder(ModelFolder.read(path), threads=threads) for path in folders]
     first = encoders[0]
     for other in encoders[1:]:
         if other.dim != first.dim:
@@ -83,7 +87,7 @@ def compare(models: Sequence[Path], photos: Sequence[Path], *, threads: int | No
     rounds = np.array([[_speeds(encoder) for encoder in encoders] for _ in range(_ROUNDS)])
     speeds = rounds.max(axis=0).tolist()
     return [
-        Compared(
+        ModelComparison(
             name=encoder.name,
             path=str(path),
             megabytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6,
@@ -93,13 +97,13 @@ def compare(models: Sequence[Path], photos: Sequence[Path], *, threads: int | No
             text_cosine=_least_cosine(read[number], read[0]),
         )
         for number, (path, encoder, (photos_a_second, texts_a_second)) in enumerate(
-            zip(models, encoders, speeds, strict=True)
+            zip(folders, encoders, speeds, strict=True)
         )
     ]
 
 
-def worth_using(compared: Sequence[Compared]) -> Compared | None:
-    """The fastest with photos that gives the first one's vectors, if it is worth a change; else None."""
+def recommended(compared: Sequence[ModelComparison]) -> ModelComparison | None:
+    """The fastest model with vectors near to the first one's, if it is `FASTER`; else None."""
     first, *others = compared
     near = [each for each in others if min(each.photo_cosine, each.text_cosine) >= NEAR]
     best = max(near, key=lambda each: each.photos_a_second, default=first)
@@ -109,7 +113,7 @@ def worth_using(compared: Sequence[Compared]) -> Compared | None:
 def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Floats:
     from clipsight.indexing.media.photo import open_picture
 
-    chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MOST_PHOTOS)).round().astype(int)
+    chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MAX_PHOTOS)).round().astype(int)
     pixels = []
     for number in chosen:
         try:
@@ -126,7 +130,7 @@ def _least_cosine(some: Floats, others: Floats) -> float:
 
 
 def _speeds(encoder: "Encoder") -> tuple[float, float]:
-    """Photos and texts a second: photos as indexing embeds them, texts one at a time as searches come."""
+    """Photos per second in batches, as for indexing, and texts per second one by one, as for searches."""
     from clipsight.indexing.autotune import DEFAULT_SETTINGS, EncoderBenchmark
 
     started = time.perf_counter()

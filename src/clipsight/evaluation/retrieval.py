@@ -1,8 +1,7 @@
 """Recall@k of photos by captions and of captions by photos, where a photo may have several captions.
 
-The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: a caption looks
-for its one photo; a photo is found out by any of its captions. Called by `clipsight evaluate --retrieval`,
-the training's validation, recipes and benchmarks.
+The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: each caption has
+one right photo, each photo is matched by any of its captions.
 """
 
 import csv
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Both directions, on so many photos and captions."""
+    """Retrieval metrics in both directions."""
 
+    model: str
     photos: int
     captions: int
     text_to_image: RetrievalMetrics
@@ -32,8 +32,9 @@ class Retrieval:
     """Photos that could not be read, with the reason; they and their captions were left out."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as `--json` prints them."""
+        """The evaluation for JSON."""
         return {
+            "model": self.model,
             "photos": self.photos,
             "captions": self.captions,
             "text_to_image": self.text_to_image.to_dict(),
@@ -43,20 +44,19 @@ class Retrieval:
 
 
 def measure_retrieval(source: Path, library: "Library", *, observer: "Observer | None" = None) -> Retrieval:
-    """Recall on the captioned photos of a CSV with `filepath` and `caption`, one row a caption.
+    """Retrieval metrics on the photos of a CSV with `filepath` and `caption`, one row per caption.
 
-    The photos' folders are indexed in `library` first. Raises `LabelError` for a CSV that can't be used
-    or of which no photo can be read.
+    The photos' folders are indexed in `library` first. Raises `LabelError` for an invalid CSV, or
+    if no photo can be read.
     """
     captions = read_captions(source)
     paths, images, failures = embed_files(list(captions), library, observer=observer)
     if not paths:
-        raise LabelError(
-            f"no photo that {source} names can be read: the first is {failures[0][0]}, {failures[0][1]}"
-        )
+        raise LabelError(f"no photo of {source} can be read: the first is {failures[0][0]}, {failures[0][1]}")
     texts = library.encoder.encode_texts([caption for path in paths for caption in captions[path]])
     owner = [row for row, path in enumerate(paths) for _ in captions[path]]
-    return Retrieval(len(paths), len(texts), *retrieval_metrics(images, texts, owner), failures)
+    metrics = retrieval_metrics(images, texts, owner)
+    return Retrieval(library.model, len(paths), len(texts), *metrics, failures)
 
 
 def read_captions(source: Path) -> dict[Path, list[str]]:
@@ -79,5 +79,5 @@ def read_captions(source: Path) -> dict[Path, list[str]]:
         reason = getattr(error, "strerror", None) or str(error)
         raise LabelError(f"can't read the captions in {source}: {reason}") from error
     if not found:
-        raise LabelError(f"{source} has no caption: one row a caption, with filepath and caption")
+        raise LabelError(f"{source} has no caption: write one row per caption, with filepath and caption")
     return found

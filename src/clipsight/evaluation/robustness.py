@@ -1,10 +1,11 @@
-"""What a shift of the photos costs: accuracy on one collection and on another of the same classes.
+"""Robustness to a distribution shift: accuracy on one collection and on another one of the same classes.
 
-CLIP's claim is that zero-shot classification loses less than a classifier that was fitted (Radford et al.
-2021, section 3.3). Called by `clipsight evaluate --shift`.
+CLIP's claim is that zero-shot classification loses less accuracy than a fitted classifier (Radford et al.
+2021, section 3.3).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.classification.splits import train_test_split
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """One way to classify: its scores on held-out photos of A and on those of B."""
+    """Metrics of one classifier on held-out photos of A and on the photos of B."""
 
     name: str
     on_a: ClassificationMetrics
@@ -28,12 +29,30 @@ class Shift:
 
     @property
     def change(self) -> float:
-        """Accuracy on B less that on A."""
+        """Accuracy on B minus accuracy on A."""
         return self.on_b.accuracy - self.on_a.accuracy
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as `--json` prints them."""
+        """The metrics for JSON."""
         return {"a": self.on_a.to_dict(), "b": self.on_b.to_dict(), "change": round(self.change, 6)}
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """Three classifiers of one model, tested on collection A and on the shifted collection B."""
+
+    model: str
+    shifts: tuple[Shift, ...]
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Photos that could not be read, with the reason."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evaluation for JSON."""
+        return {
+            "model": self.model,
+            **{shift.name: shift.to_dict() for shift in self.shifts},
+            "failures": [{"path": str(path), "reason": reason} for path, reason in self.failures],
+        }
 
 
 def measure_shift(
@@ -43,11 +62,11 @@ def measure_shift(
     templates: "TemplateSet",
     *,
     seed: int = 0,
-) -> list[Shift]:
-    """Zero-shot, the probe fitted on four fifths of `a`, and the one of them that started from zero-shot.
+) -> Robustness:
+    """Test zero-shot, a probe fitted to four fifths of `a`, and one that starts from zero-shot.
 
-    All are tested on the other fifth of `a` and on the whole of `b`, whose classes must be among those
-    of `a` (`LabelError`).
+    All are tested on the other fifth of `a` and on the whole of `b`. Raises `LabelError` if `b` has a class
+    that `a` has not.
     """
     shifted = b.with_classes(a.classes)
     train, test = train_test_split(a, seed=seed)
@@ -57,8 +76,9 @@ def measure_shift(
         "probe": fit_head(train.vectors, train.labels, seed=seed).head,
         "probe from zero-shot": fit_head(train.vectors, train.labels, zero_shot, "auto", seed=seed).head,
     }
-    return [Shift(name, _scores(head, test), _scores(head, shifted)) for name, head in heads.items()]
+    shifts = tuple(Shift(name, _metrics(head, test), _metrics(head, shifted)) for name, head in heads.items())
+    return Robustness(encoder.name, shifts, (*a.failures, *b.failures))
 
 
-def _scores(head: Head, photos: "LabelledVectors") -> ClassificationMetrics:
+def _metrics(head: Head, photos: "LabelledVectors") -> ClassificationMetrics:
     return classification_metrics(head.logits(photos.vectors), photos.labels, photos.classes)

@@ -1,0 +1,159 @@
+"""Evaluation of a model on one's own photos: retrieval, zero-shot, linear probe, or robustness to a shift."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipsight.classification.dataset import LabelledVectors, read_labelled
+from clipsight.classification.prompt_selection import TemplateComparison, select_templates
+from clipsight.classification.prompts import TemplateSet, load_templates
+from clipsight.classification.splits import train_test_split
+from clipsight.core import paths
+from clipsight.core.errors import LabelError
+from clipsight.evaluation.retrieval import Retrieval, measure_retrieval
+from clipsight.evaluation.robustness import Robustness, measure_shift
+from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
+from clipsight.probe.embedding import embed_labelled
+from clipsight.probe.fitting import Report, fit_and_test
+from clipsight.probe.head import zero_shot_head
+from clipsight.search.label_embeddings import LabelCache
+
+if TYPE_CHECKING:
+    from clipsight.indexing.indexer import Observer
+    from clipsight.library import Library
+    from clipsight.models.encoder import Encoder
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShot:
+    """Zero-shot classification of labelled photos."""
+
+    model: str
+    templates: TemplateSet
+    metrics: ClassificationMetrics
+    failures: tuple[tuple[Path, str], ...] = ()
+    """Photos that could not be read, with the reason."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evaluation for JSON."""
+        return {
+            "model": self.model,
+            "templates": list(self.templates.templates),
+            **self.metrics.to_dict(),
+            "failures": [{"path": str(path), "reason": reason} for path, reason in self.failures],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe:
+    """A linear probe, tested on a held-out fifth of the photos."""
+
+    model: str
+    report: Report
+
+    @property
+    def failures(self) -> tuple[tuple[Path, str], ...]:
+        """Photos that could not be read, with the reason."""
+        return self.report.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evaluation for JSON."""
+        settings = dict(self.report.probe.settings)
+        return {"model": self.model, **self.report.scores.to_dict(), "settings": settings}
+
+
+Evaluation = Retrieval | ZeroShot | LinearProbe | Robustness
+
+
+def evaluate(
+    model: str = "builtin",
+    *,
+    retrieval: PathLike | None = None,
+    zeroshot: PathLike | None = None,
+    linear_probe: PathLike | None = None,
+    shift: tuple[PathLike, PathLike] | None = None,
+    templates: TemplateSet | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+    observer: "Observer | None" = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """Evaluate a model in one of four ways; exactly one collection is given.
+
+    `retrieval` is a CSV with `filepath` and `caption`. The others are class folders, or a CSV with `filepath`
+    and `label`: `zeroshot` with `templates` (default: "simple"), `linear_probe` with a fifth of the photos
+    held out by `seed`, `shift` with two collections of the same classes. Vectors are kept in a library of the
+    model's own, so that an interrupted evaluation continues; the user's library is not used. `observer` and
+    `note` are those of `Library`. Raises `LabelError` or `ModelError`.
+    """
+    if sum(source is not None for source in (retrieval, zeroshot, linear_probe, shift)) != 1:
+        raise LabelError("choose one of `retrieval`, `zeroshot`, `linear_probe` and `shift`")
+    templates = templates or load_templates("simple")
+    with _evaluation_library(model, device, threads, note) as library:
+
+        def embed(source: PathLike) -> LabelledVectors:
+            return embed_labelled(read_labelled(Path(source).expanduser()), library, observer=observer)
+
+        if retrieval is not None:
+            return measure_retrieval(Path(retrieval), library, observer=observer)
+        if zeroshot is not None:
+            photos = embed(zeroshot)
+            metrics = measure_zero_shot(photos, library.encoder, templates)
+            return ZeroShot(library.model, templates, metrics, photos.failures)
+        if linear_probe is not None:
+            train, test = train_test_split(embed(linear_probe), seed=seed)
+            return LinearProbe(
+                library.model, fit_and_test(train, test, library.encoder, templates, seed=seed)
+            )
+        assert shift is not None
+        a, b = (embed(source) for source in shift)
+        return measure_shift(a, b, library.encoder, templates, seed=seed)
+
+
+def measure_zero_shot(
+    photos: LabelledVectors, encoder: "Encoder", templates: TemplateSet
+) -> ClassificationMetrics:
+    """Metrics of zero-shot classification, as CLIP_benchmark computes them.
+
+    Each photo is assigned to the class whose label embedding is nearest; `_` in class names is read as a
+    space. Raises `LabelError`.
+    """
+    head = zero_shot_head(photos.classes, encoder, templates)
+    return classification_metrics(head.logits(photos.vectors), photos.labels, photos.classes)
+
+
+def compare_templates(
+    source: PathLike,
+    library: "Library",
+    templates: TemplateSet | None = None,
+    *,
+    observer: "Observer | None" = None,
+    track: Callable[[Iterable[str]], Iterable[str]] = lambda templates: templates,
+) -> TemplateComparison:
+    """Measure prompt templates on class folders or a CSV, as `select_templates` does.
+
+    The photos are indexed in `library` first. `templates` defaults to "imagenet" and "{}". Raises
+    `LabelError`.
+    """
+    candidates = templates or load_templates("imagenet", ("{}",))
+    photos = embed_labelled(read_labelled(Path(source).expanduser()), library, observer=observer)
+    return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)
+
+
+def _evaluation_library(
+    model: str, device: str, threads: int | None, note: Callable[[str], None]
+) -> "Library":
+    """Open the library that keeps vectors of the photos that this model is evaluated on."""
+    from clipsight.library import Library
+    from clipsight.models import registry
+    from clipsight.models.folder import ModelFolder
+
+    folder = ModelFolder.read(registry.locate(model))
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in folder.name)
+    path = paths.home() / "measured" / f"{name}-{folder.fingerprint()[:8]}"
+    return Library.open(path, model, device=device, threads=threads, note=note)
