@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from benchmarks import measure
 from clipsight.clip.checkpoint import save
-from clipsight.clip.model import create
+from clipsight.clip.factory import create
 from clipsight.export.export import export_model
 from clipsight.export.onnx_graph import Precision, quantise
 from clipsight.export.parity import TEXTS

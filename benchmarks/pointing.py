@@ -42,7 +42,7 @@ def train(work: Path) -> None:
     """Both towers, each with its export beside it."""
     from clipsight.export.export import export_model
     from clipsight.indexing.sample_photos import sample_photos
-    from clipsight.training.config import Settings as Training
+    from clipsight.training.config import TrainConfig
     from clipsight.training.train import train as train_clip
 
     for name, tower in TOWERS.items():
@@ -52,10 +52,10 @@ def train(work: Path) -> None:
         arch = work / name / "architecture.json"
         arch.write_text(json.dumps({"embed_dim": 64, "vision_cfg": tower, "text_cfg": WORDS | {"layers": 2}}))
         epochs, rate = (12, 2e-3) if name == "ResNet" else (18, 1e-3)
-        settings = Training(epochs=epochs, batch=128, learning_rate=rate, weight_decay=0.05, crop=0.95)
+        config = TrainConfig(epochs=epochs, batch=128, learning_rate=rate, weight_decay=0.05, crop=0.95)
         print(name)
         train_clip(
-            seen, work / name / "run", arch=str(arch), settings=settings, val=unseen,
+            seen, work / name / "run", arch=str(arch), config=config, val=unseen,
             save_every=138, observer=Printed(),
         )  # fmt: skip
         export_model(work / name / "run", work / name / "onnx", sample_photos())

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clipsight.training.config import Settings
-from clipsight.training.progress import Progress
+from clipsight.training.config import TrainConfig
 from clipsight.training.train import train
+from clipsight.training.trainer import Progress
 from tests.support import pictures as generated
 
 RESNET = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32}
@@ -37,13 +37,13 @@ class Printed:
     def __init__(self) -> None:
         self._started, self._last = time.perf_counter(), 0.0
 
-    def stepped(self, progress: Progress) -> None:
+    def on_step(self, progress: Progress) -> None:
         self._last = progress.loss
 
-    def measured(self, step: int, figures: Mapping[str, float]) -> None:
+    def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         seconds = time.perf_counter() - self._started
         recalls = "  ".join(
-            f"{way.replace('_', ' ')} R@1 {figures[f'{way}@1']:.3f} R@10 {figures[f'{way}@10']:.3f}"
+            f"{way.replace('_', ' ')} R@1 {metrics[f'{way}@1']:.3f} R@10 {metrics[f'{way}@10']:.3f}"
             for way in ("text_to_image", "image_to_text")
         )
         print(f"{seconds:5.0f} s  step {step:4}  loss {self._last:.3f}  {recalls}", flush=True)
@@ -58,21 +58,21 @@ def pictures(work: Path) -> None:
     for name, tower, epochs in (("ResNet", RESNET, 9), ("ViT", VIT, 27)):
         print(name)
         arch = {"embed_dim": 64, "vision_cfg": tower, "text_cfg": WORDS}
-        settings = Settings(epochs=epochs, batch=128, learning_rate=2e-3, weight_decay=0.05)
-        _train(training, work / name, arch, settings, val=held_out, save_every=4 * epochs)
+        config = TrainConfig(epochs=epochs, batch=128, learning_rate=2e-3, weight_decay=0.05)
+        _train(training, work / name, arch, config, val=held_out, save_every=4 * epochs)
 
 
 def photos(captioned: Path, work: Path) -> None:
     """From scratch, on some thousand photos: far from CLIP, and far from chance."""
-    settings = Settings(epochs=15, batch=256, learning_rate=1e-3, weight_decay=0.2, crop=0.5)
-    _train(captioned / "captions.csv", work, PHOTOS, settings, hold_out=1000)
+    config = TrainConfig(epochs=15, batch=256, learning_rate=1e-3, weight_decay=0.2, crop=0.5)
+    _train(captioned / "captions.csv", work, PHOTOS, config, hold_out=1000)
 
 
-def _train(data: Path, work: Path, arch: dict[str, Any], settings: Settings, **options: Any) -> None:
+def _train(data: Path, work: Path, arch: dict[str, Any], config: TrainConfig, **options: Any) -> None:
     work.mkdir(parents=True, exist_ok=True)
     (work / "architecture.json").write_text(json.dumps(arch))
     named = str(work / "architecture.json")
-    train(data, work / "run", arch=named, settings=settings, observer=Printed(), **options)
+    train(data, work / "run", arch=named, config=config, observer=Printed(), **options)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipsight.training.sources import read_source
+from clipsight.training.datasets import open_dataset
 
 from .errors import RecipeError
 from .words import class_captions, clothing_captions, product_captions, scene_captions
@@ -67,7 +67,7 @@ def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
 
 
 def _captioned(data: Path) -> list[Photo]:
-    source = read_source(data / "captioned" / "captions.csv")
+    source = open_dataset(data / "captioned" / "captions.csv")
     captions = {Path(source.name(i)).name: source.captions(i) for i in range(len(source))}
     photos = []
     for collection in ("flickr", "coco"):

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipsight.training.loss import clip_loss
-from clipsight.training.optimizer import Group, Optimizer
-from clipsight.training.state import differences, read_state, write_state
+from clipsight.training.optimizer import Optimizer, ParameterGroup
+from clipsight.training.trainer import differences, read_state, write_state
 
 from .data import SEED, Photo
 from .features import View
@@ -174,9 +174,9 @@ class Trainer:
         return float(np.mean([self._step(batch, rng, joint) for batch in batches]))
 
     def _step(self, batch: list[int], rng: np.random.Generator, joint: bool) -> float:
-        def gradients(scaled: Callable[[Tensor], Tensor]) -> Tensor:
+        def gradients(scale_loss: Callable[[Tensor], Tensor]) -> Tensor:
             loss = self._loss(batch, rng, joint)
-            scaled(loss).backward()
+            scale_loss(loss).backward()
             return loss
 
         loss, _ = self.optimizer.update(gradients)
@@ -197,7 +197,7 @@ class Trainer:
 
         return rate
 
-    def _groups(self) -> list[Group]:
+    def _groups(self) -> list[ParameterGroup]:
         """What is trained, each part at its own rate.
 
         Not the word table: 36,000 captions would only bend it.
@@ -206,10 +206,10 @@ class Trainer:
         image = [*model.image.blocks[TRAINED_FROM:], model.image.head, model.image.classifier]
         model.requires_grad_(False)
         return [
-            Group(_opened(model.image_head, model.text_head), 0.05, self._rate(settings.head_rate)),
-            Group(_opened(model.text.layers), 0.01, self._rate(settings.text_rate)),
-            Group(_opened(*image), 0.01, self._rate(settings.image_rate, rests=True)),
-            Group([model.log_scale.requires_grad_(True)], 0.0, self._rate(settings.head_rate)),
+            ParameterGroup(_opened(model.image_head, model.text_head), 0.05, self._rate(settings.head_rate)),
+            ParameterGroup(_opened(model.text.layers), 0.01, self._rate(settings.text_rate)),
+            ParameterGroup(_opened(*image), 0.01, self._rate(settings.image_rate, rests=True)),
+            ParameterGroup([model.log_scale.requires_grad_(True)], 0.0, self._rate(settings.head_rate)),
         ]
 
     def _loss(self, batch: list[int], rng: np.random.Generator, joint: bool) -> Tensor:

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from clipsight.clip.architecture import Architecture, list_architectures
+from clipsight.clip.architecture_inference import infer_architecture
 from clipsight.clip.checkpoint import Checkpoint, Format, resize_positions, save
+from clipsight.clip.factory import create
 from clipsight.clip.layouts import HUGGING_FACE, OPENAI
-from clipsight.clip.model import CLIP, create
-from clipsight.clip.shapes import architecture_of
+from clipsight.clip.model import CLIP
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill, ids, images, positions
 
@@ -139,7 +140,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(format: Forma
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     code = (
         "import resource, signal; from pathlib import Path; from tests.support.clip_weights import *;"
-        "from clipsight.clip.model import create; from clipsight.clip.checkpoint import save;"
+        "from clipsight.clip.factory import create; from clipsight.clip.checkpoint import save;"
         f"model = create(pretrained={str(path)!r}); signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
         f"save(model, Path({str(path)!r}), {format!r})"
@@ -277,7 +278,7 @@ def test_another_image_size_of_a_resnet(tmp_path: Path) -> None:
 def test_every_published_architecture_is_told_by_its_shapes(name: str) -> None:
     with torch.device("meta"):
         state = CLIP(Architecture.named(name)).state_dict()
-    told, known = architecture_of(state, Path(name)), Architecture.named(name)
+    told, known = infer_architecture(state, Path(name)), Architecture.named(name)
     ratio = pytest.approx(known.vision_cfg.mlp_ratio, abs=1e-4)
     assert told.vision_cfg.mlp_ratio == ratio
     vision = replace(told.vision_cfg, mlp_ratio=known.vision_cfg.mlp_ratio)
@@ -391,7 +392,7 @@ def test_the_sizes_of_a_config_that_leaves_them_out_are_those_of_transformers(tm
     path.mkdir()
     (path / "config.json").write_text('{"model_type": "clip"}')
     save_file({"vision_model.x": torch.zeros(1)}, path / "model.safetensors")
-    assert Checkpoint.read(path).declared == Architecture.named("ViT-B/32")
+    assert Checkpoint.read(path).config == Architecture.named("ViT-B/32")
 
 
 @pytest.mark.parametrize("content", [{}, {"weight": torch.zeros(2)}, {"siglip.visual": torch.zeros(2)}])

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from clipsight.clip.architecture import Architecture, VisionConfig
 from clipsight.clip.checkpoint import save
-from clipsight.clip.model import CLIP, create
+from clipsight.clip.factory import create
+from clipsight.clip.model import CLIP
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_RESNET, TINY_TEXT, TINY_VIT, fill, ids, images
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from clipsight.clip.checkpoint import save
-from clipsight.clip.declared import declared_preprocess
-from clipsight.clip.model import CLIP, create
-from clipsight.clip.pretrained import locate, repository
+from clipsight.clip.factory import create
+from clipsight.clip.model import CLIP
+from clipsight.clip.pretrained import locate, read_preprocess, repository
 from clipsight.core.errors import CheckpointError
 from clipsight.models.preprocess import PreprocessConfig
 from tests.support.clip_weights import TINY_RESNET, TINY_VIT, fill
@@ -55,7 +55,7 @@ def test_a_model_of_the_hub_is_loaded_by_any_of_its_names(
 
 def test_how_photos_are_prepared_comes_with_the_weights(server: HubServer) -> None:
     server.repos[HUGGING_FACE]["preprocessor_config.json"] = json.dumps({"image_mean": [0.5] * 3}).encode()
-    assert declared_preprocess(locate(HUGGING_FACE), 32) == PreprocessConfig((32, 32), mean=(0.5, 0.5, 0.5))
+    assert read_preprocess(locate(HUGGING_FACE), 32) == PreprocessConfig((32, 32), mean=(0.5, 0.5, 0.5))
 
 
 def test_what_is_in_the_cache_is_not_asked_for_again(server: HubServer) -> None:

@@ -24,7 +24,7 @@ def test_captions_of_a_csv(tmp_path: Path) -> None:
         (b"filepath,text\na.jpg,a cat\n", "needs the columns filepath and caption"),
         (b"filepath,caption\n", "has no caption"),
         (b"filepath,caption\na.jpg\n", "line 2: filepath or caption is empty"),
-        (b"filepath,caption\na.jpg,caf\xe9\n", "can't read the captions"),
+        (b"filepath,caption\na.jpg,caf\xe9\n", "can't read "),
     ],
 )
 def test_a_wrong_csv_is_told(tmp_path: Path, content: bytes, message: str) -> None:
@@ -32,7 +32,7 @@ def test_a_wrong_csv_is_told(tmp_path: Path, content: bytes, message: str) -> No
     table.write_bytes(content)
     with pytest.raises(LabelError, match=message):
         read_captions(table)
-    with pytest.raises(LabelError, match=r"can't read the captions in .*: No such file"):
+    with pytest.raises(LabelError, match=r"can't read .*: No such file"):
         read_captions(tmp_path / "nowhere.csv")
 
 

@@ -186,7 +186,7 @@ def test_whatever_else_is_in_the_batch_int8_gives_the_same_vector(folders: dict[
 def test_weights_beyond_what_a_file_holds_lie_beside_it(
     checkpoint: Path, folders: dict[Precision, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_towers, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(onnx_towers, "MAX_FILE_BYTES", 1000)
     done = export_model(checkpoint, tmp_path / "parted", PHOTOS)
     for tower in ("visual", "textual"):
         graph, data = (tmp_path / "parted" / tower / name for name in ("model.onnx", "model.onnx.data"))

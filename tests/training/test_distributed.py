@@ -12,15 +12,14 @@ import torch
 from clipsight.clip.model import CLIP
 from clipsight.core.errors import TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.distributed import gather, gather_objects, join, mean
+from clipsight.training.distributed import all_gather, all_gather_objects, all_reduce_mean, init_distributed
 from clipsight.training.loss import clip_loss
 from clipsight.training.run_log import read_metrics
-from clipsight.training.state import read_state
 from clipsight.training.train import train
-from clipsight.training.trainer import LAST
+from clipsight.training.trainer import LAST, read_state
 from tests.support import pictures
 from tests.support.clip_weights import TINY_VIT, fill, ids, images
-from tests.training.two_processes import ROWS, SETTINGS
+from tests.training.two_processes import CONFIG, ROWS
 
 pytestmark = pytest.mark.torch
 
@@ -78,7 +77,7 @@ def test_rows_are_gathered_in_the_order_of_the_processes(folder: Path) -> None:
 @pytest.mark.process
 def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> None:
     data, arch = folder / "data" / "captions.csv", str(folder / "arch.json")
-    alone = train(data, tmp_path, arch=arch, settings=SETTINGS, hold_out=7, workers=0, device="cpu")
+    alone = train(data, tmp_path, arch=arch, config=CONFIG, hold_out=7, workers=0, device="cpu")
     one, two = read_state(tmp_path / LAST), read_state(folder / "run" / LAST)
     assert two["optimizer"]["step"] == one["optimizer"]["step"] == alone.steps == 4
     for name, tensor in one["state_dict"].items():
@@ -93,16 +92,16 @@ def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> 
 
 def test_one_process_is_alone() -> None:
     rows = torch.ones(2, 3)
-    with join("cpu") as processes:
-        assert (processes.rank, processes.count, processes.is_first) == (0, 1, True)
-        assert gather(rows) is rows and gather_objects((1, 2)) == [1, 2]
-        assert mean(torch.tensor(3.0)).item() == 3
+    with init_distributed("cpu") as distributed:
+        assert (distributed.rank, distributed.world_size, distributed.is_main) == (0, 1, True)
+        assert all_gather(rows) is rows and all_gather_objects((1, 2)) == [1, 2]
+        assert all_reduce_mean(torch.tensor(3.0)).item() == 3
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
-    from clipsight.training.distributed import Processes
+    from clipsight.training.distributed import Distributed
     from clipsight.training.trainer import Trainer
 
-    three = Processes(0, 3, torch.device("cpu"))
+    three = Distributed(0, 3, torch.device("cpu"))
     with pytest.raises(TrainingError, match="a batch of 8 can't be shared by 3 processes"):
-        Trainer(CLIP(TINY_VIT), SETTINGS, tmp_path, three, preprocess=PreprocessConfig(), photos=8)
+        Trainer(CLIP(TINY_VIT), CONFIG, tmp_path, three, preprocess=PreprocessConfig(), photos=8)

@@ -166,7 +166,7 @@ def test_a_scaled_loss_gives_scaled_gradients_under_autocast() -> None:
         plain = backward(model, *batch, micro_batch, autocast=autocast)
         once = {name: each.grad.clone() for name, each in model.named_parameters()}
         model.zero_grad()
-        scaled = backward(model, *batch, micro_batch, autocast=autocast, scaled=lambda loss: loss * 1024)
+        scaled = backward(model, *batch, micro_batch, autocast=autocast, scale_loss=lambda loss: loss * 1024)
         torch.testing.assert_close(plain, scaled)
         for name, each in model.named_parameters():
             assert torch.allclose(each.grad, 1024 * once[name], rtol=0.05, atol=0.05), name

@@ -16,29 +16,28 @@ from torch import Tensor
 
 from clipsight.clip.architecture import Architecture, TextConfig, VisionConfig
 from clipsight.clip.checkpoint import save
-from clipsight.clip.declared import declared_preprocess, weights_in
-from clipsight.clip.model import CLIP, create
+from clipsight.clip.factory import create
+from clipsight.clip.model import CLIP
+from clipsight.clip.pretrained import find_weights, read_preprocess
 from clipsight.core.errors import CheckpointError, LabelError, ModelError, TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.config import Settings
-from clipsight.training.datasets import Batch
-from clipsight.training.distributed import Processes
-from clipsight.training.progress import Progress
+from clipsight.training.config import TrainConfig
+from clipsight.training.distributed import Distributed
+from clipsight.training.loader import Batch
 from clipsight.training.run_log import COLUMNS, read_metrics
-from clipsight.training.state import read_state
-from clipsight.training.train import Trained, train
-from clipsight.training.trainer import LAST, Trainer
+from clipsight.training.train import TrainResult, train
+from clipsight.training.trainer import LAST, Progress, Trainer, read_state
 from tests.support import pictures
 
 pytestmark = pytest.mark.torch
 
-ALONE = Processes(0, 1, torch.device("cpu"))
+ALONE = Distributed(0, 1, torch.device("cpu"))
 ARCHITECTURE = Architecture(
     16,
     VisionConfig(image_size=16, layers=1, width=32, patch_size=8, head_width=16),
     TextConfig(context_length=12, width=16, heads=1, layers=1),
 )
-SETTINGS = Settings(epochs=3, batch=8, learning_rate=1e-3)
+CONFIG = TrainConfig(epochs=3, batch=8, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +70,19 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self.steps: list[Progress] = []
-        self.figures: dict[int, Mapping[str, float]] = {}
+        self.metrics: dict[int, Mapping[str, float]] = {}
 
-    def stepped(self, progress: Progress) -> None:
+    def on_step(self, progress: Progress) -> None:
         self.steps.append(progress)
         if progress.step == self.stop:
             raise KeyboardInterrupt
 
-    def measured(self, step: int, figures: Mapping[str, float]) -> None:
-        self.figures[step] = figures
+    def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.metrics[step] = metrics
 
 
-def _train(data: Path, folder: Path, arch: str | None, **options: Any) -> Trained:
-    options = {"settings": SETTINGS, "hold_out": 10, "workers": 0, "device": "cpu", **options}
+def _train(data: Path, folder: Path, arch: str | None, **options: Any) -> TrainResult:
+    options = {"config": CONFIG, "hold_out": 10, "workers": 0, "device": "cpu", **options}
     return train(data, folder, arch=arch, **options)
 
 
@@ -102,11 +101,11 @@ def test_a_model_learns_what_words_mean(tmp_path: Path) -> None:
         VisionConfig(image_size=64, layers=(1, 1, 1, 1), width=8, patch_size=None, head_width=32),
         TextConfig(context_length=12, width=64, heads=2, layers=1),
     )
-    settings = Settings(epochs=6, batch=128, learning_rate=2e-3, weight_decay=0.05)
+    config = TrainConfig(epochs=6, batch=128, learning_rate=2e-3, weight_decay=0.05)
     arch = _file(tmp_path, architecture)
-    done = _train(training, tmp_path / "run", arch, settings=settings, val=held_out, save_every=144)
+    done = _train(training, tmp_path / "run", arch, config=config, val=held_out, save_every=144)
     assert done.held_out == len(unseen) == 96
-    assert done.figures["text_to_image@1"] >= 0.9 and done.figures["image_to_text@1"] >= 0.9
+    assert done.metrics["text_to_image@1"] >= 0.9 and done.metrics["image_to_text@1"] >= 0.9
 
 
 def test_a_run_leaves_what_it_promises(data: Path, arch: str, tmp_path: Path) -> None:
@@ -114,17 +113,17 @@ def test_a_run_leaves_what_it_promises(data: Path, arch: str, tmp_path: Path) ->
     done = _train(data, tmp_path / "run", arch, observer=watcher)
     assert (done.photos, done.held_out, done.steps, done.skipped) == (26, 10, 9, ())
     assert [each.step for each in watcher.steps] == list(range(1, 10))
-    assert sorted(watcher.figures) == [3, 6, 9] and watcher.figures[9] == done.figures
+    assert sorted(watcher.metrics) == [3, 6, 9] and watcher.metrics[9] == done.metrics
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert [row["step"] for row in rows] == [3, 6, 9] and rows[-1]["epoch"] == 3
-    for name, value in done.figures.items():
+    for name, value in done.metrics.items():
         assert rows[-1][name] == pytest.approx(value, abs=1e-5)
     assert Image.open(tmp_path / "run" / "curves.png").format == "PNG"
     assert any((tmp_path / "run" / "tensorboard").iterdir())
     best = create(pretrained=tmp_path / "run" / "best")
     assert best.architecture == ARCHITECTURE
     scores = {
-        step: each["text_to_image@1"] + each["image_to_text@1"] for step, each in watcher.figures.items()
+        step: each["text_to_image@1"] + each["image_to_text@1"] for step, each in watcher.metrics.items()
     }
     assert scores[done.best_step] == max(scores.values())
     assert not list((tmp_path / "run").glob(".*"))
@@ -139,7 +138,7 @@ def test_the_best_weights_are_kept(data: Path, arch: str, tmp_path: Path) -> Non
         kept.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return {"text_to_image@1": next(recalls), "image_to_text@1": 0.0}
 
-    trainer = _trainer(tmp_path, measure=measure)
+    trainer = _trainer(tmp_path, evaluate=measure)
     trainer.run(_noise(9))
     assert trainer.best == (0.25, 6)
     best = create(pretrained=tmp_path / "best").state_dict()
@@ -147,11 +146,11 @@ def test_the_best_weights_are_kept(data: Path, arch: str, tmp_path: Path) -> Non
     assert all(torch.equal(_weights(tmp_path)[name], tensor) for name, tensor in kept[2].items())
 
 
-def _trainer(folder: Path, settings: Settings = SETTINGS, **options: Any) -> Trainer:
+def _trainer(folder: Path, config: TrainConfig = CONFIG, **options: Any) -> Trainer:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     return Trainer(
-        CLIP(ARCHITECTURE), settings, folder, ALONE, preprocess=PreprocessConfig(), photos=24, **options
+        CLIP(ARCHITECTURE), config, folder, ALONE, preprocess=PreprocessConfig(), photos=24, **options
     )
 
 
@@ -161,8 +160,8 @@ class Noise(Batch):
 
     broken: bool = False
 
-    def inputs(self, device: torch.device, config: PreprocessConfig) -> tuple[Tensor, Tensor]:
-        images, ids = super().inputs(device, config)
+    def to_inputs(self, device: torch.device, config: PreprocessConfig) -> tuple[Tensor, Tensor]:
+        images, ids = super().to_inputs(device, config)
         return images * math.nan if self.broken else images, ids
 
 
@@ -179,7 +178,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(
     data: Path, arch: str, tmp_path: Path, micro_batch: int | None
 ) -> None:
     """Stopped within the second epoch, two steps after its last checkpoint."""
-    options = {"settings": replace(SETTINGS, micro_batch=micro_batch), "save_every": 2, "workers": 1}
+    options = {"config": replace(CONFIG, micro_batch=micro_batch), "save_every": 2, "workers": 1}
     whole = _train(data, tmp_path / "whole", arch, **options)
     with pytest.raises(KeyboardInterrupt):
         _train(data, tmp_path / "parts", arch, observer=Watcher(stop=5), **options)
@@ -189,7 +188,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(
     _assert_equal(*(read_state(tmp_path / name / LAST) for name in ("whole", "parts")))
     best = [create(pretrained=tmp_path / name / "best").state_dict() for name in ("whole", "parts")]
     _assert_equal(*best)
-    assert (parts.figures, parts.best_step) == (whole.figures, whole.best_step)
+    assert (parts.metrics, parts.best_step) == (whole.metrics, whole.best_step)
     assert _comparable_rows(tmp_path / "whole") == _comparable_rows(tmp_path / "parts")
 
 
@@ -231,16 +230,16 @@ def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Pat
 
 def test_another_run_is_not_taken_for_this_one(data: Path, arch: str, tmp_path: Path) -> None:
     _train(data, tmp_path / "run", arch)
-    with pytest.raises(TrainingError, match="holds a run already; go on with `resume=True`"):
+    with pytest.raises(TrainingError, match="holds a run already; continue it with `resume`"):
         _train(data, tmp_path / "run", arch)
-    other = replace(SETTINGS, learning_rate=1e-4)
-    with pytest.raises(TrainingError, match=r"begun otherwise \(learning_rate 0\.001\)"):
-        _train(data, tmp_path / "run", arch, settings=other, resume=True)
+    other = replace(CONFIG, learning_rate=1e-4)
+    with pytest.raises(TrainingError, match=r"other options \(learning_rate 0\.001\)"):
+        _train(data, tmp_path / "run", arch, config=other, resume=True)
     more = pictures.write(
         tmp_path / "more", pictures.scenes(colour=3, shape=3, size=1, place=2, count=2), 1, 16
     )
     more.write_text(more.read_text().replace("red", "pink"))
-    with pytest.raises(TrainingError, match=r"begun otherwise \(data"):
+    with pytest.raises(TrainingError, match=r"other options \(data"):
         _train(more, tmp_path / "run", arch, resume=True)
     with pytest.raises(TrainingError, match="no run to resume"):
         _train(data, tmp_path / "none", arch, resume=True)
@@ -261,7 +260,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
         good.run(_noise(3))
     _assert_equal(_weights(tmp_path / "broken"), _weights(tmp_path / "good"))
     assert all(torch.isfinite(each).all() for each in broken.model.state_dict().values())
-    with pytest.raises(TrainingError, match="at step 1; no checkpoint was made yet"):
+    with pytest.raises(TrainingError, match="at step 1; there is no checkpoint yet"):
         _trainer(tmp_path / "early").run(_noise(9, broken=1))
 
 
@@ -275,15 +274,15 @@ def test_bad_photos_are_replaced_counted_and_too_many_end_the_run(
     (tmp_path / "p" / "0007-0.png").unlink()
     with pytest.raises(TrainingError, match=r"of 36 photos can't be used, more than `max_bad` 0\.01; one is"):
         _train(table, tmp_path / "strict", arch, hold_out=0)
-    lenient = replace(SETTINGS, max_bad=0.2)
-    done = _train(table, tmp_path / "lenient", arch, settings=lenient, hold_out=0)
+    lenient = replace(CONFIG, max_bad=0.2)
+    done = _train(table, tmp_path / "lenient", arch, config=lenient, hold_out=0)
     assert {Path(name).name for name, _ in done.skipped} == {"0004-0.png", "0007-0.png"}
     rows = "".join(f"0001-0.png{n},\n" for n in range(2))
     table.write_text(table.read_text() + rows)
-    done = _train(table, tmp_path / "blank", arch, settings=lenient, hold_out=0)
+    done = _train(table, tmp_path / "blank", arch, config=lenient, hold_out=0)
     assert len(done.skipped) == 4
     with pytest.raises(TrainingError, match=r"2 of 38 entries have no caption or no photo"):
-        _train(table, tmp_path / "blanks", arch, settings=replace(SETTINGS, max_bad=0.03))
+        _train(table, tmp_path / "blanks", arch, config=replace(CONFIG, max_bad=0.03))
 
 
 def test_data_without_a_readable_photo_ends_the_run(arch: str, tmp_path: Path) -> None:
@@ -292,14 +291,18 @@ def test_data_without_a_readable_photo_ends_the_run(arch: str, tmp_path: Path) -
     with pytest.raises(
         TrainingError, match=r"in a row can't be read; the last was .*\d\.jpg: can't be read: No"
     ):
-        _train(table, tmp_path / "run", arch, settings=replace(SETTINGS, max_bad=0.5))
+        _train(table, tmp_path / "run", arch, config=replace(CONFIG, max_bad=0.5))
 
 
 def test_what_cannot_start_says_why(data: Path, arch: str, tmp_path: Path) -> None:
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
-        (TrainingError, "a batch of 64 is larger than the data, 26 photos", {"settings": Settings(batch=64)}),
+        (
+            TrainingError,
+            "a batch of 64 is larger than the data, 26 photos",
+            {"config": TrainConfig(batch=64)},
+        ),
         (TrainingError, "40 photos can't be held out of 36", {"hold_out": 40}),
-        (TrainingError, "`lock` keeps a trained tower", {"settings": replace(SETTINGS, lock="image")}),
+        (TrainingError, "`lock` keeps a trained tower", {"config": replace(CONFIG, lock="image")}),
         (TrainingError, "the device 'abacus' can't be used", {"device": "abacus"}),
         (LabelError, "no such folder", {"zero_shot": tmp_path / "none"}),
     ]
@@ -309,7 +312,7 @@ def test_what_cannot_start_says_why(data: Path, arch: str, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="can't be made"):
         _train(data, tmp_path / "file" / "run", arch)
-    with pytest.raises(TrainingError, match="give an architecture"):
+    with pytest.raises(TrainingError, match="set `arch`"):
         _train(data, tmp_path / "run", None)
     with pytest.raises(ModelError, match="no architecture is called 'ViT-B-33'; did you mean ViT-B-32"):
         _train(data, tmp_path / "run", "ViT-B-33")
@@ -323,8 +326,8 @@ def test_training_goes_on_from_given_weights_and_refuses_those_of_another_archit
 ) -> None:
     _train(data, tmp_path / "run", arch)
     best = str(tmp_path / "run" / "best")
-    still = replace(SETTINGS, epochs=1, learning_rate=0.0)
-    _train(data, tmp_path / "more", None, init=best, settings=still)
+    still = replace(CONFIG, epochs=1, learning_rate=0.0)
+    _train(data, tmp_path / "more", None, init=best, config=still)
     _assert_equal(_weights(tmp_path / "more"), dict(create(pretrained=best).state_dict()))
     with pytest.raises(CheckpointError, match="of another architecture"):
         _train(data, tmp_path / "other", "ViT-tiny-8", init=best)
@@ -334,9 +337,9 @@ def test_photos_are_prepared_as_those_of_the_given_weights(data: Path, arch: str
     """Which is kept: by the checkpoint for a run that goes on, by `best/` for whatever comes after."""
     config = PreprocessConfig((16, 16), mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7), resize_mode="squash")
     save(CLIP(ARCHITECTURE), tmp_path / "other", "openclip", config)
-    options = {"init": str(tmp_path / "other"), "settings": replace(SETTINGS, epochs=2)}
+    options = {"init": str(tmp_path / "other"), "config": replace(CONFIG, epochs=2)}
     _train(data, tmp_path / "whole", None, **options)
-    assert declared_preprocess(weights_in(tmp_path / "whole"), 16) == config
+    assert read_preprocess(find_weights(tmp_path / "whole"), 16) == config
     with pytest.raises(KeyboardInterrupt):
         _train(data, tmp_path / "parts", None, observer=Watcher(stop=5), **options)
     _train(data, tmp_path / "parts", None, resume=True, **options)
@@ -352,9 +355,7 @@ def test_photos_are_prepared_as_those_of_the_given_weights(data: Path, arch: str
 def test_a_locked_tower_stays_as_it_is(data: Path, arch: str, tmp_path: Path, lock: Any, prefix: str) -> None:
     _train(data, tmp_path / "run", arch)
     best = tmp_path / "run" / "best"
-    _train(
-        data, tmp_path / "locked", None, init=str(best), settings=replace(SETTINGS, lock=lock, micro_batch=4)
-    )
+    _train(data, tmp_path / "locked", None, init=str(best), config=replace(CONFIG, lock=lock, micro_batch=4))
     before, after = create(pretrained=best).state_dict(), _weights(tmp_path / "locked")
     for name, tensor in before.items():
         assert torch.equal(tensor, after[name]) == name.startswith(prefix), name
@@ -365,7 +366,7 @@ def test_a_locked_resnet_keeps_its_statistics(tmp_path: Path) -> None:
     model = CLIP(resnet)
     before = {name: tensor.clone() for name, tensor in model.visual.state_dict().items()}
     options = {"preprocess": PreprocessConfig(), "photos": 8}
-    trainer = Trainer(model, replace(SETTINGS, lock="image"), tmp_path, ALONE, **options)
+    trainer = Trainer(model, replace(CONFIG, lock="image"), tmp_path, ALONE, **options)
     pixels = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
     trainer.run(iter([Batch(pixels, torch.randint(1, 49406, (8, 12)))] * 3))
     _assert_equal(before, dict(model.visual.state_dict()))
@@ -377,9 +378,9 @@ def test_zero_shot_accuracy_is_measured_where_asked_for(data: Path, arch: str, t
         for number in range(3):
             Image.new("RGB", (20, 20), colour).save(tmp_path / "classes" / name / f"{number}.png")
     done = _train(data, tmp_path / "run", arch, zero_shot=tmp_path / "classes", hold_out=0)
-    assert done.figures.keys() == {"zero_shot"} and done.figures["zero_shot"] in {n / 6 for n in range(7)}
+    assert done.metrics.keys() == {"zero_shot"} and done.metrics["zero_shot"] in {n / 6 for n in range(7)}
     assert read_metrics(tmp_path / "run" / "metrics.csv")[-1]["zero_shot"] == pytest.approx(
-        done.figures["zero_shot"]
+        done.metrics["zero_shot"]
     )
 
 
@@ -394,9 +395,9 @@ def test_the_logit_scale_stays_within_the_papers_bounds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_trains(tmp_path: Path, precision: Any) -> None:
-    settings = replace(SETTINGS, precision=precision, micro_batch=4)
+    config = replace(CONFIG, precision=precision, micro_batch=4)
     losses = []
-    for each in (SETTINGS, settings):
+    for each in (CONFIG, config):
         watcher = Watcher()
         _trainer(tmp_path / each.precision, each).run(_noise(9), watcher)
         losses.append([step.loss for step in watcher.steps])

@@ -4,8 +4,6 @@ pets/cat/1.jpg, pets/dog/7.jpg, ...     a folder of folders: their names are the
 labels.csv: filepath,label              paths are relative to the CSV file's folder
 """
 
-import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import LabelError
+from clipsight.core.tables import read_table
 from clipsight.indexing.scan import photos_in
 
 
@@ -73,9 +72,8 @@ def read_labelled(source: Path) -> Labelled:
             found = _from_csv(source)
         else:
             raise LabelError(f"no such folder or CSV file: {source}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LabelError(f"can't read {source}: {reason}") from error
+    except OSError as error:
+        raise LabelError(f"can't read {source}: {error.strerror or error}") from error
     classes = sorted({label for _, label in found})
     if len(classes) < 2:
         raise LabelError(f"{source} has {len(classes)} classes: two or more are needed")
@@ -97,17 +95,12 @@ def _from_folders(source: Path) -> list[tuple[Path, str]]:
 
 def _from_csv(source: Path) -> list[tuple[Path, str]]:
     found: dict[Path, str] = {}
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"filepath", "label"} <= set(reader.fieldnames or ()):
-            raise LabelError(f"{source} needs the columns filepath and label")
-        for number, row in enumerate(reader, start=2):
-            name, label = (row["filepath"] or "").strip(), (row["label"] or "").strip()
-            if not name or not label:
-                raise LabelError(f"{source}, line {number}: filepath or label is empty")
-            path = Path(os.path.abspath(source.parent / name))
-            if found.setdefault(path, label) != label:
-                raise LabelError(f"{source}, line {number}: {name} has two labels, {found[path]} and {label}")
-            if not path.is_file():
-                raise LabelError(f"{source}, line {number}: no such photo: {path}")
+    for line, filepath, label in read_table(source, ("filepath", "label"), error=LabelError):
+        if not filepath or not label:
+            raise LabelError(f"{source}, line {line}: filepath or label is empty")
+        path = Path(filepath)
+        if found.setdefault(path, label) != label:
+            raise LabelError(f"{source}, line {line}: {path} has two labels, {found[path]} and {label}")
+        if not path.is_file():
+            raise LabelError(f"{source}, line {line}: no such photo: {path}")
     return list(found.items())

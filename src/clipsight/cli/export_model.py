@@ -1,4 +1,4 @@
-"""`clipsight export-model`: a checkpoint to a model folder. Needs the extra [train]."""
+"""`clipsight export-model`: a checkpoint to a model folder; needs the extra [train]."""
 
 import json
 from enum import Enum
@@ -10,11 +10,11 @@ import typer
 from clipsight.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from clipsight.export.export import Exported
+    from clipsight.export.export import ExportResult
 
 
 class Precision(Enum):
-    """What `--precision` may be."""
+    """Values of `--precision`."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -29,9 +29,7 @@ def export_model(
             help="A weights file, the folder of a training run or repository, or a published model's name.",
         ),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to make of it, for `search --model FOLDER`.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write, for `search --model FOLDER`.")],
     precision: Annotated[
         Precision,
         typer.Option(
@@ -40,16 +38,16 @@ def export_model(
     ] = Precision.FP32,
     arch: Annotated[
         str | None,
-        typer.Option(help="The architecture, by name or as a JSON file, where the weights don't tell it."),
+        typer.Option(help="The architecture, by name or as a JSON file, if the weights don't tell it."),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="Photos on which the result is compared with PyTorch (default: the demo's)."),
+        typer.Option(help="Photos to compare with PyTorch on (default: the demo's)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the model that is in FOLDER.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model in FOLDER.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export weights of CLIP for PyTorch as a model folder, and check that it gives the same vectors."""
+    """Export PyTorch weights of CLIP as a model folder, and check that its embeddings are the same."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import spinner
 
@@ -69,7 +67,7 @@ def export_model(
 
 def _exported(
     source: str, out: Path, precision: Precision, arch: str | None, photos: Path | None, force: bool
-) -> "Exported":
+) -> "ExportResult":
     from clipsight.core.errors import ModelError
     from clipsight.core.extras import require
 

@@ -1,1 +1,1 @@
-"""CLIP in PyTorch (the extra `[train]`): the architecture and published weights."""
+"""CLIP in PyTorch (the extra `[train]`): architectures, published weights, and checkpoints."""

@@ -1,6 +1,6 @@
-"""An architecture is data: a JSON file in OpenCLIP's field names, read into plain dataclasses.
+"""Architectures as data: JSON files with OpenCLIP's field names, read into dataclasses.
 
-`architectures/` holds the published ones; `clip.create` builds them, `checkpoint` recognises them.
+`architectures/` holds the published ones.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any
 
 from clipsight.core.errors import ModelError
 
-_QUICK = "-quickgelu"
+_QUICK_GELU = "-quickgelu"
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The image tower: a ModifiedResNet where `patch_size` is None and `layers` has four counts, else a ViT.
+    """Image tower: a ModifiedResNet if `patch_size` is None and `layers` has four counts, else a ViT.
 
     `image_size` and `patch_size` are in pixels; an MLP is `mlp_ratio` times as wide as its layer.
     """
@@ -39,14 +39,16 @@ class VisionConfig:
 
     @property
     def grid(self) -> int:
-        """Rows (and columns) of positions that attention sees."""
+        """Rows (and columns) of the grid of positions that attention operates on."""
         return self.image_size // (self.patch_size or 32)
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text tower. `pool_type` says which token stands for the text: `argmax`, the first of the highest id
-    (CLIP's end-of-text is the last of its vocabulary), or `eos`, the first that is `eos_id`.
+    """Text tower.
+
+    `pool_type` selects the token whose output is the embedding: `argmax`, the first one with the highest id
+    (CLIP's end-of-text token is the last of its vocabulary), or `eos`, the first one equal to `eos_id`.
     """
 
     context_length: int = 77
@@ -61,7 +63,7 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything about a CLIP model but its weights."""
+    """A CLIP model without its weights."""
 
     embed_dim: int
     vision_cfg: VisionConfig
@@ -70,10 +72,10 @@ class Architecture:
 
     @classmethod
     def named(cls, name: str | Path) -> "Architecture":
-        """The architecture called `name`: of `list_architectures()`, in OpenAI's spelling, or a JSON file.
+        """Architecture by name: one of `list_architectures()`, OpenAI's spelling, or a JSON file.
 
-        OpenAI's names with a slash ("ViT-L/14@336px") mean QuickGELU, with which OpenAI trained them all.
-        Raises ModelError with the nearest right names, or saying what is wrong in the file.
+        OpenAI's names with a slash ("ViT-L/14@336px") imply QuickGELU, with which OpenAI trained all models.
+        Raises ModelError for an unknown name, with the closest names, or an invalid file.
         """
         if str(name).endswith(".json"):
             return cls.from_file(Path(name))
@@ -81,19 +83,19 @@ class Architecture:
         known = _published()
         if plain in known:
             return known[plain]
-        base = plain.removesuffix(_QUICK)
+        base = plain.removesuffix(_QUICK_GELU)
         if base in known and plain != base:
             return replace(known[base], quick_gelu=True)
         near = get_close_matches(plain, list_architectures(), n=3)
         guess = f"did you mean {' or '.join(near)}? " if near else ""
         raise ModelError(
             f"no architecture is called {str(name)!r}; {guess}they are {', '.join(known)} (each also with "
-            f"{_QUICK}), or give a JSON file"
+            f"{_QUICK_GELU}), or give a JSON file"
         )
 
     @classmethod
     def from_file(cls, path: Path) -> "Architecture":
-        """Read a JSON file: an architecture, or a repository's `open_clip_config.json` around one.
+        """Read a JSON file: an architecture, or an `open_clip_config.json` that contains one.
 
         Raises ModelError.
         """
@@ -109,7 +111,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, content: Any, source: str) -> "Architecture":
-        """Check the fields of an OpenCLIP model config; errors call it `source`. Raises ModelError."""
+        """Validate an OpenCLIP model config, named `source` in errors. Raises ModelError."""
         top = _fields(cls, content, source)
         vision = _fields(VisionConfig, top.pop("vision_cfg", {}), f"{source}: vision_cfg")
         text = _fields(TextConfig, top.pop("text_cfg", {}), f"{source}: text_cfg")
@@ -125,14 +127,14 @@ class Architecture:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The model config as OpenCLIP writes it: fields that are None and not needed are left out."""
+        """OpenCLIP's model config; `eos_id` is left out if it is None."""
         content = asdict(self)
         if self.text_cfg.eos_id is None:
             del content["text_cfg"]["eos_id"]
         return content
 
     def problem(self) -> str | None:
-        """What keeps this architecture from being built, if anything."""
+        """Reason why this architecture can't be built; None if it can."""
         vision, text = self.vision_cfg, self.text_cfg
         depth = vision.layers if isinstance(vision.layers, tuple) else (vision.layers,)
         patch = () if vision.patch_size is None else (vision.patch_size,)
@@ -141,16 +143,17 @@ class Architecture:
         if any(type(count) is not int or count < 1 for count in counts):
             return "a size is not a whole number above 0"
         if any(
-            type(part.mlp_ratio) not in (int, float) or not 0 < part.mlp_ratio < 99 for part in (vision, text)
+            type(tower.mlp_ratio) not in (int, float) or not 0 < tower.mlp_ratio < 99
+            for tower in (vision, text)
         ):
             return "mlp_ratio is not a number above 0"
         if len(depth) != (4 if vision.patch_size is None else 1):
             return "vision_cfg needs a patch_size (ViT), or a list of four layers and none (ResNet)"
         if not vision.grid:
             return "vision_cfg image_size is smaller than a patch"
-        attended = vision.width * (1 if vision.patch_size else 32)
-        if attended % vision.head_width:
-            return f"the width of its attention, {attended}, is no multiple of head_width {vision.head_width}"
+        attention_width = vision.width * (1 if vision.patch_size else 32)
+        if attention_width % vision.head_width:
+            return f"its attention width {attention_width} is no multiple of head_width {vision.head_width}"
         if text.width % text.heads:
             return f"text_cfg width {text.width} is no multiple of heads {text.heads}"
         if text.pool_type not in ("argmax", "eos") or (text.pool_type == "eos") != (type(text.eos_id) is int):
@@ -159,30 +162,38 @@ class Architecture:
 
 
 def list_architectures() -> list[str]:
-    """The names that `Architecture.named` knows, each with GELU and, as `NAME-quickgelu`, with QuickGELU."""
-    return [each for name in _published() for each in (name, name + _QUICK)]
+    """Names for `Architecture.named`, each with GELU and, as `NAME-quickgelu`, with QuickGELU."""
+    return [each for name in _published() for each in (name, name + _QUICK_GELU)]
 
 
 def mlp_ratio(hidden: int, width: int) -> float:
-    """The ratio of which `int(width * ratio)` is `hidden`."""
+    """Ratio for which `int(width * ratio)` is exactly `hidden`."""
     ratio = hidden / width
     return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
 
 
-def completed(guess: Architecture) -> Architecture:
-    """`guess` with the head width of the published architecture that has its sizes, if there is one."""
+def with_published_head_width(inferred: Architecture) -> Architecture:
+    """`inferred` with the attention heads of the published architecture of its sizes, if there is one."""
 
-    def sizes(one: Architecture) -> tuple[object, ...]:
-        vision, text = one.vision_cfg, one.text_cfg
+    def sizes(architecture: Architecture) -> tuple[object, ...]:
+        vision, text = architecture.vision_cfg, architecture.text_cfg
         hidden = int(vision.width * vision.mlp_ratio) if vision.patch_size else 0
-        return one.embed_dim, vision.layers, vision.width, vision.patch_size, hidden, text.width, text.layers
+        return (
+            architecture.embed_dim,
+            vision.layers,
+            vision.width,
+            vision.patch_size,
+            hidden,
+            text.width,
+            text.layers,
+        )
 
     for known in _published().values():
-        if sizes(known) == sizes(guess):
+        if sizes(known) == sizes(inferred):
             head_width, heads = known.vision_cfg.head_width, known.text_cfg.heads
-            vision = replace(guess.vision_cfg, head_width=head_width)
-            return replace(guess, vision_cfg=vision, text_cfg=replace(guess.text_cfg, heads=heads))
-    return guess
+            vision = replace(inferred.vision_cfg, head_width=head_width)
+            return replace(inferred, vision_cfg=vision, text_cfg=replace(inferred.text_cfg, heads=heads))
+    return inferred
 
 
 @cache
@@ -194,11 +205,11 @@ def _published() -> dict[str, Architecture]:
 def _openclip_name(name: str) -> str:
     if "/" not in name:
         return name
-    return name.replace("/", "-").replace("@336px", "-336") + _QUICK
+    return name.replace("/", "-").replace("@336px", "-336") + _QUICK_GELU
 
 
 def _fields(cls: type, content: Any, source: str) -> dict[str, Any]:
-    """The fields of `content` that `cls` has; those it lacks may only be switched off."""
+    """Fields of `content` that `cls` has; any other must be false, zero or empty. Raises ModelError."""
     if not isinstance(content, Mapping):
         raise ModelError(f"the architecture {source} is not a JSON object")
     names = {field.name for field in fields(cls)}

@@ -1,6 +1,6 @@
-"""How published CLIP checkpoints name their tensors, to our names and back.
+"""State dict layouts of published CLIP checkpoints, converted to our keys and back.
 
-Ours are those of OpenCLIP's `CustomTextCLIP`: `visual.*`, `text.*`, `logit_scale`.
+Our keys are those of OpenCLIP's `CustomTextCLIP`: `visual.*`, `text.*`, `logit_scale`.
 """
 
 import re
@@ -15,7 +15,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """One way of naming: tensors named so have a name that starts with `marker`."""
+    """Naming scheme of a state dict, recognised by keys that start with `marker`."""
 
     name: str
     marker: str
@@ -23,11 +23,11 @@ class Layout:
     from_ours: Callable[[Mapping[str, Tensor]], State]
 
 
-def recognise(names: Iterable[str]) -> Layout | None:
-    """Which layout a file with these tensors has, if it is one of CLIP's."""
-    found = list(names)
+def detect_layout(names: Iterable[str]) -> Layout | None:
+    """Layout of a state dict with these keys; None if it is not CLIP's."""
+    names = list(names)
     layouts = (HUGGING_FACE, OURS, OPENAI)
-    return next((each for each in layouts if any(name.startswith(each.marker) for name in found)), None)
+    return next((each for each in layouts if any(name.startswith(each.marker) for name in names)), None)
 
 
 def _to_openai(state: Mapping[str, Tensor]) -> State:
@@ -41,8 +41,8 @@ def _from_openai(state: Mapping[str, Tensor]) -> State:
     return {named(name): tensor for name, tensor in state.items()}
 
 
-# Ours and Hugging Face's `CLIPModel`'s; first what a name begins with, then what is inside it.
-_BEGINNINGS = {
+# Our keys and those of Hugging Face's `CLIPModel`: prefixes, then infixes.
+_PREFIXES = {
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
     "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
     "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
@@ -56,7 +56,7 @@ _BEGINNINGS = {
     "text.ln_final.": "text_model.final_layer_norm.",
     "text.text_projection": "text_projection.weight",
 }
-_INSIDE = {
+_INFIXES = {
     ".ln_1.": ".layer_norm1.",
     ".attn.out_proj.": ".self_attn.out_proj.",
     ".ln_2.": ".layer_norm2.",
@@ -70,7 +70,7 @@ _QKV = re.compile(r"\.self_attn\.([qkv])_proj\.(weight|bias)$")
 def _to_hugging_face(state: Mapping[str, Tensor]) -> State:
     theirs: State = {}
     for name, tensor in state.items():
-        renamed = _renamed(name, _BEGINNINGS, _INSIDE)
+        renamed = _renamed(name, _PREFIXES, _INFIXES)
         if name in _PROJECTIONS:
             theirs[renamed] = tensor.T
         elif ".attn.in_proj_" in name:
@@ -82,12 +82,12 @@ def _to_hugging_face(state: Mapping[str, Tensor]) -> State:
 
 
 def _from_hugging_face(state: Mapping[str, Tensor]) -> State:
-    beginnings = {theirs: ours for ours, theirs in _BEGINNINGS.items()}
-    inside = {theirs: ours for ours, theirs in _INSIDE.items()}
+    prefixes = {theirs: ours for ours, theirs in _PREFIXES.items()}
+    infixes = {theirs: ours for ours, theirs in _INFIXES.items()}
     ours: State = {}
     stacked: dict[str, dict[str, Tensor]] = {}
     for name, tensor in state.items():
-        renamed = _renamed(name, beginnings, inside)
+        renamed = _renamed(name, prefixes, infixes)
         if match := _QKV.search(renamed):
             target = f"{renamed[: match.start()]}.attn.in_proj_{match[2]}"
             stacked.setdefault(target, {})[match[1]] = tensor
@@ -98,12 +98,12 @@ def _from_hugging_face(state: Mapping[str, Tensor]) -> State:
     return ours
 
 
-def _renamed(name: str, beginnings: Mapping[str, str], inside: Mapping[str, str]) -> str:
-    for old, new in beginnings.items():
+def _renamed(name: str, prefixes: Mapping[str, str], infixes: Mapping[str, str]) -> str:
+    for old, new in prefixes.items():
         if name.startswith(old):
             name = new + name.removeprefix(old)
             break
-    for old, new in inside.items():
+    for old, new in infixes.items():
         name = name.replace(old, new)
     return name
 

@@ -1,30 +1,44 @@
-"""Where published PyTorch weights are: a file or folder on disk, or a model of the Hugging Face hub.
+"""Published PyTorch weights and the configs beside them: on disk, or from the Hugging Face hub.
 
-The hub's files go to, and are looked for in, huggingface_hub's own cache, which transformers and OpenCLIP
-share; so what one of them has downloaded is used, also without a network.
+Downloads go to huggingface_hub's own cache, which transformers and OpenCLIP share, so files that one of them
+has downloaded are used, also offline.
 """
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
-from clipsight.clip.declared import FILES, PREPROCESSOR, declared_architecture
-from clipsight.core.errors import CheckpointError
+from clipsight.clip.architecture import Architecture
+from clipsight.clip.huggingface_config import from_huggingface
+from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.version import __version__
 from clipsight.models import model_index
 from clipsight.models.hub import HubError, as_hub_error, endpoint_for, network_errors
+from clipsight.models.preprocess import PreprocessConfig
 
+CONFIG_FILES = {
+    "open_clip_model.safetensors": "open_clip_config.json",
+    "open_clip_pytorch_model.bin": "open_clip_config.json",
+    "model.safetensors": "config.json",
+    "pytorch_model.bin": "config.json",
+}
+"""Weights files of a repository in order of preference, each with its config file."""
+
+_PREPROCESSOR = "preprocessor_config.json"
+_BEST = "best"
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
-# Who publishes CLIP's weights for PyTorch, among the owners in the names a known model goes by.
+# Publishers of PyTorch weights of CLIP among the owners in a known model's aliases.
 _OWNERS = ("openai/", "laion/", "timm/", "apple/")
 
 
 def locate(pretrained: str | Path) -> Path:
-    """The weights file that `pretrained` means, downloaded now if it is a hub's and not on disk.
+    """Path of the weights or folder `pretrained`, downloaded from the hub if it is not on disk.
 
-    A file or folder; `openai/clip-vit-base-patch32` or `hf-hub:owner/name` (a repository of the hub); or any
-    other name of a published model that clipsight knows (`ViT-B-32__openai`, `ViT-B-32/laion2b_s34b_b79k`).
-    Raises CheckpointError.
+    Accepts a file or folder, a repository of the hub (`openai/clip-vit-base-patch32`, `hf-hub:owner/name`),
+    or any other name of a known model (`ViT-B-32__openai`, `ViT-B-32/laion2b_s34b_b79k`). Raises
+    CheckpointError.
     """
     name = str(pretrained)
     path = Path(pretrained).expanduser()
@@ -37,9 +51,9 @@ def locate(pretrained: str | Path) -> Path:
 
 
 def repository(name: str) -> str:
-    """The hub's repository ("owner/name") with the PyTorch weights of the model called `name`.
+    """Repository of the hub ("owner/name") with the PyTorch weights of the model `name`.
 
-    Raises CheckpointError for a name that means none.
+    Raises CheckpointError for an unknown name.
     """
     plain = name.removeprefix("hf-hub:")
     model = model_index.find(plain)
@@ -57,13 +71,75 @@ def repository(name: str) -> str:
     )
 
 
+def find_weights(path: Path) -> Path:
+    """Weights file in the folder of a repository or training run; a file is returned as it is.
+
+    Raises CheckpointError for a folder without weights.
+    """
+    if not path.is_dir():
+        return path
+    for folder in (path / _BEST, path):
+        for name in CONFIG_FILES:
+            if (folder / name).is_file():
+                return folder / name
+    raise CheckpointError(f"the folder {path} has no weights in it; they would be {', '.join(CONFIG_FILES)}")
+
+
+def read_architecture(weights: Path) -> Architecture | None:
+    """Architecture in the config file beside `weights`; None without such a file.
+
+    Raises CheckpointError for a config that is invalid or not supported.
+    """
+    name = CONFIG_FILES.get(weights.name)
+    file = weights.with_name(name) if name else weights
+    if name is None or not file.is_file():
+        return None
+    try:
+        if name == "config.json":
+            return from_huggingface(_read_json(file), str(file))
+        return Architecture.from_file(file)
+    except ModelError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def read_preprocess(weights: Path, size: int) -> PreprocessConfig:
+    """Preprocessing in the config file beside `weights`, for images of `size` pixels; by default CLIP's.
+
+    LAION's ViT-L/14 has another mean, Apple's ViT-H/14 at 378 pixels squashes the photo. Raises
+    CheckpointError for an invalid config.
+    """
+    config: dict[str, Any] = {}
+    if CONFIG_FILES.get(weights.name) == "config.json":
+        processor = _read_json(weights.with_name(_PREPROCESSOR))
+        config = {"mean": processor.get("image_mean"), "std": processor.get("image_std")}
+    elif weights.name in CONFIG_FILES:
+        config = _read_json(weights.with_name(CONFIG_FILES[weights.name])).get("preprocess_cfg") or {}
+    try:
+        return PreprocessConfig.from_dict({**config, "size": size})
+    except ModelError as error:
+        raise CheckpointError(f"{weights.parent}: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Object in a JSON file; empty without a file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} can't be read ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is not a JSON object")
+    return content
+
+
 def _cached(repo: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for weights, config in FILES.items():
-        found, described = (try_to_load_from_cache(repo, file) for file in (weights, config))
-        if isinstance(found, str) and isinstance(described, str):
-            return Path(found)
+    for weights, config in CONFIG_FILES.items():
+        cached_weights, cached_config = (try_to_load_from_cache(repo, file) for file in (weights, config))
+        if isinstance(cached_weights, str) and isinstance(cached_config, str):
+            return Path(cached_weights)
     return None
 
 
@@ -83,17 +159,17 @@ def _fetch(repo: str, endpoint: str) -> Path:
 
     api = HfApi(endpoint=endpoint, library_name="clipsight", library_version=__version__)
     try:
-        there = {file.rfilename for file in api.model_info(repo).siblings or ()}
-    except (ValueError, TypeError, KeyError) as error:  # a page that is not the hub's, as a hotel's login
+        files = {file.rfilename for file in api.model_info(repo).siblings or ()}
+    except (ValueError, TypeError, KeyError) as error:  # not a hub's page but, say, a hotel's login
         if isinstance(error, network_errors()):
             raise
         raise CheckpointError(f"{endpoint} does not answer as a model hub; check HF_ENDPOINT") from error
-    weights = next((file for file in FILES if file in there), None)
+    weights = next((file for file in CONFIG_FILES if file in files), None)
     if weights is None:
-        raise CheckpointError(f"{repo} has no PyTorch weights in it; they would be {', '.join(FILES)}")
-    if FILES[weights] in there:  # first, for it is small and may tell that the weights are of no use
-        described = Path(api.hf_hub_download(repo, FILES[weights]))
-        declared_architecture(described.with_name(weights))
-    if PREPROCESSOR in there:
-        api.hf_hub_download(repo, PREPROCESSOR)
+        raise CheckpointError(f"{repo} has no PyTorch weights in it; they would be {', '.join(CONFIG_FILES)}")
+    if CONFIG_FILES[weights] in files:  # first: it is small, and may rule the weights out
+        config = Path(api.hf_hub_download(repo, CONFIG_FILES[weights]))
+        read_architecture(config.with_name(weights))
+    if _PREPROCESSOR in files:
+        api.hf_hub_download(repo, _PREPROCESSOR)
     return Path(api.hf_hub_download(repo, weights))

@@ -1,7 +1,7 @@
 """CLIP's ResNet (He et al. 2016 with the changes of Radford et al. 2021, section 2.4).
 
-A stem of three convolutions and an average pool (ResNet-D, He et al. 2019), an average pool before every
-convolution that halves the picture (antialiasing, Zhang 2019), and attention in place of the last pool.
+A stem of three convolutions and an average pool (ResNet-D, He et al. 2019), an average pool instead of every
+stride (antialiasing, Zhang 2019), and attention in place of the last pool.
 """
 
 from collections import OrderedDict
@@ -16,13 +16,14 @@ _EXPANSION = 4
 
 
 class ModifiedResNet(nn.Module):
-    """Four groups of bottlenecks, then an attention pool whose output is the embedding.
+    """Four stages of bottlenecks, then an attention pool whose output is the embedding.
 
-    Activation checkpointing leaves it out: computing a block twice would count a batch twice in BatchNorm's
-    running statistics.
+    Activation checkpointing does not apply: recomputing a block would update BatchNorm's running statistics
+    twice.
     """
 
     def __init__(self, config: VisionConfig, embed_dim: int) -> None:
+        """Build the tower with random weights."""
         super().__init__()
         assert isinstance(config.layers, tuple)
         width = config.width
@@ -34,17 +35,17 @@ class ModifiedResNet(nn.Module):
         self.bn3 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
         self.avgpool = nn.AvgPool2d(2)
-        self.layer1 = _group(width, width, config.layers[0], stride=1)
-        self.layer2 = _group(width * 4, width * 2, config.layers[1], stride=2)
-        self.layer3 = _group(width * 8, width * 4, config.layers[2], stride=2)
-        self.layer4 = _group(width * 16, width * 8, config.layers[3], stride=2)
+        self.layer1 = _stage(width, width, config.layers[0], stride=1)
+        self.layer2 = _stage(width * 4, width * 2, config.layers[1], stride=2)
+        self.layer3 = _stage(width * 8, width * 4, config.layers[2], stride=2)
+        self.layer4 = _stage(width * 16, width * 8, config.layers[3], stride=2)
         self.attnpool = AttentionPool(config.grid, width * 32, config.heads, embed_dim)
 
     def forward(self, images: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
-        """float[batch,3,image_size,image_size], normalised -> float[batch,embed_dim], of any length.
+        """Normalised float[batch,3,image_size,image_size] -> float[batch,embed_dim], not of unit length.
 
-        Where given, `attentions` receives the pool's weights, float[batch,heads,1,key]; key 0 is the mean of
-        all positions, then come the positions row by row.
+        If given, `attentions` receives the attention weights of the pool, float[batch,heads,1,key]; key 0 is
+        the mean of all positions, the positions follow row by row.
         """
         x = self.relu(self.bn1(self.conv1(images)))
         x = self.relu(self.bn2(self.conv2(x)))
@@ -55,9 +56,10 @@ class ModifiedResNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut; all strides are average pools.
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; strides are average pools.
 
-    The last BatchNorm starts at zero, so that the block starts as its shortcut (Goyal et al. 2017).
+    The last BatchNorm's scale is initialised to zero, so that the block starts as its shortcut (Goyal et al.
+    2017).
     """
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
@@ -73,7 +75,7 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU()
         self.downsample: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            # Names as in the published checkpoints, where the pool is -1.
+            # Keys of the published checkpoints, in which the pool is -1.
             self.downsample = nn.Sequential(
                 OrderedDict(
                     [
@@ -86,6 +88,7 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """float[batch,inputs,height,width] -> float[batch,4*width,height/stride,width/stride]."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(self.avgpool(out)))
@@ -94,10 +97,7 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Multi-head attention from the mean of all positions to them and itself.
-
-    float[batch,width,grid,grid] -> float[batch,outputs].
-    """
+    """Multi-head attention of the mean of all positions (the query) to itself and the positions."""
 
     def __init__(self, grid: int, width: int, heads: int, outputs: int) -> None:
         super().__init__()
@@ -111,12 +111,16 @@ class AttentionPool(nn.Module):
             nn.init.normal_(layer.weight, std=width**-0.5)
 
     def forward(self, x: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
+        """float[batch,width,grid,grid] -> float[batch,outputs].
+
+        If given, `attentions` receives the attention weights, float[batch,heads,1,1+grid*grid].
+        """
         positions = x.flatten(2).transpose(1, 2)
         positions = torch.cat([positions.mean(dim=1, keepdim=True), positions], dim=1)
         positions = positions + self.positional_embedding
         query, key, value = (
-            split_heads(project(part), self.heads)
-            for project, part in (
+            split_heads(project(source), self.heads)
+            for project, source in (
                 (self.q_proj, positions[:, :1]),
                 (self.k_proj, positions),
                 (self.v_proj, positions),
@@ -126,6 +130,6 @@ class AttentionPool(nn.Module):
         return pooled
 
 
-def _group(inputs: int, width: int, blocks: int, *, stride: int) -> nn.Sequential:
+def _stage(inputs: int, width: int, blocks: int, *, stride: int) -> nn.Sequential:
     first = Bottleneck(inputs, width, stride)
     return nn.Sequential(first, *(Bottleneck(width * _EXPANSION, width, 1) for _ in range(1, blocks)))

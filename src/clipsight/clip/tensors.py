@@ -1,8 +1,8 @@
-"""A weights file -> its tensors by name, without running anything that is in the file.
+"""Safe reading of weights files: tensors by name, without running any code in the file.
 
-safetensors files are tensors and nothing else. PyTorch's files are pickles: `weights_only=True` reads those
-that hold tensors and plain values. TorchScript archives (OpenAI's first release of CLIP) are read here by an
-unpickler that knows tensors and containers; the program code in them is not looked at.
+safetensors files hold tensors only. PyTorch's files are pickles: `weights_only=True` reads those that hold
+tensors and plain values. TorchScript archives (OpenAI's first release of CLIP) are read by a restricted
+unpickler that allows tensors and containers; the code in them is ignored.
 """
 
 import io
@@ -20,10 +20,10 @@ from clipsight.core.errors import CheckpointError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .bin, .pt or .pth file, by name, on the CPU, in the file's own types.
+    """Read a .safetensors, .bin, .pt or .pth file: tensors by name, on the CPU, in the file's dtypes.
 
-    Of a training checkpoint they are its "state_dict", without DistributedDataParallel's "module." before
-    each name. Raises CheckpointError.
+    Of a training checkpoint, only its "state_dict" is returned, without DistributedDataParallel's prefix
+    "module.". Raises CheckpointError.
     """
     try:
         return _without_prefix(_read(path))
@@ -36,7 +36,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} holds Python objects beside tensors, or is damaged; objects could run code, so they are "
             f"not loaded: save the model's state_dict() alone, best as .safetensors"
         ) from error
-    except Exception as error:  # of a damaged file, the readers' own checks raise anything
+    except Exception as error:  # the readers raise anything for a damaged file
         detail = str(error).strip().partition("\n")[0][:120] or type(error).__name__
         raise CheckpointError(
             f"{path} is damaged or no weights file ({detail}); download it again"
@@ -48,7 +48,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         start = stream.read(9)
     if start.startswith(b"version h"):  # ttps://git-lfs.github.com/spec/v1
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` there")
-    if start[8:] == b"{":  # after the length of the header, which is JSON
+    if start[8:] == b"{":  # safetensors: a JSON header follows its length
         return load_file(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -77,34 +77,36 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Module:
-    """What stands for a TorchScript module: its attributes."""
+    """Placeholder for a TorchScript module; unpickling sets its attributes."""
 
 
 class _TorchScript(pickle.Unpickler):
-    """The tensors in the `data.pkl` and `data/` of a TorchScript archive."""
+    """Restricted unpickler of the `data.pkl` and `data/` of a TorchScript archive."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(io.BytesIO(archive.read(f"{folder}data.pkl")))
         self._archive, self._folder = archive, folder
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor among the modules' attributes, under the name a state dict gives it."""
+        """Yield every tensor among the modules' attributes, with its key in a state dict."""
         return _tensors_in(self.load(), "")
 
     def find_class(self, module: str, name: str) -> Any:
+        """Replacement of a global. Raises UnpicklingError for one that is not allowed."""
         if module == "__torch__" or module.startswith("__torch__."):
             return _Module
         try:
-            return _KNOWN[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"{module}.{name} is not a tensor's") from None
 
     def persistent_load(self, pid: Any) -> Tensor:
+        """Storage of a tensor, as a one-dimensional tensor."""
         _, dtype, key, *_ = pid
         member = self._archive.getinfo(f"{self._folder}data/{key}")
         if (
             member.compress_type != zipfile.ZIP_STORED
-        ):  # PyTorch never does; a small file could fill the memory
+        ):  # PyTorch never compresses; a zip bomb fills the memory
             raise pickle.UnpicklingError(f"{member.filename} is compressed")
         content = bytearray(self._archive.read(member))
         return torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
@@ -119,15 +121,15 @@ def _tensors_in(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    return storage.as_strided(size, stride, offset)  # which checks that it stays inside the storage
+    return storage.as_strided(size, stride, offset)  # checks the bounds of the storage
 
 
 def _value(value: Any, *_: Any) -> Any:
     return value
 
 
-# All that a module's attributes are made of, by the names in the pickle, and what is called in its place.
-_KNOWN: dict[tuple[str, str], Any] = {
+# Globals allowed in the pickle, each with its replacement.
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("collections", "OrderedDict"): dict,
     ("torch", "HalfStorage"): torch.float16,

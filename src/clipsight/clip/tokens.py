@@ -1,4 +1,4 @@
-"""Photos and texts as the tensors that CLIP takes: normalised pixels and token ids."""
+"""Inputs of CLIP's towers: normalised pixels and token ids."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -15,26 +15,29 @@ from clipsight.models.preprocess import PreprocessConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VOCABULARY = 49_408
-"""Tokens of CLIP's byte-pair vocabulary."""
+VOCAB_SIZE = 49_408
+"""Tokens in CLIP's byte-pair vocabulary."""
 
 
 def normalise(pixels: Tensor, config: PreprocessConfig) -> Tensor:
-    """uint8[batch,height,width,3] -> float32[batch,3,height,width], by the mean and deviation of `config`."""
+    """Normalise pixels uint8[batch,height,width,3] -> float32[batch,3,height,width]."""
     mean, std = (pixels.new_tensor(each, dtype=torch.float32) for each in (config.mean, config.std))
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
 def tokenise(texts: Sequence[str], context_length: int) -> npt.NDArray[np.int64]:
-    """CLIP's token ids int64[texts,context_length], cut with the end kept, padded with 0 as OpenAI's are."""
+    """CLIP's token ids, int64[texts,context_length], padded with 0 as OpenAI's are.
+
+    A text that is too long is truncated and still ends in the end-of-text token.
+    """
     ids = np.zeros((len(texts), context_length), np.int64)
     end = _tokenizer().token_to_id(END)
     assert end is not None
     for row, text in enumerate(texts):
-        found = _tokenizer().encode(text).ids
-        if len(found) > context_length:
-            found = [*found[: context_length - 1], end]
-        ids[row, : len(found)] = found
+        tokens = _tokenizer().encode(text).ids
+        if len(tokens) > context_length:
+            tokens = [*tokens[: context_length - 1], end]
+        ids[row, : len(tokens)] = tokens
     return ids
 
 

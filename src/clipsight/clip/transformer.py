@@ -1,6 +1,6 @@
-"""The transformer that both towers are made of (Vaswani et al. 2017, pre-LayerNorm as in GPT-2).
+"""Transformer of both towers (Vaswani et al. 2017, pre-LayerNorm as in GPT-2, Radford et al. 2019).
 
-Parameters are named as in OpenAI's and OpenCLIP's checkpoints.
+Parameter names are those of OpenAI's and OpenCLIP's checkpoints.
 """
 
 import torch
@@ -10,17 +10,18 @@ from torch.utils.checkpoint import checkpoint
 
 
 class QuickGELU(nn.Module):
-    """The sigmoid approximation of GELU (Hendrycks & Gimpel 2016) that OpenAI's models were trained with."""
+    """Sigmoid approximation of GELU (Hendrycks & Gimpel 2016), used by OpenAI's models."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, float[...] -> float[...]."""
         return x * torch.sigmoid(1.702 * x)
 
 
 class Transformer(nn.Module):
-    """`layers` residual blocks: float[batch,sequence,width] -> float[batch,sequence,width].
+    """Stack of residual blocks.
 
-    With `checkpointing` set, a training step keeps each block's input only and computes the rest again on
-    the way back (Chen et al. 2016): less memory, a third more time, the same gradients.
+    With `checkpointing`, a training step stores only each block's input and recomputes the rest in the
+    backward pass (Chen et al. 2016): less memory, a third more time, the same gradients.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Transformer(nn.Module):
         quick_gelu: bool = False,
         causal: bool = False,
     ) -> None:
+        """Stack `layers` blocks of `width`, with `heads` attention heads each."""
         super().__init__()
         hidden = int(width * mlp_ratio)
         blocks = (ResidualBlock(width, heads, hidden, quick_gelu, causal) for _ in range(layers))
@@ -40,7 +42,10 @@ class Transformer(nn.Module):
         self.checkpointing = False
 
     def forward(self, x: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
-        """Where given, `attentions` receives each layer's weights, float[batch,heads,query,key]."""
+        """float[batch,sequence,width] -> float[batch,sequence,width].
+
+        If given, `attentions` receives the attention weights of each layer, float[batch,heads,query,key].
+        """
         for block in self.resblocks:
             if self.checkpointing and self.training and attentions is None:
                 x = checkpoint(block, x, use_reentrant=False)
@@ -50,7 +55,7 @@ class Transformer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Attention, then an MLP, each on the normalised input and added to it."""
+    """Pre-LayerNorm block: attention, then an MLP, each with a residual connection."""
 
     def __init__(self, width: int, heads: int, hidden: int, quick_gelu: bool, causal: bool) -> None:
         super().__init__()
@@ -60,13 +65,14 @@ class ResidualBlock(nn.Module):
         self.mlp = MLP(width, hidden, quick_gelu)
 
     def forward(self, x: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
+        """float[batch,sequence,width] -> the same shape; `attentions` as in `Attention`."""
         x = x + self.attn(self.ln_1(x), attentions)
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
 
 
 class MLP(nn.Module):
-    """Two linear layers around an activation, each token by itself."""
+    """Two linear layers with an activation in between, applied to each token."""
 
     def __init__(self, width: int, hidden: int, quick_gelu: bool) -> None:
         super().__init__()
@@ -75,12 +81,13 @@ class MLP(nn.Module):
         self.c_proj = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """float[batch,sequence,width] -> the same shape."""
         out: Tensor = self.c_proj(self.gelu(self.c_fc(x)))
         return out
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; with `causal`, a token sees itself and those before it."""
+    """Multi-head self-attention; if `causal`, a token attends to itself and earlier tokens only."""
 
     def __init__(self, width: int, heads: int, causal: bool) -> None:
         super().__init__()
@@ -92,31 +99,36 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
+        """float[batch,sequence,width] -> the same shape.
+
+        If given, `attentions` receives the attention weights, float[batch,heads,query,key].
+        """
         projected = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        query, key, value = (split_heads(part, self.heads) for part in projected.chunk(3, dim=-1))
+        query, key, value = (split_heads(each, self.heads) for each in projected.chunk(3, dim=-1))
         mixed = attend(query, key, value, causal=self.causal, attentions=attentions)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """float[batch,sequence,width] -> float[batch,heads,sequence,width/heads]."""
+    """Split the last dimension: float[batch,sequence,width] -> float[batch,heads,sequence,width/heads]."""
     return x.view(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(1, 2)
 
 
 def attend(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, attentions: list[Tensor] | None = None
 ) -> Tensor:
-    """Scaled dot-product attention over float[batch,heads,sequence,width]; its weights go to `attentions`.
+    """Scaled dot-product attention over float[batch,heads,sequence,width].
 
-    The weights are part of the graph, so that a score's gradient with respect to them can be had.
+    If given, `attentions` receives the attention weights, float[batch,heads,query,key], as part of the
+    autograd graph, so that gradients with respect to them can be computed.
     """
     if attentions is None:
         return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
     scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
     if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(later, float("-inf"))
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(future, float("-inf"))
     weights = scores.softmax(dim=-1)
     attentions.append(weights)
     mixed: Tensor = weights @ value

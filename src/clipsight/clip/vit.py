@@ -8,13 +8,14 @@ from clipsight.clip.transformer import Transformer
 
 
 class VisionTransformer(nn.Module):
-    """Patches and a class token through a transformer; the class token, projected, is the embedding.
+    """Transformer over patches and a class token; the embedding is the projected output at the class token.
 
-    One LayerNorm more than in the ViT paper stands before the transformer. The blocks start as PyTorch's
-    own attention and linear layers do, as in the paper's code.
+    Unlike in the ViT paper, a LayerNorm precedes the transformer. The blocks are initialised like PyTorch's
+    own attention and linear layers, as in the paper's code.
     """
 
     def __init__(self, config: VisionConfig, embed_dim: int, *, quick_gelu: bool = False) -> None:
+        """Build the tower with random weights."""
         super().__init__()
         assert isinstance(config.layers, int) and config.patch_size is not None
         width, patch = config.width, config.patch_size
@@ -30,14 +31,14 @@ class VisionTransformer(nn.Module):
         self.proj = nn.Parameter(scale * torch.randn(width, embed_dim))
 
     def forward(self, images: Tensor, attentions: list[Tensor] | None = None) -> Tensor:
-        """float[batch,3,image_size,image_size], normalised -> float[batch,embed_dim], of any length.
+        """Normalised float[batch,3,image_size,image_size] -> float[batch,embed_dim], not of unit length.
 
-        Where given, `attentions` receives each layer's weights, float[batch,heads,query,key]; position 0 is
-        the class token, then come the patches row by row.
+        If given, `attentions` receives the attention weights of each layer, float[batch,heads,query,key];
+        position 0 is the class token, the patches follow row by row.
         """
         patches = self.conv1(images).flatten(2).transpose(1, 2)
-        first = self.class_embedding.expand(images.shape[0], 1, -1)
-        x = torch.cat([first.to(patches.dtype), patches], dim=1) + self.positional_embedding
+        class_token = self.class_embedding.expand(images.shape[0], 1, -1)
+        x = torch.cat([class_token.to(patches.dtype), patches], dim=1) + self.positional_embedding
         x = self.transformer(self.ln_pre(x), attentions)
         embedding: Tensor = self.ln_post(x[:, 0]) @ self.proj
         return embedding

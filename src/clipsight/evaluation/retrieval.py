@@ -4,13 +4,12 @@ The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & 
 one right photo, each photo is matched by any of its captions.
 """
 
-import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core.errors import LabelError
+from clipsight.core.tables import read_table
 from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from clipsight.probe.embedding import embed_files
 
@@ -65,19 +64,10 @@ def read_captions(source: Path) -> dict[Path, list[str]]:
     Paths are relative to the CSV file's folder. Raises `LabelError`.
     """
     found: dict[Path, list[str]] = {}
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"filepath", "caption"} <= set(reader.fieldnames or ()):
-                raise LabelError(f"{source} needs the columns filepath and caption")
-            for number, row in enumerate(reader, start=2):
-                name, caption = (row["filepath"] or "").strip(), (row["caption"] or "").strip()
-                if not name or not caption:
-                    raise LabelError(f"{source}, line {number}: filepath or caption is empty")
-                found.setdefault(Path(os.path.abspath(source.parent / name)), []).append(caption)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LabelError(f"can't read the captions in {source}: {reason}") from error
+    for line, filepath, caption in read_table(source, ("filepath", "caption"), error=LabelError):
+        if not filepath or not caption:
+            raise LabelError(f"{source}, line {line}: filepath or caption is empty")
+        found.setdefault(Path(filepath), []).append(caption)
     if not found:
         raise LabelError(f"{source} has no caption: write one row per caption, with filepath and caption")
     return found

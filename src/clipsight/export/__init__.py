@@ -1,1 +1,1 @@
-"""A checkpoint as a model folder of ONNX graphs (the extra `[train]`)."""
+"""Export of checkpoints to model folders of ONNX graphs (the extra `[train]`)."""

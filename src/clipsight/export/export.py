@@ -1,7 +1,4 @@
-"""A checkpoint -> the model folder that search runs on, compared with PyTorch before it appears.
-
-Called by `clipsight export-model`; the graphs are written by `onnx_towers`.
-"""
+"""Export of a checkpoint to a model folder, which is compared with PyTorch before it appears."""
 
 import hashlib
 import json
@@ -13,32 +10,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clipsight.clip import pretrained
-from clipsight.clip.declared import declared_preprocess, weights_in
-from clipsight.clip.model import CLIP, create
+from clipsight.clip.factory import create
+from clipsight.clip.model import CLIP
+from clipsight.clip.pretrained import find_weights, locate, read_preprocess
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.version import __version__
 from clipsight.export.onnx_graph import Precision
 from clipsight.export.onnx_towers import write_textual, write_visual
-from clipsight.export.parity import Agreement, check, compare, read_pixels
+from clipsight.export.parity import Parity, check, compare, read_pixels
 from clipsight.models import model_index
 from clipsight.models.clip_bpe import END, START, clip_tokenizer, clip_vocabulary, read_merges
 from clipsight.models.preprocess import PreprocessConfig
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What came of an export."""
+class ExportResult:
+    """Outcome of an export."""
 
     folder: Path
     precision: Precision
     size: int
     """Bytes on the disk."""
-    photos: Agreement
-    texts: Agreement
+    photos: Parity
+    texts: Parity
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as `--json` prints it."""
+        """The result as a JSON object."""
         return {
             "folder": str(self.folder),
             "precision": self.precision,
@@ -56,41 +53,51 @@ def export_model(
     precision: Precision = "fp32",
     arch: str | Path | None = None,
     overwrite: bool = False,
-) -> Exported:
-    """Write the model folder `folder` from a checkpoint: whole and checked, or not at all.
+) -> ExportResult:
+    """Export a checkpoint to the model folder `folder`, which appears complete and checked, or not at all.
 
-    `source` is a weights file, a repository's or a training run's folder, or a published model's name (see
-    `published`). `arch` is needed where nothing tells it (see `clip.create`). On up to 64 of `photos` and on
-    TEXTS, ONNX Runtime has to give PyTorch's vectors, within LARGEST_DIFFERENCE and LEAST_COSINE. With
-    `overwrite`, a model folder that is there is replaced. Raises CheckpointError for weights that can't be
-    used, ModelError for all else.
+    The embeddings of ONNX Runtime and PyTorch are compared on up to 64 of `photos` and on `parity.TEXTS`;
+    they must agree within `parity.MAX_DIFFERENCE` and `parity.MIN_COSINE`.
+
+    Args:
+        source: Weights file, folder of a repository or training run, or name of a published model
+            (see `pretrained.locate`).
+        folder: Folder to write.
+        photos: Photos to compare on.
+        precision: Precision of the weights.
+        arch: Architecture, for weights that don't tell it (see `factory.create`).
+        overwrite: Replace an existing model folder.
+
+    Raises:
+        CheckpointError: The weights can't be used.
+        ModelError: The folder can't be written, or the embeddings differ.
     """
     folder = folder.expanduser().resolve()
     _check_target(folder, overwrite)
-    weights = weights_in(pretrained.locate(source))
+    weights = find_weights(locate(source))
     model = create(arch, weights)
     _check_vocabulary(model, weights)
-    preprocess = declared_preprocess(weights, model.architecture.vision_cfg.image_size)
+    preprocess = read_preprocess(weights, model.architecture.vision_cfg.image_size)
     pixels = read_pixels(photos, preprocess)
-    with _appearing(folder, overwrite) as waiting:
-        _write_graphs(model, waiting, precision)
-        _write_tokenizer(waiting, model.architecture.text_cfg.context_length)
-        _write_preprocess(waiting, preprocess)
+    with _atomic_folder(folder, overwrite) as temporary:
+        _write_graphs(model, temporary, precision)
+        _write_tokenizer(temporary, model.architecture.text_cfg.context_length)
+        _write_preprocess(temporary, preprocess)
         config = _config(model, folder.name, source, weights)
-        _write_json(waiting / "config.json", config)
-        of_photos, of_texts = compare(model, waiting, pixels)
+        _write_json(temporary / "config.json", config)
+        of_photos, of_texts = compare(model, temporary, pixels)
         check(of_photos, "photos", precision)
         check(of_texts, "texts", precision)
         config["clipsight"]["figures"] = {
             "export": {"precision": precision, "photos": of_photos.to_dict(), "texts": of_texts.to_dict()}
         }
-        _write_json(waiting / "config.json", config)
+        _write_json(temporary / "config.json", config)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return Exported(folder, precision, size, of_photos, of_texts)
+    return ExportResult(folder, precision, size, of_photos, of_texts)
 
 
 def _check_vocabulary(model: CLIP, weights: Path) -> None:
-    """The tokenizer that is written is CLIP's, so the text tower must be made for its tokens."""
+    """Raise CheckpointError unless the text tower fits CLIP's tokenizer, the only one that is exported."""
     text, tokens = model.architecture.text_cfg, len(clip_vocabulary(read_merges()))
     problem = None
     if text.vocab_size != tokens:
@@ -146,40 +153,38 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-_PARTS = {"config.json", "visual", "textual"}
+_MODEL_ENTRIES = {"config.json", "visual", "textual"}
 
 
 def _check_target(folder: Path, overwrite: bool) -> None:
-    """Only an empty folder, or with `overwrite` one that holds a model and nothing else, is replaced."""
+    """Raise ModelError unless `folder` is missing, empty, or with `overwrite` holds nothing but a model."""
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
-        raise ModelError(f"{folder} is a file; give a folder that is not there yet")
-    parts = {entry.name for entry in folder.iterdir()}
-    if not parts <= _PARTS:
-        raise ModelError(
-            f"the folder {folder} holds other things than a model; give one that is not there yet"
-        )
-    if parts and not overwrite:
-        raise ModelError(f"there is a model in {folder} already; `overwrite=True` replaces it")
+        raise ModelError(f"{folder} is a file; choose a new folder")
+    entries = {entry.name for entry in folder.iterdir()}
+    if not entries <= _MODEL_ENTRIES:
+        raise ModelError(f"the folder {folder} holds other things than a model; choose a new one")
+    if entries and not overwrite:
+        raise ModelError(f"there is a model in {folder} already; `overwrite` replaces it")
 
 
 @contextmanager
-def _appearing(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Where to write what becomes `folder` once it is whole, or is removed."""
-    waiting, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("part", "old"))
+def _atomic_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that becomes `folder` on success and is removed on failure."""
+    temporary, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         try:
-            waiting.mkdir(parents=True)
-            yield waiting
+            temporary.mkdir(parents=True)
+            yield temporary
             if overwrite and folder.exists():
                 folder.rename(old)
-            waiting.rename(folder)
+            temporary.rename(folder)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ModelError(f"{folder} can't be written ({reason}); make room or choose another") from error
     finally:
         if old.exists() and not folder.exists():
             old.rename(folder)
-        for left in (waiting, old):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)

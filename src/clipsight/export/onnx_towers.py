@@ -1,9 +1,9 @@
-"""CLIP's towers as ONNX graphs, node by node from their weights.
+"""CLIP's towers as ONNX graphs, built node by node from their weights.
 
-Each function says in ONNX what the `forward` of its namesake in `vit`, `resnet`, `text` and `transformer`
-says in PyTorch; `export` compares the two each time. They are not traced, for what `torch.onnx.export` writes
-depends on PyTorch's version, one of its exporters is deprecated and the other needs a second library, and a
-weight would have to be narrowed by another tool, after the fact (docs/export.md has the comparison).
+Each function is the ONNX counterpart of a `forward` in `vit`, `resnet`, `text` or `transformer`; every export
+compares the two. The towers are not traced, because the output of `torch.onnx.export` depends on PyTorch's
+version, one of its exporters is deprecated and the other needs a second library, and weights would have to be
+quantised by another tool afterwards (docs/export.md has the comparison).
 """
 
 from pathlib import Path
@@ -19,15 +19,18 @@ from clipsight.clip.transformer import QuickGELU, ResidualBlock, Transformer
 from clipsight.clip.vit import VisionTransformer
 from clipsight.export.onnx_graph import Floats, Graph, Precision
 
-# A file of protobuf ends at 2**31 bytes; beyond this many the weights go to a file of their own.
-LARGEST_FILE = 2_000_000_000
+MAX_FILE_BYTES = 2_000_000_000
+"""Bytes of weights beyond which they go to a separate file; protobuf is limited to 2**31 bytes."""
 
 _BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 def write_visual(model: CLIP, path: Path, precision: Precision) -> None:
-    """Write `image`, normalised float[batch,3,image_size,image_size] -> unit `embedding` to `path`."""
-    graph = Graph(precision, _data_beside(path, model.visual, precision))
+    """Write the image tower to `path`.
+
+    `image`, normalised float[batch,3,image_size,image_size] -> `embedding`, unit float[batch,embed_dim].
+    """
+    graph = Graph(precision, _external_data(path, model.visual, precision))
     tower = model.visual
     y = (
         _vit(graph, tower, "image")
@@ -40,24 +43,28 @@ def write_visual(model: CLIP, path: Path, precision: Precision) -> None:
 
 
 def write_textual(model: CLIP, path: Path, precision: Precision) -> None:
-    """Write `text`, token ids int32[batch,sequence] of up to context_length -> unit `embedding` to `path`."""
-    graph = Graph(precision, _data_beside(path, model.text, precision))
+    """Write the text tower to `path`.
+
+    `text`, token ids int32[batch,sequence], sequence <= context_length -> `embedding`, unit
+    float[batch,embed_dim].
+    """
+    graph = Graph(precision, _external_data(path, model.text, precision))
     y = _text(graph, model.text, "text")
     source = helper.make_tensor_value_info("text", TensorProto.INT32, ["batch", "sequence"])
     graph.write(path, source, graph.unit(y), model.architecture.embed_dim)
 
 
-def _data_beside(path: Path, tower: nn.Module, precision: Precision) -> Path | None:
+def _external_data(path: Path, tower: nn.Module, precision: Precision) -> Path | None:
     size = sum(_BYTES[precision] * parameter.numel() for parameter in tower.parameters())
-    return path.with_name(f"{path.name}.data") if size > LARGEST_FILE else None
+    return path.with_name(f"{path.name}.data") if size > MAX_FILE_BYTES else None
 
 
 def _vit(graph: Graph, tower: VisionTransformer, x: str) -> str:
     width, patch = tower.conv1.out_channels, tower.conv1.kernel_size[0]
     x = graph.op("Conv", x, graph.weight(_array(tower.conv1.weight), axis=0), strides=[patch, patch])
-    patches = graph.op("Transpose", graph.op("Reshape", x, _whole(graph, 0, width, -1)), perm=[0, 2, 1])
-    batch = graph.op("Slice", graph.op("Shape", x), *(_whole(graph, end) for end in (0, 1)))
-    shape = graph.op("Concat", batch, _whole(graph, 1, width), axis=0)
+    patches = graph.op("Transpose", graph.op("Reshape", x, _ints(graph, 0, width, -1)), perm=[0, 2, 1])
+    batch = graph.op("Slice", graph.op("Shape", x), *(_ints(graph, end) for end in (0, 1)))
+    shape = graph.op("Concat", batch, _ints(graph, 1, width), axis=0)
     first = graph.op("Expand", graph.constant(_array(tower.class_embedding)), shape)
     x = graph.op("Concat", first, patches, axis=1)
     x = graph.op("Add", x, graph.constant(_array(tower.positional_embedding)))
@@ -69,26 +76,26 @@ def _vit(graph: Graph, tower: VisionTransformer, x: str) -> str:
 def _text(graph: Graph, tower: TextTransformer, ids: str) -> str:
     context = len(tower.positional_embedding)
     start, length = (
-        _whole(graph, 0),
-        graph.op("Slice", graph.op("Shape", ids), *(_whole(graph, end) for end in (1, 2))),
+        _ints(graph, 0),
+        graph.op("Slice", graph.op("Shape", ids), *(_ints(graph, end) for end in (1, 2))),
     )
     positions = graph.op("Slice", graph.constant(_array(tower.positional_embedding)), start, length, start)
     x = graph.op("Add", graph.rows(_array(tower.token_embedding.weight), ids), positions)
-    later = np.triu(np.full((context, context), -np.inf, np.float32), 1)
+    causal = np.triu(np.full((context, context), -np.inf, np.float32), 1)
     lengths = graph.op("Concat", length, length, axis=0)
-    mask = graph.op("Slice", graph.constant(later), _whole(graph, 0, 0), lengths)
+    mask = graph.op("Slice", graph.constant(causal), _ints(graph, 0, 0), lengths)
     x = _transformer(graph, tower.transformer, x, mask)
     at_end = ids
     if tower.eos_id is not None:
         at_end = graph.op(
             "Cast", graph.op("Equal", ids, graph.constant(tower.eos_id, np.int32)), to=TensorProto.INT32
         )
-    x = graph.op("GatherND", x, graph.op("ArgMax", at_end, axis=1), batch_dims=1)  # the first, if of several
+    x = graph.op("GatherND", x, graph.op("ArgMax", at_end, axis=1), batch_dims=1)  # of several the first
     return graph.linear(_norm(graph, tower.ln_final, x), _array(tower.text_projection))
 
 
 def _transformer(graph: Graph, transformer: Transformer, x: str, mask: str | None) -> str:
-    """float[batch,sequence,width]; `mask` is added to what every token thinks of every other."""
+    """float[batch,sequence,width] -> the same shape; `mask` is added to the attention scores."""
     for block in transformer.resblocks:
         assert isinstance(block, ResidualBlock)
         x = graph.op("Add", x, _attention(graph, block, _norm(graph, block.ln_1, x), mask))
@@ -107,7 +114,7 @@ def _attention(graph: Graph, block: ResidualBlock, x: str, mask: str | None) -> 
 
 
 def _attend(graph: Graph, query: str, key: str, value: str, width: int, heads: int, mask: str | None) -> str:
-    split, merge = _whole(graph, 0, 0, heads, width // heads), _whole(graph, 0, 0, width)
+    split, merge = _ints(graph, 0, 0, heads, width // heads), _ints(graph, 0, 0, width)
     query, value = (
         graph.op("Transpose", graph.op("Reshape", x, split), perm=[0, 2, 1, 3]) for x in (query, value)
     )
@@ -143,19 +150,19 @@ def _bottleneck(graph: Graph, block: Bottleneck, x: str) -> str:
 
 def _attention_pool(graph: Graph, pool: AttentionPool, x: str) -> str:
     width = pool.q_proj.in_features
-    positions = graph.op("Transpose", graph.op("Reshape", x, _whole(graph, 0, width, -1)), perm=[0, 2, 1])
+    positions = graph.op("Transpose", graph.op("Reshape", x, _ints(graph, 0, width, -1)), perm=[0, 2, 1])
     mean = graph.op("ReduceMean", positions, axes=[1], keepdims=1)
     positions = graph.op("Concat", mean, positions, axis=1)
     positions = graph.op("Add", positions, graph.constant(_array(pool.positional_embedding)))
-    first = graph.op("Slice", positions, *(_whole(graph, place) for place in (0, 1, 1)))
+    first = graph.op("Slice", positions, *(_ints(graph, place) for place in (0, 1, 1)))
     query = _linear(graph, pool.q_proj, first)
     key, value = (_linear(graph, each, positions) for each in (pool.k_proj, pool.v_proj))
     mixed = _attend(graph, query, key, value, width, pool.heads, mask=None)
-    return _linear(graph, pool.c_proj, graph.op("Reshape", mixed, _whole(graph, 0, width)))
+    return _linear(graph, pool.c_proj, graph.op("Reshape", mixed, _ints(graph, 0, width)))
 
 
 def _conv(graph: Graph, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: str) -> str:
-    """The convolution with the batch norm after it, which is a factor and a sum by then, folded in."""
+    """Convolution with the following batch norm folded into its weight and bias."""
     assert norm.running_mean is not None and norm.running_var is not None
     factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     weight = _array(conv.weight * factor[:, None, None, None])
@@ -192,7 +199,7 @@ def _quick_gelu(graph: Graph, x: str) -> str:
     return graph.op("Mul", x, graph.op("Sigmoid", graph.op("Mul", x, graph.constant(1.702))))
 
 
-def _whole(graph: Graph, *values: int) -> str:
+def _ints(graph: Graph, *values: int) -> str:
     return graph.constant(list(values), np.int64)
 
 

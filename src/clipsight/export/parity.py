@@ -1,4 +1,4 @@
-"""Does an exported folder give PyTorch's vectors, of real photos and of texts of every length?"""
+"""Comparison of an exported model folder with PyTorch, on photos and on texts of every length."""
 
 import math
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.preprocess import PreprocessConfig, normalise, resize_and_crop
 from clipsight.models.tokenizer import Tokenizer
 
-LARGEST_DIFFERENCE = 1e-4
-"""Between a number of an fp32 folder's unit vectors and PyTorch's."""
+MAX_DIFFERENCE = 1e-4
+"""Largest difference allowed between components of fp32 embeddings and PyTorch's."""
 
-LEAST_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.9995, "int8": 0.99}
-"""Between any vector of the folder and PyTorch's."""
+MIN_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.9995, "int8": 0.99}
+"""Smallest cosine allowed between an exported embedding and PyTorch's."""
 
 TEXTS = (
     "a dog",
@@ -45,36 +45,37 @@ TEXTS = (
     "corner, pigeons, and far away at the end of the street the sea with one small white sailing boat on "
     "it under heavy clouds, just before the storm that the old fishermen had been talking about since dawn",
 )
-"""Short and long, the last longer than CLIP's context: the texts whose vectors are compared."""
+"""Texts to compare on, short and long; the last exceeds CLIP's context."""
 
 _BATCH = 8
-_MOST_PHOTOS = 64
+_MAX_PHOTOS = 64
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How near vectors of a folder are to PyTorch's: the worst of `count` photos or texts."""
+class Parity:
+    """Agreement of exported embeddings with PyTorch's, the worst of `count` photos or texts."""
 
     count: int
     cosine: float
+    """Smallest cosine."""
     difference: float
-    """The largest between two numbers of unit vectors."""
+    """Largest absolute difference between components of unit vectors."""
 
     def to_dict(self) -> dict[str, float]:
-        """The figures as they are kept and printed."""
+        """Rounded values as a JSON object."""
         cosine, difference = math.floor(self.cosine * 1e6) / 1e6, float(f"{self.difference:.1e}")
         return {"count": self.count, "cosine": cosine, "difference": difference}
 
 
 def read_pixels(photos: Sequence[Path], preprocess: PreprocessConfig) -> Pixels:
-    """What a model sees of up to 64 of `photos`, from everywhere among them: uint8[n,H,W,3].
+    """Preprocessed pixels of up to 64 of `photos`, evenly spaced: uint8[n,height,width,3].
 
-    Those that can't be read are left out. Raises ModelError where none is left.
+    Unreadable photos are left out. Raises ModelError if none can be read.
     """
     reason, pixels = "there is none", []
-    chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MOST_PHOTOS)).round().astype(int)
+    chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MAX_PHOTOS)).round().astype(int)
     for index in chosen:
         try:
             photo = open_picture(photos[index], min_side=min(preprocess.size))
@@ -88,39 +89,39 @@ def read_pixels(photos: Sequence[Path], preprocess: PreprocessConfig) -> Pixels:
 
 
 @torch.inference_mode()
-def compare(model: CLIP, folder: Path, pixels: Pixels) -> tuple[Agreement, Agreement]:
-    """The vectors that search gets from `folder` beside those of `model`: of photos, and of TEXTS."""
-    read = ModelFolder.read(folder)
-    encoder, tokenizer = Encoder(read), Tokenizer(read)
+def compare(model: CLIP, folder: Path, pixels: Pixels) -> tuple[Parity, Parity]:
+    """Parity of `folder`, run as search does, with `model`: on pixels uint8[n,height,width,3] and TEXTS."""
+    model_folder = ModelFolder.read(folder)
+    encoder, tokenizer = Encoder(model_folder), Tokenizer(model_folder)
     images = []
     for start in range(0, len(pixels), _BATCH):
-        batch = normalise(pixels[start : start + _BATCH], read.preprocess)
+        batch = normalise(pixels[start : start + _BATCH], model_folder.preprocess)
         images.append(model.encode_image(torch.from_numpy(batch)).numpy())
     texts = model.encode_text(torch.from_numpy(tokenizer(TEXTS).ids)).numpy()
     return (
-        _agreement(encoder.encode_pixels(pixels), np.concatenate(images)),
-        _agreement(encoder.encode_texts(TEXTS), texts),
+        _parity(encoder.encode_pixels(pixels), np.concatenate(images)),
+        _parity(encoder.encode_texts(TEXTS), texts),
     )
 
 
-def check(found: Agreement, what: str, precision: Precision) -> None:
-    """Raise ModelError where the vectors of `what` are not near enough for `precision`."""
-    least = LEAST_COSINE[precision]
-    if precision == "fp32" and not found.difference <= LARGEST_DIFFERENCE:
+def check(parity: Parity, inputs: str, precision: Precision) -> None:
+    """Raise ModelError if embeddings of `inputs` ("photos" or "texts") differ too much for `precision`."""
+    min_cosine = MIN_COSINE[precision]
+    if precision == "fp32" and not parity.difference <= MAX_DIFFERENCE:
         raise ModelError(
-            f"the exported vectors of {what} differ from PyTorch's by {found.difference:.1e}, more than "
-            f"{LARGEST_DIFFERENCE:g}; nothing is written: please report this, with the weights used"
+            f"the exported vectors of {inputs} differ from PyTorch's by {parity.difference:.1e}, more than "
+            f"{MAX_DIFFERENCE:g}; nothing is written: please report this, with the weights used"
         )
-    if not found.cosine >= least:
+    if not parity.cosine >= min_cosine:
         wider = "fp16 or fp32" if precision == "int8" else "fp32"
         raise ModelError(
-            f"as {precision}, a cosine between the vectors of {what} and PyTorch's is {found.cosine:.4f}, "
-            f"below {least}; nothing is written: use `precision={wider}`"
+            f"as {precision}, a cosine between the vectors of {inputs} and PyTorch's is {parity.cosine:.4f}, "
+            f"below {min_cosine}; nothing is written: set `precision` to {wider}"
         )
 
 
-def _agreement(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> Agreement:
-    one, other = mine.astype(np.float64), theirs.astype(np.float64)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosine = (one * other).sum(axis=1) / lengths
-    return Agreement(len(one), float(cosine.min()), float(np.abs(one - other).max()))
+def _parity(exported: NDArray[np.float32], expected: NDArray[np.float32]) -> Parity:
+    """Parity of two arrays of embeddings, float32[n,embed_dim]."""
+    a, b = exported.astype(np.float64), expected.astype(np.float64)
+    cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    return Parity(len(a), float(cosines.min()), float(np.abs(a - b).max()))

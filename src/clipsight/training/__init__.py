@@ -1,1 +1,1 @@
-"""CLIP itself, in PyTorch (the extra `[train]`): the architecture, its weights, training and export."""
+"""Contrastive training of CLIP in PyTorch (the extra `[train]`)."""

@@ -1,12 +1,12 @@
-"""Deprecated name of `clipsight.clip.model`, kept for one release."""
+"""Deprecated name of `clipsight.clip.model` and `clipsight.clip.factory`, kept for one release."""
 
 import warnings
 from typing import Any
 
-import clipsight.clip.model as _module
+import clipsight.clip.factory as _factory
 
 
 def __getattr__(name: str) -> Any:
-    value = getattr(_module, name)
-    warnings.warn("clipsight.training.clip is now clipsight.clip.model", DeprecationWarning, stacklevel=2)
+    value = getattr(_factory, name)
+    warnings.warn(f"clipsight.training.clip is now {value.__module__}", DeprecationWarning, stacklevel=2)
     return value

@@ -1,4 +1,4 @@
-"""What a training run is asked for. Called by `trainer`, `run` and `cli`."""
+"""Hyperparameters of a training run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,33 +10,38 @@ Tower = Literal["image", "text"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What decides a run's result, beside its data; the defaults are the paper's (tables 18 and 19)."""
+class TrainConfig:
+    """Hyperparameters; the defaults are those of Radford et al. 2021, tables 18 and 19.
+
+    The field names are stored in a run's checkpoint: a resumed run must have the same values.
+    """
 
     epochs: int = 32
     batch: int = 256
-    """Photos a step, of all processes together; the paper's is 32,768."""
+    """Photos per step, summed over all processes; the paper uses 32,768."""
     micro_batch: int | None = None
-    """Photos at once in a process (see `loss.backward`); None for its whole share of the batch."""
+    """Photos per forward pass of a process (see `loss.backward`); None for its whole share of the batch."""
     learning_rate: float = 5e-4
+    """Peak learning rate."""
     weight_decay: float = 0.2
     betas: tuple[float, float] = (0.9, 0.98)
     epsilon: float = 1e-6
     warmup: int = 2000
-    """Steps in which the learning rate rises from zero; it then falls to zero along a cosine."""
+    """Steps of linear warm-up; a cosine decay to zero follows."""
     clip_gradient: float = 1.0
-    """Largest norm of all gradients together."""
+    """Maximum norm of all gradients together."""
     precision: Precision = "auto"
-    """Of autocast; auto is bf16 where the GPU has it, fp16 on other GPUs, fp32 on the CPU."""
+    """Autocast precision; auto is bf16 where the GPU supports it, fp16 on other GPUs, fp32 on the CPU."""
     crop: float = 0.9
+    """Minimum share of a photo's area that a random crop keeps."""
     lock: Tower | None = None
-    """The tower that is not trained (LiT, Zhai et al. 2022, locks the image tower)."""
+    """Tower that is not trained (LiT, Zhai et al. 2022, locks the image tower)."""
     max_bad: float = 0.01
-    """Share of unreadable or uncaptioned photos above which the run fails."""
+    """Maximum share of unreadable or uncaptioned photos; above it the run fails."""
     seed: int = 0
 
     def precision_on(self, device: torch.device) -> Precision:
-        """The precision that auto means there."""
+        """Precision on `device`, with auto resolved."""
         if self.precision != "auto":
             return self.precision
         if device.type != "cuda":

@@ -1,210 +1,328 @@
-"""Captioned photos to batches: decoded, cropped and tokenised in worker processes, in a seeded order.
+"""Captioned photos on disk: a table, a folder of photos with their texts, or tar shards.
 
-What a photo's turn yields depends on the seed, the epoch and the photo alone, not on workers or processes,
-so a run that is resumed, or spread over more processes, goes on with the same batches. Called by `trainer`,
-`held_out` and `run`.
+    captions.csv, .tsv, .parquet    columns filepath and caption; paths relative to the table's folder
+    photos/                         x.jpg with x.txt, a caption per line, at any depth
+    shards/, {000..099}.tar         webdataset: members x.jpg and x.txt, one after the other
+
+A table has a row per caption. Memory holds names and captions only, for shards only the byte ranges of the
+members; photos are read on demand.
 """
 
-import math
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+import re
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL.Image import Image, Resampling
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+import xxhash
 
-from clipsight.clip.tokens import normalise, tokenise
-from clipsight.core.errors import PhotoError
-from clipsight.indexing.media.photo import decode
-from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
-from clipsight.training.source import Indices, Source
+from clipsight.core.errors import PhotoError, TrainingError
+from clipsight.core.extras import require
+from clipsight.core.tables import read_table, require_columns
+from clipsight.indexing.scan import has_photo_suffix, photos_in
 
-if TYPE_CHECKING:
-    pass
+Indices = npt.NDArray[np.int64]
 
-Pixels = npt.NDArray[np.uint8]
-
-_TRIES = 20
-"""Photos tried one after another for one place in a batch before it is given up."""
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_COLUMNS_HINT = "name them with `columns`"
+_SHUFFLED_SHARDS = 8
+"""Shards whose photos are shuffled together, so that reads stay in files that the system has cached."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What the workers hand over: uint8[batch,height,width,3] and token ids int64[batch,context]."""
+class CaptionDataset(ABC):
+    """Numbered photos, each with one or more captions."""
 
-    pixels: Tensor
-    ids: Tensor
-    skipped: tuple[tuple[str, str], ...] = ()
-    """Photos in whose place others stand, with the reason."""
+    uncaptioned: tuple[str, ...]
+    """Names of the entries left out because they lack a caption or a photo."""
 
-    def inputs(self, device: torch.device, config: PreprocessConfig) -> tuple[Tensor, Tensor]:
-        """What `CLIP` takes: normalised float32[batch,3,height,width] and the ids, on `device`."""
-        return normalise(self.pixels.to(device), config), self.ids.to(device)
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Name of a photo in messages."""
 
-@dataclass(frozen=True)
-class Examples(Dataset[tuple[Pixels | None, npt.NDArray[np.int64], tuple[tuple[str, str], ...]]]):
-    """The photos `indices` of `source` as training sees them, by (epoch, index).
+    @abstractmethod
+    def photo(self, index: int) -> Path | bytes:
+        """File or encoded content of a photo. Raises PhotoError."""
 
-    One caption drawn at random, and a crop of at least `crop` of the area with up to 4:3 stretch, resized:
-    the only augmentation, as in OpenCLIP. A photo that can't be read is replaced by another.
-    """
+    @abstractmethod
+    def captions(self, index: int) -> tuple[str, ...]:
+        """Captions of a photo, at least one. Raises PhotoError."""
 
-    source: Source
-    indices: Indices
-    image_size: int
-    context_length: int
-    crop: float = 0.9
-    seed: int = 0
+    @abstractmethod
+    def shuffled(self, rng: np.random.Generator) -> Indices:
+        """All indices, int64[n], in a random order that reads fast."""
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(
-        self, key: tuple[int, int]
-    ) -> tuple[Pixels | None, npt.NDArray[np.int64], tuple[tuple[str, str], ...]]:
-        epoch, index = key
-        rng = np.random.default_rng((self.seed, epoch, index))
-        skipped = []
-        for _ in range(_TRIES):
-            try:
-                captions = self.source.captions(index)
-                image = decode(self.source.photo(index), mtime_ns=0, min_side=self._min_side()).image
-            except PhotoError as error:
-                skipped.append((self.source.name(index), str(error)))
-                index = int(rng.choice(self.indices))
-                continue
-            caption = captions[rng.integers(len(captions))]
-            pixels = random_crop(image, self.image_size, self.crop, rng)
-            return pixels, tokenise([caption], self.context_length)[0], tuple(skipped)
-        return None, np.zeros(0, np.int64), tuple(skipped)
-
-    def _min_side(self) -> int:
-        return math.ceil(self.image_size / math.sqrt(self.crop))
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of the names and captions: 16 hexadecimal digits."""
 
 
-def random_crop(image: Image, size: int, least: float, rng: np.random.Generator) -> Pixels:
-    """A part of the photo with at least the share `least` of its area, as uint8[size,size,3].
+class FileDataset(CaptionDataset):
+    """Photos that are files; captions are kept in memory."""
 
-    As torchvision's RandomResizedCrop(size, scale=(least, 1), ratio=(3/4, 4/3)), bicubic.
-    """
-    left, top, width, height = _crop_box(image.width, image.height, least, rng)
-    box = (left, top, left + width, top + height)
-    return np.asarray(image.resize((size, size), Resampling.BICUBIC, box), np.uint8)
-
-
-def _crop_box(
-    width: int, height: int, least: float, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
-    narrowest, widest = 3 / 4, 4 / 3
-    for _ in range(10):
-        area = width * height * rng.uniform(least, 1)
-        ratio = math.exp(rng.uniform(math.log(narrowest), math.log(widest)))
-        across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < across <= width and 0 < down <= height:
-            left, top = rng.integers(width - across + 1), rng.integers(height - down + 1)
-            return int(left), int(top), across, down
-    w, h = min(width, height * widest), min(height, width / narrowest)
-    return (width - w) / 2, (height - h) / 2, w, h
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which photos each step takes: every photo once an epoch, in an order of its own; the rest is dropped.
-
-    A process takes its part of each batch: rows `rank * batch / processes` and on.
-    """
-
-    examples: Examples
-    batch: int
-    """Photos a step, of all processes together."""
-    steps: int
-    """Of the whole run."""
-    first: int = 0
-    """The step to begin with, 0 for a run that is not resumed."""
-    rank: int = 0
-    processes: int = 1
+    def __init__(self, captions: dict[str, list[str]], uncaptioned: Sequence[str] = ()) -> None:
+        """Map each path to its captions."""
+        self._paths = list(captions)
+        self._captions = [tuple(each) for each in captions.values()]
+        self.uncaptioned = tuple(uncaptioned)
 
     def __len__(self) -> int:
-        return self.steps - self.first
+        return len(self._paths)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        an_epoch = len(self.examples) // self.batch
-        share = self.batch // self.processes
-        epoch, order = -1, np.zeros(0, np.int64)
-        for step in range(self.first, self.steps):
-            if step // an_epoch != epoch:
-                epoch = step // an_epoch
-                order = self._order(epoch)
-            start = step % an_epoch * self.batch + self.rank * share
-            yield [(epoch, int(index)) for index in order[start : start + share]]
+    def name(self, index: int) -> str:
+        """Path of a photo."""
+        return self._paths[index]
 
-    def _order(self, epoch: int) -> Indices:
-        source, indices = self.examples.source, self.examples.indices
-        wanted = np.zeros(len(source), dtype=bool)
-        wanted[indices] = True
-        order = source.order(np.random.default_rng((self.examples.seed, epoch)))
-        return order[wanted[order]]
+    def photo(self, index: int) -> Path | bytes:
+        """File of a photo."""
+        return Path(self._paths[index])
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """Captions of a photo, at least one."""
+        return self._captions[index]
+
+    def shuffled(self, rng: np.random.Generator) -> Indices:
+        """A random permutation of all indices, int64[n]."""
+        return rng.permutation(len(self))
+
+    def digest(self) -> str:
+        """Hash of the base names and captions."""
+        return _digest(
+            "\0".join((os.path.basename(path), *captions))
+            for path, captions in zip(self._paths, self._captions, strict=True)
+        )
 
 
-def batches(plan: Plan, workers: int) -> Iterator[Batch]:
-    """The batches of a plan, read ahead by `workers` processes; with 0, by this one."""
-    return iter(_loader(plan.examples, workers, _collate, batch_sampler=plan))
+class _Member(NamedTuple):
+    """Byte ranges of a photo and its text within a shard."""
+
+    shard: int
+    photo: int
+    photo_size: int
+    text: int
+    text_size: int
 
 
-@dataclass(frozen=True)
-class Plain(Dataset[tuple[int, Pixels | None, str]]):
-    """The photos `indices` of `source` as search sees them, the middle, resized; or why one can't be read."""
+class ShardDataset(CaptionDataset):
+    """Members of uncompressed tar files in the layout of webdataset, read in place."""
 
-    source: Source
-    indices: Indices
-    config: PreprocessConfig
+    def __init__(self, shards: Sequence[Path]) -> None:
+        """List the members of all shards. Raises TrainingError for a damaged or compressed file."""
+        self._shards = list(shards)
+        members: list[_Member] = []
+        uncaptioned: list[str] = []
+        self._offsets = [0]
+        for number, path in enumerate(self._shards):
+            for key, photo, text in _read_samples(path):
+                if photo is None:
+                    continue
+                if text is None:
+                    uncaptioned.append(f"{path}: {key}")
+                    continue
+                members.append(_Member(number, photo.offset_data, photo.size, text.offset_data, text.size))
+            self._offsets.append(len(members))
+        self._members = np.array(members, dtype=np.int64).reshape(-1, 5)
+        self.uncaptioned = tuple(uncaptioned)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self._members)
 
-    def __getitem__(self, row: int) -> tuple[int, Pixels | None, str]:
-        index = int(self.indices[row])
+    def name(self, index: int) -> str:
+        """Shard of a photo and its offset there in bytes."""
+        member = self._member(index)
+        return f"{self._shards[member.shard]} at {member.photo}"
+
+    def photo(self, index: int) -> Path | bytes:
+        """Encoded content of a photo. Raises PhotoError."""
+        member = self._member(index)
+        return self._read(member.shard, member.photo, member.photo_size)
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """Captions of a photo, at least one. Raises PhotoError."""
+        member = self._member(index)
+        captions = _caption_lines(self._read(member.shard, member.text, member.text_size))
+        if not captions:
+            raise PhotoError("its text is empty")
+        return captions
+
+    def shuffled(self, rng: np.random.Generator) -> Indices:
+        """All indices, int64[n]: shards in random order, photos shuffled within groups of eight shards."""
+        shards = rng.permutation(len(self._shards))
+        groups = [shards[i : i + _SHUFFLED_SHARDS] for i in range(0, len(shards), _SHUFFLED_SHARDS)]
+        return np.concatenate(
+            [
+                rng.permutation(
+                    np.concatenate([np.arange(self._offsets[i], self._offsets[i + 1]) for i in group])
+                )
+                for group in groups
+            ]
+        )
+
+    def digest(self) -> str:
+        """Hash of the byte ranges of all members."""
+        return _digest([self._members.tobytes().hex()])
+
+    def _member(self, index: int) -> _Member:
+        return _Member(*self._members[index].tolist())
+
+    def _read(self, shard: int, start: int, size: int) -> bytes:
         try:
-            image = decode(self.source.photo(index), mtime_ns=0, min_side=max(self.config.size)).image
-        except PhotoError as error:
-            return index, None, str(error)
-        return index, resize_and_crop(image, self.config), ""
+            with self._shards[shard].open("rb") as file:
+                file.seek(start)
+                return file.read(size)
+        except OSError as error:
+            raise PhotoError(f"its shard can't be read: {error.strerror or error}") from error
 
 
-def plain_batches(photos: Plain, batch: int, workers: int) -> Iterator[list[tuple[int, Pixels | None, str]]]:
-    """All of them once, in their order."""
-    return iter(_loader(photos, workers, list, batch_size=batch))
+def open_dataset(data: str | Path, columns: tuple[str, str] = ("filepath", "caption")) -> CaptionDataset:
+    """Open the table, folder or shards `data`; `columns` are the path and caption columns of a table.
+
+    Raises TrainingError for data of another kind or without any captioned photo.
+    """
+    try:
+        dataset = _open(str(data), columns)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TrainingError(f"can't read the training data {data}: {reason}") from error
+    if not len(dataset):
+        raise TrainingError(
+            f"{data} holds no photo with a caption: give a table with {columns[0]} and {columns[1]}, "
+            f"a folder with x.jpg beside x.txt, or tar shards with both"
+        )
+    return dataset
 
 
-def _loader(
-    data: Dataset[Any], workers: int, collate: Callable[[list[Any]], Any], **options: Any
-) -> DataLoader[Any]:
-    return DataLoader(
-        data,
-        collate_fn=collate,
-        num_workers=workers,
-        worker_init_fn=_ignore_interrupts,
-        generator=torch.Generator(),  # its own, so that the model's random numbers go on as if never asked
-        **options,
-    )
+def _open(data: str, columns: tuple[str, str]) -> CaptionDataset:
+    shards = _expand_braces(data)
+    if shards is not None:
+        return ShardDataset(shards)
+    path = Path(data).expanduser()
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        tars = sorted(path.glob("*.tar"))
+        return ShardDataset(tars) if tars else _from_folder(path)
+    if not path.is_file():
+        raise TrainingError(f"there is no training data at {path}; check the path")
+    if suffix == ".tar":
+        return ShardDataset([path])
+    if suffix in _DELIMITERS or suffix == ".parquet":
+        return _from_table(path, columns)
+    raise TrainingError(f"{path} is no training data: give a .csv, .tsv, .parquet or .tar file, or a folder")
 
 
-def _collate(examples: list[Any]) -> Batch:
-    pixels = [pixels for pixels, _, _ in examples if pixels is not None]
-    ids = [ids for pixels, ids, _ in examples if pixels is not None]
-    skipped = tuple(each for _, _, skipped in examples for each in skipped)
-    if not pixels:
-        return Batch(torch.empty(0), torch.empty(0), skipped)
-    return Batch(torch.from_numpy(np.stack(pixels)), torch.from_numpy(np.stack(ids)), skipped)
+def _expand_braces(data: str) -> list[Path] | None:
+    """The files of "shards/{000..099}.tar"; None without braces."""
+    found = _BRACES.search(data)
+    if found is None:
+        return None
+    first, last = int(found[1]), int(found[2])
+    numbers = (str(number).zfill(len(found[1])) for number in range(first, last + 1))
+    return [Path(data[: found.start()] + number + data[found.end() :]).expanduser() for number in numbers]
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C is for the process that trains; it ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _from_table(path: Path, columns: tuple[str, str]) -> FileDataset:
+    captions: dict[str, list[str]] = {}
+    uncaptioned = []
+    rows = _parquet_rows(path, columns) if path.suffix.lower() == ".parquet" else _csv_rows(path, columns)
+    for position, filepath, texts in rows:
+        if filepath and texts:
+            captions.setdefault(filepath, []).extend(texts)
+        else:
+            uncaptioned.append(f"{path}, {position}: {columns[1 if filepath else 0]} is empty")
+    return FileDataset(captions, uncaptioned)
+
+
+def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Position, absolute path and captions of each row."""
+    delimiter = _DELIMITERS[path.suffix.lower()]
+    rows = read_table(path, columns, error=TrainingError, delimiter=delimiter, hint=_COLUMNS_HINT)
+    for line, filepath, caption in rows:
+        yield f"line {line}", filepath, [caption] if caption else []
+
+
+def _parquet_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Position, absolute path and captions of each row; a caption cell may be a list of captions."""
+    pyarrow = require("parquet", "pyarrow.parquet", "pyarrow", error=TrainingError)
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            require_columns(path, columns, names, error=TrainingError, hint=_COLUMNS_HINT)
+            rows = (row for batch in file.iter_batches(columns=list(columns)) for row in batch.to_pylist())
+            for number, row in enumerate(rows, start=1):
+                name, cell = str(row[columns[0]] or "").strip(), row[columns[1]]
+                cells = cell if isinstance(cell, list) else [cell]
+                texts = [str(text).strip() for text in cells if text is not None]
+                filepath = name and os.path.abspath(path.parent / name)
+                yield f"row {number}", filepath, [text for text in texts if text]
+    except pyarrow.ArrowException as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(f"can't read the training data {path}: {reason}") from error
+
+
+def _from_folder(folder: Path) -> FileDataset:
+    captions, uncaptioned = {}, []
+    for path in photos_in(folder):
+        text = path.with_suffix(".txt")
+        lines = _read_captions(text)
+        if lines:
+            captions[str(path)] = list(lines)
+        else:
+            uncaptioned.append(f"{path}: no caption can be read in {text.name}")
+    return FileDataset(captions, uncaptioned)
+
+
+def _read_captions(text: Path) -> tuple[str, ...]:
+    try:
+        return _caption_lines(text.read_bytes())
+    except OSError:
+        return ()
+
+
+def _caption_lines(content: bytes) -> tuple[str, ...]:
+    """Captions, one a line; invalid UTF-8 becomes U+FFFD."""
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _read_samples(path: Path) -> Iterator[tuple[str, tarfile.TarInfo | None, tarfile.TarInfo | None]]:
+    """Key, photo and text of each sample: consecutive members with one name up to the first dot."""
+    key: str | None = None
+    photo: tarfile.TarInfo | None = None
+    text: tarfile.TarInfo | None = None
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if not member.isreg():
+                    continue
+                folder, _, name = member.name.rpartition("/")
+                stem, _, suffix = name.partition(".")
+                if not stem:  # hidden
+                    continue
+                if f"{folder}/{stem}" != key:
+                    if key is not None:
+                        yield key, photo, text
+                    key, photo, text = f"{folder}/{stem}", None, None
+                if suffix.lower() == "txt":
+                    text = member
+                elif has_photo_suffix(os.fsencode(name)):
+                    photo = member
+            if key is not None:
+                yield key, photo, text
+    except tarfile.TarError as error:
+        raise TrainingError(
+            f"the shard {path} is no whole, uncompressed tar file ({error}); make it again"
+        ) from error
+
+
+def _digest(parts: Iterable[str]) -> str:
+    state = xxhash.xxh3_64()
+    for part in parts:
+        state.update(part.encode("utf-8", "surrogatepass") + b"\n")
+    return state.hexdigest()

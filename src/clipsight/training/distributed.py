@@ -1,7 +1,4 @@
-"""One training run in several processes (torchrun), each with its own device and its share of every batch.
-
-A run that is alone is the same thing with one process. Called by `loss`, `trainer` and `run`.
-"""
+"""Data-parallel training with torchrun: process group, and collectives that also work without one."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,73 +16,73 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Processes:
-    """Which of how many processes this is, and the device it computes on."""
+class Distributed:
+    """Rank of this process, number of processes, and the device it computes on."""
 
     rank: int
-    count: int
+    world_size: int
     device: torch.device
 
     @property
-    def is_first(self) -> bool:
-        """Whether it is this process that writes and prints."""
+    def is_main(self) -> bool:
+        """True for the one process that writes files and prints."""
         return self.rank == 0
 
 
 @contextmanager
-def join(device: str = "auto") -> Iterator[Processes]:
-    """Join the processes that torchrun has started beside this one, or be the only one.
+def init_distributed(device: str = "auto") -> Iterator[Distributed]:
+    """Join the process group of torchrun, if any, and leave it at the end.
 
-    `device` is a torch device, or "auto" for the GPU if there is one; with several processes each takes the
-    GPU of its number. They talk by NCCL on GPUs, else by gloo. Within another `join`, it is that one's
-    group. Raises TrainingError.
+    `device` is a torch device, or "auto" for the GPU if there is one; under torchrun each process takes the
+    GPU of its local rank. The backend is NCCL on GPUs, else gloo. A nested call shares the outer group.
+    Raises TrainingError for an unusable device.
     """
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
-    begins = "WORLD_SIZE" in os.environ and not dist.is_initialized()
-    if begins:
+    is_outermost = "WORLD_SIZE" in os.environ and not dist.is_initialized()
+    if is_outermost:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Processes(rank(), dist.get_world_size() if _several() else 1, chosen)
+        yield Distributed(get_rank(), dist.get_world_size() if _is_distributed() else 1, chosen)
     finally:
-        if begins:
+        if is_outermost:
             dist.destroy_process_group()
 
 
-def gather(rows: Tensor) -> Tensor:
-    """float[batch,width] of each process -> float[processes*batch,width], in the order of their ranks.
+def all_gather(rows: Tensor) -> Tensor:
+    """float[batch,width] of each process -> float[world_size*batch,width], in the order of ranks.
 
-    Its gradient is the sum of what all processes send back. All must have equally many rows.
+    Differentiable: the gradient is summed over all processes. The batch must be the same everywhere.
     """
-    if not _several():
+    if not _is_distributed():
         return rows
-    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _AllGather.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
 
 
-def gather_objects(items: Sequence[T]) -> list[T]:
-    """The items of all processes, in the order of their ranks; they may be of any number and kind."""
-    if not _several():
+def all_gather_objects(items: Sequence[T]) -> list[T]:
+    """Items of all processes, in the order of ranks; any picklable items, any number per process."""
+    if not _is_distributed():
         return list(items)
     parts: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(parts, list(items))
     return [item for part in parts for item in part]
 
 
-def mean(value: Tensor) -> Tensor:
-    """The mean of a number over all processes."""
+def all_reduce_mean(value: Tensor) -> Tensor:
+    """Mean of `value` over all processes, detached."""
     value = value.detach().clone()
-    if _several():
+    if _is_distributed():
         dist.all_reduce(value)
         value /= dist.get_world_size()
     return value
 
 
-def rank() -> int:
-    """The number of this process, 0 if it is the only one."""
-    return dist.get_rank() if _several() else 0
+def get_rank() -> int:
+    """Rank of this process, 0 without a process group."""
+    return dist.get_rank() if _is_distributed() else 0
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.rows = len(rows)
@@ -101,20 +98,20 @@ class _Gather(torch.autograd.Function):
         return total[start : start + ctx.rows]
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _device(name: str, local: int) -> torch.device:
+def _device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         if device.type == "cuda":
-            device = torch.device("cuda", local if device.index is None else device.index)
+            device = torch.device("cuda", local_rank if device.index is None else device.index)
             torch.cuda.set_device(device)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ValueError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise TrainingError(f'the device {name!r} can\'t be used ({reason}); try `device="cpu"`') from error
+        raise TrainingError(f"the device {name!r} can't be used ({reason}); set `device` to cpu") from error
     return device

@@ -1,7 +1,4 @@
-"""How weights are changed: AdamW, each group at its own rate, clipped, and never by what is no number.
-
-Called by `trainer`, and by recipes with models of their own.
-"""
+"""AdamW with parameter groups, gradient clipping, loss scaling and checks for non-finite values."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,30 +10,30 @@ from torch import Tensor, nn
 
 from clipsight.core.errors import TrainingError
 from clipsight.training.config import Precision
-from clipsight.training.distributed import mean
+from clipsight.training.distributed import all_reduce_mean
 
-Rate = Callable[[int], float]
-"""From a step, counted from 0, to its learning rate."""
+Schedule = Callable[[int], float]
+"""Step, counted from 0 -> learning rate."""
 
 Backward = Callable[[Callable[[Tensor], Tensor]], Tensor]
-"""Adds the gradients of a loss, of which the callable's value is taken instead (a GradScaler's); the loss."""
+"""Adds the gradients of a loss, passed through the given function (a GradScaler's), and returns the loss."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Parameters that learn at one rate."""
+class ParameterGroup:
+    """Parameters with one weight decay and one learning rate schedule."""
 
     parameters: Sequence[nn.Parameter]
     weight_decay: float
-    rate: Rate
+    schedule: Schedule
 
 
 class Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) over groups of parameters, and the number of steps it has taken."""
+    """AdamW (Loshchilov & Hutter 2019) over parameter groups; counts its steps."""
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[ParameterGroup],
         device: torch.device,
         *,
         betas: tuple[float, float] = (0.9, 0.98),
@@ -44,11 +41,12 @@ class Optimizer:
         clip_gradient: float = 1.0,
         precision: Precision = "fp32",
     ) -> None:
-        """The parameters are on `device`; `precision` fp16 scales the loss, so that small gradients last."""
+        """Optimise parameters on `device`; fp16 scales the loss so that small gradients don't vanish."""
         self.step = 0
+        """Number of steps taken."""
         self.parameters = [parameter for group in groups for parameter in group.parameters]
-        self._rates = [group.rate for group in groups]
-        self._clip = clip_gradient
+        self._schedules = [group.schedule for group in groups]
+        self._max_norm = clip_gradient
         options = [{"params": list(each.parameters), "weight_decay": each.weight_decay} for each in groups]
         fused = device.type in ("cpu", "cuda")
         self._adamw = torch.optim.AdamW(options, betas=betas, eps=epsilon, fused=fused)
@@ -56,52 +54,53 @@ class Optimizer:
 
     @property
     def rates(self) -> list[float]:
-        """The learning rate of each group at the last step."""
+        """Learning rate of each group at the last step."""
         return [group["lr"] for group in self._adamw.param_groups]
 
     def update(self, backward: Backward) -> tuple[float, float]:
-        """One step: the loss, the mean of all processes, and the norm of its gradients before clipping.
+        """Take one step; return the loss, averaged over all processes, and the gradient norm before clipping.
 
-        Raises TrainingError, before any weight is changed, where one of them is no number.
+        Raises TrainingError, before any weight changes, if the loss or a gradient is not finite.
         """
-        for group, rate in zip(self._adamw.param_groups, self._rates, strict=True):
-            group["lr"] = rate(self.step)
+        for group, schedule in zip(self._adamw.param_groups, self._schedules, strict=True):
+            group["lr"] = schedule(self.step)
         self._adamw.zero_grad()
         loss = backward(self._scaler.scale)
         self._scaler.unscale_(self._adamw)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self._clip)
-        told, length = torch.stack([mean(loss), norm]).tolist()
-        if not math.isfinite(told):
-            raise TrainingError(f"the loss is {told} at step {self.step + 1:,}")
-        # Gradients out of fp16's range are usual: the scaler leaves the step out and lowers its factor.
-        if not math.isfinite(length) and not self._scaler.is_enabled():
-            raise TrainingError(f"the gradients are no numbers at step {self.step + 1:,}")
+        norm = nn.utils.clip_grad_norm_(self.parameters, self._max_norm)
+        mean_loss, gradient_norm = torch.stack([all_reduce_mean(loss), norm]).tolist()
+        if not math.isfinite(mean_loss):
+            raise TrainingError(f"the loss is {mean_loss} at step {self.step + 1:,}")
+        # fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.
+        if not math.isfinite(gradient_norm) and not self._scaler.is_enabled():
+            raise TrainingError(f"the gradient norm is {gradient_norm} at step {self.step + 1:,}")
         self._scaler.step(self._adamw)
         self._scaler.update()
         self.step += 1
-        return told, length
+        return mean_loss, gradient_norm
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` of another with equal groups takes, to go on the same way."""
+        """Step, moments and loss scale, for `load_state_dict` of an optimizer with equal groups."""
         return {"step": self.step, "adamw": self._adamw.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
         self.step = state["step"]
         self._adamw.load_state_dict(state["adamw"])
         self._scaler.load_state_dict(state["scaler"])
 
 
-def cosine(step: int, warmup: int, steps: int) -> float:
-    """Share of the top learning rate at a step, counted from 0: a linear warm-up, then a cosine to zero."""
+def cosine_schedule(step: int, warmup: int, steps: int) -> float:
+    """Share of the peak rate at a step, counted from 0: linear warm-up, then cosine decay to zero."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def decaying_groups(model: nn.Module, weight_decay: float, rate: Rate) -> list[Group]:
-    """The trained parameters: matrices decay, what is less (norms, biases, the scale) does not."""
+def parameter_groups(model: nn.Module, weight_decay: float, schedule: Schedule) -> list[ParameterGroup]:
+    """Trainable parameters: matrices with weight decay; norms, biases and the logit scale without."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
-        Group([each for each in trained if each.ndim >= 2], weight_decay, rate),
-        Group([each for each in trained if each.ndim < 2], 0.0, rate),
+        ParameterGroup([each for each in trained if each.ndim >= 2], weight_decay, schedule),
+        ParameterGroup([each for each in trained if each.ndim < 2], 0.0, schedule),
     ]

@@ -1,30 +1,33 @@
-"""What a run writes about itself: metrics.csv, TensorBoard's event file, curves.png. Called by `trainer`."""
+"""Metrics of a run in its folder: metrics.csv, TensorBoard's event file, curves.png."""
 
 import csv
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clipsight.core.errors import TrainingError
 from clipsight.core.extras import require
+from clipsight.core.files import atomic_write
 from clipsight.training.validation import RECALLS, ZERO_SHOT
 
-_TRAINED = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_per_second")
-COLUMNS = ("step", "epoch", *_TRAINED, *RECALLS, ZERO_SHOT)
-"""Of metrics.csv; what was not measured at a step is left empty."""
+_TRAINING = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_per_second")
+COLUMNS = ("step", "epoch", *_TRAINING, *RECALLS, ZERO_SHOT)
+"""Columns of metrics.csv; what was not measured at a step is empty."""
 
 Row = Mapping[str, float]
 
 
-class Report:
-    """Figures of a run in its folder, row by row.
+class RunLog:
+    """Writer of a run's metrics, row by row.
 
-    A run that is resumed after `step` steps goes on behind their rows; later ones are taken out. Raises
-    TrainingError where a library of the extra [train] is missing.
+    A resumed run continues after the row of its step; later rows are removed.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
+        """Open the log in `folder` at `step`. Raises TrainingError if the extra [train] is incomplete."""
         self._path, self._curves = folder / "metrics.csv", folder / "curves.png"
-        require("train", "matplotlib.figure")  # found missing now, not after the first epoch
+        require("train", "matplotlib.figure")  # fails now rather than after the first epoch
         kept = [row for row in read_metrics(self._path) if row["step"] <= step] if step else []
         self._file = self._path.open("w", newline="", encoding="utf-8")
         self._table = csv.DictWriter(self._file, COLUMNS)
@@ -36,21 +39,21 @@ class Report:
         )
 
     def add(self, row: Row) -> None:
-        """Keep one row of some of COLUMNS, `step` and `epoch` among them."""
+        """Append a row: some of COLUMNS, always with `step` and `epoch`."""
         self._write(row)
         for name, value in row.items():
             if name not in ("step", "epoch"):
-                group = "train" if name in _TRAINED else "held-out"
+                group = "train" if name in _TRAINING else "held-out"
                 self._events.add_scalar(f"{group}/{name.replace('@', '_at_')}", value, int(row["step"]))
 
-    def draw(self) -> None:
-        """Draw the curves of all rows so far."""
-        figure = draw_curves(read_metrics(self._path))
-        waiting = self._curves.with_name(f".{self._curves.name}.part")
-        figure.savefig(waiting, format="png", dpi=110)
-        waiting.replace(self._curves)
+    def plot(self) -> None:
+        """Write curves.png from all rows so far."""
+        figure = plot_curves(read_metrics(self._path))
+        with atomic_write(self._curves, error=TrainingError) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
 
     def close(self) -> None:
+        """Close both files."""
         self._file.close()
         self._events.close()
 
@@ -61,16 +64,37 @@ class Report:
         self._file.flush()
 
 
+class StepMeter:
+    """Mean loss and speed since it was created."""
+
+    def __init__(self, step: int) -> None:
+        """Start after `step` steps."""
+        self._step, self._started, self._losses = step, time.perf_counter(), list[float]()
+
+    def add(self, loss: float) -> None:
+        """Count the loss of one step."""
+        self._losses.append(loss)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss."""
+        return sum(self._losses) / len(self._losses)
+
+    def steps_per_second(self, step: int) -> float:
+        """Speed up to `step`."""
+        return (step - self._step) / max(1e-9, time.perf_counter() - self._started)
+
+
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv, each with what was measured; none where there is no file."""
+    """Rows of a metrics.csv without their empty cells; an empty list without a file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def draw_curves(rows: Sequence[Row]) -> Any:
-    """Loss, held-out figures, logit scale and learning rate over steps, as a figure of matplotlib."""
+def plot_curves(rows: Sequence[Row]) -> Any:
+    """Loss, validation metrics, logit scale and learning rate over steps, as a matplotlib figure."""
     figure = require("train", "matplotlib.figure").Figure(figsize=(11, 7), layout="constrained")
     panels = figure.subplots(2, 2)
     measured = [name for name in (*RECALLS, ZERO_SHOT) if any(name in row for row in rows)]
@@ -83,7 +107,8 @@ def draw_curves(rows: Sequence[Row]) -> Any:
     for axes, (title, names) in zip(panels.flat, plots, strict=True):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True) if points else ((), ()), label=name, marker=_marker(points))
+            marker = "." if len(points) <= 30 else ""
+            axes.plot(*zip(*points, strict=True) if points else ((), ()), label=name, marker=marker)
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
@@ -92,7 +117,3 @@ def draw_curves(rows: Sequence[Row]) -> Any:
     if measured:
         panels.flat[1].set_ylim(0, 1)
     return figure
-
-
-def _marker(points: Sequence[tuple[float, float]]) -> str:
-    return "." if len(points) <= 30 else ""

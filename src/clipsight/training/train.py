@@ -1,4 +1,4 @@
-"""`train`: one call from captioned photos to a trained model. Called by `clipsight train`."""
+"""`train`: from captioned photos to a trained model in one call."""
 
 import os
 from collections.abc import Iterator
@@ -12,49 +12,46 @@ import torch
 
 from clipsight.classification.dataset import read_labelled
 from clipsight.clip.architecture import Architecture
-from clipsight.clip.declared import declared_preprocess, weights_in
-from clipsight.clip.model import CLIP, create
-from clipsight.clip.pretrained import locate
-from clipsight.clip.tokens import VOCABULARY
+from clipsight.clip.factory import create
+from clipsight.clip.model import CLIP
+from clipsight.clip.pretrained import find_weights, locate, read_preprocess
+from clipsight.clip.tokens import VOCAB_SIZE
 from clipsight.core.errors import TrainingError
 from clipsight.models.preprocess import PreprocessConfig
-from clipsight.training.config import Settings
-from clipsight.training.datasets import Examples, Plan, batches
-from clipsight.training.distributed import Processes, join
-from clipsight.training.progress import Observer
-from clipsight.training.source import Indices, Source
-from clipsight.training.sources import read_source
-from clipsight.training.state import read_state
-from clipsight.training.trainer import LAST, Trainer
-from clipsight.training.validation import HeldOut
+from clipsight.training.config import TrainConfig
+from clipsight.training.datasets import CaptionDataset, Indices, open_dataset
+from clipsight.training.distributed import Distributed, init_distributed
+from clipsight.training.loader import Batch, BatchSampler, TrainingExamples, training_batches
+from clipsight.training.trainer import LAST, Observer, Trainer, read_state
+from clipsight.training.validation import ValidationSet
 
-_MOST_HELD_OUT = 1000
+_MAX_HELD_OUT = 1000
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a run."""
+class TrainResult:
+    """Outcome of a run."""
 
     folder: Path
     photos: int
     held_out: int
     steps: int
-    figures: dict[str, float]
-    """Held-out recall and zero-shot accuracy at the end, as far as they were asked for."""
+    metrics: dict[str, float]
+    """Validation metrics after the last step: recall, zero-shot accuracy."""
     best_step: int
-    """The step whose weights are in the folder's `best/`."""
+    """Step of the weights in the folder's `best/`."""
     skipped: tuple[tuple[str, str], ...]
-    """Photos that could not be read, and entries without a caption, with the reason."""
+    """Unreadable photos, each with the reason, and entries without a caption."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as `--json` prints it."""
+        """The result as a JSON object."""
         return {
             "folder": str(self.folder),
             "photos": self.photos,
             "held_out": self.held_out,
             "steps": self.steps,
             "best_step": self.best_step,
-            "figures": {name: round(value, 6) for name, value in self.figures.items()},
+            "figures": {name: round(value, 6) for name, value in self.metrics.items()},
             "skipped": [{"photo": photo, "reason": reason} for photo, reason in self.skipped],
         }
 
@@ -65,7 +62,7 @@ def train(
     *,
     arch: str | None = None,
     init: str | None = None,
-    settings: Settings | None = None,
+    config: TrainConfig | None = None,
     warmup: int | None = None,
     val: str | Path | None = None,
     hold_out: int | None = None,
@@ -77,144 +74,180 @@ def train(
     device: str = "auto",
     resume: bool = False,
     observer: Observer | None = None,
-) -> Trained:
-    """Train CLIP on captioned photos (see `sources`), alone or as one of torchrun's processes.
+) -> TrainResult:
+    """Train CLIP on captioned photos (see `datasets`), alone or as one of torchrun's processes.
 
-    From scratch with the architecture `arch`, or from the weights `init` (see `clip.create`). Held-out
-    recall is measured on `val`, or on `hold_out` photos that are set aside (a twentieth, at most 1,000);
-    `zero_shot` is a folder of photos with classes. `warmup` None is a tenth of the steps, at most the
-    settings' own. Raises TrainingError, ModelError for an unknown architecture, CheckpointError for weights
-    of another, LabelError for `zero_shot`.
+    Args:
+        data: Table, folder or shards of captioned photos.
+        folder: Folder of the run.
+        arch: Architecture to train from scratch; with `init`, the architecture of those weights.
+        init: Weights to start from (see `factory.create`).
+        config: Hyperparameters.
+        warmup: Steps of warm-up; None for a tenth of all steps, at most `config.warmup`.
+        val: Captioned photos to validate on.
+        hold_out: Photos of `data` to validate on instead; None for a twentieth, at most 1,000.
+        zero_shot: Labelled photos (see `classification.dataset`) for zero-shot accuracy.
+        columns: Path and caption columns of a table.
+        activation_checkpointing: Recompute activations: less memory for a third more time.
+        save_every: Steps between checkpoints with validation; None for an epoch.
+        workers: Processes that load photos; None for the cores but one, up to 8.
+        device: A torch device, or "auto".
+        resume: Continue the run in `folder`, started with the same arguments.
+        observer: Callbacks.
+
+    Raises:
+        TrainingError: The run can't start or can't continue.
+        ModelError: The architecture is unknown.
+        CheckpointError: The weights can't be read, or are of another architecture.
+        LabelError: `zero_shot` can't be read.
     """
-    settings = settings or Settings()
-    _check(folder, arch, init, settings, resume)
+    config = config or TrainConfig()
+    _check_arguments(folder, arch, init, config, resume)
     labelled = None if zero_shot is None else read_labelled(zero_shot)
-    source = read_source(data, columns)
-    _check_captions(source, settings)
-    chosen, kept = _split(source, 0 if val is not None else hold_out, settings)
-    with join(device) as processes, _explained():
-        steps = len(chosen) // settings.batch * settings.epochs
-        settings = replace(settings, warmup=min(settings.warmup, steps // 10) if warmup is None else warmup)
-        model, preprocess = _model(arch, init, settings, folder if resume else None)
+    dataset = open_dataset(data, columns)
+    _check_uncaptioned(dataset, config)
+    trained, held_out = _split(dataset, 0 if val is not None else hold_out, config)
+    with init_distributed(device) as distributed, _readable_errors():
+        steps = len(trained) // config.batch * config.epochs
+        config = replace(config, warmup=min(config.warmup, steps // 10) if warmup is None else warmup)
+        model, preprocess = _build_model(arch, init, config, folder if resume else None)
         model.set_activation_checkpointing(activation_checkpointing)
         if workers is None:
             workers = min(8, max(1, (os.cpu_count() or 1) - 1))
-        apart = read_source(val, columns) if val is not None else source
+        val_dataset = dataset
         if val is not None:
-            kept = np.arange(len(apart))
-        measure = None
-        if len(kept) or labelled is not None:
-            measure = HeldOut(apart, kept, preprocess, processes, workers, labelled)
-        _make(folder)
+            val_dataset = open_dataset(val, columns)
+            held_out = np.arange(len(val_dataset))
+        validation = None
+        if len(held_out) or labelled is not None:
+            validation = ValidationSet(val_dataset, held_out, preprocess, distributed, workers, labelled)
+        _make_folder(folder)
         trainer = Trainer(
             model,
-            settings,
+            config,
             folder,
-            processes,
+            distributed,
             preprocess=preprocess,
-            photos=len(chosen),
-            uncaptioned=len(source.uncaptioned),
-            measure=measure,
-            identity={"arch": arch, "init": init, "data": source.digest(), "held out": len(kept)},
+            photos=len(trained),
+            uncaptioned=len(dataset.uncaptioned),
+            evaluate=validation.evaluate if validation else None,
+            identity={"arch": arch, "init": init, "data": dataset.digest(), "held out": len(held_out)},
             save_every=save_every,
         )
         if resume:
             trainer.resume()
-        trainer.run(_batches(trainer, model, source, chosen, processes, workers), observer)
-    unread = trainer.skipped | dict.fromkeys(source.uncaptioned, "") | (measure.unread if measure else {})
-    return Trained(
+        trainer.run(_batches(trainer, dataset, trained, distributed, workers), observer)
+    unread = validation.unread if validation else {}
+    skipped = trainer.skipped | dict.fromkeys(dataset.uncaptioned, "") | unread
+    return TrainResult(
         folder,
-        len(chosen),
-        len(kept),
+        len(trained),
+        len(held_out),
         trainer.steps,
-        trainer.figures,
+        trainer.metrics,
         trainer.best[1],
-        tuple(unread.items()),
+        tuple(skipped.items()),
     )
 
 
-def _check(folder: Path, arch: str | None, init: str | None, settings: Settings, resume: bool) -> None:
+def _check_arguments(
+    folder: Path, arch: str | None, init: str | None, config: TrainConfig, resume: bool
+) -> None:
     if arch is None and init is None:
         raise TrainingError(
-            "give an architecture to train from scratch (`arch`), or a model to start from (`init`)"
+            "set `arch` to train an architecture from scratch, or `init` to start from a model"
         )
-    if settings.lock and init is None:
-        raise TrainingError("`lock` keeps a trained tower as it is; give the model it is from with `init`")
-    if settings.micro_batch is not None and settings.micro_batch < 1:
-        raise TrainingError("a micro-batch needs one photo at least")
+    if config.lock and init is None:
+        raise TrainingError("`lock` keeps a trained tower unchanged; set `init` to the model it is part of")
+    if config.micro_batch is not None and config.micro_batch < 1:
+        raise TrainingError("`micro_batch` must be at least 1")
     if not resume and (folder / LAST).exists():
-        raise TrainingError(f"{folder} holds a run already; go on with `resume=True`, or give another folder")
+        raise TrainingError(
+            f"{folder} holds a run already; continue it with `resume`, or choose another folder"
+        )
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(f"{folder} can't be made ({error.strerror}); give another folder") from error
-
-
-def _check_captions(source: Source, settings: Settings) -> None:
-    bad, all_there = len(source.uncaptioned), len(source) + len(source.uncaptioned)
-    if bad > settings.max_bad * all_there:
         raise TrainingError(
-            f"{bad:,} of {all_there:,} entries have no caption or no photo, more than `max_bad` "
-            f"{settings.max_bad:.3g}; one is {source.uncaptioned[0]}"
+            f"the folder {folder} can't be made ({error.strerror}); choose another"
+        ) from error
+
+
+def _check_uncaptioned(dataset: CaptionDataset, config: TrainConfig) -> None:
+    bad, total = len(dataset.uncaptioned), len(dataset) + len(dataset.uncaptioned)
+    if bad > config.max_bad * total:
+        raise TrainingError(
+            f"{bad:,} of {total:,} entries have no caption or no photo, more than `max_bad` "
+            f"{config.max_bad:.3g}; one is {dataset.uncaptioned[0]}"
         )
 
 
-def _split(source: Source, hold_out: int | None, settings: Settings) -> tuple[Indices, Indices]:
-    """Photos to train on and photos held out, drawn with the seed."""
-    count = min(_MOST_HELD_OUT, len(source) // 20) if hold_out is None else hold_out
-    if count >= len(source):
-        raise TrainingError(f"{count:,} photos can't be held out of {len(source):,}; lower `hold_out`")
-    order = np.random.default_rng(settings.seed).permutation(len(source))
+def _split(dataset: CaptionDataset, hold_out: int | None, config: TrainConfig) -> tuple[Indices, Indices]:
+    """Seeded split into indices to train on and indices to validate on, both sorted."""
+    count = min(_MAX_HELD_OUT, len(dataset) // 20) if hold_out is None else hold_out
+    if count >= len(dataset):
+        raise TrainingError(f"{count:,} photos can't be held out of {len(dataset):,}; lower `hold_out`")
+    order = np.random.default_rng(config.seed).permutation(len(dataset))
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def _model(
-    arch: str | None, init: str | None, settings: Settings, resumed: Path | None
+def _build_model(
+    arch: str | None, init: str | None, config: TrainConfig, resumed: Path | None
 ) -> tuple[CLIP, PreprocessConfig]:
-    """The model to train, and how its photos are prepared."""
-    torch.manual_seed(settings.seed)
+    """The model at the start of the run, and its preprocessing."""
+    torch.manual_seed(config.seed)
     if resumed is not None:
         state = read_state(resumed / LAST)
         model = CLIP(Architecture.from_dict(state["architecture"], str(resumed)))
         preprocess = PreprocessConfig.from_dict(state["preprocess"])
     else:
-        weights = None if init is None else weights_in(locate(init))
+        weights = None if init is None else find_weights(locate(init))
         model = create(arch, weights)
-        side = model.architecture.vision_cfg.image_size
-        preprocess = PreprocessConfig((side, side)) if weights is None else declared_preprocess(weights, side)
-    size = model.architecture.text_cfg.vocab_size
-    if size != VOCABULARY:
+        size = model.architecture.vision_cfg.image_size
+        preprocess = PreprocessConfig((size, size)) if weights is None else read_preprocess(weights, size)
+    vocab_size = model.architecture.text_cfg.vocab_size
+    if vocab_size != VOCAB_SIZE:
         raise TrainingError(
-            f"the architecture has a vocabulary of {size:,} tokens; training uses CLIP's of {VOCABULARY:,}"
+            f"the architecture has a vocabulary of {vocab_size:,} tokens; training uses CLIP's "
+            f"of {VOCAB_SIZE:,}"
         )
     return model, preprocess
 
 
 def _batches(
-    trainer: Trainer, model: CLIP, source: Source, chosen: Indices, processes: Processes, workers: int
-) -> Iterator[Any]:
-    vision, text, settings = model.architecture.vision_cfg, model.architecture.text_cfg, trainer.settings
-    examples = Examples(source, chosen, vision.image_size, text.context_length, settings.crop, settings.seed)
-    plan = Plan(examples, settings.batch, trainer.steps, trainer.step, processes.rank, processes.count)
-    return batches(plan, workers)
+    trainer: Trainer, dataset: CaptionDataset, indices: Indices, distributed: Distributed, workers: int
+) -> Iterator[Batch]:
+    architecture, config = trainer.model.architecture, trainer.config
+    examples = TrainingExamples(
+        dataset,
+        indices,
+        architecture.vision_cfg.image_size,
+        architecture.text_cfg.context_length,
+        config.crop,
+        config.seed,
+    )
+    sampler = BatchSampler(
+        examples, config.batch, trainer.steps, trainer.step, distributed.rank, distributed.world_size
+    )
+    return training_batches(sampler, workers)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Errors of PyTorch that a person can mend, in one line."""
+def _readable_errors() -> Iterator[None]:
+    """Turn PyTorch's errors that a user can remedy into a TrainingError."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
-            "the device has too little memory; set a lower `micro_batch`, which gives the same result, or "
-            "`activation_checkpointing=True`"
+            "the device is out of memory; lower `micro_batch`, which gives the same result, or set "
+            "`activation_checkpointing`"
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            "a process that reads photos was killed, perhaps for want of memory; set fewer `workers`"
+            "a process that loads photos was killed, perhaps for lack of memory; lower `workers`"
         ) from error

@@ -35,19 +35,18 @@ def open_checkpoint(source: str | Path) -> "TorchModel":
     weights that can't be used.
     """
     require("train", "clipsight.clip.model", purpose="a checkpoint needs", error=ModelError)
-    from clipsight.clip import pretrained
-    from clipsight.clip.declared import declared_preprocess, weights_in
-    from clipsight.clip.model import create
-    from clipsight.clip.tokens import VOCABULARY
+    from clipsight.clip.factory import create
+    from clipsight.clip.pretrained import find_weights, locate, read_preprocess
+    from clipsight.clip.tokens import VOCAB_SIZE
 
-    weights = weights_in(pretrained.locate(source))
+    weights = find_weights(locate(source))
     clip = create(pretrained=weights)
     size = clip.architecture.text_cfg.vocab_size
-    if size != VOCABULARY:
+    if size != VOCAB_SIZE:
         raise CheckpointError(
-            f"{weights} has a vocabulary of {size:,} tokens, not CLIP's {VOCABULARY:,}; use another"
+            f"{weights} has a vocabulary of {size:,} tokens, not CLIP's {VOCAB_SIZE:,}; use another"
         )
-    preprocessing = declared_preprocess(weights, clip.architecture.vision_cfg.image_size)
+    preprocessing = read_preprocess(weights, clip.architecture.vision_cfg.image_size)
     return TorchModel(str(source), clip.requires_grad_(False), preprocessing)
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face's `config.json` of a `CLIPModel` to an architecture and back."""
+"""Conversion between Hugging Face's `config.json` of a `CLIPModel` and our architecture."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ from clipsight.clip.architecture import Architecture, TextConfig, VisionConfig, 
 from clipsight.core.errors import ModelError
 
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
-# In transformers this end-of-text id means: the highest id of each text (its pull request 24773).
-_HIGHEST = 2
+# eos_token_id for which transformers pools at the highest token id of each text (its pull request 24773).
+_ARGMAX_EOS = 2
 
 
-def from_hugging_face(config: Any, source: str) -> Architecture:
-    """The architecture that a `config.json` describes; what it leaves out is as in transformers.
+def from_huggingface(config: Any, source: str) -> Architecture:
+    """Architecture of a `config.json`, named `source` in errors; missing fields have transformers' defaults.
 
-    `source` is what errors call it. Raises ModelError.
+    Raises ModelError for another type of model, or an architecture that is not supported.
     """
     if not isinstance(config, dict) or config.get("model_type") != "clip":
         kind = config.get("model_type") if isinstance(config, dict) else None
         raise ModelError(f"{source} describes a model of type {kind!r}, not CLIP's own 'clip'")
     vision, text = config.get("vision_config") or {}, config.get("text_config") or {}
-    acts = {part.get("hidden_act", "quick_gelu") for part in (vision, text)}
+    acts = {tower.get("hidden_act", "quick_gelu") for tower in (vision, text)}
     if len(acts) != 1 or not acts <= _ACTIVATIONS.keys():
         raise ModelError(f"{source} has hidden_act {' and '.join(sorted(acts))}, not quick_gelu or gelu")
-    if any(part.get("layer_norm_eps", 1e-5) != 1e-5 for part in (vision, text)):
+    if any(tower.get("layer_norm_eps", 1e-5) != 1e-5 for tower in (vision, text)):
         raise ModelError(f"{source} has a layer_norm_eps that is not 1e-5, which clipsight does not build")
     try:
         found = Architecture(
@@ -50,7 +50,7 @@ def _vision(config: dict[str, Any]) -> VisionConfig:
 def _text(config: dict[str, Any]) -> TextConfig:
     width = config.get("hidden_size", 512)
     vocabulary, end = config.get("vocab_size", 49408), config.get("eos_token_id", 49407)
-    highest = end in (_HIGHEST, vocabulary - 1)
+    highest = end in (_ARGMAX_EOS, vocabulary - 1)
     return TextConfig(
         context_length=config.get("max_position_embeddings", 77),
         vocab_size=vocabulary,
@@ -63,8 +63,8 @@ def _text(config: dict[str, Any]) -> TextConfig:
     )
 
 
-def to_hugging_face(architecture: Architecture) -> dict[str, Any]:
-    """The `config.json` for an architecture with a ViT."""
+def to_huggingface(architecture: Architecture) -> dict[str, Any]:
+    """`config.json` of an architecture with a ViT."""
     vision, text = architecture.vision_cfg, architecture.text_cfg
     shared = {
         "projection_dim": architecture.embed_dim,
@@ -84,7 +84,7 @@ def to_hugging_face(architecture: Architecture) -> dict[str, Any]:
             "num_attention_heads": text.heads,
             "num_hidden_layers": text.layers,
             "vocab_size": text.vocab_size,
-            "eos_token_id": _HIGHEST if text.eos_id is None else text.eos_id,
+            "eos_token_id": _ARGMAX_EOS if text.eos_id is None else text.eos_id,
         },
         "vision_config": {
             **shared,
