@@ -7,11 +7,15 @@ default:
 
 # The tests without a marker: a minute.
 test *args:
-    python -m pytest -m "not slow and not process and not browser and not torch" {{args}}
+    python -m pytest -n auto --dist worksteal -m "not slow and not process and not browser and not torch" {{args}}
 
 # All tests, as the README and CI run them.
 test-all *args:
-    python -m pytest {{args}}
+    python -m pytest -n auto --dist worksteal {{args}}
+
+# The tests as other processors would run them: OpenBLAS, NumPy, FAISS and PyTorch kernels, threads, noise, load.
+test-matrix *args:
+    python -m scripts.test_matrix {{args}}
 
 # Style, types, and which room may import which.
 lint:

@@ -168,6 +168,7 @@ for seed in range(10):
 """
 
 
+@pytest.mark.process
 def test_processes_share_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     here = str(Path(__file__).parents[2])
