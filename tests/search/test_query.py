@@ -1,13 +1,18 @@
 """The query grammar, and what a query's parts become."""
 
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipsight import Library
 from clipsight.core.errors import QueryError
+from clipsight.search import query as query_module
 from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts
 from tests.support.fake import DIM, FakeModel
 from tests.support.fake import unit as unit_rows
@@ -181,3 +186,67 @@ def test_pictures_and_words_are_embedded_in_their_order(photos: Path) -> None:
     vectors = embed_parts(Query.parse(f"bee + {photos / 'cat.png'} + flower"), model)
     assert np.array_equal(vectors[[0, 2]], model.encode_texts(["bee", "flower"]))
     assert vectors[1, 3:].max() == 0
+
+
+# -- pictures from the web, by a real server on 127.0.0.1 ---------------------------
+
+
+@pytest.fixture
+def server(photos: Path) -> Iterator[str]:
+    """The address of a server that serves the sample photos, a text, and a body longer than the limit."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name, kind = self.path.lstrip("/"), "image/jpeg"
+            if name == "letter.jpg":
+                body = b"Dear Sir or Madam"
+            elif name == "endless.jpg":
+                body = bytes(5000)
+            elif name == "page.jpg":
+                body, kind = b"<html>log in</html>", "text/html"
+            elif (photos / name).is_file():
+                body = (photos / name).read_bytes()
+            else:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+def test_picture_from_the_web_is_a_query(server: str, library: Library, photos: Path) -> None:
+    library.index(photos)
+    found = library.search(f"{server}/flower.jpg", top=1)
+    assert found[0].path.name == "flower.jpg"  # not left out: it is not the library's own file
+    assert found[0].score == pytest.approx(1, abs=2e-3)
+    with pytest.raises(QueryError, match="not an image"):
+        library.search(f"{server}/letter.jpg")
+
+
+def test_pictures_that_cannot_be_fetched(
+    server: str, library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.index(photos)
+    with pytest.raises(QueryError, match="sent text/html, not a picture"):
+        library.search(f"{server}/page.jpg")
+    with pytest.raises(QueryError, match="404"):
+        library.search(f"{server}/nothing.jpg")
+    monkeypatch.setattr(query_module, "MAX_FETCHED_BYTES", 4999)
+    with pytest.raises(QueryError, match="larger than"):
+        library.search(f"{server}/endless.jpg")
+    monkeypatch.setattr(query_module, "MAX_FETCHED_BYTES", 5000)
+    with pytest.raises(QueryError, match="the file holds zeros"):  # fetched whole
+        library.search(f"{server}/endless.jpg")
+    with pytest.raises(QueryError, match="can't fetch"):
+        library.search("http://127.0.0.1:1/closed.jpg")
+    with pytest.raises(QueryError, match="can't fetch"):
+        library.search("http://[broken/address.jpg")

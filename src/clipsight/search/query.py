@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 Vectors = npt.NDArray[np.float32]
 
+MAX_FETCHED_BYTES = 64 << 20
+FETCH_TIMEOUT_SECONDS = 20.0
+"""Limits on a picture that is fetched from a URL."""
+
+_NOT_PICTURES = ("text/", "application/json", "application/xml", "application/xhtml+xml")
+"""Media types that no picture has; servers give some pictures strange types, or none."""
+
 
 class Kind(Enum):
     """Kind of a query part."""
@@ -163,14 +170,36 @@ def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
 
 def _open(part: Part, encoder: PartEncoder) -> "Image":
     """Open the picture that a part names, as indexing opens photos."""
-    from clipsight.indexing.media.fetch import fetch_picture
     from clipsight.indexing.media.photo import open_picture
 
-    source = fetch_picture(part.value) if part.kind is Kind.URL else Path(part.value).expanduser()
+    source = _fetch(part.value) if part.kind is Kind.URL else Path(part.value).expanduser()
     try:
         return open_picture(source, min_side=max(encoder.preprocessing.size))
     except PhotoError as error:
         raise QueryError(f"can't use the picture {part.value}: {error}") from error
+
+
+def _fetch(url: str) -> bytes:
+    """Fetch a picture from an http(s) URL, within the limits on time and size.
+
+    Raises `QueryError` if the request fails or the response is not a picture.
+    """
+    from clipsight.core import http
+
+    request = http.Request(
+        url, headers={"Accept": "image/*"}, max_bytes=MAX_FETCHED_BYTES, timeout=FETCH_TIMEOUT_SECONDS
+    )
+    try:
+        response = http.send(request)
+    except http.HttpError as error:
+        raise QueryError(f"can't fetch {url}: {error}") from error
+    if response.status != 200:
+        raise QueryError(
+            f"can't fetch {url}: the server answered {response.status} {response.reason}".rstrip()
+        )
+    if response.content_type.startswith(_NOT_PICTURES):
+        raise QueryError(f"can't fetch {url}: the server sent {response.content_type}, not a picture")
+    return response.body
 
 
 def _summands(text: str) -> list[tuple[float, str]]:
