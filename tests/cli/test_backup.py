@@ -26,7 +26,7 @@ def test_there_and_back(tmp_path: Path, photos: Path, tiny_model: Path) -> None:
         opened.index(photos)
         expected = opened.search("red").to_dicts()
     assert run("backup", file, "--library", library) == [
-        f"clipsight: 8 photos of {library} are kept in {file}"
+        f"clipsight: 8 photos of {library} are backed up in {file}"
     ]
     with pytest.raises(LibraryError, match="exists"):
         run("backup", file, "--library", library)
@@ -34,8 +34,8 @@ def test_there_and_back(tmp_path: Path, photos: Path, tiny_model: Path) -> None:
     with pytest.raises(LibraryError, match="holds 8 photos"):
         run("restore", file, "--library", library)
     lines = run("restore", file, "--library", library, "--replace")
-    assert lines[0] == f"clipsight: 8 photos are back in {library}"
-    assert ".replaced-" in lines[1] and "delete it when you miss nothing" in lines[1]
+    assert lines[0] == f"clipsight: 8 photos are restored in {library}"
+    assert ".replaced-" in lines[1] and "delete it when nothing is missing" in lines[1]
     run("restore", file, "--library", tmp_path / "elsewhere")
     for folder in (library, tmp_path / "elsewhere"):
         with Library.open(folder) as opened:

@@ -102,7 +102,7 @@ def test_the_whole_library(shell: Shell) -> None:
     done = shell.run("classify", "--library", library, "--labels", "labels.txt", "--csv")
     assert len(done.stdout.splitlines()) == 9
     done = shell.run("classify", "--library", "photos", "--labels", "labels.txt", "--csv")
-    assert "holds photos, not an index" in done.stderr and len(done.stdout.splitlines()) == 9
+    assert "contains photos, not an index" in done.stderr and len(done.stdout.splitlines()) == 9
     assert not (shell.folder / "photos" / "catalog.sqlite3").exists()
     done = shell.run("classify", "--library", "new", "--labels", "labels.txt", "--model", shell.model, code=2)
     assert "no folder has been indexed yet" in done.stderr

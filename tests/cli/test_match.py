@@ -45,7 +45,7 @@ def test_match_prints_json(shell: Shell, texts: Path) -> None:
 def test_a_text_that_was_cut_is_told(shell: Shell) -> None:
     (shell.folder / "long.txt").write_text("a short one\n" + "word " * 200)
     done = shell.run("match", "photos/cat.png", "--texts", "long.txt", "--model", shell.model)
-    assert "line 2 was cut to the model's 77 tokens" in done.stderr
+    assert "line 2 was truncated to the model's 77 tokens" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_text_that_was_cut_is_told(shell: Shell) -> None:
         (("photos/none.jpg", "--texts", "texts.txt"), "no such picture: photos/none.jpg"),
         (("photos/cat.png", "--texts", "none.txt"), "can't read none.txt: No such file or directory"),
         (("photos/cat.png", "--texts", "photos/cat.png"), "line 1 is not UTF-8 text"),
-        (("texts.txt", "--texts", "texts.txt"), "not an image"),
+        (("./texts.txt", "--texts", "texts.txt"), "not an image"),
         (("photos/cat.png",), "Usage:"),
         (("photos/cat.png", "--texts", "texts.txt", "--top", "0"), "Usage:"),
     ],

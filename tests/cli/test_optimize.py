@@ -75,17 +75,17 @@ def test_a_folder_that_cannot_be_written_is_told(many: Library, monkeypatch: pyt
 @pytest.mark.process
 def test_the_command(shell_of_few: Shell) -> None:
     shell = shell_of_few
-    assert "8 photos: few enough to compare all" in shell.run("optimize").stderr
+    assert "8 photos: few enough for exact searches" in shell.run("optimize").stderr
     done = shell.run("optimize", "--background")
     log = Path(done.stderr.strip().rpartition(": ")[2])
     assert log.name == "optimize.log"
     wait_until(lambda: "few enough" in log.read_text(), step=0.05)
-    assert log.read_text() == "clipsight: 8 photos: few enough to compare all in a search\n"
+    assert log.read_text() == "clipsight: 8 photos: few enough for exact searches\n"
 
 
 def test_the_command_of_many(many: Library) -> None:
     done = CliRunner().invoke(app, ["optimize", "--library", str(many.path)])
-    assert done.exit_code == 0 and "1,200 photos: a search reads the likeliest only" in done.stderr
+    assert done.exit_code == 0 and "1,200 photos: searches compare the nearest lists only" in done.stderr
     found = CliRunner().invoke(app, ["search", "cat", "-n", "--json", "--library", str(many.path), "--exact"])
     assert found.exit_code == 0 and "approximate" not in found.stderr
     assert len(json.loads(found.stdout)["matches"]) == 10

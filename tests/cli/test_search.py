@@ -74,7 +74,7 @@ def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> 
         (("x", "--camera", "nikon"), "no photo has the camera 'nikon': there are Canon EOS 0, "),
         (("--queries", "nothing.txt"), "can't read nothing.txt: No such file"),
         (("--queries", "photos/cat.png"), "photos/cat.png is not UTF-8 text"),
-        (("--queries", "empty.txt"), "empty.txt holds no query"),
+        (("--queries", "empty.txt"), "empty.txt contains no query"),
         (("--queries", "wrong.txt"), "line 3 of wrong.txt: weight 'two' in 'two:bee' is not a number"),
         (("--queries", "wrong.txt", "--paths"), "take --json or --csv"),
         (("--queries", "wrong.txt", "--preview"), "goes without"),

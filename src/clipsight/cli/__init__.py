@@ -1,12 +1,12 @@
-"""The command line: parse, call the library, print. No logic of its own.
+"""The command line: parse arguments, call the library, print results.
 
-One module a group of commands; `app` is where they meet. Heavy modules are imported inside the commands, so
-that `clipsight --help` starts at once.
+One module per group of commands; `app` combines them. Heavy modules are imported inside the commands, so that
+`clipsight --help` starts fast.
 """
 
 
 def main() -> None:
-    """Run the command line; a search that a running server can answer is not parsed here."""
+    """Run the command line; a search is first sent to a running server, if there is one."""
     import sys
 
     from clipsight.web.client.local import try_server

@@ -1,4 +1,4 @@
-"""The `clipsight` program: its commands in the order of `--help`, its signals and its exit codes."""
+"""The `clipsight` program: commands in the order of `--help`, signals and exit codes."""
 
 import os
 import signal
@@ -67,7 +67,7 @@ app.command()(demo.demo)
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's error is one line on stderr and exit code 2."""
+    """Run the command line; a `ClipsightError` is one line on stderr and exit code 2."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     code: Any = 0
@@ -82,8 +82,7 @@ def main() -> NoReturn:
         code = 130
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: it would wait for threads that are in the middle of decoding a photo, of
-    # which nothing is needed any more.
+    # sys.exit would wait for threads that are still decoding photos, whose results are not needed.
     os._exit(code or 0)
 
 
@@ -92,7 +91,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _positional_minus(arguments: Sequence[str]) -> list[str]:
-    """Let `search "- cartoon"` through: a minus before a space is a query, not an option."""
+    """Arguments with a space before a leading "- ", which is a query such as "- cartoon", not an option."""
     return [f" {argument}" if argument.startswith("- ") else argument for argument in arguments]
 
 

@@ -1,4 +1,4 @@
-"""`clipsight check`: whether a library is sound, and mending it."""
+"""Command `clipsight check`."""
 
 from typing import Annotated
 
@@ -9,17 +9,20 @@ from clipsight.cli.options import LibraryOption
 
 def check(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what is wrong; photos are never touched.")
+        bool, typer.Option("--repair", help="Repair problems; photos are never changed.")
     ] = False,
     photos: Annotated[
         int,
         typer.Option(
-            "--photos", min=0, metavar="N", help="Also read N photos again and compare their vectors."
+            "--photos", min=0, metavar="N", help="Also embed N photos again and compare their vectors."
         ),
     ] = 0,
     library: LibraryOption = None,
 ) -> None:
-    """Check the index: its database, vectors and search files. Exit code 1 if anything is wrong."""
+    """Check the index: database, vectors and search files.
+
+    The exit code is 1 if there is a problem.
+    """
     from clipsight.cli.messages import note, with_flags
     from clipsight.cli.progress import stage_bars
     from clipsight.core import paths

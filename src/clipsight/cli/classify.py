@@ -1,4 +1,4 @@
-"""`clipsight classify`."""
+"""Command `clipsight classify`."""
 
 import json
 import os
@@ -35,45 +35,46 @@ def classify(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PHOTO... TEXT...", help="Photos and folders; all else is a text to choose from."
+            metavar="PHOTO... TEXT...",
+            help="Photos and folders; all else is a text to choose from.",
         ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="Labels to choose from: a,b,c or a file, one a line.")
+        str | None, typer.Option("--labels", help="Labels to choose from: a,b,c or a file, one per line.")
     ] = None,
     template: Annotated[
         list[str] | None,
-        typer.Option("--template", help='Make a text of labels, like "a photo of a {}."; repeatable.'),
+        typer.Option("--template", help='Prompt template for labels, like "a photo of a {}."; repeatable.'),
     ] = None,
     templates: Annotated[
         str | None,
-        typer.Option("--templates", help="plain, simple, imagenet, or a file with one template a line."),
+        typer.Option("--templates", help="plain, simple, imagenet, or a file with one template per line."),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", "-t", min=1, help="Best labels of each photo only.")
+        int | None, typer.Option("--top", "-t", min=1, help="Only the best labels of each photo.")
     ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with thumbnails (.html).")] = None,
     png: Annotated[Path | None, typer.Option(help="Also write a picture with thumbnails (.png).")] = None,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Also tell which photos none of the labels fits.")
+        bool, typer.Option("--unknown", help="Also mark photos that no label matches.")
     ] = False,
     organize: Annotated[
         Path | None,
         typer.Option(metavar="DEST", help="Sort photos into DEST/<label>/."),
     ] = None,
-    by: Annotated[Literal["label"], typer.Option(help="What to sort by.")] = "label",
+    by: Annotated[Literal["label"], typer.Option(help="Sort criterion.")] = "label",
     copy: Annotated[bool, typer.Option("--copy", help="Sort copies (the default).")] = False,
     symlink: Annotated[bool, typer.Option("--symlink", help="Sort symbolic links.")] = False,
     hardlink: Annotated[bool, typer.Option("--hardlink", help="Sort hard links.")] = False,
     min_prob: Annotated[
-        float, typer.Option(min=0, max=1, help="Sort only photos whose label is as probable as this.")
+        float, typer.Option(min=0, max=1, help="Sort only photos whose label has at least this probability.")
     ] = 0.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sorted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be sorted.")] = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare-templates", help="Measure templates on a folder of class folders, or a CSV."),
+        typer.Option("--compare-templates", help="Compare templates on a folder of class folders, or a CSV."),
     ] = False,
     no_indexing: Annotated[
         bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
@@ -83,7 +84,10 @@ def classify(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Tell which text or label fits photos best, and how probable each is; folders are indexed first."""
+    """Classify photos by texts or labels, with probabilities.
+
+    Folders are indexed first.
+    """
     from clipsight.classification.prompts import PLAIN, check_labels, load_templates, read_labels
     from clipsight.classification.zero_shot import split_arguments
     from clipsight.cli.messages import note
@@ -118,7 +122,7 @@ def classify(
     if not photos and library is None:
         raise LabelError("no photo to classify: name one, or a folder, or --library for all that is indexed")
     if library is not None and not photos and _holds_photos_only(library.expanduser()):
-        note(f"{library} holds photos, not an index: those of them in the default library are classified")
+        note(f"{library} contains photos, not an index: its photos in the default library are classified")
         photos, library = [library.expanduser()], None
     with open_library(library, model, device, threads) as opened:
         folders = [photo for photo in photos if photo.is_dir()]
@@ -138,9 +142,9 @@ def _show(
     png: Path | None,
     sort: "Callable[[Iterable[Predictions]], str] | None",
 ) -> None:
-    """Print the result as it comes, write the files, and tell what there is to tell.
+    """Print the result as a stream, write the files, and print notes.
 
-    `sort` takes all photos and says in a line where it put them.
+    `sort` takes all photos and returns a summary line.
     """
     from clipsight.cli.messages import note
     from clipsight.render import heatmap
@@ -190,7 +194,7 @@ def _how(copy: bool, symlink: bool, hardlink: bool) -> str | None:
 def _sorter(
     opened: "Library", destination: Path, how: str, min_prob: float, dry_run: bool
 ) -> "Callable[[Iterable[Predictions]], str]":
-    """What sorts photos into `destination` as they are classified; those that no label fits stay out."""
+    """A function that sorts classified photos into `destination`, except those that no label matches."""
     from clipsight.classification.predictions import NONE
     from clipsight.cli.messages import note
     from clipsight.organize.organizer import How, Placed
@@ -237,7 +241,7 @@ def _scale_note(result: "Classification") -> tuple[str, ...]:
 
 
 def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json: bool) -> None:
-    """Measure templates on a labelled collection and print the comparison."""
+    """Compare templates on a labelled dataset and print the result."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar, tracked
     from clipsight.evaluation import compare_templates
@@ -261,7 +265,7 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
 
 
 def _check_target(file: Path | None, suffix: str) -> None:
-    """Tell before any work that a file can't be written."""
+    """Raise LibraryError early for a file that can't be written."""
     if file is None:
         return
     if file.suffix.lower() != suffix:
@@ -271,7 +275,7 @@ def _check_target(file: Path | None, suffix: str) -> None:
 
 
 def _holds_photos_only(folder: Path) -> bool:
-    """Whether `--library` names a folder of photos: it is there, not empty, and never was a library."""
+    """True if `--library` is a folder of photos: not empty, and without a catalog."""
     from clipsight.store.catalog import CATALOG_NAME
 
     return folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(f"{CATALOG_NAME}*"))

@@ -1,4 +1,4 @@
-"""Commands about what a library holds: index, status, forget, export, import."""
+"""Commands on the contents of a library: index, status, forget, export, import."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,23 +21,24 @@ def index(
     folders: Folders = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="Leave out names or paths that match, such as thumbs or '*/raw/*'."),
+        typer.Option(help="Skip matching names or paths, such as thumbs or '*/raw/*'; repeatable."),
     ] = None,
-    hidden: Annotated[bool | None, typer.Option(help="Take names that begin with a dot.")] = None,
-    gps: Annotated[bool | None, typer.Option(help="Keep the place where photos were taken.")] = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="Refuse pictures of more pixels than this.")
-    ] = None,
+    hidden: Annotated[bool | None, typer.Option(help="Include names that begin with a dot.")] = None,
+    gps: Annotated[bool | None, typer.Option(help="Store the GPS position of photos.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Skip pictures with more pixels.")] = None,
     exact: Annotated[
-        bool | None, typer.Option(help="Decode JPEGs at full size: a little more exact, slower.")
+        bool | None, typer.Option(help="Decode JPEGs at full size: slightly more exact, slower.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry files that failed before.")] = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Bring the index of FOLDERS up to date: only what is new or has changed is read."""
+    """Update the index of folders.
+
+    Only new and changed photos in FOLDERS are read.
+    """
     with open_library(library, model, device, threads) as photos:
         index_folders(
             photos,
@@ -52,7 +53,10 @@ def index(
 
 
 def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """Show folders, counts, the model in use, and every file that failed with its reason."""
+    """Show folders, counts, the model, and failed files.
+
+    Each failed file is listed with the reason.
+    """
     import json
 
     from clipsight.render import tables
@@ -69,18 +73,18 @@ def forget(
     folder: Annotated[Path, typer.Argument(help="An indexed folder, or one below it.")],
     library: LibraryOption = None,
 ) -> None:
-    """Drop everything the index knows of FOLDER; photos are not touched."""
+    """Remove a folder from the index; photos are not changed."""
     from clipsight.cli.messages import note
 
     with open_library(library) as photos:
-        note(f"forgot {photos.forget(folder):,} photos in {folder}; the files are as they were")
+        note(f"forgot {photos.forget(folder):,} photos in {folder}; the files are unchanged")
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="A file that ends in .npz or .parquet.")],
     library: LibraryOption = None,
 ) -> None:
-    """Write the paths and vectors of all photos to FILE."""
+    """Export the paths and vectors of all photos to a file."""
     from clipsight.cli.messages import note
 
     with open_library(library) as photos:
@@ -89,14 +93,15 @@ def export(
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help=".npz or .parquet with paths and vectors; or clip-retrieval's folder.")
+        Path,
+        typer.Argument(help=".npz or .parquet with paths and vectors, or a clip-retrieval folder."),
     ],
     library: LibraryOption = None,
     model: ModelOption = "auto",
 ) -> None:
-    """Make vectors that were computed elsewhere searchable."""
+    """Import vectors computed elsewhere, to search them."""
     from clipsight.cli.messages import note
 
     with open_library(library, model) as photos:
         report = photos.import_(file)
-        note(f"added {report.added:,} vectors; {report.kept:,} photos keep the ones they had")
+        note(f"added {report.added:,} vectors; {report.kept:,} photos keep their own")

@@ -1,4 +1,4 @@
-"""`clipsight compare-models`: one model's precisions on this machine."""
+"""Command `clipsight compare-models`."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 def compare_models(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL MODEL...", help="The model as it is, then its precisions.")
+        list[str],
+        typer.Argument(metavar="MODEL MODEL...", help="The original model, then other precisions."),
     ],
     photos: Annotated[
-        Path | None, typer.Option(help="Photos to compare vectors of (default: those of the demo).")
+        Path | None, typer.Option(help="Folder of photos to embed (default: the demo's).")
     ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a model's fp32, fp16 and int8 folders: speed on this machine, nearness of their vectors."""
+    """Compare speed and vectors of a model's precisions.
+
+    The speed is measured on this machine; the vectors are compared with those of the first folder.
+    """
     from clipsight import evaluation
     from clipsight.cli.messages import note
     from clipsight.cli.progress import spinner
@@ -37,9 +41,9 @@ def compare_models(
         return
     _print(compared)
     if best is None:
-        note(f"on this machine none is both much faster than {compared[0].name} and near to it")
+        note(f"on this machine none is both much faster than {compared[0].name} and similar to it")
     else:
-        note(f"to use the faster one (photos are embedded anew): clipsight index --model {best.path}")
+        note(f"to use the faster one (all photos are embedded again): clipsight index --model {best.path}")
 
 
 def _print(compared: "list[ModelComparison]") -> None:

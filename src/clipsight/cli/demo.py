@@ -1,4 +1,4 @@
-"""`clipsight demo`."""
+"""Command `clipsight demo`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,10 @@ def demo(
     ] = Path("clipsight-demo"),
     model: ModelOption = "builtin",
 ) -> None:
-    """Search the sample photos of scikit-image and scikit-learn by words, picture, both, and minus."""
+    """Search sample photos by words, by a picture, and by both.
+
+    The photos are those of scikit-image and scikit-learn.
+    """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
     from clipsight.cli.queries import print_answer

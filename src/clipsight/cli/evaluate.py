@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 TemplatesOption = Annotated[
     str | None,
     typer.Option(
-        "--templates", help="Prompt templates: plain, simple (default), imagenet, or a file, one a line."
+        "--templates", help="Prompt templates: plain, simple (default), imagenet, or a file, one per line."
     ),
 ]
 TemplateOption = Annotated[
     list[str] | None,
-    typer.Option("--template", help='Make a text of class names, like "a photo of a {}."; repeatable.'),
+    typer.Option("--template", help='Prompt template for class names, like "a photo of a {}."; repeatable.'),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Decides which photos are held out.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the split.")]
 
 
 def evaluate(
@@ -34,15 +34,15 @@ def evaluate(
     ] = None,
     zeroshot: Annotated[
         Path | None,
-        typer.Option(help="A folder a class, or CSV with filepath and label: zero-shot accuracy."),
+        typer.Option(help="A folder per class, or CSV with filepath and label: zero-shot accuracy."),
     ] = None,
     linear_probe: Annotated[
         Path | None,
-        typer.Option(help="The same: accuracy of a linear probe on a fifth of the photos, held out."),
+        typer.Option(help="The same: accuracy of a linear probe on a held-out fifth of the photos."),
     ] = None,
     shift: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="A B", help="Two such collections: accuracy on A, and on B of what A taught."),
+        typer.Option(metavar="A B", help="Two such datasets: accuracy on A and B after training on A."),
     ] = None,
     templates: TemplatesOption = None,
     template: TemplateOption = None,
@@ -51,7 +51,10 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Measure MODEL on your own photos: retrieval, zero-shot, linear probe, or robustness to a shift."""
+    """Evaluate a model on your own photos.
+
+    Measures retrieval, zero-shot accuracy, a linear probe, or robustness to a distribution shift.
+    """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
     from clipsight.evaluation import LinearProbe, Retrieval, Robustness, ZeroShot

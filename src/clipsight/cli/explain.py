@@ -1,4 +1,4 @@
-"""`clipsight explain`."""
+"""Command `clipsight explain`."""
 
 import json
 from pathlib import Path
@@ -23,23 +23,25 @@ _METHODS = "; ".join(
 def explain(
     query: Annotated[str, typer.Argument(help='Words, a picture, or parts like "flower + 2:bee - cartoon".')],
     photo: Annotated[Path, typer.Argument(help="The photo whose score is explained.")],
-    add: Annotated[list[str] | None, typer.Option("--add", "-a", help="Add one part more.")] = None,
+    add: Annotated[
+        list[str] | None, typer.Option("--add", "-a", help="Add a query part; repeatable.")
+    ] = None,
     subtract: Annotated[
-        list[str] | None, typer.Option("--subtract", "-s", help="Subtract one part more.")
+        list[str] | None, typer.Option("--subtract", "-s", help="Subtract a query part; repeatable.")
     ] = None,
     method: Annotated[str, typer.Option(help=f"{_METHODS}.")] = DEFAULT_METHOD,
     word: Annotated[
-        str | None, typer.Option(help="Region of this word of the query, or of some that follow each other.")
+        str | None, typer.Option(help="Heat map of this word of the query, or of consecutive ones.")
     ] = None,
-    region: Annotated[bool, typer.Option(help="Look for the region too; words alone are faster.")] = True,
+    region: Annotated[bool, typer.Option(help="Also compute the heat map; words alone are faster.")] = True,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write a picture (.png) or a page (.html).")
     ] = None,
     cost: Annotated[
         int,
-        typer.Option(min=MIN_COST, help="Changed photos to embed at most; of texts, twice as many."),
+        typer.Option(min=MIN_COST, help="Maximum number of altered photos to embed; twice as many texts."),
     ] = DEFAULT_COST,
-    balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
+    balance: Annotated[bool, typer.Option(help="Balance words and pictures in mixed queries.")] = True,
     as_json: JsonOption = False,
     library: LibraryOption = None,
     model: Annotated[
@@ -52,7 +54,7 @@ def explain(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Tell which words, and which places of the photo, made its score."""
+    """Explain a photo's score by words and places in the photo."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import stage_bars
     from clipsight.explain.base import Settings
@@ -88,7 +90,7 @@ def explain(
 
 
 def _is_for_torch(model: str, method: str) -> bool:
-    """Whether `--model` names PyTorch's weights: a file, a folder without ONNX, or what the method needs."""
+    """True if `--model` is a PyTorch checkpoint: a file, a folder without ONNX, or required by the method."""
     path = Path(model).expanduser()
     if path.exists():
         return not (path / "visual" / "model.onnx").exists()
@@ -96,7 +98,7 @@ def _is_for_torch(model: str, method: str) -> bool:
 
 
 def _check_target(out: Path | None, photo: Path) -> None:
-    """Tell before any work that a file can't be written."""
+    """Raise LibraryError early for a file that can't be written."""
     from clipsight.core.errors import LibraryError
 
     if out is None:

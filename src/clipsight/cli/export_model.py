@@ -1,4 +1,4 @@
-"""`clipsight export-model`: a checkpoint to a model folder; needs the extra [train]."""
+"""Command `clipsight export-model`; needs the extra [train]."""
 
 import json
 from enum import Enum
@@ -47,7 +47,10 @@ def export_model(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model in FOLDER.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export PyTorch weights of CLIP as a model folder, and check that its embeddings are the same."""
+    """Export a PyTorch checkpoint of CLIP as a model folder.
+
+    The embeddings of the result are compared with PyTorch's.
+    """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import spinner
 

@@ -1,4 +1,4 @@
-"""`clipsight match`."""
+"""Command `clipsight match`."""
 
 import json
 from pathlib import Path
@@ -19,15 +19,18 @@ from clipsight.cli.options import (
 
 def match(
     photo: Annotated[str, typer.Argument(help="A photo's path or http(s) address.")],
-    texts: Annotated[Path, typer.Option("--texts", help="A text file (UTF-8), one text a line.")],
-    top: Annotated[int, typer.Option("--top", "-t", min=1, help="How many texts to show.")] = 5,
+    texts: Annotated[Path, typer.Option("--texts", help="A text file (UTF-8), one text per line.")],
+    top: Annotated[int, typer.Option("--top", "-t", min=1, help="Number of texts to show.")] = 5,
     as_json: JsonOption = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Find the texts in a file that fit PHOTO best; the file is embedded once and remembered."""
+    """Find the lines of a text file that match a photo best.
+
+    The vectors of the file are cached.
+    """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import progress_bar
     from clipsight.render.tables import answered_by, make_table, stdout_console, text_cell
@@ -52,5 +55,5 @@ def match(
         stdout_console().print(table)
     for each, was_cut in zip(found, cut, strict=True):
         if was_cut:
-            note(f"line {each.line} was cut to the model's {encoder.folder.context_length} tokens")
+            note(f"line {each.line} was truncated to the model's {encoder.folder.context_length} tokens")
     note(answered_by(encoder.name))

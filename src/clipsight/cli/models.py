@@ -1,10 +1,13 @@
-"""`clipsight models`."""
+"""Command `clipsight models`."""
 
 from clipsight.cli.options import JsonOption, LibraryOption, open_library
 
 
 def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """List the models that are here or can be had, with size, licence and published figures."""
+    """List installed and available models.
+
+    With size, licence and published results.
+    """
     import json
     from dataclasses import asdict
 

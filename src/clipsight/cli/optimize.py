@@ -1,4 +1,4 @@
-"""`clipsight optimize`."""
+"""Command `clipsight optimize`."""
 
 import os
 import subprocess
@@ -16,26 +16,29 @@ _LOG = "optimize.log"
 def optimize(
     library: LibraryOption = None,
     background: Annotated[
-        bool, typer.Option("--background", help="Return at once and do the work in a process of its own.")
+        bool, typer.Option("--background", help="Return at once; a background process does the work.")
     ] = False,
 ) -> None:
-    """Make searches of a large library faster; searching and indexing may go on meanwhile."""
+    """Make searches of a large library faster.
+
+    Searching and indexing may continue meanwhile.
+    """
     from clipsight.cli.messages import note
 
     if background:
-        note(f"optimizing in the background; what comes of it: {_start(library)}")
+        note(f"optimizing in the background; log: {_start(library)}")
         return
     from clipsight.cli.progress import progress_bar
 
     os.nice(10)
-    with open_library(library) as photos, progress_bar("sorting photos") as progress:
+    with open_library(library) as photos, progress_bar("clustering photos") as progress:
         done = photos.optimize(progress)
-    how = "a search reads the likeliest only" if done.approximate else "few enough to compare all in a search"
+    how = "searches compare the nearest lists only" if done.approximate else "few enough for exact searches"
     note(f"{done.photos:,} photos: {how}")
 
 
 def _start(library: Path | None) -> Path:
-    """Run this command again, apart from the terminal; the file that it prints to."""
+    """Start this command as a background process; the path of its log."""
     with open_library(library) as photos:
         folder = photos.path.absolute()
     with (folder / _LOG).open("w") as log:

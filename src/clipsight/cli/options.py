@@ -1,4 +1,4 @@
-"""What several commands share: options, opening a library, indexing with a progress bar."""
+"""Options of several commands, opening a library, and indexing with a progress bar."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ import typer
 if TYPE_CHECKING:
     from clipsight.library import Library
 
-Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of photos; default: all indexed before.")]
+Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of photos (default: all indexed ones).")]
 LibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", help="Folder that keeps the index (default: the user's data folder)."),
+    typer.Option("--library", help="Folder of the index (default: in the user's data folder)."),
 ]
 ModelOption = Annotated[
     str,
@@ -20,7 +20,7 @@ ModelOption = Annotated[
         "--model", help="A name from `clipsight models`, or a model folder; auto: the library's own."
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Where the model runs, such as cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Device of the model, such as cpu or cuda.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")
 ]
@@ -28,7 +28,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which Typer would turn into its own message."""
+    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, for which Typer prints a message of its own."""
 
 
 def open_library(
@@ -41,7 +41,7 @@ def open_library(
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
-    """Index with a progress bar; print what was done (if `quiet`, only where there is something to say)."""
+    """Index with a progress bar and print reports; with `quiet`, only of new or failed photos."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
 

@@ -1,4 +1,4 @@
-"""`clipsight organize`: take back what `classify --organize` made."""
+"""Command `clipsight organize`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +8,12 @@ import typer
 
 def organize(
     undo: Annotated[
-        Path, typer.Option("--undo", metavar="DEST", help="A folder that photos were sorted into.")
+        Path, typer.Option("--undo", metavar="DEST", help="A folder written by `classify --organize`.")
     ],
 ) -> None:
-    """Take back what `clipsight classify --organize DEST` made: only files that are as they were made.
+    """Undo `clipsight classify --organize`.
+
+    Only unchanged files are removed.
 
     To sort photos: clipsight classify --library ... --labels ... --organize DEST
     """

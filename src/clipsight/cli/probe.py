@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clipsight.probe.logistic import Alpha
 
 app = typer.Typer(
-    help="Fit a classifier to labelled photos, and apply it to others.",
+    help="Fit a classifier to labelled photos, and apply it.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -65,7 +65,10 @@ def fit(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Fit a probe to the classes of SOURCE and test it on held-out photos; photos are indexed first."""
+    """Fit a probe to labelled photos and test it on held-out ones.
+
+    The photos of SOURCE are indexed first.
+    """
     from clipsight import probe
     from clipsight.cli.figures import note_left_out
     from clipsight.cli.messages import note
@@ -119,7 +122,10 @@ def apply(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Classify photos with the probe in FILE: the most probable class of each, with its probability."""
+    """Classify photos with a probe.
+
+    Prints the most probable class of each photo, with its probability.
+    """
     from clipsight import probe
     from clipsight.cli.figures import note_left_out
     from clipsight.core.errors import LabelError

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_queries(file: Path) -> "list[Query]":
-    """The queries of a file, or of stdin for `-`, one a line, empty lines aside. Raises `QueryError`."""
+    """Read queries from a file, or from stdin for `-`, one per line. Raises `QueryError`."""
     from clipsight.search.query import Query
 
     try:
@@ -26,7 +26,7 @@ def read_queries(file: Path) -> "list[Query]":
     except OSError as error:
         raise QueryError(f"can't read {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise QueryError(f"{file} is not UTF-8 text: give one query a line") from error
+        raise QueryError(f"{file} is not UTF-8 text: write one query per line") from error
     queries = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -34,7 +34,7 @@ def read_queries(file: Path) -> "list[Query]":
         except QueryError as error:
             raise QueryError(f"line {number} of {file}: {error}") from error
     if not queries:
-        raise QueryError(f"{file} holds no query: give one a line")
+        raise QueryError(f"{file} contains no query: write one per line")
     return queries
 
 
@@ -43,7 +43,7 @@ def check_format(form: "Format") -> None:
     from clipsight.render.tables import Format
 
     if form in (Format.PATHS, Format.PATHS_0):
-        raise typer.BadParameter("--paths would not tell which query a photo answers: take --json or --csv")
+        raise typer.BadParameter("--paths would not show the query of each photo: use --json or --csv")
 
 
 def print_answer(answer: "Matches", form: "Format") -> None:

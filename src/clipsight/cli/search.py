@@ -38,17 +38,17 @@ def search(
             help="Folders of photos; default: all indexed before.",
         ),
     ] = None,
-    add: Annotated[list[str] | None, typer.Option("--add", "-a", help="Add one part more.")] = None,
-    subtract: Annotated[
-        list[str] | None, typer.Option("--subtract", "-s", help="Subtract one part more.")
+    add: Annotated[
+        list[str] | None, typer.Option("--add", "-a", help="Add a query part; repeatable.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", "-t", min=1, help="How many photos to show.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Skip so many of the best.")] = 0,
-    min_score: Annotated[float | None, typer.Option(help="Leave out photos that score less.")] = None,
-    sort: Annotated[
-        Literal["score", "date", "path"], typer.Option(help="Order of the photos that were found.")
-    ] = "score",
-    balance: Annotated[bool, typer.Option(help="Give words and pictures equal say in mixed queries.")] = True,
+    subtract: Annotated[
+        list[str] | None, typer.Option("--subtract", "-s", help="Subtract a query part; repeatable.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-t", min=1, help="Number of photos to show.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Number of best photos to skip.")] = 0,
+    min_score: Annotated[float | None, typer.Option(help="Minimum score.")] = None,
+    sort: Annotated[Literal["score", "date", "path"], typer.Option(help="Order of the results.")] = "score",
+    balance: Annotated[bool, typer.Option(help="Balance words and pictures in mixed queries.")] = True,
     label: Annotated[
         list[str] | None, typer.Option(help="Only photos that `classify` gave this label; repeatable: any.")
     ] = None,
@@ -102,7 +102,10 @@ def search(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Find photos by words, by a picture, or by both; new photos in FOLDERS are indexed first."""
+    """Find photos by words, by a picture, or by both.
+
+    New photos in FOLDERS are indexed first.
+    """
     from clipsight.cli.messages import note
     from clipsight.render.tables import Format, answered_by
     from clipsight.search.options import SearchOptions

@@ -37,7 +37,10 @@ def serve(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Serve a web page and an HTTP API for searching, classifying and explaining, until Ctrl-C."""
+    """Serve a web page and an HTTP API, until Ctrl-C.
+
+    For searching, classifying and explaining.
+    """
     # OpenBLAS threads would spin between products that are too small for them, on the cores that requests
     # need. NumPy reads this when it is imported, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

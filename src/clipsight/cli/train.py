@@ -1,4 +1,4 @@
-"""`clipsight train`; needs the extra [train]."""
+"""Command `clipsight train`; needs the extra [train]."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -110,7 +110,10 @@ def train(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train CLIP on DATA, from scratch (--arch) or from weights (--init)."""
+    """Train CLIP from scratch or from a checkpoint.
+
+    From scratch with --arch, from weights with --init.
+    """
     from clipsight.core.extras import require
 
     torch = require("train", "clipsight.training.train", "torch")
