@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.organize.organizer import How, Placed, organize
+from clipsight.organize.organizer import LabelledPhoto, Method, organize
 from tests.support.shell import Shell, check_golden
 
 
 @pytest.fixture
 def shell(photos: Path, tiny_model: Path) -> Shell:
     """A shell beside photos, two of which were sorted into folders."""
-    placed = [Placed(photos / "cat.png", "cat", 0.9), Placed(photos / "coffee.png", "coffee", 0.8)]
-    organize(placed, photos.parent / "sorted", How.COPY)
+    placed = [
+        LabelledPhoto(photos / "cat.png", "cat", 0.9),
+        LabelledPhoto(photos / "coffee.png", "coffee", 0.8),
+    ]
+    organize(placed, photos.parent / "sorted", Method.COPY)
     return Shell(photos.parent, tiny_model, photos.parent / "home")
 
 
@@ -20,7 +23,7 @@ def test_undo(shell: Shell) -> None:
     done = shell.run("organize", "--undo", "sorted")
     assert (done.stdout, done.stderr) == (
         "",
-        "clipsight: removed 2 of the files that clipsight made in sorted\n",
+        "clipsight: removed 2 of the files that clipsight created in sorted\n",
     )
     assert not (shell.folder / "sorted").exists()
     assert len(list((shell.folder / "photos").iterdir())) == 8

@@ -16,10 +16,19 @@ from hypothesis import strategies as st
 
 from clipsight.core.errors import LibraryError
 from clipsight.organize import journal
-from clipsight.organize.organizer import Fate, How, Organized, Placed, Placement, folder_name, organize, undo
+from clipsight.organize.organizer import (
+    LabelledPhoto,
+    Method,
+    OrganizeResult,
+    Outcome,
+    Placement,
+    folder_name,
+    organize,
+    undo,
+)
 from tests.support.catalogs import start_python
 
-every_how = pytest.mark.parametrize("how", How)
+every_how = pytest.mark.parametrize("how", Method)
 
 Tree = dict[str, bytes | str | None]
 
@@ -52,35 +61,35 @@ def originals(tmp_path: Path) -> Path:
     return folder
 
 
-def placed(folder: Path, label: str = "dog") -> list[Placed]:
-    return [Placed(path, label, 0.9) for path in sorted(folder.rglob("*.jpg"))]
+def placed(folder: Path, label: str = "dog") -> list[LabelledPhoto]:
+    return [LabelledPhoto(path, label, 0.9) for path in sorted(folder.rglob("*.jpg"))]
 
 
-def is_that(how: How, target: Path, source: Path) -> bool:
+def is_that(how: Method, target: Path, source: Path) -> bool:
     match how:
-        case How.COPY:
+        case Method.COPY:
             apart = not target.is_symlink() and not target.samefile(source)
             return apart and target.stat().st_mtime_ns == source.stat().st_mtime_ns
-        case How.SYMLINK:
+        case Method.SYMLINK:
             return target.is_symlink() and os.readlink(target) == str(source)
-        case How.HARDLINK:
+        case Method.HARDLINK:
             return not target.is_symlink() and target.samefile(source)
 
 
 @every_how
-def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: How) -> None:
+def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: Method) -> None:
     before = tree(originals)
     told: list[Placement] = []
     done = organize(
-        [Placed(originals / "a.jpg", "cat", 0.9), Placed(originals / "b.jpg", "dog", 0.8)],
+        [LabelledPhoto(originals / "a.jpg", "cat", 0.9), LabelledPhoto(originals / "b.jpg", "dog", 0.8)],
         tmp_path / "new" / "sorted",
         how,
         observer=told.append,
     )
-    assert done == Organized(made=2, there=0, unlikely=0, failures=())
-    assert [(each.fate, each.target) for each in told] == [
-        (Fate.MADE, tmp_path / "new/sorted/cat/a.jpg"),
-        (Fate.MADE, tmp_path / "new/sorted/dog/b.jpg"),
+    assert done == OrganizeResult(created=2, existing=0, below_threshold=0, failures=())
+    assert [(each.outcome, each.target) for each in told] == [
+        (Outcome.CREATED, tmp_path / "new/sorted/cat/a.jpg"),
+        (Outcome.CREATED, tmp_path / "new/sorted/dog/b.jpg"),
     ]
     for each in told:
         assert each.target is not None and is_that(how, each.target, each.source)
@@ -91,11 +100,11 @@ def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: 
 
 
 @every_how
-def test_names_that_are_taken_get_a_number(originals: Path, tmp_path: Path, how: How) -> None:
+def test_names_that_are_taken_get_a_number(originals: Path, tmp_path: Path, how: Method) -> None:
     destination = tmp_path / "sorted"
     done = organize(placed(originals), destination, how)
     # b.jpg and trip/copy/b.jpg have the same content.
-    assert (done.made, done.there) == (4, 1)
+    assert (done.created, done.existing) == (4, 1)
     assert sorted(path.name for path in (destination / "dog").iterdir()) == [
         "a-2.jpg",
         "a.jpg",
@@ -103,12 +112,12 @@ def test_names_that_are_taken_get_a_number(originals: Path, tmp_path: Path, how:
         os.fsdecode(b"caf\xe9\n.jpg"),
     ]
     assert {path.read_bytes() for path in (destination / "dog").glob("a*")} == {b"a", b"another a"}
-    again = organize(placed(originals)[::-1], destination, How.COPY)
-    assert (again.made, again.there) == (0, 5)
+    again = organize(placed(originals)[::-1], destination, Method.COPY)
+    assert (again.created, again.existing) == (0, 5)
 
 
 @every_how
-def test_nothing_is_overwritten(originals: Path, tmp_path: Path, how: How) -> None:
+def test_nothing_is_overwritten(originals: Path, tmp_path: Path, how: Method) -> None:
     destination = tmp_path / "sorted"
     (destination / "dog").mkdir(parents=True)
     (destination / "dog" / "a.jpg").write_bytes(b"mine")
@@ -116,7 +125,7 @@ def test_nothing_is_overwritten(originals: Path, tmp_path: Path, how: How) -> No
     (destination / "dog" / "a-2.jpg").mkdir()
     (destination / "cat").write_bytes(b"a file where the folder would be")
     before = tree(destination)
-    organize([*placed(originals), Placed(originals / "a.jpg", "cat", 1.0)], destination, how)
+    organize([*placed(originals), LabelledPhoto(originals / "a.jpg", "cat", 1.0)], destination, how)
     after = tree(destination)
     assert {name: after[name] for name in before} == before
     assert {"dog/a-3.jpg", "dog/a-4.jpg", "dog/b-2.jpg", "cat-2/a.jpg"} <= set(after)
@@ -136,26 +145,29 @@ def test_dry_run_tells_the_same_and_changes_nothing(originals: Path, tmp_path: P
     before = tree(tmp_path)
     foretold: list[Placement] = []
     told: list[Placement] = []
-    plan = organize(photos, tmp_path / "sorted", How.COPY, dry_run=True, observer=foretold.append)
+    plan = organize(photos, tmp_path / "sorted", Method.COPY, dry_run=True, observer=foretold.append)
     assert tree(tmp_path) == before
-    assert plan == organize(photos, tmp_path / "sorted", How.COPY, observer=told.append)
-    assert foretold == told and plan.made == 12
-    assert organize(photos, tmp_path / "sorted", How.COPY, dry_run=True).there == len(photos)
+    assert plan == organize(photos, tmp_path / "sorted", Method.COPY, observer=told.append)
+    assert foretold == told and plan.created == 12
+    assert organize(photos, tmp_path / "sorted", Method.COPY, dry_run=True).existing == len(photos)
 
 
 def test_unlikely_photos_stay_out(originals: Path, tmp_path: Path) -> None:
-    photos = [Placed(originals / "a.jpg", "dog", 0.49), Placed(originals / "b.jpg", "dog", 0.5)]
-    done = organize(photos, tmp_path / "sorted", How.COPY, min_probability=0.5)
-    assert (done.made, done.unlikely) == (1, 1)
+    photos = [LabelledPhoto(originals / "a.jpg", "dog", 0.49), LabelledPhoto(originals / "b.jpg", "dog", 0.5)]
+    done = organize(photos, tmp_path / "sorted", Method.COPY, min_probability=0.5)
+    assert (done.created, done.below_threshold) == (1, 1)
     assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["b.jpg"]
 
 
 def test_a_photo_that_is_gone_is_told_and_the_rest_sorted(originals: Path, tmp_path: Path) -> None:
-    for how in How:
-        photos = [Placed(originals / "gone.jpg", "dog", 1.0), Placed(originals / "a.jpg", "dog", 1.0)]
+    for how in Method:
+        photos = [
+            LabelledPhoto(originals / "gone.jpg", "dog", 1.0),
+            LabelledPhoto(originals / "a.jpg", "dog", 1.0),
+        ]
         done = organize(photos, tmp_path / how.value, how)
-        assert done.made == 1
-        assert [(each.source.name, each.fate) for each in done.failures] == [("gone.jpg", Fate.FAILED)]
+        assert done.created == 1
+        assert [(each.source.name, each.outcome) for each in done.failures] == [("gone.jpg", Outcome.FAILED)]
         assert "No such file" in done.failures[0].reason
 
 
@@ -163,9 +175,12 @@ def test_a_photo_that_stops_being_readable_leaves_nothing(
     originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that fails in the middle of a photo, as /proc/self/mem does when it is read."""
-    photos = [Placed(Path("/proc/self/mem"), "dog", 1.0), Placed(originals / "a.jpg", "dog", 1.0)]
-    done = organize(photos, tmp_path / "sorted", How.COPY)
-    assert (done.made, len(done.failures)) == (1, 1)
+    photos = [
+        LabelledPhoto(Path("/proc/self/mem"), "dog", 1.0),
+        LabelledPhoto(originals / "a.jpg", "dog", 1.0),
+    ]
+    done = organize(photos, tmp_path / "sorted", Method.COPY)
+    assert (done.created, len(done.failures)) == (1, 1)
     assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["a.jpg"]
 
 
@@ -210,12 +225,12 @@ def test_any_label_is_a_folder(label: str) -> None:
 
 def test_labels_that_make_one_name_have_folders_of_their_own(originals: Path, tmp_path: Path) -> None:
     labels = ["a/b", "a:b", "A_B"]
-    photos = [Placed(originals / "a.jpg", label, 1.0) for label in labels]
-    organize(photos, tmp_path / "sorted", How.COPY)
+    photos = [LabelledPhoto(originals / "a.jpg", label, 1.0) for label in labels]
+    organize(photos, tmp_path / "sorted", Method.COPY)
     assert sorted(path.name for path in (tmp_path / "sorted").glob("[Aa]*")) == ["A_B-3", "a_b", "a_b-2"]
-    more = [Placed(originals / "b.jpg", label, 1.0) for label in reversed(labels)]
+    more = [LabelledPhoto(originals / "b.jpg", label, 1.0) for label in reversed(labels)]
     told: list[Placement] = []
-    organize(more, tmp_path / "sorted", How.COPY, observer=told.append)
+    organize(more, tmp_path / "sorted", Method.COPY, observer=told.append)
     parents = [each.target.parent.name for each in told if each.target]
     assert parents == ["A_B-3", "a_b-2", "a_b"]  # as in the first run
 
@@ -233,25 +248,25 @@ def test_photo_folders_are_never_written_to(originals: Path, tmp_path: Path) -> 
         tmp_path / "sorted",
     ]
     for destination in places:
-        with pytest.raises(LibraryError, match="only ever reads"):
-            organize(placed(originals), destination, How.COPY, photo_folders=[originals])
+        with pytest.raises(LibraryError, match="which clipsight never changes"):
+            organize(placed(originals), destination, Method.COPY, photo_folders=[originals])
         shutil.rmtree(tmp_path / "sorted" / journal.NAME, ignore_errors=True)
         (tmp_path / "sorted" / journal.NAME).unlink(missing_ok=True)
         assert tree(tmp_path) == before
-    organize(placed(originals), originals.with_name("originals 2"), How.COPY, photo_folders=[originals])
+    organize(placed(originals), originals.with_name("originals 2"), Method.COPY, photo_folders=[originals])
 
 
 def test_a_destination_that_is_a_file(originals: Path) -> None:
     for dry_run in (True, False):
         with pytest.raises(LibraryError, match=r"a\.jpg is a file"):
-            organize([], originals / "a.jpg", How.COPY, dry_run=dry_run)
+            organize([], originals / "a.jpg", Method.COPY, dry_run=dry_run)
 
 
 # -- undo --------------------------------------------------------------------------------------
 
 
 @every_how
-def test_undo_keeps_what_was_changed(originals: Path, tmp_path: Path, how: How) -> None:
+def test_undo_keeps_what_was_changed(originals: Path, tmp_path: Path, how: Method) -> None:
     destination = tmp_path / "sorted"
     organize(placed(originals), destination, how)
     changed = destination / "dog" / "a.jpg"
@@ -270,8 +285,8 @@ def test_undo_keeps_what_was_changed(originals: Path, tmp_path: Path, how: How) 
 
 
 def test_undo_never_removes_the_last_copy(originals: Path, tmp_path: Path) -> None:
-    for how in (How.COPY, How.HARDLINK):
-        organize([Placed(originals / "a.jpg", how.value, 1.0)], tmp_path / "sorted", how)
+    for how in (Method.COPY, Method.HARDLINK):
+        organize([LabelledPhoto(originals / "a.jpg", how.value, 1.0)], tmp_path / "sorted", how)
     (originals / "a.jpg").unlink()
     undone = undo(tmp_path / "sorted")
     assert undone.removed == 0 and len(undone.kept) == 2
@@ -280,7 +295,7 @@ def test_undo_never_removes_the_last_copy(originals: Path, tmp_path: Path) -> No
 
 
 def test_undo_of_several_runs(originals: Path, tmp_path: Path) -> None:
-    for how in How:
+    for how in Method:
         for label in ("dog", how.value):
             organize(placed(originals, label), tmp_path / "sorted", how)
     assert undo(tmp_path / "sorted").kept == ()
@@ -288,7 +303,7 @@ def test_undo_of_several_runs(originals: Path, tmp_path: Path) -> None:
 
 
 def test_undo_after_the_folder_was_moved(originals: Path, tmp_path: Path) -> None:
-    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    organize(placed(originals), tmp_path / "sorted", Method.COPY)
     (tmp_path / "sorted").rename(tmp_path / "elsewhere")
     assert undo(tmp_path / "elsewhere").removed == 4
     assert not (tmp_path / "elsewhere").exists()
@@ -305,7 +320,7 @@ def test_undo_after_the_folder_was_moved(originals: Path, tmp_path: Path) -> Non
         b'{"clipsight": 1}\n{"file": 7}\n',
     ],
 )
-def test_a_manifest_that_is_none_is_refused(originals: Path, tmp_path: Path, lines: bytes) -> None:
+def test_an_invalid_journal_is_refused(originals: Path, tmp_path: Path, lines: bytes) -> None:
     destination = tmp_path / "sorted"
     destination.mkdir()
     (destination / journal.NAME).write_bytes(lines)
@@ -313,17 +328,17 @@ def test_a_manifest_that_is_none_is_refused(originals: Path, tmp_path: Path, lin
     with pytest.raises(LibraryError, match="damaged"):
         undo(destination)
     with pytest.raises(LibraryError, match="damaged"):
-        organize(placed(originals), destination, How.COPY)
+        organize(placed(originals), destination, Method.COPY)
     assert tree(tmp_path) == before
 
 
 def test_one_process_at_a_time(originals: Path, tmp_path: Path) -> None:
-    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    organize(placed(originals), tmp_path / "sorted", Method.COPY)
     with (tmp_path / "sorted" / journal.NAME).open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         for call in (
             lambda: undo(tmp_path / "sorted"),
-            lambda: organize(placed(originals), tmp_path / "sorted", How.COPY),
+            lambda: organize(placed(originals), tmp_path / "sorted", Method.COPY),
         ):
             with pytest.raises(LibraryError, match="another clipsight"):
                 call()
@@ -335,7 +350,7 @@ def test_one_process_at_a_time(originals: Path, tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from clipsight.organize.organizer import How, Placed, organize, undo
+from clipsight.organize.organizer import Method, LabelledPhoto, organize, undo
 
 what, originals, destination, steps = sys.argv[1:]
 left = int(steps)
@@ -353,7 +368,7 @@ if what == "undo":
     undo(Path(destination))
 else:
     photos = sorted(Path(originals).rglob("*.jpg"))
-    organize((Placed(path, path.stem[:1], 1.0) for path in photos), Path(destination), How(what))
+    organize((LabelledPhoto(path, path.stem[:1], 1.0) for path in photos), Path(destination), Method(what))
 """
 
 
@@ -371,7 +386,7 @@ def kill_at_every_step(run: Callable[[int], "subprocess.Popen[str]"]) -> Iterato
 
 @pytest.mark.process
 @every_how
-def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: How) -> None:
+def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: Method) -> None:
     destination = tmp_path / "sorted"
     (destination / "a").mkdir(parents=True)
     (destination / "a" / "a.jpg").write_bytes(b"mine")
@@ -393,9 +408,9 @@ def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: How
 @pytest.mark.process
 def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
     organize(
-        [Placed(path, path.stem[:1], 1.0) for path in sorted(originals.rglob("*.jpg"))],
+        [LabelledPhoto(path, path.stem[:1], 1.0) for path in sorted(originals.rglob("*.jpg"))],
         tmp_path / "whole",
-        How.COPY,
+        Method.COPY,
     )
     expected = {name: content for name, content in tree(tmp_path / "whole").items() if name != journal.NAME}
     destination = tmp_path / "sorted"
@@ -409,7 +424,7 @@ def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
 @pytest.mark.process
 def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
     destination = tmp_path / "sorted"
-    organize(placed(originals), destination, How.COPY)
+    organize(placed(originals), destination, Method.COPY)
     for _ in kill_at_every_step(lambda step: start_python(_KILLED, "undo", originals, destination, step)):
         if not (destination / journal.NAME).exists():
             break
@@ -417,10 +432,10 @@ def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
 
 
 def test_a_torn_line_is_written_over(originals: Path, tmp_path: Path) -> None:
-    organize(placed(originals)[:1], tmp_path / "sorted", How.COPY)
+    organize(placed(originals)[:1], tmp_path / "sorted", Method.COPY)
     with (tmp_path / "sorted" / journal.NAME).open("ab") as file:
         file.write(b'{"file": "dog/b.j')
-    organize(placed(originals), tmp_path / "sorted", How.COPY)
+    organize(placed(originals), tmp_path / "sorted", Method.COPY)
     lines = (tmp_path / "sorted" / journal.NAME).read_bytes().splitlines()
     assert [json.loads(line).get("file", "") for line in lines].count("dog/a.jpg") == 1
     assert undo(tmp_path / "sorted").removed == 4 and not (tmp_path / "sorted").exists()
@@ -443,7 +458,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_full_disk(originals: Path, disk: Path) -> None:
     with pytest.raises(LibraryError, match=r"No space left .* organize --undo") as error:
-        organize(placed(originals), disk / "sorted", How.COPY)
+        organize(placed(originals), disk / "sorted", Method.COPY)
     assert "\n" not in str(error.value)
     assert [path.name for path in (disk / "sorted" / "dog").iterdir()] == ["a.jpg"]
     assert undo(disk / "sorted").removed == 1
@@ -452,7 +467,7 @@ def test_full_disk(originals: Path, disk: Path) -> None:
 
 def test_hard_links_between_disks(originals: Path, disk: Path) -> None:
     with pytest.raises(LibraryError, match="different disks: make copies or symbolic links"):
-        organize(placed(originals), disk / "sorted", How.HARDLINK)
+        organize(placed(originals), disk / "sorted", Method.HARDLINK)
     undo(disk / "sorted")
     assert tree(disk) == {}
 
@@ -460,7 +475,7 @@ def test_hard_links_between_disks(originals: Path, disk: Path) -> None:
 def test_read_only_disk(originals: Path, disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(LibraryError, match="Read-only"):
-        organize(placed(originals), disk / "sorted", How.SYMLINK)
+        organize(placed(originals), disk / "sorted", Method.SYMLINK)
 
 
 # -- anything ----------------------------------------------------------------------------------
@@ -473,12 +488,14 @@ contents = st.sampled_from([b"", b"x", b"y"])
 @given(
     sources=st.dictionaries(st.tuples(st.sampled_from("123"), names), contents, min_size=1),
     there=st.dictionaries(st.tuples(st.sampled_from(["dog", "cat"]), names), contents),
-    runs=st.lists(st.tuples(st.sampled_from(How), st.sampled_from(["dog", "cat", "c/t", "c:t"])), max_size=4),
+    runs=st.lists(
+        st.tuples(st.sampled_from(Method), st.sampled_from(["dog", "cat", "c/t", "c:t"])), max_size=4
+    ),
 )
 def test_any_collection_is_sorted_and_taken_back(
     sources: dict[tuple[str, str], bytes],
     there: dict[tuple[str, str], bytes],
-    runs: list[tuple[How, str]],
+    runs: list[tuple[Method, str]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
@@ -490,7 +507,12 @@ def test_any_collection_is_sorted_and_taken_back(
         photos = [top / "originals" / parent / name for parent, name in sources]
         for how, label in runs:
             told: list[Placement] = []
-            organize([Placed(path, label, 1.0) for path in photos], top / "sorted", how, observer=told.append)
+            organize(
+                [LabelledPhoto(path, label, 1.0) for path in photos],
+                top / "sorted",
+                how,
+                observer=told.append,
+            )
             for each in told:
                 assert each.target is not None and each.target.read_bytes() == each.source.read_bytes()
             assert len({each.target for each in told}) >= len({path.read_bytes() for path in photos})

@@ -197,23 +197,23 @@ def _sorter(
     """A function that sorts classified photos into `destination`, except those that no label matches."""
     from clipsight.classification.predictions import NONE
     from clipsight.cli.messages import note
-    from clipsight.organize.organizer import How, Placed
-    from clipsight.organize.organizer import organize as place
+    from clipsight.organize import LabelledPhoto, Method
+    from clipsight.organize import organize as organize_photos
     from clipsight.render.fonts import visible
 
     folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
 
     def sort(chunks: "Iterable[Predictions]") -> str:
         placed = (
-            Placed(each.path, each.label, each.probability)
+            LabelledPhoto(each.path, each.label, each.probability)
             for chunk in chunks
             for each in chunk
             if each.label != NONE
         )
-        done = place(
+        done = organize_photos(
             placed,
             destination,
-            How(how),
+            Method(how),
             dry_run=dry_run,
             min_probability=min_prob,
             photo_folders=folders,
@@ -221,13 +221,13 @@ def _sorter(
         for failed in done.failures:
             note(f"not sorted: {visible(str(failed.source))}: {failed.reason}")
         would = "would be " if dry_run else ""
-        line = f"{done.made:,} photos {would}sorted into {visible(str(destination))}"
+        line = f"{done.created:,} photos {would}sorted into {visible(str(destination))}"
         more = [
             f"{count:,} {what}"
-            for count, what in ((done.there, "there already"), (done.unlikely, "less probable"))
+            for count, what in ((done.existing, "there already"), (done.below_threshold, "less probable"))
             if count
         ]
-        undo = "" if dry_run or not done.made else f"; to undo: clipsight organize --undo {destination}"
+        undo = "" if dry_run or not done.created else f"; to undo: clipsight organize --undo {destination}"
         return ", ".join((line, *more)) + undo
 
     return sort

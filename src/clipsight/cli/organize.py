@@ -18,10 +18,10 @@ def organize(
     To sort photos: clipsight classify --library ... --labels ... --organize DEST
     """
     from clipsight.cli.messages import note
-    from clipsight.organize.organizer import undo as take_back
+    from clipsight.organize import undo as undo_organize
     from clipsight.render.fonts import visible
 
-    done = take_back(undo)
+    done = undo_organize(undo)
     for path, reason in done.kept:
         note(f"kept {visible(str(path))}: {visible(reason)}")
-    note(f"removed {done.removed:,} of the files that clipsight made in {undo}")
+    note(f"removed {done.removed:,} of the files that clipsight created in {undo}")

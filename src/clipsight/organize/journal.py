@@ -1,7 +1,7 @@
-"""The manifest of a folder that photos were sorted into: what was there before, and what has been made since.
+"""Journal of a folder that photos are sorted into: the files and folders that were created in it.
 
-JSON lines, each written before what it tells of is done: after a kill at any moment everything that was made
-is in it, and at most one line tells of something that was not. Called by `organize`.
+JSON lines, each written before its file or folder is created: after a kill at any moment, everything created
+is recorded, and at most one line records something that was not created.
 """
 
 import fcntl
@@ -20,10 +20,11 @@ Line = dict[str, Any]
 _FORMAT = 1
 
 
-class Manifest:
-    """The manifest in `folder`, made if there is none, held by this process alone until it is closed.
+class Journal:
+    """The journal in `folder`, created if there is none, and locked by this process until it is closed.
 
-    Raises `LibraryError` while another process holds it, and as `read` does; OSError if it can't be written.
+    Raises `LibraryError` while another process has locked it, and as `read` does; OSError if it can't be
+    written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,28 +43,28 @@ class Manifest:
             raise
 
     def begin(self, *, made: bool) -> None:
-        """Write the first line, if there is none: whether `folder` was made to be sorted into."""
+        """Write the first line, if there is none; `made` records that `folder` was created by this run."""
         if not os.fstat(self._file.fileno()).st_size:
             self.write({"clipsight": _FORMAT, "made": made})
 
     def write(self, line: Line) -> None:
-        """Append a line; it is in the file, whatever becomes of this process, when this returns."""
+        """Append a line; when this returns it survives a kill of the process."""
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
 
     def remove(self) -> None:
-        """Delete the manifest."""
+        """Delete the journal."""
         (self.folder / NAME).unlink()
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Release the lock."""
         self._file.close()
 
 
 def read(folder: Path) -> Iterator[Line]:
-    """The lines of the manifest in `folder`; none where there is no manifest.
+    """Yield the lines of the journal in `folder`; none if there is no journal.
 
-    Raises `LibraryError` for a file that is no manifest: what it tells of is going to be deleted.
+    Raises `LibraryError` for a file that is not a valid journal, because recorded files may be deleted.
     """
     try:
         for number, text in enumerate(_complete(folder)):
@@ -79,7 +80,7 @@ def read(folder: Path) -> Iterator[Line]:
 
 
 def _complete(folder: Path) -> Iterator[bytes]:
-    """All lines but one that a killed process could not finish."""
+    """Yield the lines, without an incomplete last one of a killed process."""
     if (folder / NAME).exists():
         with (folder / NAME).open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
