@@ -23,7 +23,7 @@ from clipsight.indexing.media.exif import camera_name, date_of_file, parse_date
 from clipsight.indexing.media.photo import (
     DCT_MARGIN,
     DEFAULT_MAX_PIXELS,
-    Decoded,
+    DecodedPhoto,
     PhotoInfo,
     decode,
     open_picture,
@@ -40,7 +40,7 @@ MTIME = 1_600_000_000_123_456_789
 MTIME_DATE = datetime.fromtimestamp(1_600_000_000).isoformat()
 
 
-def photo(file: bytes, **options: Any) -> Decoded:
+def photo(file: bytes, **options: Any) -> DecodedPhoto:
     return decode(file, mtime_ns=MTIME, **options)
 
 

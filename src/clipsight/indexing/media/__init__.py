@@ -1,1 +1,1 @@
-"""Files to upright RGB pixels and metadata, one module a kind of file."""
+"""Readers: files to upright RGB pixels and metadata."""

@@ -107,7 +107,7 @@ class PhotoInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedPhoto:
     """A decoded photo: pixels (mode RGB, upright, perhaps reduced in size) and metadata."""
 
     image: Image.Image
@@ -121,7 +121,7 @@ def decode(
     min_side: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     gps: bool = False,
-) -> Decoded:
+) -> DecodedPhoto:
     """Decode a photo from its bytes or its path. Thread-safe.
 
     With `min_side`, the length in pixels that the short side must have at least, JPEGs may be decoded at a
@@ -202,7 +202,7 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
     return picture
 
 
-def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> Decoded:
+def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> DecodedPhoto:
     format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
     orientation = _orientation_applied_by_plugin(picture)
     full = picture.size
@@ -230,7 +230,7 @@ def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | Non
         latitude=metadata.latitude,
         longitude=metadata.longitude,
     )
-    return Decoded(image, info)
+    return DecodedPhoto(image, info)
 
 
 def _dct_scale(size: tuple[int, int], min_side: int) -> int:

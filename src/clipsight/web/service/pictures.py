@@ -10,7 +10,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from clipsight.core.errors import NotFoundError, PhotoError, UploadError
-from clipsight.indexing.media.photo import Decoded, decode, open_picture
+from clipsight.indexing.media.photo import DecodedPhoto, decode, open_picture
 from clipsight.store.records import PhotoRecord
 from clipsight.web.service.jpeg import strip_metadata
 from clipsight.web.service.payloads import PhotoFile
@@ -90,7 +90,7 @@ def _name(photo: PhotoRecord) -> str:
     return os.path.basename(photo.path).decode(errors="replace")
 
 
-def _decode(photo: PhotoRecord, data: bytes, min_side: int | None) -> Decoded:
+def _decode(photo: PhotoRecord, data: bytes, min_side: int | None) -> DecodedPhoto:
     try:
         return decode(data, mtime_ns=photo.mtime_ns, min_side=min_side)
     except PhotoError as error:
