@@ -30,7 +30,7 @@ def test_parameters_become_flags(message: str, printed: str) -> None:
 
 
 def test_every_parameter_in_an_error_has_a_flag() -> None:
-    known = set(_flags(typer.main.get_command(app)))
+    known = set(_flags(typer.main.get_command(app)))  # type: ignore[arg-type]
     messages = [(file, text) for file, text in _raised() if re.search("`[a-z]", text)]
     named = [(file, flag) for file, text in messages for flag in re.findall(r"--[a-z-]+", with_flags(text))]
     assert len(named) > 20
@@ -39,7 +39,7 @@ def test_every_parameter_in_an_error_has_a_flag() -> None:
 
 def test_the_library_names_no_flags() -> None:
     """Only in whole commands, such as `clipsight organize --undo`."""
-    known = set(_flags(typer.main.get_command(app)))
+    known = set(_flags(typer.main.get_command(app)))  # type: ignore[arg-type]
     texts = [(file, re.sub(r"clipsight [a-z-]+ [^`;]*", "", text)) for file, text in _raised()]
     assert [each for each in texts if known.intersection(re.findall(r"(?<![\w-])--?[a-z-]+", each[1]))] == []
 

@@ -40,10 +40,10 @@ def openclip(architecture: Architecture) -> nn.Module:
     """OpenCLIP's model of this architecture."""
     import transformers  # before the stand-in, which it would take for torchvision itself
 
-    assert not transformers.utils.is_torchvision_available()
+    assert not transformers.utils.is_torchvision_available()  # type: ignore[attr-defined]
     for part in ("", ".transforms", ".transforms.functional", ".ops", ".ops.misc"):
         sys.modules.setdefault(f"torchvision{part}", _StandIn(f"torchvision{part}"))
-    from open_clip.model import CLIP as OpenClip
+    from open_clip.model import CLIP as OpenClip  # type: ignore[import-not-found]
 
     config = architecture.to_dict()
     built: nn.Module = OpenClip(
@@ -66,8 +66,8 @@ def golden() -> dict[str, Any]:
     for name, architecture in {"vit": TINY_VIT, "resnet": TINY_RESNET}.items():
         model = openclip(architecture)
         fill(model)
-        image, text = model.encode_image(images(architecture)), model.encode_text(ids(architecture))
-        logits = model.logit_scale.exp() * F.normalize(image) @ F.normalize(text).T
+        image, text = model.encode_image(images(architecture)), model.encode_text(ids(architecture))  # type: ignore[operator]
+        logits = model.logit_scale.exp() * F.normalize(image) @ F.normalize(text).T  # type: ignore[operator]
         outputs = zip(_OUTPUTS, (image, text, logits), strict=True)
         found[name] = {what: value.tolist() for what, value in outputs}
     from open_clip.model import resize_pos_embed
@@ -106,8 +106,8 @@ def compare(name: str) -> None:
 
 
 def _outputs(model: nn.Module, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    image, text = F.normalize(model.encode_image(pixels)), F.normalize(model.encode_text(tokens))
-    return image, text, model.logit_scale.exp() * image @ text.T
+    image, text = F.normalize(model.encode_image(pixels)), F.normalize(model.encode_text(tokens))  # type: ignore[operator]
+    return image, text, model.logit_scale.exp() * image @ text.T  # type: ignore[operator]
 
 
 def _print(name: str, peer: str, mine: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> None:

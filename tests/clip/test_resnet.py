@@ -82,6 +82,6 @@ def test_batch_statistics_are_for_training_only() -> None:
     before = tower.bn1.running_mean.clone() if tower.bn1.running_mean is not None else None
     assert before is not None
     tower.eval()(images(TINY_RESNET, 2))
-    assert torch.equal(tower.bn1.running_mean, before)
+    assert torch.equal(tower.bn1.running_mean, before)  # type: ignore[arg-type]
     tower.train()(images(TINY_RESNET, 2))
-    assert not torch.equal(tower.bn1.running_mean, before)
+    assert not torch.equal(tower.bn1.running_mean, before)  # type: ignore[arg-type]

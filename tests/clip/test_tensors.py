@@ -138,7 +138,7 @@ def _pickled_tensor(count: int, size: tuple[int, ...], offset: int = 0) -> bytes
 
     stream = io.BytesIO()
     stride = tuple([1] * len(size))
-    arguments = ("the storage", offset, size, stride, False, {})
+    arguments: tuple[object, ...] = ("the storage", offset, size, stride, False, {})
     rebuilt = type("Rebuilt", (), {"__reduce__": lambda self: (torch._utils._rebuild_tensor_v2, arguments)})
     Pickler(stream, 2).dump({"w": rebuilt()})
     body = stream.getvalue()[2:-1]

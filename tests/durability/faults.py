@@ -151,7 +151,7 @@ def _compiled(folder: Path) -> Path | None:
         return None
     library = folder / "faults.so"
     command = [compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE.with_name("faults.c"), "-ldl"]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True)  # type: ignore[arg-type]
     return library
 
 

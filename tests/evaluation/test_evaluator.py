@@ -68,7 +68,7 @@ def test_each_way_of_evaluation_has_its_result(pets: Path, tiny_model: Path) -> 
 def test_exactly_one_collection_is_evaluated(pets: Path, tiny_model: Path) -> None:
     for sources in ({}, {"zeroshot": pets, "linear_probe": pets}):
         with pytest.raises(LabelError, match="choose one of `retrieval`"):
-            evaluate(str(tiny_model), **sources)
+            evaluate(str(tiny_model), **sources)  # type: ignore[arg-type]
 
 
 def test_templates_are_compared_on_a_folder(pets: Path, library: Library) -> None:

@@ -128,7 +128,7 @@ def test_without_torch_it_says_how_to_get_it(photos: Path, monkeypatch: pytest.M
 
 def test_what_a_method_can_not_do_occlusion_does(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = Method("words-only", "", "view", "occlusion:OcclusionWords", None)
-    monkeypatch.setitem(explanation.METHODS, "words-only", words)
+    monkeypatch.setitem(explanation.METHODS, "words-only", words)  # type: ignore[attr-defined]
     found = asked("bee", photos / "cat.png", method="words-only")
     assert found.method == "words-only" and found.kind == "view"
     assert found.region is not None and found.region.method == "occlusion"

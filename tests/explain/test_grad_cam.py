@@ -165,7 +165,7 @@ def test_graphs_of_every_input(tmp_path: Path, dtype: str, layout: str, batch: i
 
 def test_features_that_are_nothing_have_no_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx_model(convolutional_folder(tmp_path))
-    nothing = np.zeros((1, 6, 8, 8), np.float32), []
+    nothing: tuple[object, list[object]] = np.zeros((1, 6, 8, 8), np.float32), []
     monkeypatch.setattr(FeatureMap, "_features", lambda self, pixels: nothing)
     query, pixels = model.encode_texts(["red"])[0], np.zeros((32, 32, 3), np.uint8)
     heat = GradCamRegions(model, Settings()).explain_region(query, pixels).heat

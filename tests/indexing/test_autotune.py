@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def even(settings: PipelineSettings) -> TimePerPhoto:
     return TimePerPhoto(1.0, 1.0)
 
 
-def of_batch(seconds: dict[int, float]) -> autotune.Measure:
+def of_batch(seconds: Mapping[int, float]) -> autotune.Measure:
     """An encoder whose time depends on the batch size, and grows with the threads of a run."""
     return lambda setting: TimePerPhoto(*[seconds[setting.batch_size] * setting.intra_op_threads**0.5] * 2)
 

@@ -33,7 +33,7 @@ def test_subfolder_that_can_not_be_read_keeps_its_photos(
             raise PermissionError(13, "Permission denied")
         return original(path)
 
-    monkeypatch.setattr(scan.os, "scandir", refusing)
+    monkeypatch.setattr(scan.os, "scandir", refusing)  # type: ignore[attr-defined]
     (report,) = library.index(photos)
     assert report.missing == 0 and report.unreachable == 8
     assert any("private" in problem and "Permission denied" in problem for problem in report.problems)

@@ -154,7 +154,7 @@ class Watched:
         self._now = 0
         self._together = together
         self._changed = threading.Condition()
-        decode, encode = pipeline.decode, Encoder.encode_pixels
+        decode, encode = pipeline.decode, Encoder.encode_pixels  # type: ignore[attr-defined]
 
         def watched_decode(source: Any, *, min_side: int | None, **others: Any) -> Any:
             self.sides.add(min_side)

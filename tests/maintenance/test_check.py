@@ -364,7 +364,7 @@ def test_a_damaged_library_of_each_version_is_recovered(version: int, tmp_path: 
 
 
 def test_check_sees_one_state_while_others_write(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = check_command.wrong_vectors
+    original = check_command.wrong_vectors  # type: ignore[attr-defined]
 
     def late(*arguments: Any) -> Iterator[Any]:
         with closing(Catalog(library)) as other:

@@ -21,7 +21,7 @@ def test_recall_by_hand() -> None:
     # Captions rank their photo 1st, 2nd, 2nd, 3rd.
     assert by_text == RetrievalMetrics(0.25, 1.0, 1.0, 2.0)
     # Photo 0's best caption is first; photo 1's (0.2) is behind two others; photo 2's (0.1) behind one.
-    assert by_image == RetrievalMetrics(pytest.approx(1 / 3), 1.0, 1.0, 2.0)
+    assert by_image == RetrievalMetrics(pytest.approx(1 / 3), 1.0, 1.0, 2.0)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 999), st.booleans())
@@ -35,7 +35,7 @@ def test_recall_is_that_of_the_plain_sort(photos: int, most: int, seed: int, shu
     cosines = texts @ images.T
     places = [int(np.argsort(-row).tolist().index(mine)) for row, mine in zip(cosines, owner, strict=True)]
     assert by_text == RetrievalMetrics.from_ranks(np.array(places))
-    places = [min(np.flatnonzero(owner[np.argsort(-column)] == row)) for row, column in enumerate(cosines.T)]
+    places = [min(np.flatnonzero(owner[np.argsort(-column)] == row)) for row, column in enumerate(cosines.T)]  # type: ignore[misc]
     assert by_image == RetrievalMetrics.from_ranks(np.array(places))
 
 

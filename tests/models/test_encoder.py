@@ -168,14 +168,14 @@ def test_padding_is_kept_where_the_text_tower_sees_it(tmp_path: Path) -> None:
     for name, text_config in (("causal", {}), ("not causal", {"no_causal_mask": True})):
         encoder = load(make_model_folder(tmp_path / name, text_config=text_config))
         encoder.encode_texts(["a"])
-        graph_feed = encoder_module.TextGraph.feed
+        graph_feed = encoder_module.TextGraph.feed  # type: ignore[attr-defined]
 
         def feed(self: Any, ids: np.ndarray, mask: np.ndarray, real: Any = graph_feed) -> Any:
             lengths.append(ids.shape)
             return real(self, ids, mask)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(encoder_module.TextGraph, "feed", feed)
+            patch.setattr(encoder_module.TextGraph, "feed", feed)  # type: ignore[attr-defined]
             encoder.encode_texts(["a"])
     assert lengths == [(1, 3), (1, 77)]
 
@@ -207,7 +207,7 @@ def write_graph(
         [helper.make_tensor_value_info(name, *port) for name, port in group.items()]
         for group in (inputs, outputs)
     ]
-    graph = helper.make_graph(nodes, "odd", *ports, shapes)
+    graph = helper.make_graph(nodes, "odd", *ports, shapes)  # type: ignore[arg-type, call-arg]
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), file)
 
 
@@ -295,7 +295,7 @@ def test_a_vector_without_direction_is_an_error(tmp_path: Path, value: float) ->
 
 def test_fewer_vectors_than_photos_is_an_error(tmp_path: Path) -> None:
     path = make_model_folder(tmp_path / "m")
-    write_graph(path / "visual" / "model.onnx", IMAGE, VECTOR)
+    write_graph(path / "visual" / "model.onnx", IMAGE, VECTOR)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="model m gave 1 x 32 numbers, not 2 x 32"):
         load(path).encode_pixels(pixels(2))
 

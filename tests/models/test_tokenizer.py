@@ -23,7 +23,7 @@ from tests.support.tiny_models import make_model_folder
 @pytest.fixture(scope="module")
 def reference() -> CLIPTokenizer:
     merges = read_merges()
-    return CLIPTokenizer(vocab=clip_vocabulary(merges), merges=merges)
+    return CLIPTokenizer(vocab=clip_vocabulary(merges), merges=merges)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -223,11 +223,11 @@ def test_from_good_words_few_shots_beat_both_ends() -> None:
     blunt = Head(WORDS.weights + 6 * np.random.default_rng(0).standard_normal((3, DIM)), WORDS.bias)
     for shots in (1, 2):
         trains = [points(shots, noise=0.5, seed=seed) for seed in range(10)]
-        plain = np.mean([accuracy(fit_head(each.vectors, each.labels).head) for each in trains])
+        plain = float(np.mean([accuracy(fit_head(each.vectors, each.labels).head) for each in trains]))
         tuned = np.mean(
             [accuracy(fit_head(each.vectors, each.labels, blunt, "auto").head) for each in trains]
         )
-        assert tuned >= max(plain, accuracy(blunt))
+        assert float(tuned) >= max(plain, accuracy(blunt))
 
 
 def test_the_same_seed_fits_the_same_probe() -> None:
@@ -391,7 +391,7 @@ def test_contradictions_in_the_file_are_told(saved: Path, change: dict[str, obje
 
     tensors = load_file(saved)
     content = {"format": "clipsight probe 1", "classes": ["a", "b"], "model": "m", "fingerprint": "f"}
-    content |= {"settings": {}, "figures": {}} | change
+    content |= {"settings": {}, "figures": {}} | change  # type: ignore[arg-type]
     save_file(tensors, saved, {"clipsight": json.dumps(content)})
     with pytest.raises(LabelError, match="not a probe of clipsight"):
         probes.load(saved)

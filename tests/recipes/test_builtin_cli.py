@@ -23,7 +23,7 @@ def _versions(monkeypatch: pytest.MonkeyPatch, **changed: str | None) -> None:
             raise metadata.PackageNotFoundError(package)
         return found
 
-    monkeypatch.setattr(towers.metadata, "version", version)
+    monkeypatch.setattr(towers.metadata, "version", version)  # type: ignore[attr-defined]
 
 
 def _error(capsys: pytest.CaptureFixture[str]) -> str:

@@ -88,7 +88,7 @@ def test_small_weights_stay_exact() -> None:
     graph, weight = Graph(), np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     outputs = {"y": (graph.linear("x", weight), ["n", 4])}
     x = np.ones((2, 3), np.float32)
-    (got,) = _run(graph.serialise("x", ["n", 3], onnx.TensorProto.FLOAT, outputs), x=x)
+    (got,) = _run(graph.serialise("x", ["n", 3], onnx.TensorProto.FLOAT, outputs), x=x)  # type: ignore[arg-type]
     assert got == pytest.approx(x @ weight.T, abs=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_views_are_computed_once_and_an_interrupted_one_again(
         def run(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             calls.append(len(batch))
             means = batch.mean((1, 2, 3))[:, None]
-            return np.repeat(means, features.FEATURES, 1), np.ones((len(batch), *features.MAPS), np.float32)
+            return np.repeat(means, features.FEATURES, 1), np.ones((len(batch), *features.MAPS), np.float32)  # type: ignore[attr-defined]
 
         return run
 

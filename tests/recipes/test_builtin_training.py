@@ -92,7 +92,7 @@ def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | Non
             done += 1
             return epoch(number)
 
-        first._epoch = interrupted  # type: ignore[method-assign]
+        first._epoch = interrupted  # type: ignore[assignment, method-assign]
         with pytest.raises(KeyboardInterrupt):
             first.run(checkpoint)
         first = trainer()

@@ -183,7 +183,7 @@ def test_words_are_kept_whole_while_they_fit() -> None:
 def test_font_folders_of_each_system(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_DATA_HOME", "XDG_DATA_DIRS", "LOCALAPPDATA", "WINDIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(fonts.sys, "platform", platform)
+    monkeypatch.setattr(fonts.sys, "platform", platform)  # type: ignore[attr-defined]
     names = {
         "linux": "/usr/share/fonts",
         "darwin": "/System/Library/Fonts",

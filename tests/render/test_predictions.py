@@ -19,7 +19,7 @@ from clipsight.core.errors import LabelError
 from clipsight.render.predictions import PredictionTally, csv_text, failure_notes, json_text
 from clipsight.search.results import Embeddings
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
 def classification(

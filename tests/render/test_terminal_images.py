@@ -65,7 +65,7 @@ class Terminal(io.StringIO):
         self._encoding, self._tty = encoding, tty
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         return self._encoding
 
     def isatty(self) -> bool:
@@ -111,7 +111,7 @@ def screen(text: str, width: int) -> np.ndarray:
                     shown[2 * row : 2 * row + 2, column] = upper, lower
                 column += cell_len(char)
             else:
-                front, ground = style(codes, front, ground)
+                front, ground = style(codes, front, ground)  # type: ignore[assignment]
     return shown
 
 

@@ -147,7 +147,7 @@ def test_what_no_photo_has_is_told_with_what_there_is(catalog: Catalog, model: M
 def test_of_an_empty_library(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     model = some_model(catalog, 4)
-    assert vector_ids_with(catalog.database, model, Filters(after="2024")).tolist() == []  # type: ignore[union-attr]
+    assert vector_ids_with(catalog.database, model, Filters(after="2024")).tolist() == []
     with pytest.raises(QueryError, match="of none the format is known"):
         vector_ids_with(catalog.database, model, Filters(formats=("jpeg",)))
     catalog.close()
@@ -157,7 +157,7 @@ def test_of_an_empty_library(tmp_path: Path) -> None:
 def test_other_text_is_not_a_date(date: str) -> None:
     for name in ("after", "before"):
         with pytest.raises(QueryError, match="is not a date: write 2024"):
-            replace(EVERYTHING, **{name: date})
+            replace(EVERYTHING, **{name: date})  # type: ignore[arg-type]
 
 
 def test_a_time_may_follow_a_space(catalog: Catalog, model: Model) -> None:
@@ -184,7 +184,7 @@ def test_an_index_answers_each(catalog: Catalog, model: Model, field: str) -> No
     connection = catalog.database._connection
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
-    vector_ids_with(catalog.database, model, replace(EVERYTHING, **{field: values.get(field, 5)}))
+    vector_ids_with(catalog.database, model, replace(EVERYTHING, **{field: values.get(field, 5)}))  # type: ignore[arg-type]
     connection.set_trace_callback(None)
     plan = [
         row[3] for statement in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
@@ -202,5 +202,5 @@ def test_a_photo_that_changes_is_found_as_it_is_now(tmp_path: Path) -> None:
         year = date[:4]
         assert len(vector_ids_with(catalog.database, model, Filters(after=year)) or ()) == 1
         assert catalog.photo_id_at(b"/p/a") == photo_id
-    assert vector_ids_with(catalog.database, model, Filters(before="2024")).tolist() == []  # type: ignore[union-attr]
+    assert vector_ids_with(catalog.database, model, Filters(before="2024")).tolist() == []
     catalog.close()

@@ -29,7 +29,7 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
 
 def write_npz(file: Path, count: int = 30, **arrays: object) -> Path:
     paths = np.array([f"/far/{number}.jpg" for number in range(count)])
-    np.savez(file, **{"paths": paths, "vectors": vectors(count), **arrays})
+    np.savez(file, **{"paths": paths, "vectors": vectors(count), **arrays})  # type: ignore[arg-type]
     return file
 
 
@@ -110,7 +110,7 @@ BAD = {
 def test_bad_files_import_nothing(library: Library, tmp_path: Path, case: str) -> None:
     arrays, message = BAD[case]
     with pytest.raises(LibraryError, match=message):
-        library.import_(write_npz(tmp_path / "v.npz", **arrays))
+        library.import_(write_npz(tmp_path / "v.npz", **arrays))  # type: ignore[arg-type]
     assert len(library) == 0
 
 

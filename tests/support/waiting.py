@@ -7,7 +7,7 @@ PATIENCE = 300
 """Seconds after which a wait fails; what passes never takes so long, even on a busy machine."""
 
 
-def wait_until(condition: Callable[[], bool], step: float = 0.005) -> None:
+def wait_until(condition: Callable[[], object], step: float = 0.005) -> None:
     """Return once `condition()` holds, which is asked every `step` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():

@@ -86,7 +86,7 @@ def _shards(folder: Path) -> Path:
 
 
 def _tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -101,7 +101,7 @@ def test_every_kind_of_data_holds_the_same(make: Callable[[Path], Path], tmp_pat
     assert [list(dataset.captions(i)) for i in range(len(dataset))] == list(CAPTIONS.values())
     assert dataset.uncaptioned == ()
     found = [
-        pixels[0, 0].tolist()
+        pixels[0, 0].tolist()  # type: ignore[index]
         for _, pixels, _ in next(
             evaluation_batches(EvaluationExamples(dataset, _all(dataset), PreprocessConfig((8, 8))), 9, 0)
         )

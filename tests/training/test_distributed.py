@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT]
     paths = [str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")]
     started = subprocess.Popen(
-        [sys.executable, *command, out, data, out / "arch.json"],
+        [sys.executable, *command, out, data, out / "arch.json"],  # type: ignore[list-item]
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,

@@ -89,7 +89,7 @@ def test_captions_and_crops_are_drawn_anew_each_epoch(tmp_path: Path) -> None:
     rows = [examples[epoch, 5] for epoch in range(12)]
     assert len({ids.tobytes() for _, ids, _ in rows}) == 2
     again = _examples(tmp_path)[4, 5]
-    assert np.array_equal(again[0], rows[4][0]) and np.array_equal(again[1], rows[4][1])
+    assert np.array_equal(again[0], rows[4][0]) and np.array_equal(again[1], rows[4][1])  # type: ignore[arg-type]
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:

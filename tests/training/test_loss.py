@@ -105,7 +105,7 @@ def test_pieces_without_the_others_negatives_would_differ() -> None:
     for rows in (slice(0, 3), slice(3, 6)):
         part = clip_loss(*model(images(TINY_VIT, ROWS)[rows], ids(TINY_VIT, ROWS)[rows]))
         (part / 2).backward()
-    apart = [(each.grad - expected[name]).abs().max() for name, each in model.named_parameters()]
+    apart = [(each.grad - expected[name]).abs().max() for name, each in model.named_parameters()]  # type: ignore[operator]
     assert max(apart) > 1e-3
 
 
@@ -169,6 +169,6 @@ def test_a_scaled_loss_gives_scaled_gradients_under_autocast() -> None:
         scaled = backward(model, *batch, micro_batch, autocast=autocast, scale_loss=lambda loss: loss * 1024)
         torch.testing.assert_close(plain, scaled)
         for name, each in model.named_parameters():
-            assert torch.allclose(each.grad, 1024 * once[name], rtol=0.05, atol=0.05), name
+            assert torch.allclose(each.grad, 1024 * once[name], rtol=0.05, atol=0.05), name  # type: ignore[arg-type]
         found.append(plain.item())
     assert found[0] == pytest.approx(found[1], abs=0.05)

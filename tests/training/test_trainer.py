@@ -366,7 +366,7 @@ def test_a_locked_resnet_keeps_its_statistics(tmp_path: Path) -> None:
     model = CLIP(resnet)
     before = {name: tensor.clone() for name, tensor in model.visual.state_dict().items()}
     options = {"preprocess": PreprocessConfig(), "photos": 8}
-    trainer = Trainer(model, replace(CONFIG, lock="image"), tmp_path, ALONE, **options)
+    trainer = Trainer(model, replace(CONFIG, lock="image"), tmp_path, ALONE, **options)  # type: ignore[arg-type]
     pixels = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
     trainer.run(iter([Batch(pixels, torch.randint(1, 49406, (8, 12)))] * 3))
     _assert_equal(before, dict(model.visual.state_dict()))

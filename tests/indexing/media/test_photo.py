@@ -215,7 +215,7 @@ def test_ycck_as_photoshop_writes_it() -> None:
     assert photo(large, min_side=40).image.size == (100, 75)
 
 
-RAMP = np.arange(0, 65536, 257, np.uint16)[None].repeat(4, 0)
+RAMP = np.arange(0, 65536, 257, np.uint16)[None].repeat(4, 0)  # type: ignore[call-overload]
 EIGHT_BIT_RAMP = np.arange(256, dtype=np.uint8)
 
 
@@ -742,7 +742,7 @@ def test_first_use_by_many_threads_at_once_and_in_silence(tmp_path: Path) -> Non
     many_samples = files.with_tiff_tag(files.encode("TIFF"), 277, 99)  # Pillow logs an error
     (tmp_path / "bad tiff").write_bytes(many_samples)
     command = [sys.executable, "-c", FIRST_USE, *sorted(tmp_path.iterdir())]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)  # type: ignore[arg-type]
     expected = sorted([*files.FORMATS, "JPEG", "damaged"] * 8)
     assert (finished.stdout.split(), finished.stderr) == (expected, "")
 

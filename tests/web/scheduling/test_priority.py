@@ -53,7 +53,7 @@ def order_of(semaphore: PrioritySemaphore, arrivals: list[str]) -> list[str]:
             place = len(lane.waiting)
             threads.append(threading.Thread(target=work, args=(lane, f"{name} {place}")))
             threads[-1].start()
-            wait_until(lambda lane=lane, place=place: len(lane.waiting) == place + 1)
+            wait_until(lambda lane=lane, place=place: len(lane.waiting) == place + 1)  # type: ignore[misc]
     for thread in threads:
         thread.join(PATIENCE)
     return order

@@ -189,7 +189,7 @@ def test_explanations_are_the_librarys_and_name_no_temporary_file(service: Servi
     assert [word.word for word in found.words] == ["a", "red", "cat"]
     assert found.score == pytest.approx(service.search("a red cat", _ALL)[0].score, abs=1) and found.region
     joint = [TextPart("a cat"), PhotoPart(id_of(service, "rocket.jpg"), -0.5), _picture("coffee.png")]
-    found = service.explain(joint, _picture("cat.png"))
+    found = service.explain(joint, _picture("cat.png"))  # type: ignore[arg-type]
     assert [part.part for part in found.parts] == [
         "a cat",
         f"- photo {id_of(service, 'rocket.jpg')}",
