@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
-from clipsight.core.errors import LibraryError
+from clipsight.core.arguments import texts
+from clipsight.core.errors import LabelError, LibraryError
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search import model_selection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
@@ -126,7 +127,7 @@ class Library:
 
     def search(
         self,
-        query: str | Query,
+        query: PathLike | Query,
         top: int | None = None,
         *,
         add: Sequence[str] = (),
@@ -139,20 +140,20 @@ class Library:
         `top` and `keywords` stand for fields of `options`: `search("dog", 5, sure=True)`. Query pictures
         that are in the library are left out. Raises `QueryError`, `LabelError` or `LibraryError`.
         """
-        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        parsed = Query.of(query, add=add, subtract=subtract)
         (matches,) = self.search_many([parsed], top, options=options, **keywords)
         return matches
 
     def search_many(
         self,
-        queries: Sequence[str | Query],
+        queries: Sequence[PathLike | Query],
         top: int | None = None,
         *,
         options: SearchOptions = DEFAULT_OPTIONS,
         **keywords: "Unpack[SearchKeywords]",
     ) -> list[Matches]:
         """The matches of each query as `search` finds them, in the queries' order; faster than one by one."""
-        parsed = [query if isinstance(query, Query) else Query.parse(query) for query in queries]
+        parsed = [Query.of(query) for query in queries]
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
         return self._snapshot.search(parsed, chosen) if parsed else []
 
@@ -175,6 +176,7 @@ class Library:
         from clipsight.classification.zero_shot import classify, failed_in, keep_labels
         from clipsight.search.label_embeddings import LabelCache
 
+        labels = texts(labels, "labels", error=LabelError)
         chosen = load_templates(templates) if isinstance(templates, str) else templates
         folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
         files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
@@ -191,7 +193,7 @@ class Library:
 
     def explain(
         self,
-        query: str | Query,
+        query: PathLike | Query,
         photo: PathLike,
         *,
         add: Sequence[str] = (),
@@ -213,7 +215,7 @@ class Library:
         from clipsight.explain.explanation import explain, explain_by_checkpoint
         from clipsight.explain.onnx_model import OnnxModel
 
-        parsed = query if isinstance(query, Query) else Query.parse(query, add=add, subtract=subtract)
+        parsed = Query.of(query, add=add, subtract=subtract)
         options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
         if checkpoint is not None:
             name = os.fspath(checkpoint)

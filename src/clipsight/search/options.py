@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args
 
+from clipsight.core.arguments import texts, whole_number
 from clipsight.core.errors import QueryError
 from clipsight.store.filters import EVERYTHING, Filters
 
@@ -47,10 +48,10 @@ class SearchOptions:
     """photos to search among"""
 
     def __post_init__(self) -> None:
-        if self.top < 1 or self.offset < 0:
-            raise QueryError(
-                f"top must be at least 1 and offset at least 0 (got {self.top} and {self.offset})"
-            )
+        whole_number(self.top, "top")
+        whole_number(self.offset, "offset")
+        if self.top < 1:
+            raise QueryError(f"`top` must be at least 1 (got {self.top})")
         if self.sort not in get_args(Sort):
             raise QueryError(f"can't sort by {self.sort!r}: choose score, date or path")
 
@@ -67,8 +68,8 @@ class SearchOptions:
             return options
         filters = replace(
             options.filters,
-            folders=(*options.filters.folders, *folders),
-            labels=(*options.filters.labels, *labels),
+            folders=(*options.filters.folders, *texts(folders, "folders", paths=True)),
+            labels=(*options.filters.labels, *texts(labels, "labels")),
         )
         return replace(options, filters=filters)
 

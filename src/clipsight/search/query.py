@@ -9,6 +9,7 @@ https://github.com/haofanwang/natural-language-joint-query-search), normalised, 
 scores stay cosines.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core.arguments import texts
 from clipsight.core.errors import PhotoError, QueryError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search import grammar
@@ -66,6 +68,27 @@ class Query:
     """One or more parts, in the order they were written."""
 
     parts: tuple[Part, ...]
+
+    @classmethod
+    def of(
+        cls,
+        query: "str | os.PathLike[str] | Query",
+        *,
+        add: Sequence[str] = (),
+        subtract: Sequence[str] = (),
+    ) -> "Query":
+        """A query as Python callers give it: text by the grammar, a path to a picture, or a `Query`.
+
+        Raises `QueryError` as `parse` does, and for anything else.
+        """
+        if isinstance(query, Query):
+            return query
+        if isinstance(query, os.PathLike):
+            picture = Part(Kind.PICTURE, os.fspath(query))
+            return cls((picture, *(cls.of("", add=add, subtract=subtract).parts if add or subtract else ())))
+        if not isinstance(query, str):
+            raise QueryError(f"a query is text, a path or a Query, not {type(query).__name__}")
+        return cls.parse(query, add=texts(add, "add"), subtract=texts(subtract, "subtract"))
 
     @classmethod
     def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
@@ -146,11 +169,11 @@ def embed_parts(query: Query, encoder: PartEncoder) -> Vectors:
 
     Raises `QueryError` for a picture that can't be fetched or read.
     """
-    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    words = [part.value for part in query.parts if part.kind is Kind.TEXT]
     pictures = [
         encoder.preprocess(_open(part, encoder)) for part in query.parts if part.kind is not Kind.TEXT
     ]
-    text_vectors = iter(encoder.encode_texts(texts) if texts else ())
+    text_vectors = iter(encoder.encode_texts(words) if words else ())
     picture_vectors = iter(encoder.encode_pixels(pictures) if pictures else ())
     return np.stack(
         [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
@@ -159,11 +182,11 @@ def embed_parts(query: Query, encoder: PartEncoder) -> Vectors:
 
 def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
     """One line for each text that is longer than the model's context and was cut."""
-    texts = [part.value for part in query.parts if part.kind is Kind.TEXT]
-    cut = encoder.truncated(texts) if texts else ()
+    words = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    cut = encoder.truncated(words) if words else ()
     return tuple(
         f"text cut to the model's {encoder.folder.context_length} tokens: {text[:60]}..."
-        for text, was_cut in zip(texts, cut, strict=True)
+        for text, was_cut in zip(words, cut, strict=True)
         if was_cut
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clipsight.core.arguments import texts, whole_number
 from clipsight.core.arrays import Ids
 from clipsight.core.dates import start_of
 from clipsight.core.errors import QueryError
@@ -30,7 +31,7 @@ class Filters:
     """What photos must be like: all that is set, and any of the values where a field holds several.
 
     Photos of which a property is not known, such as imported vectors, do not pass a filter on it.
-    Raises `QueryError` for a date that can't be read.
+    One text stands for several. Raises `QueryError` for a date that can't be read, and for wrong types.
     """
 
     folders: tuple[str | os.PathLike[str], ...] = ()
@@ -54,6 +55,11 @@ class Filters:
     """bounds of the file's size and of the upright photo's pixels, themselves within"""
 
     def __post_init__(self) -> None:
+        for name in ("folders", "labels", "formats", "cameras"):
+            items = texts(getattr(self, name), name, paths=name == "folders")
+            object.__setattr__(self, name, items)
+        for name in ("min_bytes", "max_bytes", "min_width", "max_width", "min_height", "max_height"):
+            whole_number(getattr(self, name), name)
         for date in (self.after, self.before):
             if date is not None:
                 start_of(date)
