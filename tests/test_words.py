@@ -10,10 +10,8 @@ ROOT = Path(clipsight.__file__).parent
 
 UNCLEAN = frozenset(
     [
-        "classification",
         "core",
         "maintenance",
-        "organize",
         "store",
     ]
 )

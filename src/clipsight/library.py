@@ -173,7 +173,7 @@ class Library:
         `LabelError`, and `LibraryError` for a folder that has not been indexed.
         """
         from clipsight.classification.prompts import load_templates
-        from clipsight.classification.zero_shot import classify, failed_in, keep_labels
+        from clipsight.classification.zero_shot import classify, failures_below, keep_labels
         from clipsight.search.label_embeddings import LabelCache
 
         labels = texts(labels, "labels", error=LabelError)
@@ -182,7 +182,7 @@ class Library:
         files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
         found = [self.embed(*files)]
         if folders or not photos:
-            failed = failed_in([absolute(folder) for folder in folders], self._catalog.failures())
+            failed = failures_below([absolute(folder) for folder in folders], self._catalog.failures())
             found += [self.embeddings(*folders), iter([failed])]
         calibration = self._snapshot.calibration if unknown else None
         result = classify(

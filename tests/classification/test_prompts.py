@@ -93,8 +93,8 @@ def test_label_files_that_are_refused(text: str, message: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("cat", "neither a file of labels nor labels"),
-        ("labels.txt", "neither a file of labels nor labels"),
+        ("cat", "neither a file of labels nor a list"),
+        ("labels.txt", "neither a file of labels nor a list"),
         ("", "label 1 is blank"),
         ("  ", "label 1 is blank"),
         ("cat,,dog", "label 2 is blank"),

@@ -209,7 +209,7 @@ def test_organize_and_undo(shell: Shell, tmp_path: Path) -> None:
         ((*FOUR, "a cat"), "at least two labels are needed"),
         ((*FOUR, "a cat", "a cat "), "'a cat' is there twice"),
         ((*FOUR, "a cat", "  "), "label 2 is blank"),
-        ((*FOUR, "--labels", "cat"), "neither a file of labels nor labels"),
+        ((*FOUR, "--labels", "cat"), "neither a file of labels nor a list"),
         ((*FOUR, "--labels", "cat,dog,cat"), "'cat' is there twice"),
         ((*FOUR, "--labels", "empty.txt"), "empty.txt is empty"),
         ((*FOUR, "--labels", "blank.txt"), "blank.txt, line 2 is blank"),

@@ -75,19 +75,19 @@ class PredictionStream(Protocol):
 
 
 def best_labels(probabilities: Vectors, count: int) -> npt.NDArray[np.int64]:
-    """int64[n, count]: each photo's best labels, best first, equal ones in the order of the labels."""
+    """Each photo's best labels, int64[n, count], best first, equal ones in the order of the labels."""
     if count == 1:
         best: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
         return best[:, None]
     count = min(count, probabilities.shape[1])
     rows = np.arange(len(probabilities))[:, None]
     if count < probabilities.shape[1]:
-        # Where equal labels compete for the last place, the partition would pick any of them.
-        least = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1 : count]
-        surely = probabilities > least
-        places = count - surely.sum(axis=1, keepdims=True)
-        level = probabilities == least
-        chosen = surely | (level & (level.cumsum(axis=1, dtype=np.int32) <= places))
+        # Of equal labels at the last rank, the partition would pick any.
+        threshold = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1 : count]
+        above = probabilities > threshold
+        remaining = count - above.sum(axis=1, keepdims=True)
+        equal = probabilities == threshold
+        chosen = above | (equal & (equal.cumsum(axis=1, dtype=np.int32) <= remaining))
         columns = np.nonzero(chosen)[1].reshape(len(probabilities), count)
     else:
         columns = np.broadcast_to(np.arange(count), (len(probabilities), count))

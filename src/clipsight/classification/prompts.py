@@ -1,7 +1,6 @@
-"""Labels and prompt templates: "a photo of a {}." turns the label "dog" into a sentence as captions have it.
+"""Labels and prompt templates: "a photo of a {}." turns the label "dog" into a sentence like a caption.
 
-A label is described by several templates whose embeddings are averaged (CLIP, arXiv:2103.00020, section
-3.1.4). Called by `classify`, `cli` and whoever else turns class names into vectors.
+The embeddings of several templates are averaged (Radford et al. 2021, arXiv:2103.00020, section 3.1.4).
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from clipsight.core.errors import LabelError
 from clipsight.search.label_embeddings import fill
 
 PLAIN = ("{}",)
-"""The label as it stands: for labels that are sentences already."""
+"""The label itself: for labels that are sentences already."""
 
 SIMPLE = (
     "itap of a {}.",
@@ -24,16 +23,16 @@ SIMPLE = (
     "art of the {}.",
     "a photo of the small {}.",
 )
-"""The seven that OpenAI picked from the eighty below: nearly as accurate, eleven times as fast. MIT licence,
+"""Seven templates that OpenAI selected from the eighty below: nearly as accurate, eleven times as fast. MIT,
 https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb"""
 
-_IMAGENET = "prompts_imagenet.txt"  # the eighty of the same notebook
+_IMAGENET = "prompts_imagenet.txt"  # eighty templates of the same notebook
 _SETS = ("plain", "simple", "imagenet")
 
 
 @dataclass(frozen=True)
 class TemplateSet:
-    """Prompt templates, each with one `{}` where the label goes, and the name they go by."""
+    """Prompt templates, each with one `{}` for the label, and the name of the set."""
 
     name: str
     templates: tuple[str, ...]
@@ -44,10 +43,10 @@ class TemplateSet:
 
 
 def load_templates(spec: str | None = None, extra: Sequence[str] = ()) -> TemplateSet:
-    """The set `spec` ("plain", "simple", "imagenet", or a file with one template a line) and `extra` ones.
+    """The set `spec` ("plain", "simple", "imagenet", or a file with one template per line) and `extra` ones.
 
-    Without `spec`, `extra` alone, or "plain" if that is empty. Raises `LabelError` for a template that
-    has not exactly one `{}`, for an empty or unreadable file, and for a name that is no set.
+    Without `spec`, `extra` alone, or "plain" if that is empty. Raises `LabelError` for a template without
+    exactly one `{}`, for an empty or unreadable file, and for an unknown name.
     """
     templates = tuple(_checked(template) for template in extra)
     if spec is None and templates:
@@ -57,21 +56,21 @@ def load_templates(spec: str | None = None, extra: Sequence[str] = ()) -> Templa
 
 
 def read_labels(spec: str) -> tuple[str, ...]:
-    """The labels in `spec`: "a,b,c", or the path of a file with one label a line (UTF-8).
+    """The labels in `spec`: "a,b,c", or the path of a file with one label per line (UTF-8).
 
-    Raises `LabelError` as `check_labels` does, and for a file that is empty or can't be read.
+    Raises `LabelError` as `check_labels` does, and for an empty or unreadable file.
     """
     if _is_file(spec):
         lines = _lines(Path(spec).expanduser())
         if not lines:
-            raise LabelError(f"{spec} is empty: write one label a line")
+            raise LabelError(f"{spec} is empty: write one label per line")
         for number, line in enumerate(lines, start=1):
             if not line.strip():
-                raise LabelError(f"{spec}, line {number} is blank: write one label a line")
+                raise LabelError(f"{spec}, line {number} is blank: write one label per line")
         return check_labels(lines)
     if "," not in spec and spec.strip():
         raise LabelError(
-            f"{spec!r} is neither a file of labels nor labels like cat,dog: at least two are needed"
+            f"{spec!r} is neither a file of labels nor a list like cat,dog: at least two labels are needed"
         )
     return check_labels(spec.split(","))
 
@@ -82,18 +81,18 @@ def labels_of_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels without white space around them.
+    """The labels, stripped of white space.
 
-    Raises `LabelError` for fewer than two, for duplicates, and for one that is blank or no text.
+    Raises `LabelError` for fewer than two labels, duplicates, and labels that are blank or not valid text.
     """
     found: dict[str, None] = {}
     for number, label in enumerate(map(str.strip, labels), start=1):
         if not label:
-            raise LabelError(f"label {number} is blank: write what it stands for")
+            raise LabelError(f"label {number} is blank: write a word or a phrase")
         if not _is_text(label):
             raise LabelError(f"label {number}, {label!r}, is not UTF-8 text")
         if label in found:
-            raise LabelError(f"the label {label!r} is there twice: take one away")
+            raise LabelError(f"the label {label!r} is there twice: remove one")
         found[label] = None
     if len(found) < 2:
         raise LabelError(f"at least two labels are needed to choose from (got {len(found)})")
@@ -108,10 +107,12 @@ def _read_set(name: str) -> tuple[str, ...]:
     if name == "imagenet":
         return tuple((files("clipsight.classification") / _IMAGENET).read_text(encoding="utf-8").splitlines())
     if not _is_file(name):
-        raise LabelError(f"no templates {name!r}: choose {', '.join(_SETS)}, or a file with one a line")
+        raise LabelError(
+            f"no templates {name!r}: choose {', '.join(_SETS)}, or a file with one template per line"
+        )
     templates = tuple(_checked(line, f"{name}: ") for line in _lines(Path(name).expanduser()) if line.strip())
     if not templates:
-        raise LabelError(f'{name} is empty: write one template a line, like "a photo of a {{}}."')
+        raise LabelError(f'{name} is empty: write one template per line, like "a photo of a {{}}."')
     return templates
 
 
@@ -120,7 +121,7 @@ def _checked(template: str, where: str = "") -> str:
     if count != 1:
         has = "no" if count == 0 else f"{count} times"
         raise LabelError(
-            f"{where}the template {template!r} has {has} {{}}: write one where the label goes, "
+            f"{where}the template {template!r} has {has} {{}}: write one for the label, "
             'like "a photo of a {}."'
         )
     if not _is_text(template):
@@ -129,7 +130,7 @@ def _checked(template: str, where: str = "") -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a text file, without blank space at its end."""
+    """Lines of a text file, without blank lines at its end."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,7 +141,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8: bytes of a command line that are not leave lone surrogates."""
+    """True if the text is valid UTF-8: invalid bytes of a command line are lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

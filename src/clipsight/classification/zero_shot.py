@@ -209,7 +209,7 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
     return predictions
 
 
-def failed_in(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
+def failures_below(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
     """An empty chunk with those of a library's `failures` that are below `folders` (default: all)."""
     inside = tuple(folder.rstrip(b"/") + b"/" for folder in folders) or (b"",)
     return Embeddings(

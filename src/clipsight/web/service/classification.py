@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import Classification, classify, failed_in, keep_labels
+from clipsight.classification.zero_shot import Classification, classify, failures_below, keep_labels
 from clipsight.core.errors import BusyError
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.embeddings import CHUNK, stored_embeddings
@@ -73,4 +73,4 @@ def iter_embeddings(
             if stop is not None and stop.is_set():
                 raise Cancelled
             yield chunk
-        yield failed_in(folders, library.catalog.failures())
+        yield failures_below(folders, library.catalog.failures())
