@@ -76,7 +76,7 @@ def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> 
         (("--queries", "photos/cat.png"), "photos/cat.png is not UTF-8 text"),
         (("--queries", "empty.txt"), "empty.txt contains no query"),
         (("--queries", "wrong.txt"), "line 3 of wrong.txt: weight 'two' in 'two:bee' is not a number"),
-        (("--queries", "wrong.txt", "--paths"), "take --json or --csv"),
+        (("--queries", "wrong.txt", "--paths"), "use --json or --csv"),
         (("--queries", "wrong.txt", "--preview"), "goes without"),
     ],
 )

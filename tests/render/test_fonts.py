@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont, features
 
 from clipsight.render import fonts
-from clipsight.render.fonts import ELLIPSIS, TextRenderer, Typeface, font_folders, visible
+from clipsight.render.fonts import ELLIPSIS, TextRenderer, Typeface, font_folders
 
 RAQM = pytest.mark.skipif(not features.check("raqm"), reason="this Pillow can't lay out Hebrew")
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
@@ -41,30 +41,6 @@ def drawn(renderer: TextRenderer, text: str) -> bytes:
 
 def faces(renderer: TextRenderer, text: str) -> list[tuple[Path | None, str]]:
     return [(face.file, run) for face, run in renderer._runs(text)]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a cat.jpg", "a cat.jpg"),
-        ("花.jpg", "花.jpg"),
-        ("cafe\u0301.jpg", "café.jpg"),  # macOS keeps names decomposed
-        ("two\nlines\t", "two\\nlines\\t"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("caf\udce9.jpg", "caf\\xe9.jpg"),  # Latin-1 bytes in a name
-        ("a\ud800b", "a\\ud800b"),
-        ("at 10.11\u202fPM", "at 10.11 PM"),
-        ("exe.\u202egpj", "exe.\\u202egpj"),  # would turn what follows around
-        ("می\u200cخواهم", "می\u200cخواهم"),
-    ],
-)
-def test_visible(text: str, shown: str) -> None:
-    assert visible(text) == shown
-
-
-@given(ANY_TEXT)
-def test_visible_is_one_printable_line(text: str) -> None:
-    assert all(char.isprintable() or char in "\u200c\u200d" for char in visible(text))
 
 
 @given(ANY_TEXT)

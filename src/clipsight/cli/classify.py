@@ -197,9 +197,9 @@ def _sorter(
     """A function that sorts classified photos into `destination`, except those that no label matches."""
     from clipsight.classification.predictions import NONE
     from clipsight.cli.messages import note
+    from clipsight.core.text import visible
     from clipsight.organize import LabelledPhoto, Method
     from clipsight.organize import organize as organize_photos
-    from clipsight.render.fonts import visible
 
     folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
 

@@ -91,63 +91,65 @@ def evaluate(
 
 
 def _print_linear_probe(found: "LinearProbe") -> None:
-    from clipsight.cli.figures import figure, note_left_out, print_classes
+    from clipsight.cli.messages import note_skipped
+    from clipsight.render.tables import fraction, print_class_metrics
 
     report = found.report
-    print_classes(report.scores)
-    note_left_out(found.failures)
+    print_class_metrics(report.scores)
+    note_skipped(found.failures)
     print(
         f"linear probe of {found.model} on {report.photos:,} photos, C {report.fit.C:.3g}; "
-        f"{report.scores.photos:,} held out: accuracy {figure(report.scores.accuracy)}, "
-        f"macro-F1 {figure(report.scores.macro_f1)}; zero-shot {figure(report.zero_shot.accuracy)}"
+        f"{report.scores.photos:,} held out: accuracy {fraction(report.scores.accuracy)}, "
+        f"macro-F1 {fraction(report.scores.macro_f1)}; zero-shot {fraction(report.zero_shot.accuracy)}"
     )
 
 
 def _print_retrieval(found: "Retrieval") -> None:
-    from clipsight.cli.figures import figure, note_left_out
-    from clipsight.render.tables import print_table
+    from clipsight.cli.messages import note_skipped
+    from clipsight.render.tables import fraction, print_table
 
     directions = (("text to image", found.text_to_image), ("image to text", found.image_to_text))
     rows = [
         (
             name,
-            figure(each.recall_at_1),
-            figure(each.recall_at_5),
-            figure(each.recall_at_10),
+            fraction(each.recall_at_1),
+            fraction(each.recall_at_5),
+            fraction(each.recall_at_10),
             f"{each.median_rank:g}",
         )
         for name, each in directions
     ]
     print_table(("", "recall@1", "recall@5", "recall@10", "median rank"), rows)
-    note_left_out(found.failures)
+    note_skipped(found.failures)
     print(f"{found.model} on {found.photos:,} photos with {found.captions:,} captions")
 
 
 def _print_zero_shot(found: "ZeroShot") -> None:
-    from clipsight.cli.figures import figure, note_left_out, print_classes
+    from clipsight.cli.messages import note_skipped
+    from clipsight.render.tables import fraction, print_class_metrics
 
     metrics = found.metrics
-    print_classes(metrics)
-    note_left_out(found.failures)
-    top5 = "" if metrics.top5_accuracy is None else f", top-5 {figure(metrics.top5_accuracy)}"
+    print_class_metrics(metrics)
+    note_skipped(found.failures)
+    top5 = "" if metrics.top5_accuracy is None else f", top-5 {fraction(metrics.top5_accuracy)}"
     print(
-        f"{found.model} zero-shot on {metrics.photos:,} photos: top-1 {figure(metrics.accuracy)}{top5}, "
-        f"mean of the classes {figure(metrics.mean_per_class_recall)} (templates: {found.templates.name})"
+        f"{found.model} zero-shot on {metrics.photos:,} photos: top-1 {fraction(metrics.accuracy)}{top5}, "
+        f"mean of the classes {fraction(metrics.mean_per_class_recall)} (templates: {found.templates.name})"
     )
 
 
 def _print_robustness(found: "Robustness") -> None:
-    from clipsight.cli.figures import figure, note_left_out
-    from clipsight.render.tables import print_table
+    from clipsight.cli.messages import note_skipped
+    from clipsight.render.tables import fraction, print_table
 
     print_table(
         ("", "A", "B", "change"),
         [
-            (shift.name, figure(shift.on_a.accuracy), figure(shift.on_b.accuracy), f"{shift.change:+.3f}")
+            (shift.name, fraction(shift.on_a.accuracy), fraction(shift.on_b.accuracy), f"{shift.change:+.3f}")
             for shift in found.shifts
         ],
     )
-    note_left_out(found.failures)
+    note_skipped(found.failures)
     first = found.shifts[0]
     photos = f"{first.on_a.photos:,} photos of A held out, and {first.on_b.photos:,} of B"
     print(f"accuracy of {found.model} on {photos}")

@@ -2,16 +2,31 @@
 
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from clipsight.core.text import visible
 
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 _OTHER_NAMES = {"batch": "batch-size", "learning_rate": "lr", "overwrite": "force", "zero_shot": "zeroshot"}
 """Parameters of the library whose flag is not their own name."""
 
+_MAX_SKIPPED = 10
+"""Skipped photos named in notes; the others are counted."""
+
 
 def note(line: str) -> None:
     """Print a line for the person at the terminal on stderr; results go to stdout."""
     print(f"clipsight: {line}", file=sys.stderr)
+
+
+def note_skipped(failures: Sequence[tuple[Path, str]]) -> None:
+    """Print a note with the reason for each skipped photo, up to `_MAX_SKIPPED` of them."""
+    for path, reason in failures[:_MAX_SKIPPED]:
+        note(f"left out {visible(str(path))}: {reason}")
+    if len(failures) > _MAX_SKIPPED:
+        note(f"left out {len(failures) - _MAX_SKIPPED:,} more: --json names them all")
 
 
 def with_flags(message: str) -> str:

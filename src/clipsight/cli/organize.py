@@ -18,8 +18,8 @@ def organize(
     To sort photos: clipsight classify --library ... --labels ... --organize DEST
     """
     from clipsight.cli.messages import note
+    from clipsight.core.text import visible
     from clipsight.organize import undo as undo_organize
-    from clipsight.render.fonts import visible
 
     done = undo_organize(undo)
     for path, reason in done.kept:

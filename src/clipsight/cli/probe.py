@@ -70,8 +70,7 @@ def fit(
     The photos of SOURCE are indexed first.
     """
     from clipsight import probe
-    from clipsight.cli.figures import note_left_out
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_skipped
     from clipsight.cli.progress import index_bar
     from clipsight.core.errors import LabelError
     from clipsight.core.extras import require
@@ -102,7 +101,7 @@ def fit(
         print_json(found.to_dict())
     else:
         _print_report(found)
-    note_left_out(found.failures)
+    note_skipped(found.failures)
     note(f"wrote {out}: {len(found.probe.classes)} classes on vectors of {found.probe.model}")
 
 
@@ -127,7 +126,7 @@ def apply(
     Prints the most probable class of each photo, with its probability.
     """
     from clipsight import probe
-    from clipsight.cli.figures import note_left_out
+    from clipsight.cli.messages import note_skipped
     from clipsight.core.errors import LabelError
     from clipsight.render.predictions import PredictionTally, csv_text, json_text, text_lines
 
@@ -145,7 +144,7 @@ def apply(
         tally = PredictionTally(fitted.apply(opened, *photos or ()))
         for text in (json_text if as_json else csv_text if as_csv else text_lines)(tally):
             sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    note_left_out(tally.failures)
+    note_skipped(tally.failures)
 
 
 def _parse_alpha(value: str | None) -> "Alpha":
@@ -167,17 +166,16 @@ def _print_point(point: "CurvePoint") -> None:
 
 
 def _print_report(found: "Report") -> None:
-    from clipsight.cli.figures import figure, print_classes
-    from clipsight.render.tables import print_table
+    from clipsight.render.tables import fraction, print_class_metrics, print_table
 
-    print_classes(found.scores)
+    print_class_metrics(found.scores)
     if found.curve:
         rows = [
             (
                 str(row["shots"]),
-                figure(row["zero_shot"]),
-                f"{figure(row['probe'])} ± {figure(row['probe_std'])}",
-                f"{figure(row['tuned'])} ± {figure(row['tuned_std'])}",
+                fraction(row["zero_shot"]),
+                f"{fraction(row['probe'])} ± {fraction(row['probe_std'])}",
+                f"{fraction(row['tuned'])} ± {fraction(row['tuned_std'])}",
             )
             for row in (point.to_dict() for point in found.curve)
         ]
@@ -192,6 +190,6 @@ def _print_report(found: "Report") -> None:
     )
     print(
         f"fitted on {found.photos:,} photos, {settings}; on {found.scores.photos:,} others: accuracy "
-        f"{figure(found.scores.accuracy)}, macro-F1 {figure(found.scores.macro_f1)}; "
-        f"zero-shot {figure(found.zero_shot.accuracy)}"
+        f"{fraction(found.scores.accuracy)}, macro-F1 {fraction(found.scores.macro_f1)}; "
+        f"zero-shot {fraction(found.zero_shot.accuracy)}"
     )

@@ -60,8 +60,8 @@ def print_answer(answer: "Matches", form: "Format") -> None:
 def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
     """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
+    from clipsight.core.text import visible
     from clipsight.render import tables
-    from clipsight.render.fonts import visible
     from clipsight.render.tables import Format
 
     if form is Format.JSON:

@@ -210,13 +210,12 @@ def _progress(out: Path) -> Iterator["_Observer | None"]:
 
 
 def _print(result: "TrainResult", as_json: bool) -> None:
-    from clipsight.cli.figures import note_left_out
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_skipped
 
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
         return
-    note_left_out([(Path(name), reason or "no caption") for name, reason in result.skipped])
+    note_skipped([(Path(name), reason or "no caption") for name, reason in result.skipped])
     metrics = f"; {result.held_out:,} held out: {_format_metrics(result.metrics)}" if result.metrics else ""
     print(f"{result.folder}: {result.steps:,} steps on {result.photos:,} photos{metrics}")
     note(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from clipsight.core.extras import require
+from clipsight.core.text import visible
 from clipsight.metrics.classification import ClassificationMetrics
 from clipsight.probe.few_shot import CurvePoint
-from clipsight.render.fonts import visible
 
 _MAX_LABELLED = 40
 """Number of classes up to which cells and rows are labelled; with more, labels would be illegible."""

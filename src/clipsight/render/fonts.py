@@ -16,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from clipsight.core.text import JOINERS, escape, visible
+
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
 ELLIPSIS = "…"
 
 _ASCII = frozenset(map(chr, range(0x20, 0x7F)))
-_JOINERS = "\u200c\u200d"
-"""Zero-width joiners: not printable, but part of Persian and Indic spelling."""
 
-_BLANK = " " + _JOINERS
+_BLANK = " " + JOINERS
 
 _PREFERRED = (
     "notosans-regular",
@@ -54,25 +54,6 @@ _PREFERRED = (
 
 _STYLED = re.compile(r"bold|black|heavy|light|thin|italic|oblique|condensed|narrow|mono|serif|medium")
 _UNUSABLE = re.compile(r"lastresort|blank")
-
-
-def visible(text: str) -> str:
-    """Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
-
-    Bytes of a file name that are not UTF-8 (lone surrogates) become `\\xe9`. Spaces of other widths, as in
-    the names of macOS screenshots, become plain ones.
-    """
-    try:
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # surrogates of no byte, as in file names on Windows
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(map(_visible, unicodedata.normalize("NFC", text)))
-
-
-def _visible(char: str) -> str:
-    if unicodedata.category(char) == "Zs":
-        return " "
-    return char if char.isprintable() or char in _JOINERS else _escape(char)
 
 
 def font_folders() -> list[Path]:
@@ -139,7 +120,7 @@ class TextRenderer:
 
     def legible(self, text: str) -> str:
         """The text as it is drawn: `visible`, with escapes for characters that no font has."""
-        return "".join(char if char in self._covered else _escape(char) for char in visible(text))
+        return "".join(char if char in self._covered else escape(char) for char in visible(text))
 
     def width(self, text: str, size: int) -> float:
         """Width of legible `text` in pixels."""
@@ -247,8 +228,3 @@ def _can_be_laid_out(char: str) -> bool:
 
     simple = unicodedata.bidirectional(char) not in ("R", "AL", "AN", "NSM")
     return (simple and unicodedata.category(char) != "Mc") or features.check("raqm") is True
-
-
-def _escape(char: str) -> str:
-    """`\\n`, `\\xad`, `\\u82b1` or `\\U0001f600`."""
-    return char.encode("unicode_escape").decode()

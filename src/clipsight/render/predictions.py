@@ -14,7 +14,7 @@ from pathlib import Path
 from clipsight.classification.predictions import Prediction, Predictions, PredictionStream, best_labels
 from clipsight.core.errors import LabelError
 from clipsight.core.files import csv_line
-from clipsight.render.fonts import visible
+from clipsight.core.text import visible
 
 
 @dataclass

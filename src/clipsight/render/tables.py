@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsight.core.files import csv_line
-from clipsight.render.fonts import visible
+from clipsight.core.text import visible
 from clipsight.search.results import Match, Matches, Status
 
 if TYPE_CHECKING:
+    from clipsight.metrics.classification import ClassificationMetrics
     from clipsight.models.registry import ModelStatus
 
 
@@ -56,6 +57,28 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(text_cell, row))
     stdout_console().print(table)
+
+
+def print_class_metrics(scores: "ClassificationMetrics") -> None:
+    """Print photos, recall, precision and F1 of every class, and its most frequent confusion."""
+    photos = scores.confusion_matrix.sum(1)
+    rows = []
+    for row, name in enumerate(scores.classes):
+        mistake = scores.most_confused_with(row)
+        rows.append(
+            (
+                name,
+                str(photos[row]),
+                *(fraction(values[row]) for values in (scores.recall, scores.precision, scores.f1)),
+                f"{mistake[0]} ({mistake[1]})" if mistake else "",
+            )
+        )
+    print_table(("class", "photos", "recall", "precision", "F1", "most taken for"), rows)
+
+
+def fraction(value: float) -> str:
+    """A fraction with three decimals; "" for NaN."""
+    return "" if value != value else f"{value:.3f}"
 
 
 def print_matches(matches: Matches, form: Format) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
+from clipsight.core.text import visible
 from clipsight.render.contact_sheet import thumbnails
-from clipsight.render.fonts import ELLIPSIS, visible
+from clipsight.render.fonts import ELLIPSIS
 from clipsight.search.results import Match, Matches
 
 if TYPE_CHECKING:

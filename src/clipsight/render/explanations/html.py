@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core.files import atomic_write
+from clipsight.core.text import visible
 from clipsight.explain.base import Explanation, WordShare
 from clipsight.render.colors import heat_palette, signed_colour, text_colour
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
 from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
-from clipsight.render.fonts import visible
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.text import Text
 
+from clipsight.core.text import visible
 from clipsight.explain.base import Explanation, WordShare
 from clipsight.render.colors import signed_colour, text_colour
 from clipsight.render.explanations.captions import region_caption, title, words_caption
 from clipsight.render.explanations.overlay import open_photo, overlay_heat
-from clipsight.render.fonts import visible
 from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.render.terminal_images import ImageProtocol, half_blocks, image_protocol
 

@@ -1,0 +1,30 @@
+"""Printable forms of any text, such as file names."""
+
+import unicodedata
+
+JOINERS = "\u200c\u200d"
+"""Zero-width joiners: not printable, but part of Persian and Indic spelling."""
+
+
+def visible(text: str) -> str:
+    """Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
+
+    Bytes of a file name that are not UTF-8 (lone surrogates) become `\\xe9`. Spaces of other widths, as in
+    the names of macOS screenshots, become plain ones.
+    """
+    try:
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates of no byte, as in file names on Windows
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(map(_visible, unicodedata.normalize("NFC", text)))
+
+
+def _visible(char: str) -> str:
+    if unicodedata.category(char) == "Zs":
+        return " "
+    return char if char.isprintable() or char in JOINERS else escape(char)
+
+
+def escape(char: str) -> str:
+    """Escape a character as `\\n`, `\\xad`, `\\u82b1` or `\\U0001f600`."""
+    return char.encode("unicode_escape").decode()

@@ -1,0 +1,33 @@
+"""Any text is shown on one printable line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipsight.core.text import visible
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a cat.jpg", "a cat.jpg"),
+        ("花.jpg", "花.jpg"),
+        ("cafe\u0301.jpg", "café.jpg"),  # macOS keeps names decomposed
+        ("two\nlines\t", "two\\nlines\\t"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("caf\udce9.jpg", "caf\\xe9.jpg"),  # Latin-1 bytes in a name
+        ("a\ud800b", "a\\ud800b"),
+        ("at 10.11\u202fPM", "at 10.11 PM"),
+        ("exe.\u202egpj", "exe.\\u202egpj"),  # would turn what follows around
+        ("می\u200cخواهم", "می\u200cخواهم"),
+    ],
+)
+def test_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(ANY_TEXT)
+def test_visible_is_one_printable_line(text: str) -> None:
+    assert all(char.isprintable() or char in "\u200c\u200d" for char in visible(text))
