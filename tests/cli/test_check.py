@@ -38,7 +38,7 @@ def test_a_sound_library(indexed: Path, photos: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in photos.iterdir()} == before
 
 
-def test_what_is_wrong_is_listed_then_mended(indexed: Path) -> None:
+def test_what_is_wrong_is_listed_then_repaired(indexed: Path) -> None:
     with closing(sqlite3.connect(indexed / CATALOG_NAME)) as connection:
         connection.execute("UPDATE vectors SET vector = zeroblob(64) WHERE id = 3")
         connection.execute("UPDATE photos SET state = 9, state_since = '2026-01-01' WHERE id = 4")
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_listed_then_mended(indexed: Path) -> None:
     assert lines[1].startswith("1 vectors are not of unit length, such as of ")
     assert lines[2] == "not consistent: 2 of 2 problems are left"
     code, lines, notes = run("--library", indexed, "--repair")
-    assert code == 0 and [line.split(":")[0] for line in lines] == ["mended", "mended", "consistent"]
+    assert code == 0 and [line.split(":")[0] for line in lines] == ["repaired", "repaired", "consistent"]
     assert notes == ["clipsight: 1 photos wait to be embedded: clipsight index"]
     assert run("--library", indexed)[:2] == (0, ["consistent: 8 photos, 7 vectors"])
 
@@ -61,7 +61,7 @@ def test_a_damaged_catalog(indexed: Path) -> None:
     code, lines, _ = run("--library", indexed)
     assert code == 1 and lines[0].startswith("the catalog is damaged: ")
     code, lines, notes = run("--library", indexed, "--repair")
-    assert code == 0 and lines[0].startswith("mended: the catalog is damaged: ")
+    assert code == 0 and lines[0].startswith("repaired: the catalog is damaged: ")
     assert any("is an earlier catalog: delete it when you miss nothing" in note for note in notes)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from clipsight.core.errors import LibraryError
-from clipsight.maintenance.backup import back_up, restore
+from clipsight.maintenance.backup import backup as back_up
+from clipsight.maintenance.backup import restore
 from clipsight.maintenance.check import check
 from clipsight.maintenance.check_catalog import damage
 from clipsight.store.catalog import CATALOG_NAME, Catalog

@@ -142,7 +142,7 @@ def test_a_change_that_neither_size_nor_date_tell(world: World) -> None:
     index(world)
     assert check(world.library).consistent
     report = check(world.library, photos=5)
-    assert [finding.wrong for finding in report.findings] == [
+    assert [finding.description for finding in report.findings] == [
         f"{str(file)!r} was changed, though its size and date were not"
     ]
     assert check(world.library, photos=5, repair=True).consistent

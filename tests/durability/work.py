@@ -74,7 +74,7 @@ def label(report: Report, library: Path) -> None:
 
 def back_up(report: Report, library: Path, file: Path) -> None:
     """`clipsight backup --replace`."""
-    backup.back_up(library, file, replace=True)
+    backup.backup(library, file, replace=True)
 
 
 def restore(report: Report, file: Path, library: Path) -> None:

@@ -70,7 +70,7 @@ def spoil(library: Path, *statements: str) -> None:
 
 
 def wrongs(report: CheckReport) -> list[str]:
-    return [finding.wrong for finding in report.findings]
+    return [finding.description for finding in report.findings]
 
 
 def test_a_sound_library(library: Path) -> None:
@@ -364,14 +364,14 @@ def test_a_damaged_library_of_each_version_is_recovered(version: int, tmp_path: 
 
 
 def test_check_sees_one_state_while_others_write(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = check_command.wrong_vectors  # type: ignore[attr-defined]
+    original = check_command.find_invalid_vectors  # type: ignore[attr-defined]
 
     def late(*arguments: Any) -> Iterator[Any]:
         with closing(Catalog(library)) as other:
             other.forget(b"/photos")
         return original(*arguments)
 
-    monkeypatch.setattr(check_command, "wrong_vectors", late)
+    monkeypatch.setattr(check_command, "find_invalid_vectors", late)
     assert check(library).findings == []
 
 

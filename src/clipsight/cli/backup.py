@@ -21,7 +21,7 @@ def backup(
     """
     from clipsight.cli.messages import note
     from clipsight.core import paths
-    from clipsight.maintenance.backup import back_up
+    from clipsight.maintenance.backup import backup as back_up
 
     folder = library.expanduser() if library else paths.default_library()
     photos = back_up(folder, file.expanduser(), replace=replace)

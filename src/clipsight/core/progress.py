@@ -12,3 +12,14 @@ class Progress(Protocol):
 
 def no_progress(done: int, total: int) -> None:
     """Show nothing."""
+
+
+class StageProgress(Protocol):
+    """Callback with the name of a stage, the number of items done, and their total if it is known."""
+
+    def __call__(self, stage: str, done: int, total: int | None, /) -> None:
+        """Show the progress."""
+
+
+def no_stage_progress(stage: str, done: int, total: int | None) -> None:
+    """Show nothing."""

@@ -1,1 +1,1 @@
-"""Checking, mending, backing up and restoring a library."""
+"""Check, repair, back up and restore a library."""

@@ -1,7 +1,7 @@
-"""A copy of the catalog in one file, and the way back. Called by `library`.
+"""Back up the catalog to one file, and restore it.
 
-The copy is a catalog itself: photos, vectors, labels and settings. Index files are not in it, as they are
-made from the catalog, nor are the photos.
+The backup is a catalog: photos, vectors, labels and settings, without index files, which are derived, and
+without the photos themselves.
 """
 
 import os
@@ -12,18 +12,17 @@ from pathlib import Path
 from clipsight.core.errors import LibraryError
 from clipsight.core.files import atomic_write
 from clipsight.maintenance.check_catalog import damage
-from clipsight.maintenance.replacement import connect, held, put_in_place, temporary
+from clipsight.maintenance.replacement import connect, exclusive, replace_catalog, temporary_file
 from clipsight.store.catalog import CATALOG_NAME
 from clipsight.store.database import SQLITE_ERRORS
 from clipsight.store.schema import MIGRATIONS
 
 
-def back_up(library: Path, file: Path, *, replace: bool = False) -> int:
-    """Write the catalog of the folder `library` as it is now to `file`; how many photos it holds.
+def backup(library: Path, file: Path, *, replace: bool = False) -> int:
+    """Write the catalog of the folder `library` to `file`; return the number of photos.
 
-    Others may go on reading and writing meanwhile: the copy is one state that was committed. It is
-    written whole or not at all. Raises `LibraryError` for a file that exists, unless `replace`, or that
-    can't be written.
+    Other processes may read and write meanwhile: the backup is one committed state. It is written whole
+    or not at all. Raises `LibraryError` if the file can't be written, or exists and `replace` is not set.
     """
     if not (library / CATALOG_NAME).exists():
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
@@ -31,7 +30,7 @@ def back_up(library: Path, file: Path, *, replace: bool = False) -> int:
     with atomic_write(file) as new:
         try:
             with closing(connect(library / CATALOG_NAME)) as source:
-                # From one snapshot, only what is in use, in order. SQLite takes no bytes for a name.
+                # One snapshot, without free pages. SQLite accepts no bytes as a file name.
                 source.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(new),))
             with closing(connect(new)) as copy:
                 (photos,) = copy.execute("SELECT count(*) FROM photos").fetchone()
@@ -50,22 +49,23 @@ def _check_target(library: Path, file: Path, replace: bool) -> None:
 
 
 def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
-    """Make the backup in `file` the catalog of the folder `library`; where the old catalog went, if any.
+    """Restore the backup `file` as the catalog of the folder `library`.
 
-    The old catalog is kept beside the new one. Raises `LibraryError` for a file that is no sound backup,
-    a library that holds photos, unless `replace`, and one that another process uses.
+    Returns the path of the old catalog, which is kept beside the new one; None if there was none. Raises
+    `LibraryError` if the file is not a sound backup, the library holds photos and `replace` is not set,
+    or another process uses the library.
     """
     _check_backup(file)
     library.mkdir(parents=True, exist_ok=True)
     catalog = library / CATALOG_NAME
-    with temporary(library) as new:
+    with temporary_file(library) as new:
         with closing(connect(file)) as source, closing(sqlite3.connect(new, isolation_level=None)) as copy:
             source.backup(copy)
             copy.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files were made of another catalog
-        with held(catalog) if catalog.exists() else nullcontext() as old:
+        with exclusive(catalog) if catalog.exists() else nullcontext() as old:
             if old is not None and not replace:
-                _refuse_photos(old, library)
-            return put_in_place(new, catalog, "replaced")
+                _check_empty(old, library)
+            return replace_catalog(new, catalog, "replaced")
 
 
 def _check_backup(file: Path) -> None:
@@ -83,7 +83,7 @@ def _check_backup(file: Path) -> None:
         raise LibraryError(f"{file} is no backup of a library: name a file that clipsight backup wrote")
 
 
-def _refuse_photos(old: sqlite3.Connection, library: Path) -> None:
+def _check_empty(old: sqlite3.Connection, library: Path) -> None:
     photos = 0
     with suppress(*SQLITE_ERRORS):  # a damaged catalog is what backups are for
         (photos,) = old.execute("SELECT count(*) FROM photos").fetchone()

@@ -1,7 +1,6 @@
-"""Whether the catalog is sound: the SQLite file, references between rows, rows that can't be, vectors.
+"""Check the catalog: the SQLite file, references between rows, values of rows, vectors.
 
-Called by `checkup`, which puts the index files and the photos themselves beside it. Reads in chunks, so
-that memory does not grow with the library. Nothing is written before a problem's `mend` is called.
+Reads in chunks, so memory does not grow with the library. Nothing is written before `Problem.repair`.
 """
 
 import os
@@ -15,15 +14,13 @@ import numpy as np
 
 from clipsight.core.arrays import Ids
 from clipsight.core.errors import LibraryError
+from clipsight.core.progress import StageProgress
 from clipsight.maintenance.invariants import RULES, Rule
 from clipsight.maintenance.replacement import connect, is_damage
 from clipsight.store.database import SQLITE_ERRORS, Database, read_through
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how much of it is, and how much there is where that is known."""
-
-OFF_UNIT = 2e-3
-"""Rounding to float16 moves a unit vector's length by less than a quarter of this."""
+UNIT_TOLERANCE = 2e-3
+"""Tolerance of a vector's length; rounding to float16 changes it by less than a quarter of this."""
 
 _CHUNK = 2048  # vectors read at a time
 _NAMED = 3  # photos named in a line
@@ -31,15 +28,15 @@ _NAMED = 3  # photos named in a line
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong, what mending it means in words, and how it is done."""
+    """A problem, its remedy in words, and the call that applies the remedy."""
 
-    wrong: str
+    description: str
     remedy: str
-    mend: Callable[[], None]
+    repair: Callable[[], None]
 
 
 def damage(catalog: Path) -> list[str]:
-    """What SQLite itself finds wrong with the file, its pages and indexes: a line each, a hundred at most.
+    """Damage to the file, its pages and indexes as SQLite reports it: up to a hundred lines.
 
     Raises `LibraryError` where the file can't be opened, or the disk fails to read it.
     """
@@ -70,8 +67,8 @@ def _integrity(catalog: Path) -> list[str]:
     return [" ".join(line.split()) for (line,) in lines if line != "ok"]
 
 
-def wrong_references(database: Database) -> Iterator[Problem]:
-    """Rows that refer to rows that do not exist."""
+def find_dangling_rows(database: Database) -> Iterator[Problem]:
+    """Yield problems of rows that refer to rows that do not exist."""
     for table, parent, count in database.rows(
         'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
     ):
@@ -89,25 +86,25 @@ def wrong_references(database: Database) -> Iterator[Problem]:
         )
 
 
-def wrong_rows(database: Database) -> Iterator[Problem]:
-    """Rows that can't be, by the rules of `store.rules`."""
+def find_invalid_rows(database: Database) -> Iterator[Problem]:
+    """Yield problems of rows that break one of the `invariants`."""
     for rule in RULES:
         if count := _count(database, rule):
-            statement = f"{rule.mend} WHERE {rule.wrong}"
-            yield Problem(f"{count:,} {rule.what}", rule.remedy, partial(_run, database, statement))
+            statement = f"{rule.repair} WHERE {rule.violation}"
+            yield Problem(f"{count:,} {rule.description}", rule.remedy, partial(_run, database, statement))
 
 
-def wrong_vectors(database: Database, progress: Progress) -> Iterator[Problem]:
-    """Vectors of the wrong length, that hold something else than numbers, or that are not of unit length."""
+def find_invalid_vectors(database: Database, progress: StageProgress) -> Iterator[Problem]:
+    """Yield problems of vectors that have the wrong dimensions, are not finite, or not of unit length."""
     found: dict[str, list[int]] = {}
     total = int(database.value("SELECT max(id) FROM vectors") or 0)
-    for last, wrong in _each_wrong(database):
+    for last, wrong in _iter_invalid(database):
         progress("vectors", last, total)
         for what, ids in wrong.items():
             found.setdefault(what, []).extend(ids.tolist())
     for what, bad in found.items():
         yield Problem(
-            f"{len(bad):,} vectors {what}, such as of {_names(database, bad)}",
+            f"{len(bad):,} vectors {what}, such as of {_photo_names(database, bad)}",
             "dropped; the next clipsight index embeds these photos again",
             partial(_drop_vectors, database, bad),
         )
@@ -118,8 +115,8 @@ def _drop_vectors(database: Database, ids: list[int]) -> None:
         database.run_many("DELETE FROM vectors WHERE id = ?", [(id_,) for id_ in ids])
 
 
-def _each_wrong(database: Database) -> Iterator[tuple[int, dict[str, Ids]]]:
-    """Highest id and ids of what is wrong in each chunk of vectors."""
+def _iter_invalid(database: Database) -> Iterator[tuple[int, dict[str, Ids]]]:
+    """Yield the highest id of each chunk of vectors, and the invalid ids by kind of problem."""
     dims = dict(database.rows("SELECT id, dim FROM models"))
     last = 0
     while rows := database.rows(
@@ -130,10 +127,10 @@ def _each_wrong(database: Database) -> Iterator[tuple[int, dict[str, Ids]]]:
         last = rows[-1][0]
         for model_id in {row[1] for row in rows} & dims.keys():  # others are wrong references
             part = [(id_, vector) for id_, model, vector in rows if model == model_id]
-            yield last, _wrong_of(part, dims[model_id])
+            yield last, _invalid_of(part, dims[model_id])
 
 
-def _wrong_of(rows: list[tuple[int, bytes | None]], dim: int) -> dict[str, Ids]:
+def _invalid_of(rows: list[tuple[int, bytes | None]], dim: int) -> dict[str, Ids]:
     whole = [(id_, vector) for id_, vector in rows if vector is not None and len(vector) == 2 * dim]
     ids = np.array([id_ for id_, _ in whole], dtype=np.int64)
     vectors = np.frombuffer(b"".join(vector for _, vector in whole), dtype="<f2").reshape(len(ids), dim)
@@ -144,13 +141,13 @@ def _wrong_of(rows: list[tuple[int, bytes | None]], dim: int) -> dict[str, Ids]:
     wrong = {
         "have another number of dimensions than their model": others,
         "hold values that are not finite": ids[~finite],
-        "are not of unit length": ids[finite & (np.abs(lengths - 1) > OFF_UNIT)],
+        "are not of unit length": ids[finite & (np.abs(lengths - 1) > UNIT_TOLERANCE)],
     }
     return {what: found for what, found in wrong.items() if len(found)}
 
 
-def _names(database: Database, ids: list[int]) -> str:
-    """The photos of the first few of these vectors, as a person reads them."""
+def _photo_names(database: Database, ids: list[int]) -> str:
+    """Paths of the photos of the first few of these vectors."""
     few = ids[:_NAMED]
     rows = database.rows(
         "SELECT p.folder, p.name FROM vectors v JOIN photos p ON p.id = v.photo_id "
@@ -162,7 +159,7 @@ def _names(database: Database, ids: list[int]) -> str:
 
 
 def _count(database: Database, rule: Rule) -> int:
-    return int(database.value(f"SELECT count(*) FROM {rule.table} WHERE {rule.wrong}"))
+    return int(database.value(f"SELECT count(*) FROM {rule.table} WHERE {rule.violation}"))
 
 
 def _run(database: Database, statement: str) -> None:

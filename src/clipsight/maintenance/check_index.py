@@ -1,7 +1,7 @@
-"""Whether a FAISS index holds the catalog's vectors: each once, under its own id. Called by `checkup`.
+"""Compare a FAISS index with the catalog: each vector once, under its own id.
 
-An index may lack younger vectors than it was made from, and hold some that the catalog no longer has; see
-`store.vectors`. Reads list after list, so that memory grows by a few bytes a photo only.
+An index may lack vectors newer than itself, and hold some that the catalog no longer has. Reads list after
+list, so memory grows by a few bytes a photo only.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,33 +13,33 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Float16, Ids
-from clipsight.maintenance.check_catalog import Progress
+from clipsight.core.progress import StageProgress
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
-_AT_ONCE = 4096
-_ALIKE = 0.5
-"""Share of bytes in which an approximate code equals that of its vector, at least; of two random vectors an
-eighth are equal. Another release of FAISS may round some bytes otherwise."""
+_BATCH_SIZE = 4096
+_MIN_EQUAL = 0.5
+"""Minimum fraction of bytes in which an approximate code equals the code computed again. Of two random
+vectors an eighth are equal; another release of FAISS may round some bytes differently."""
 
 Codes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Ids int64[n] and codes uint8[n, bytes] as they lie in the file, and how vectors become such codes."""
+    """Ids int64[n] and codes uint8[n, bytes] of a part of the file, and the encoder of such codes."""
 
     ids: Ids
     codes: Codes
     encode: Callable[[Float16], Codes]
-    alike: float
-    """Share of bytes in which a code must be as made anew."""
+    min_equal: float
+    """Minimum fraction of equal bytes."""
 
 
-def wrong_in_index(
-    index: Any, last_id: int, catalog: Catalog, model: Model, progress: Progress
+def index_differences(
+    index: Any, last_id: int, catalog: Catalog, model: Model, progress: StageProgress
 ) -> Iterator[str]:
-    """What is wrong with an index of all vectors with ids up to `last_id`, exact or approximate."""
+    """Yield differences between the catalog and an index of its vectors with ids up to `last_id`."""
     read = [np.empty(0, np.int64)]
     wrong = done = 0
     for part in _parts(index):
@@ -47,13 +47,13 @@ def wrong_in_index(
         done += len(part.ids)
         read.append(part.ids)
         order = np.argsort(part.ids)
-        for known, vectors in catalog.vectors_with(part.ids, model):
-            rows = order[np.searchsorted(part.ids, known, sorter=order)]
-            wrong += int(((part.encode(vectors) == part.codes[rows]).mean(axis=1) < part.alike).sum())
+        for found, vectors in catalog.vectors_with(part.ids, model):
+            rows = order[np.searchsorted(part.ids, found, sorter=order)]
+            wrong += int(((part.encode(vectors) == part.codes[rows]).mean(axis=1) < part.min_equal).sum())
     ids = np.sort(np.concatenate(read))
     twice = int((np.diff(ids) == 0).sum())
-    alive = catalog.vector_ids(model)
-    lacking = len(np.setdiff1d(alive[alive <= last_id], ids))
+    stored = catalog.vector_ids(model)
+    lacking = len(np.setdiff1d(stored[stored <= last_id], ids))
     if wrong:
         yield f"holds {wrong:,} vectors that are not those of the catalog"
     if twice:
@@ -71,9 +71,9 @@ def _parts(index: Any) -> Iterator[_Part]:
     flat = faiss.downcast_index(index.index)
     ids = faiss.vector_to_array(index.id_map)
     codes = faiss.rev_swig_ptr(flat.codes.data(), flat.ntotal * flat.code_size).reshape(-1, flat.code_size)
-    for start in range(0, len(ids), _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
-        yield _Part(ids[rows], codes[rows], lambda vectors: vectors.view(np.uint8), alike=1.0)
+    for start in range(0, len(ids), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        yield _Part(ids[rows], codes[rows], lambda vectors: vectors.view(np.uint8), min_equal=1.0)
 
 
 def _lists(index: Any) -> Iterator[_Part]:
@@ -85,11 +85,11 @@ def _lists(index: Any) -> Iterator[_Part]:
         if size:
             ids = faiss.rev_swig_ptr(lists.get_ids(number), size).copy()
             codes = faiss.rev_swig_ptr(lists.get_codes(number), size * lists.code_size).reshape(size, -1)
-            yield _Part(ids, codes, partial(_encode, index, number), alike=_ALIKE)
+            yield _Part(ids, codes, partial(_encode, index, number), min_equal=_MIN_EQUAL)
 
 
 def _encode(index: Any, number: int, vectors: Float16) -> Codes:
-    """The codes of vectors, float16[n, dim], in a list of an approximate index."""
+    """The codes of vectors, float16[n, dim], in list `number` of an approximate index."""
     import faiss
 
     wide = np.ascontiguousarray(vectors, dtype=np.float32)

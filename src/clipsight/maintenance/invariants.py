@@ -1,7 +1,7 @@
-"""Rows that can't be: what must hold of the catalog's tables beyond what SQLite enforces, as data.
+"""Invariants of the catalog's tables beyond those that SQLite enforces, as data.
 
-Called by `store.check`. Mending loses nothing that the photos themselves can't give again: a photo whose
-row is dropped is new to the next `clipsight index`, one whose date is set to -1 is read again.
+Repair loses nothing that indexing can't restore: to the next `clipsight index`, a photo whose row was
+dropped is new, and one whose date was set to -1 has changed.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Rows of `table` for which the SQL condition `wrong` holds can't be; `mend` is a statement for them."""
+    """An invariant of the rows of `table`."""
 
     table: str
-    wrong: str
-    what: str
-    """In words, after a count of the rows."""
+    violation: str
+    """SQL condition that holds for invalid rows."""
+    description: str
+    """Words that follow the number of invalid rows."""
     remedy: str
-    """What mending does, in words."""
-    mend: str
-    """Without its WHERE clause, which is `wrong`."""
+    """What repair does, in words."""
+    repair: str
+    """SQL statement that repairs, without its WHERE clause, which is `violation`."""
 
 
 def _no_path(folder: str) -> str:
-    """SQL condition for `folder` not to be an absolute path without a slash at its end."""
+    """SQL condition that holds unless `folder` is an absolute path without a slash at its end."""
     return (
         f"typeof({folder}) != 'blob' OR substr({folder}, 1, 1) != x'2f' OR instr({folder}, x'00') "
         f"OR (length({folder}) > 1 AND substr({folder}, -1) = x'2f')"
@@ -127,4 +128,4 @@ RULES = (
         "DELETE FROM labels",
     ),
 )
-"""In the order in which they are mended."""
+"""In the order of repair."""

@@ -1,8 +1,8 @@
-"""What SQLite can still read of a damaged catalog, in a new file. Called by `checkup`.
+"""Copy what SQLite can still read of a damaged catalog to a new file.
 
 A table is read from both its ends up to the first damage, then likewise each half of what lies between,
 so that only what lies on damaged pages is lost. The new file has the schema version of the old one;
-rows that can't be are for `store.check` to mend.
+`check` repairs invalid rows afterwards.
 """
 
 import sqlite3
@@ -17,9 +17,9 @@ from clipsight.core.errors import LibraryError
 from clipsight.store.database import SQLITE_ERRORS
 from clipsight.store.schema import MIGRATIONS
 
-_MOST_ROWS_A_PAGE = 100
-_MOST_INTERVALS = 100_000
-"""Some seconds; a damaged page may claim to hold any number of ids."""
+_MAX_ROWS_PER_PAGE = 100
+_MAX_INTERVALS = 100_000
+"""Takes some seconds; a damaged page may claim to hold any number of ids."""
 
 _Row = tuple[Any, ...]
 
@@ -33,16 +33,16 @@ class _Table:
 
 
 def recover(damaged: sqlite3.Connection, new: Path) -> int:
-    """Write to the file `new` whatever can be read through the connection; how many photos that are.
+    """Write to the file `new` all rows that the connection can read; return the number of photos.
 
-    Raises `LibraryError` where nothing can be read, and where `new` can't be written.
+    Raises `LibraryError` if nothing can be read, or `new` can't be written.
     """
     try:
         version = int(_value(damaged, "PRAGMA user_version")) or len(MIGRATIONS)
         pages = int(_value(damaged, "PRAGMA page_count"))
         _value(damaged, "SELECT count(*) FROM sqlite_master")
     except SQLITE_ERRORS as error:
-        raise _nothing(str(error)) from error
+        raise _unreadable(str(error)) from error
     if version > len(MIGRATIONS):
         raise LibraryError("a newer clipsight wrote the damaged catalog: upgrade clipsight to repair it")
     try:
@@ -53,11 +53,11 @@ def recover(damaged: sqlite3.Connection, new: Path) -> int:
     except SQLITE_ERRORS as error:
         raise LibraryError(f"can't write the new catalog {new}: {error}") from error
     if not photos:
-        raise _nothing("no photo is left")
+        raise _unreadable("no photo is left")
     return photos
 
 
-def _nothing(reason: str) -> LibraryError:
+def _unreadable(reason: str) -> LibraryError:
     return LibraryError(
         f"nothing can be read of the damaged catalog ({reason}): clipsight restore FILE brings a backup "
         "back; without one, clipsight index ~/Pictures begins anew"
@@ -65,9 +65,9 @@ def _nothing(reason: str) -> LibraryError:
 
 
 def _make(target: sqlite3.Connection, version: int) -> None:
-    """Give an empty file the tables of a schema version."""
+    """Create the tables of a schema version in an empty file."""
     target.execute("PRAGMA page_size = 8192")
-    target.execute("PRAGMA synchronous = OFF")  # nobody uses this file before it is whole and synced
+    target.execute("PRAGMA synchronous = OFF")  # no process uses this file before it is complete and synced
     for script in MIGRATIONS[:version]:
         target.executescript(script)
     target.execute(f"PRAGMA user_version = {version}")
@@ -84,7 +84,7 @@ def _copy(damaged: sqlite3.Connection, target: sqlite3.Connection, pages: int) -
 
 
 def _tables(target: sqlite3.Connection) -> list[_Table]:
-    """In the order in which they were made, which is that of references."""
+    """Tables in the order of their creation, which is that of references."""
     found = []
     for name, sql in target.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' "
@@ -99,18 +99,18 @@ def _tables(target: sqlite3.Connection) -> list[_Table]:
 
 
 def _by_ids(damaged: sqlite3.Connection, table: _Table, pages: int) -> Iterator[_Row]:
-    """All rows that can be read of a table whose rows have ids; `id` is its first column."""
-    intervals = deque([(1, _highest_id(damaged, table.name) or pages * _MOST_ROWS_A_PAGE)])
+    """Yield all readable rows of a table whose first column is `id`."""
+    intervals = deque([(1, _highest_id(damaged, table.name) or pages * _MAX_ROWS_PER_PAGE)])
     select = f"SELECT {table.columns} FROM {table.name} WHERE id BETWEEN ? AND ? ORDER BY id"
-    for _ in range(_MOST_INTERVALS):
+    for _ in range(_MAX_INTERVALS):
         if not intervals:
             return
         low, high = intervals.popleft()  # the largest first
-        last, whole = yield from _up_to_damage(damaged, select, (low, high))
+        last, whole = yield from _rows_before_damage(damaged, select, (low, high))
         if whole:
             continue
         low = low if last is None else last + 1
-        last, _ = yield from _up_to_damage(damaged, f"{select} DESC", (low, high))
+        last, _ = yield from _rows_before_damage(damaged, f"{select} DESC", (low, high))
         high = high if last is None else last - 1
         if low < high:
             middle = (low + high) // 2
@@ -118,7 +118,7 @@ def _by_ids(damaged: sqlite3.Connection, table: _Table, pages: int) -> Iterator[
 
 
 def _highest_id(damaged: sqlite3.Connection, table: str) -> int:
-    """The highest id that was given out; 0 where that can't be read."""
+    """The highest id ever assigned; 0 if that can't be read."""
     for sql in (f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'", f"SELECT max(id) FROM {table}"):
         with suppress(*SQLITE_ERRORS):
             if highest := _value(damaged, sql):
@@ -127,17 +127,17 @@ def _highest_id(damaged: sqlite3.Connection, table: str) -> int:
 
 
 def _from_both_ends(damaged: sqlite3.Connection, table: _Table) -> Iterator[_Row]:
-    """The rows of a table without ids, from its beginning and from its end up to the first damage."""
+    """Yield the rows of a table without ids, from both ends up to the first damage."""
     select = f"SELECT {table.columns} FROM {table.name} ORDER BY "
-    _, whole = yield from _up_to_damage(damaged, select + ", ".join(table.key))
+    _, whole = yield from _rows_before_damage(damaged, select + ", ".join(table.key))
     if not whole:
-        yield from _up_to_damage(damaged, select + ", ".join(f"{column} DESC" for column in table.key))
+        yield from _rows_before_damage(damaged, select + ", ".join(f"{column} DESC" for column in table.key))
 
 
-def _up_to_damage(
+def _rows_before_damage(
     damaged: sqlite3.Connection, select: str, arguments: tuple[int, ...] = ()
 ) -> Generator[_Row, None, tuple[Any, bool]]:
-    """The rows up to the first that can't be read; then the last one's first column, and if it was all."""
+    """Yield rows up to the first unreadable one; return the last row's first column, and True at the end."""
     last = None
     try:
         for row in damaged.execute(select, arguments):

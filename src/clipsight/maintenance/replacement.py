@@ -1,7 +1,7 @@
-"""Another file in the place of the catalog: whole or not at all, the old one kept beside it.
+"""Replace the catalog by another file, whole or not at all, and keep the old file beside it.
 
-Called by `store.recover` and `store.backup`. A journal that belongs to the old file must never lie beside
-the new one, which SQLite would damage with it: see `held`.
+A journal of the old file must never lie beside the new file, which SQLite would damage with it; see
+`exclusive`. For this, and to keep the old file, `core.files.atomic_write` is not enough.
 """
 
 import os
@@ -17,7 +17,7 @@ from clipsight.core.files import sync
 from clipsight.store.database import SQLITE_ERRORS, sqlite_code
 
 _BUSY_SECONDS = 2.0
-_NOT_THE_FILE = (
+_NOT_DAMAGE = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_CANTOPEN,
@@ -29,7 +29,7 @@ _NOT_THE_FILE = (
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """A plain connection to an existing SQLite file, damaged or not; what is no UTF-8 reads as U+FFFD."""
+    """A plain connection to an existing SQLite file, damaged or not; reads invalid UTF-8 as U+FFFD."""
     uri = f"{file.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     connection.text_factory = lambda text: text.decode(errors="replace")
@@ -37,16 +37,16 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file's content is to blame; not a lock, missing rights, a full disk or one that fails."""
-    return sqlite_code(error) not in _NOT_THE_FILE
+    """True if the file's content is damaged; False for a lock, missing rights, a full or failing disk."""
+    return sqlite_code(error) not in _NOT_DAMAGE
 
 
 @contextmanager
-def held(catalog: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the catalog while no other process has one, and while there is no journal beside it.
+def exclusive(catalog: Path) -> Iterator[sqlite3.Connection]:
+    """Yield the only connection to the catalog, without a journal beside the file.
 
-    Of a damaged file the journal may stay: `put_in_place` then moves it with the file. Raises
-    `LibraryError` where another process uses the catalog.
+    The journal of a damaged file may remain; `replace_catalog` moves it with the file. Raises
+    `LibraryError` if another process uses the catalog.
     """
     with closing(connect(catalog)) as connection:
         try:
@@ -62,15 +62,15 @@ def held(catalog: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def put_in_place(new: Path, catalog: Path, word: str) -> Path | None:
-    """Give the file `new` the name `catalog`; the name of the old file, if there is one, is returned.
+def replace_catalog(new: Path, catalog: Path, reason: str) -> Path | None:
+    """Rename the file `new` to `catalog`; return the new path of the old catalog, None if there was none.
 
-    The old file is kept as `catalog.WORD-DATE`, and at each moment there is a catalog.
+    The old file is kept as `catalog.REASON-DATE`. At every moment there is a catalog.
     """
     sync(new)
     aside = None
     if catalog.exists():
-        aside = catalog.with_name(f"{catalog.name}.{word}-{datetime.now():%Y%m%d-%H%M%S-%f}")
+        aside = catalog.with_name(f"{catalog.name}.{reason}-{datetime.now():%Y%m%d-%H%M%S-%f}")
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{catalog}{suffix}").rename(f"{aside}{suffix}")
@@ -84,8 +84,8 @@ def put_in_place(new: Path, catalog: Path, word: str) -> Path | None:
 
 
 @contextmanager
-def temporary(folder: Path) -> Iterator[Path]:
-    """A name in `folder` for a file to be made; whatever lies there at the end is removed."""
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """Yield the path of a file to be created in `folder`; remove the file and its journals at the end."""
     file = folder / f".clipsight-{secrets.token_hex(8)}.tmp"
     try:
         yield file
