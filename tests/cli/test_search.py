@@ -69,7 +69,7 @@ def test_filters(shell: Shell, options: tuple[str, ...], expected: set[str]) -> 
     ("arguments", "message"),
     [
         (("x", "--after", "May"), "'May' is not a date: write 2024, 2024-05"),
-        (("x", "--min-size", "big"), "'big' is no size of a file"),
+        (("x", "--min-size", "big"), "'big' is not a file size"),
         (("x", "--format", "gif"), "no photo has the format 'gif': there are JPEG, PNG"),
         (("x", "--camera", "nikon"), "no photo has the camera 'nikon': there are Canon EOS 0, "),
         (("--queries", "nothing.txt"), "can't read nothing.txt: No such file"),

@@ -148,7 +148,7 @@ def test_of_an_empty_library(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     model = some_model(catalog, 4)
     assert vector_ids_with(catalog.database, model, Filters(after="2024")).tolist() == []
-    with pytest.raises(QueryError, match="of none the format is known"):
+    with pytest.raises(QueryError, match="the format of no photo is known"):
         vector_ids_with(catalog.database, model, Filters(formats=("jpeg",)))
     catalog.close()
 
@@ -174,7 +174,7 @@ def test_sizes_of_files(text: str, count: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "big", "-1", "1.5.2", "3 TB", "MB"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(QueryError, match="is no size of a file"):
+    with pytest.raises(QueryError, match="is not a file size"):
         parse_bytes(text)
 
 

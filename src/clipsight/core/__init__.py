@@ -1,1 +1,1 @@
-"""Foundations that every room stands on: errors, paths, files."""
+"""Foundations of all other packages: errors, paths, files, text, array types, optional dependencies."""

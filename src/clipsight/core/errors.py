@@ -1,40 +1,39 @@
-"""The errors a user can meet: one line each, saying what, where and what to do next.
+"""Errors that users can resolve: one line that names the problem, its place and what to do next.
 
-The command line prints the message and leaves with exit code 2; nothing else in the
-package catches these to hide them.
+The command line prints the message and exits with code 2.
 """
 
 
 class ClipsightError(Exception):
-    """Base of every error that is the user's to mend; its text is one complete line."""
+    """Base class of the errors that users can resolve; the message is one complete line."""
 
 
 class ModelError(ClipsightError):
-    """A model that is missing, incomplete, unknown or can't be had."""
+    """A model that is missing, incomplete, unknown or can't be downloaded."""
 
 
 class PhotoError(ClipsightError):
-    """A file that can't be read as a photo; the text is the reason, without the path."""
+    """A file that can't be read as a photo; the message is the reason, without the path."""
 
 
 class QueryError(ClipsightError):
-    """A query that can't be understood."""
+    """A query that can't be parsed."""
 
 
 class LibraryError(ClipsightError):
-    """A library, folder or file of vectors that can't be used as asked."""
+    """A library, folder or file of vectors that can't be used."""
 
 
 class LabelError(ClipsightError):
-    """Labels, prompt templates, a labelled collection or a probe that can't be used as asked."""
+    """Labels, prompt templates, a labelled collection or a probe that can't be used."""
 
 
 class CheckpointError(ClipsightError):
-    """Weights that can't be read, or that belong to another architecture."""
+    """Weights that can't be read, or are of another architecture."""
 
 
 class TrainingError(ClipsightError):
-    """A training run that can't start or can't go on as asked."""
+    """A training run that can't start or continue."""
 
 
 class ServerError(ClipsightError):

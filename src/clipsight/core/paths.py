@@ -1,4 +1,4 @@
-"""Where clipsight keeps its own files: one folder, never inside a photo folder."""
+"""Folders of clipsight's own files, outside photo folders."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,10 @@ def home() -> Path:
 
 
 def default_library() -> Path:
-    """The library that commands use when `--library` is not given."""
+    """The default library."""
     return home() / "library"
 
 
 def models_folder() -> Path:
-    """Where downloaded model folders live, one sub-folder a model."""
+    """The folder of downloaded models, with one subfolder a model."""
     return home() / "models"

@@ -36,7 +36,7 @@ class Finding:
 
     description: str
     remedy: str
-    """What repair did, or would do."""
+    """The change that repair made, or would make."""
     repaired: bool
 
     def __str__(self) -> str:

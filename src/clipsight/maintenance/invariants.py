@@ -17,7 +17,7 @@ class Rule:
     description: str
     """Words that follow the number of invalid rows."""
     remedy: str
-    """What repair does, in words."""
+    """The change that repair makes, in words."""
     repair: str
     """SQL statement that repairs, without its WHERE clause, which is `violation`."""
 

@@ -1,1 +1,1 @@
-"""What is kept: the catalog (SQLite, the truth) and the search index derived from it (FAISS)."""
+"""The catalog in SQLite, and the vector index derived from it."""

@@ -1,7 +1,4 @@
-"""One SQLite file: opened safely, migrated, with its errors turned into the user's language.
-
-Called by `store.catalog` only, which holds every SQL statement about photos.
-"""
+"""A connection to one SQLite file: opened safely, migrated, with errors that tell users what to do."""
 
 import errno
 import os
@@ -19,16 +16,16 @@ from clipsight.core.errors import LibraryError
 from clipsight.store.schema import MIGRATIONS
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What a call of `sqlite3` raises: of a damaged file, it may not even be able to read what SQLite says."""
+"""Exceptions of `sqlite3`, which for a damaged file may even fail to decode SQLite's message."""
 
 BUSY_TIMEOUT_SECONDS = 60.0
-"""How long one process waits for another one's commit, which takes milliseconds."""
+"""Time to wait for another process's commit, which takes milliseconds."""
 
 _PAGE_SIZE = 8192
-"""Bytes; seven vectors of 512 dimensions fill a page, where SQLite's own 4096 would waste a quarter."""
+"""Bytes; seven vectors of 512 dimensions fill a page, where SQLite's default of 4096 wastes a quarter."""
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What `sqlite_code` gives for a file whose content is to blame."""
+"""Values of `sqlite_code` for a file whose content is damaged."""
 
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -37,17 +34,16 @@ class Database:
     """A connection to the SQLite file at `path`, created and migrated as needed.
 
     One connection serves all threads of the process, one statement at a time. WAL mode with
-    `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file
-    always opens. Raises `LibraryError` for a file that is damaged (it is moved aside, never
-    deleted), that a newer clipsight wrote (it is not touched), or that can't be written; all
-    methods do.
+    `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file always opens.
+    All methods raise `LibraryError` for a file that is damaged (it is renamed, never deleted), that a
+    newer clipsight wrote (it is not changed), or that can't be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
         self._damage: LibraryError | None = None
-        with self._explained():
+        with self._translate_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
@@ -62,28 +58,28 @@ class Database:
             self._migrate()
 
     def close(self) -> None:
-        """Close the connection; the file is complete without it. Other threads' calls fail from then on."""
+        """Close the connection. Calls of other threads fail from then on."""
         with self._lock:  # a statement under way in another thread would crash the process
             self._connection.close()
 
     def run(self, sql: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute one statement that returns no rows."""
-        with self._explained():
+        with self._translate_errors():
             return self._connection.execute(sql, arguments)
 
     def run_many(self, sql: str, rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]]) -> None:
         """Execute one statement for each row of arguments."""
-        with self._explained():
+        with self._translate_errors():
             self._connection.executemany(sql, rows)
 
     def rows(self, sql: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with self._explained():
+        with self._translate_errors():
             return self._connection.execute(sql, arguments).fetchall()
 
     def row(self, sql: str, arguments: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
-        with self._explained():
+        with self._translate_errors():
             found: tuple[Any, ...] | None = self._connection.execute(sql, arguments).fetchone()
             return found
 
@@ -94,7 +90,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; waits for other writers. Nested use joins the outer transaction."""
+        """Commit all writes of the block or none. Waits for other writers; joins an outer transaction."""
         with self._lock:
             if self._in_transaction():
                 yield
@@ -109,7 +105,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Reads inside see one state of the file, whatever other processes commit; nobody waits."""
+        """Read one state of the file in the block, whatever other processes commit, without blocking them."""
         with self._lock:
             if self._in_transaction():
                 yield
@@ -125,18 +121,18 @@ class Database:
             self.run("ROLLBACK")
 
     def _in_transaction(self) -> bool:
-        with self._explained():
+        with self._translate_errors():
             return self._connection.in_transaction
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         with self._lock:
             try:
                 yield
             except (*SQLITE_ERRORS, OSError) as error:
-                raise self._explain(error) from error
+                raise self._translated(error) from error
 
-    def _explain(self, error: Exception) -> LibraryError:
+    def _translated(self, error: Exception) -> LibraryError:
         code = sqlite_code(error)
         # What can't be read as text is damage that SQLite itself does not notice.
         nonsense = isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
@@ -165,16 +161,16 @@ class Database:
         )
 
     def _is_disk_full(self) -> bool:
-        """Whether there is no room; SQLite calls a full disk an I/O error where it grows its WAL index."""
+        """True if the disk is full, which SQLite reports as an I/O error when it extends the WAL index."""
         try:
             return shutil.disk_usage(self.path.parent).free < 64 << 10
         except OSError:
             return False
 
     def _is_damaged(self) -> bool:
-        """Whether the file is at fault; SQLite also says so of a page that the disk failed to read once."""
+        """True if the file is damaged; SQLite also says so of a page that the disk failed to read once."""
         if _identity(self.path) != self._identity:
-            return True  # and another process has found it so
+            return True  # and another process has renamed it
         try:
             read_through(self.path)
             read_through(self.path.with_name(f"{self.path.name}-wal"))
@@ -186,7 +182,7 @@ class Database:
             return sqlite_code(error) in DAMAGED
 
     def _set_aside(self, error: Exception) -> LibraryError:
-        """Rename the damaged file and its journals, so that a new one can take its place."""
+        """Rename the damaged file and its journals, to make room for a new file."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         target = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
         fate = f"it was moved to {target.name} in the same folder"
@@ -207,7 +203,7 @@ class Database:
         )
 
     def _enter_wal_mode(self) -> None:
-        """Where several processes create the file at once, SQLite says "locked" here and does not wait."""
+        """Enter WAL mode; SQLite does not wait here where several processes create the file at once."""
         deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
         while True:
             try:
@@ -228,7 +224,7 @@ class Database:
             self.run(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     def _version(self) -> int:
-        """How many migrations the file has had."""
+        """Number of migrations that the file has had."""
         version = int(self.value("PRAGMA user_version"))
         if version > len(MIGRATIONS):
             raise LibraryError(
@@ -239,14 +235,14 @@ class Database:
 
 
 def sqlite_code(error: Exception) -> int:
-    """SQLite's result code without its extended part: damage for text that is none, 0 for other errors."""
+    """Primary result code of an SQLite error: SQLITE_CORRUPT for undecodable text, 0 for other errors."""
     if isinstance(error, UnicodeDecodeError):
         return sqlite3.SQLITE_CORRUPT
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def read_through(path: Path) -> None:
-    """Raise OSError where the disk can't give all of a file that SQLite has open."""
+    """Read all of a file that SQLite has open. Raises OSError."""
     if path.exists():
         handle = os.open(path, os.O_RDONLY)  # not closed: this would end SQLite's locks in this process
         while os.read(handle, 1 << 20):
@@ -254,7 +250,7 @@ def read_through(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file lies at `path`: its device and inode numbers."""
+    """Device and inode numbers of the file at `path`; None if there is none."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -263,7 +259,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would commit the open transaction."""
+    """Yield the statements of a script; `executescript` would commit the open transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,7 +1,4 @@
-"""Which photos a search is among, found through the catalog's indexes before any vector is compared.
-
-`Filters` is what the command line and the web page fill in; called by `library`.
-"""
+"""Filters of searches by properties of photos, evaluated by the catalog before vectors are compared."""
 
 import os
 import re
@@ -21,38 +18,38 @@ from clipsight.store.records import Model
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _FORMAT_NAMES = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
-_NAMED = 12
+_MAX_NAMED = 12
 _MANY = 50_000
-"""From so many photos on, reading all of them in order is cheaper than each by itself."""
+"""From this many photos on, a scan of all photos is cheaper than a lookup of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What photos must be like: all that is set, and any of the values where a field holds several.
+    """Conditions on photos: all fields that are set must hold, for any of the values of a field.
 
-    Photos of which a property is not known, such as imported vectors, do not pass a filter on it.
-    One text stands for several. Raises `QueryError` for a date that can't be read, and for wrong types.
+    Photos of which a property is unknown, such as imported vectors, fail a filter on it. A single string
+    counts as a tuple of one. Raises `QueryError` for an invalid date or type.
     """
 
     folders: tuple[str | os.PathLike[str], ...] = ()
-    """in or below them"""
+    """Folders that photos are in or below."""
     labels: tuple[str, ...] = ()
-    """given by `classify(keep=True)`"""
+    """Labels given by `classify(keep=True)`."""
     after: str | None = None
-    """taken since the beginning of this year, month, day or time: "2024", "2024-05", "2024-05-06T07:30" """
+    """Taken at or after the start of this year, month, day or time: "2024", "2024-05", "2024-05-06T07:30"."""
     before: str | None = None
-    """taken before the beginning of it: `before="2025"` is until the end of 2024"""
+    """Taken before the start of it: `before="2025"` means until the end of 2024."""
     formats: tuple[str, ...] = ()
-    """"jpeg", "heic"...; case does not matter"""
+    """Names such as "jpeg" or "heic", in any case."""
     cameras: tuple[str, ...] = ()
-    """parts of the camera's name, such as "canon"; case does not matter"""
+    """Parts of the camera's name, such as "canon", in any case."""
     min_bytes: int | None = None
     max_bytes: int | None = None
     min_width: int | None = None
     max_width: int | None = None
     min_height: int | None = None
     max_height: int | None = None
-    """bounds of the file's size and of the upright photo's pixels, themselves within"""
+    """Inclusive bounds of the file's size and of the upright photo's size in pixels."""
 
     def __post_init__(self) -> None:
         for name in ("folders", "labels", "formats", "cameras"):
@@ -69,19 +66,18 @@ EVERYTHING = Filters()
 
 
 def parse_bytes(text: str) -> int:
-    """A number of bytes, such as "800", "500k" or "2.5MB" (decimal units). Raises `QueryError`."""
+    """Parse a number of bytes such as "800", "500k" or "2.5MB" (decimal units). Raises `QueryError`."""
     found = _BYTES.fullmatch(text.strip())
     if found is None:
-        raise QueryError(f"{text!r} is no size of a file: write 800, 500k or 2.5MB")
+        raise QueryError(f"{text!r} is not a file size: write 800, 500k or 2.5MB")
     return round(float(found[1]) * _UNITS[found[2].lower()])
 
 
 def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids | None:
-    """Ids, int64[n] ascending, of the vectors of photos that are as `filters` say.
+    """Ids, int64[n] ascending, of the vectors of photos that pass `filters`; None for all.
 
-    None where these say nothing of the photos' own properties; folders and labels are seen to by
-    `Catalog.vector_ids_under` and `labels.vector_ids_labelled`. Raises `QueryError` for a format or
-    camera that no photo has.
+    Folders and labels are ignored here: see `Catalog.vector_ids_under` and `labels.vector_ids_labelled`.
+    Raises `QueryError` for a format or camera that no photo has.
     """
     conditions = _conditions(database, filters)
     if not conditions:
@@ -89,7 +85,7 @@ def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids |
     where = " AND ".join(condition.sql for condition in conditions)
     arguments = [argument for condition in conditions for argument in condition.arguments]
     rows = database.rows(
-        f"SELECT v.id FROM photos p {_way(database, conditions)} "
+        f"SELECT v.id FROM photos p {_index_hint(database, conditions)} "
         f"CROSS JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE {where}",
         (model.id, *arguments),
     )
@@ -97,7 +93,7 @@ def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids |
 
 
 def values_of(database: Database, column: str) -> list[str]:
-    """What photos have as `column`, "format" or "camera", in order; steps along its index."""
+    """Distinct values of `column`, "format" or "camera", in order; steps along its index."""
     rows = database.rows(
         f"WITH RECURSIVE step (value) AS (SELECT min({column}) FROM photos UNION ALL "
         f"SELECT (SELECT min({column}) FROM photos WHERE {column} > step.value) FROM step "
@@ -108,7 +104,7 @@ def values_of(database: Database, column: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """SQL on one column of `photos`, and the index that answers it."""
+    """SQL condition on one column of `photos`, which has an index."""
 
     column: str
     sql: str
@@ -148,11 +144,11 @@ def _between(column: str, least: object, comparison: str, most: object) -> _Cond
 def _among(column: str, wanted: Sequence[str], database: Database) -> _Condition | None:
     if not wanted:
         return None
-    there = values_of(database, column)
-    values = {value for each in wanted for value in there if _is_meant(column, each, value)}
+    existing = values_of(database, column)
+    values = {value for each in wanted for value in existing if _is_meant(column, each, value)}
     for each in wanted:
-        if not any(_is_meant(column, each, value) for value in there):
-            raise QueryError(_no_photo_has(column, each, there))
+        if not any(_is_meant(column, each, value) for value in existing):
+            raise QueryError(_no_photo_has(column, each, existing))
     return _Condition(column, f"p.{column} IN ({', '.join('?' * len(values))})", sorted(values))
 
 
@@ -162,15 +158,15 @@ def _is_meant(column: str, wanted: str, value: str) -> bool:
     return wanted.casefold() in value.casefold()
 
 
-def _no_photo_has(column: str, wanted: str, there: Sequence[str]) -> str:
-    if not there:
-        return f"no photo has the {column} {wanted!r}: of none the {column} is known"
-    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
-    return f"no photo has the {column} {wanted!r}: there are {', '.join(there[:_NAMED])}{more}"
+def _no_photo_has(column: str, wanted: str, existing: Sequence[str]) -> str:
+    if not existing:
+        return f"no photo has the {column} {wanted!r}: the {column} of no photo is known"
+    more = f" and {len(existing) - _MAX_NAMED} more" if len(existing) > _MAX_NAMED else ""
+    return f"no photo has the {column} {wanted!r}: there are {', '.join(existing[:_MAX_NAMED])}{more}"
 
 
-def _way(database: Database, conditions: Sequence[_Condition]) -> str:
-    """How SQLite should find the photos: it keeps no statistics, so it is told the narrowest condition."""
+def _index_hint(database: Database, conditions: Sequence[_Condition]) -> str:
+    """Index hint for SQLite, which keeps no statistics: the index of the narrowest condition."""
     if len(conditions) == 1:
         return f"INDEXED BY {conditions[0].index}"
     counts = [_count(database, condition) for condition in conditions]
@@ -179,7 +175,7 @@ def _way(database: Database, conditions: Sequence[_Condition]) -> str:
 
 
 def _count(database: Database, condition: _Condition) -> int:
-    """How many photos there are of which it holds; at most `_MANY` are counted."""
+    """Number of photos for which the condition holds, counted up to `_MANY`."""
     return int(
         database.value(
             f"SELECT count(*) FROM (SELECT 1 FROM photos p INDEXED BY {condition.index} "

@@ -1,8 +1,8 @@
-"""Labels that classification gave to photos: kept in the catalog's file, a filter for searches.
+"""Labels of photos, stored in the catalog by classification: a filter for searches.
 
-Photos are labelled with one of a *label set*, such as "cat" and "dog", and keep one label of each set: the
-last one given. Labels hang on the vector that was classified: where a photo's content changes, or its
-vector or model is dropped, they go too. Called by `library`.
+A photo has at most one label of each *label set*, such as "cat" and "dog": the last one given. Labels refer
+to the vector that was classified, and are deleted with it when the photo's content changes or its model
+is dropped.
 """
 
 import json
@@ -16,12 +16,12 @@ from clipsight.core.errors import LabelError
 from clipsight.store.database import Database
 from clipsight.store.records import Model, State
 
-_NAMED = 12
+_MAX_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """The label that a photo got, and with what probability; no label where none fits."""
+    """The label of a photo and its probability; None if no label fits."""
 
     photo_id: int
     label: str | None
@@ -30,17 +30,17 @@ class GivenLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """How many photos have a label, of whichever set."""
+    """Number of photos with a label, of any set."""
 
     label: str
     photos: int
 
 
 def give_labels(database: Database, model: Model, labels: Sequence[str], given: Iterable[GivenLabel]) -> None:
-    """Note which of `labels` photos got, in place of what they had of this set (order does not matter).
+    """Store which of `labels` photos have, in place of their earlier label of this set, in one transaction.
 
-    Photos that have no vector of `model` get none: not in the library (id 0), or forgotten meanwhile.
-    All are written or, where that fails, none.
+    The order of `labels` does not matter. Photos without a vector of `model` are skipped: not in the
+    library (id 0), or dropped meanwhile.
     """
     rows = list(given)
     with database.transaction():
@@ -62,7 +62,7 @@ def give_labels(database: Database, model: Model, labels: Sequence[str], given: 
 
 
 def count_labels(database: Database, model: Model) -> list[LabelCount]:
-    """The labels that photos which may be shown have, the most frequent first."""
+    """The labels of photos, less missing ones, the most frequent first."""
     rows = database.rows(
         "SELECT l.label, count(DISTINCT v.photo_id) FROM label_sets s JOIN labels l ON l.set_id = s.id "
         "JOIN vectors v ON v.id = l.vector_id JOIN photos p ON p.id = v.photo_id "
@@ -85,7 +85,7 @@ def labels_of_photo(database: Database, model: Model, photo_id: int) -> tuple[st
 def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str]) -> Ids:
     """Ids, int64[n] ascending, of the vectors of photos that have any of `labels`.
 
-    Raises `LabelError` for a label that no photo has, saying which ones there are.
+    Raises `LabelError` for a label that no photo has, with the labels that photos have.
     """
     found = [_ids(database, model, label) for label in labels]
     for label, ids in zip(labels, found, strict=True):
@@ -96,18 +96,18 @@ def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str])
 
 def _ids(database: Database, model: Model, label: str) -> Ids:
     rows = database.rows(
-        "SELECT l.vector_id FROM label_sets s CROSS JOIN labels l ON l.set_id = s.id "  # sets are few
+        "SELECT l.vector_id FROM label_sets s CROSS JOIN labels l ON l.set_id = s.id "  # there are few sets
         "WHERE s.model_id = ? AND l.label = ?",
         (model.id, label),
     )
     return np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows))
 
 
-def _no_photo_has(label: str, there: Sequence[LabelCount]) -> str:
-    if not there:
+def _no_photo_has(label: str, existing: Sequence[LabelCount]) -> str:
+    if not existing:
         return f"no photo has a label yet, so none is {label!r}: clipsight classify gives labels"
-    names = ", ".join(count.label for count in there[:_NAMED])
-    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    names = ", ".join(count.label for count in existing[:_MAX_NAMED])
+    more = f" and {len(existing) - _MAX_NAMED} more" if len(existing) > _MAX_NAMED else ""
     return f"no photo has the label {label!r}: there are {names}{more}"
 
 

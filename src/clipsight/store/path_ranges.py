@@ -1,4 +1,4 @@
-"""Folders as intervals of their names, which is how an index of names finds what lies below one.
+"""Folders as intervals of names, by which an index of names finds the folders below one.
 
 Names are bytes in bytes order, intervals are half-open. The folders below `/a` are those from
 `/a/` up to `/a0`, as "0" follows "/"; `/a b` and `/a.jpg` lie between `/a` and `/a/`.

@@ -1,8 +1,7 @@
 """The catalog's tables, as numbered migrations that are applied in order and never edited.
 
-`PRAGMA user_version` holds the number of migrations a file has had. To change the
-schema, append a script to `MIGRATIONS`; `tests/store/test_schema.py` keeps a file of
-every released version and opens it.
+`PRAGMA user_version` holds the number of migrations of a file. To change the schema, append a script to
+`MIGRATIONS`; `tests/store/test_schema.py` opens a file of every released version.
 """
 
 MIGRATIONS: tuple[str, ...] = (

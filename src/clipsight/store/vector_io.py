@@ -1,8 +1,8 @@
-"""Vectors in and out of files: `.npz`, `.parquet`, and clip-retrieval's output folder.
+"""Export and import of vectors: `.npz`, `.parquet`, and clip-retrieval's output folder.
 
-Files hold two parallel arrays (columns), `paths` (text) and `vectors` (float16[n, dim]), and
-the model they are of. Both directions stream, so memory does not grow with the library, and
-vectors come back bit for bit.
+Files hold two parallel arrays (columns), `paths` (text) and `vectors` (float16[n, dim]), and the name and
+fingerprint of the model. Both directions stream, so memory does not grow with the library. Exported vectors
+are imported again bit for bit.
 """
 
 import json
@@ -26,33 +26,33 @@ from clipsight.store.records import FileStat, Model, State
 _ROWS = 2048
 
 _ROUNDING = 5e-4
-"""A unit vector rounded to float16 is off unit length by less; to scale it again would change its bits."""
+"""Upper bound of the error in length of a unit vector rounded to float16, which is not scaled again."""
 
 Rows = Iterator[tuple[Sequence[object], npt.NDArray[Any]]]
-"""Chunks of (paths, vectors [n, dim]), as far as the file's format says what they are."""
+"""Chunks of (paths, vectors [n, dim]), not validated beyond the file format."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How many vectors were added, and how many were left out because the library has its own."""
+    """Number of vectors that were added, and of photos that kept the vector they had."""
 
     added: int
     kept: int
 
 
 def export_vectors(catalog: Catalog, model: Model, file: Path) -> int:
-    """Write paths and vectors of all photos to `file` (.npz or .parquet), atomically; how many."""
+    """Write paths and vectors of all photos to `file` (.npz or .parquet), atomically; return their number."""
     writer = _writer(file)
     with atomic_write(file) as temporary, catalog.snapshot():
         return writer(catalog, model, temporary)
 
 
 def import_vectors(catalog: Catalog, model: Model, source: Path) -> ImportReport:
-    """Add vectors computed elsewhere, as vectors of `model`, committed at the end or not at all.
+    """Add vectors computed elsewhere as vectors of `model`, in one transaction.
 
-    Vectors are brought to unit length. Raises `LibraryError` for another number of dimensions,
-    another model (where the file names one), vectors that are zero or not finite, a damaged file.
-    Photos that the library has embedded itself keep their own vectors.
+    Vectors are scaled to unit length. Photos that already have a vector keep it. Raises `LibraryError`
+    for another number of dimensions, another model (if the file names one), vectors that are zero or not
+    finite, and a damaged file.
     """
     if not os.path.exists(source):
         raise LibraryError(f"no such file: {source}")
@@ -85,7 +85,7 @@ def _unit(vectors: npt.NDArray[Any], model: Model, source: Path) -> npt.NDArray[
 
 
 def _file(path: object, source: Path) -> tuple[FileStat, State]:
-    """The file that a path names, as the catalog has it; unreachable if it can't be found here."""
+    """The file at a path, and its state: unreachable if there is none on this machine."""
     try:
         if not isinstance(path, str | bytes) or not path:
             raise ValueError("not a text")
@@ -149,7 +149,7 @@ def _chunks(catalog: Catalog, model: Model) -> Iterator[tuple[list[str], npt.NDA
         yield paths, np.stack(vectors)
 
 
-# -- .npz: a zip archive of arrays in NumPy's .npy format, read and written in pieces ------------
+# -- .npz: a zip archive of arrays in NumPy's .npy format, read and written in chunks ------------
 
 
 def _write_npz(catalog: Catalog, model: Model, file: Path) -> int:
@@ -173,7 +173,7 @@ def _write_npy(
     name: str,
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
-    pieces: Iterable[npt.NDArray[Any]],
+    chunks: Iterable[npt.NDArray[Any]],
     compression: int = zipfile.ZIP_STORED,
 ) -> None:
     member = zipfile.ZipInfo(f"{name}.npy")
@@ -181,8 +181,8 @@ def _write_npy(
     with archive.open(member, "w", force_zip64=True) as out:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_2_0(out, header)
-        for piece in pieces:
-            out.write(np.ascontiguousarray(piece, dtype=dtype).tobytes())
+        for chunk in chunks:
+            out.write(np.ascontiguousarray(chunk, dtype=dtype).tobytes())
 
 
 def _read_npz(source: Path, model: Model) -> Rows:
@@ -195,10 +195,10 @@ def _read_npz(source: Path, model: Model) -> Rows:
                 with archive.open("model.npy") as file:
                     _check_label(str(np.lib.format.read_array(file, allow_pickle=False)), model, source)
             with archive.open("paths.npy") as names, archive.open("vectors.npy") as vectors:
-                for some, rows in zip(_read_npy(names), _read_npy(vectors), strict=True):
-                    if len(some) != len(rows):
+                for names_chunk, rows in zip(_read_npy(names), _read_npy(vectors), strict=True):
+                    if len(names_chunk) != len(rows):
                         raise ValueError("more paths than vectors, or fewer")
-                    yield some.tolist(), rows
+                    yield names_chunk.tolist(), rows
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         raise LibraryError(
             f"{source}: not a whole .npz file with arrays paths and vectors ({error})"
@@ -206,7 +206,7 @@ def _read_npz(source: Path, model: Model) -> Rows:
 
 
 def _read_npy(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
-    """An array in pieces of `_ROWS` rows; arrays of Python objects (pickles) are refused."""
+    """Yield an array in chunks of `_ROWS` rows. Raises ValueError for arrays of pickled Python objects."""
     version = np.lib.format.read_magic(file)
     read_header = (
         np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -235,7 +235,7 @@ def _pyarrow() -> Any:
 
 
 def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
-    """Parquet's text must be UTF-8: `path_bytes` has a path that is not, and is null elsewhere."""
+    """Write a Parquet file; `path_bytes` holds paths that are not UTF-8, and is null for others."""
     arrow = _pyarrow()
     schema = arrow.schema(
         [
@@ -250,15 +250,15 @@ def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
         for paths, vectors in _chunks(catalog, model):
             flat = arrow.array(vectors.reshape(-1), type=arrow.float16())
             rows = arrow.FixedSizeListArray.from_arrays(flat, model.dim)
-            texts, odd = zip(*(_utf8(os.fsencode(path)) for path in paths), strict=True)
-            columns = [arrow.array(texts), rows, arrow.array(odd, type=arrow.binary())]
+            texts, raw = zip(*(_utf8(os.fsencode(path)) for path in paths), strict=True)
+            columns = [arrow.array(texts), rows, arrow.array(raw, type=arrow.binary())]
             writer.write_table(arrow.table(columns, schema=schema))
             count += len(paths)
     return count
 
 
 def _utf8(path: bytes) -> tuple[str, bytes | None]:
-    """A path as text, bytes that are not UTF-8 as \\xNN; and the bytes themselves, where there are such."""
+    """A path as text, with `\\xNN` for bytes that are not UTF-8; and as bytes if it has such bytes."""
     text = path.decode("utf-8", "backslashreplace")
     return text, None if text.encode() == path else path
 
@@ -274,15 +274,15 @@ def _read_parquet(source: Path, model: Model) -> Rows:
                 raise LibraryError(f"{source}: it has no columns named paths and vectors")
             for batch in file.iter_batches(batch_size=_ROWS, columns=sorted(columns)):
                 texts = batch.column("paths").to_pylist()
-                odd = batch.column("path_bytes").to_pylist() if "path_bytes" in columns else texts
-                paths = [exact or text for exact, text in zip(odd, texts, strict=True)]
+                raw = batch.column("path_bytes").to_pylist() if "path_bytes" in columns else texts
+                paths = [exact or text for exact, text in zip(raw, texts, strict=True)]
                 yield paths, _matrix(batch.column("vectors"))
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise LibraryError(f"{source}: not a readable Parquet file of paths and vectors ({error})") from error
 
 
 def _matrix(column: Any) -> npt.NDArray[Any]:
-    """An Arrow column of lists as an array [n, dim]; ValueError where their lengths differ."""
+    """An Arrow column of lists as an array [n, dim]. Raises ValueError if their lengths differ."""
     lengths = set(_pyarrow().compute.list_value_length(column).to_pylist())
     if len(lengths) > 1 or None in lengths:
         raise ValueError("vectors differ in length, or are missing")
@@ -294,7 +294,7 @@ def _matrix(column: Any) -> npt.NDArray[Any]:
 
 
 def _read_clip_retrieval(source: Path, model: Model) -> Rows:
-    """The output of `clip-retrieval inference` (https://github.com/rom1504/clip-retrieval)."""
+    """Read the output of `clip-retrieval inference` (https://github.com/rom1504/clip-retrieval)."""
     arrow = _pyarrow()
     parts = sorted((source / "img_emb").glob("img_emb_*.npy"))
     if not parts:

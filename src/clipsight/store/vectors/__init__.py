@@ -1,1 +1,1 @@
-"""The vector index: FAISS files derived from the catalog, disposable."""
+"""Vector indexes, derived from the catalog and disposable, and exact ranking."""

@@ -1,4 +1,4 @@
-"""A FAISS index as a file with a stamp beside it, which says what it was made from. Called by `vectors`.
+"""A FAISS index in a file, and beside it a stamp (JSON) of the catalog's state that it was built from.
 
 A crash leaves the old pair, the new pair, or a pair that does not match and is not used.
 """
@@ -21,30 +21,30 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
 _FORMAT = 2
-_PROBED = 64
-_LEFT_SECONDS = 3600.0
+_MAX_PROBES = 64
+_ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an index holds."""
+    """Contents of an index."""
 
     last_id: int = 0
-    """All vectors of its model in the catalog with ids up to this one, less those that were dropped."""
+    """The index holds all vectors of its model with ids up to this one, less deleted ones."""
     trained: int = 0
-    """For how many vectors the lists of an approximate index were made; 0 for an exact one."""
+    """Number of vectors for which an approximate index was trained; 0 for an exact index."""
     probes: tuple[tuple[int, int], ...] = ()
-    """Ids and checksums of the youngest vectors, to tell a catalog that gave the same ids to others."""
+    """Ids and checksums of the newest vectors, to detect a catalog that assigned the same ids again."""
 
     def with_vectors(self, ids: Ids, vectors: Float16) -> "Contents":
-        """With more vectors, float16[n, dim], of higher ids."""
-        youngest = zip(ids[-_PROBED:].tolist(), map(_checksum, vectors[-_PROBED:]), strict=True)
-        return Contents(int(ids[-1]), self.trained, (*self.probes, *youngest)[-_PROBED:])
+        """These contents with vectors, float16[n, dim], of higher ids added."""
+        newest = zip(ids[-_MAX_PROBES:].tolist(), map(_checksum, vectors[-_MAX_PROBES:]), strict=True)
+        return Contents(int(ids[-1]), self.trained, (*self.probes, *newest)[-_MAX_PROBES:])
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """What a FAISS file was made from, and the file itself as it was when written."""
+    """Origin of a FAISS file, and its size and date when it was written."""
 
     format: int
     library: str
@@ -58,7 +58,7 @@ class _Stamp:
 
 
 class IndexFile:
-    """The file of `model`'s vectors in `folder`."""
+    """The index file of `model` in `folder`."""
 
     def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
         self._file = folder / f"{model.fingerprint[:16]}.faiss"
@@ -67,10 +67,10 @@ class IndexFile:
         self._model = model
 
     def open(self, *, mapped: bool = True) -> tuple[Any, Contents] | None:
-        """The index, mapped or in memory, and what it holds; None if the file can't be trusted."""
+        """The index, memory-mapped or loaded, and its contents; None if the file can't be used."""
         opened = self._open(mapped)
         if opened is None and self._stamp_file.exists():
-            with self._locked():  # another process may have been between its two renames
+            with self._locked():  # another process may be between its two renames
                 opened = self._open(mapped)
         return opened
 
@@ -91,7 +91,7 @@ class IndexFile:
                 faiss.write_index(index, name)
             except RuntimeError as error:  # FAISS reports I/O errors so
                 raise OSError(str(error)) from error
-            sync(temporary)  # a power cut must not leave the name and size of a file without its content
+            sync(temporary)  # or a power cut could leave a file of this name and size without its content
             written = self._stamp(contents, int(index.ntotal), temporary.stat())
             stamp = temporary.with_suffix(".json")
             with self._locked():
@@ -114,11 +114,11 @@ class IndexFile:
             index = faiss.read_index(str(self._file), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             return None
-        as_stamped = (index.d, index.ntotal) == (self._model.dim, stamp.count)
-        return (index, contents) if as_stamped and self._agrees(contents) else None
+        intact = (index.d, index.ntotal) == (self._model.dim, stamp.count)
+        return (index, contents) if intact and self._matches_catalog(contents) else None
 
-    def _agrees(self, contents: Contents) -> bool:
-        """Whether the youngest ids still are the same vectors in the catalog, where it has them."""
+    def _matches_catalog(self, contents: Contents) -> bool:
+        """True if the newest ids still are the same vectors in the catalog, as far as it has them."""
         checksums = dict(contents.probes)
         if max(checksums, default=0) != contents.last_id or contents.last_id > self._catalog.last_vector_id():
             return False
@@ -142,15 +142,15 @@ class IndexFile:
         )
 
     def _remove_leftovers(self) -> None:
-        """Remove what processes left that were killed as they wrote, which takes seconds."""
+        """Remove temporary files of processes that were killed while writing, which takes seconds."""
         for file in self._file.parent.glob("*.tmp"):
             with suppress(OSError):
-                if time.time() - file.stat().st_mtime > _LEFT_SECONDS:
+                if time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
                     file.unlink()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """While no other process replaces file and stamp; where the file system has no locks, at once."""
+        """Hold the lock under which file and stamp are replaced, if the file system has locks."""
         try:
             handle = os.open(self._file.parent, os.O_RDONLY)
         except OSError:
