@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clipsight.core import paths
 from clipsight.core.arguments import texts
 from clipsight.core.errors import LabelError, LibraryError
-from clipsight.core.progress import Progress, no_progress
+from clipsight.core.progress import Progress, StageProgress, no_progress, no_stage_progress
 from clipsight.search import model_selection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Query
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from clipsight.classification.prompts import TemplateSet
     from clipsight.classification.zero_shot import Classification
-    from clipsight.core.progress import Progress
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
     from clipsight.maintenance.check import CheckReport
@@ -305,7 +304,7 @@ class Library:
         *,
         photos: int = 0,
         repair: bool = False,
-        progress: Callable[[str, int, int | None], None] = lambda what, done, total: None,
+        progress: StageProgress = no_stage_progress,
     ) -> "CheckReport":
         """Check the library in the folder `path` (default: the user's own); see `maintenance.check`.
 
@@ -322,9 +321,9 @@ class Library:
         Other processes may go on reading and writing. Raises `LibraryError`, also if the file exists and
         `replace` is false.
         """
-        from clipsight.maintenance.backup import back_up
+        from clipsight.maintenance.backup import backup
 
-        return back_up(self.path, Path(file).expanduser(), replace=replace)
+        return backup(self.path, Path(file).expanduser(), replace=replace)
 
     @staticmethod
     def restore(file: PathLike, path: PathLike | None = None, *, replace: bool = False) -> Path | None:
