@@ -95,8 +95,8 @@ def _positional_minus(arguments: Sequence[str]) -> list[str]:
     return [f" {argument}" if argument.startswith("- ") else argument for argument in arguments]
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"clipsight {__version__}")
         raise typer.Exit
 

@@ -185,10 +185,10 @@ def _show(
 
 def _how(copy: bool, symlink: bool, hardlink: bool) -> str | None:
     ways = {"copy": copy, "symlink": symlink, "hardlink": hardlink}
-    asked = [name for name, wanted in ways.items() if wanted]
-    if len(asked) > 1:
+    chosen = [name for name, wanted in ways.items() if wanted]
+    if len(chosen) > 1:
         raise typer.BadParameter("choose one of --copy, --symlink and --hardlink")
-    return asked[0] if asked else None
+    return chosen[0] if chosen else None
 
 
 def _sorter(

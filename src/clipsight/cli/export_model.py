@@ -38,7 +38,7 @@ def export_model(
     ] = Precision.FP32,
     arch: Annotated[
         str | None,
-        typer.Option(help="The architecture, by name or as a JSON file, if the weights don't tell it."),
+        typer.Option(help="The architecture, by name or as a JSON file, if the weights do not define it."),
     ] = None,
     photos: Annotated[
         Path | None,

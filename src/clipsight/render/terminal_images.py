@@ -100,11 +100,11 @@ def half_blocks(pixels: "Pixels", protocol: ImageProtocol) -> Iterator[str]:
     alpha < 128 are blank.
     """
     codes = _codes(pixels[..., :3], protocol)
-    seen = pixels[..., 3] >= 128
+    opaque = pixels[..., 3] >= 128
     for top in range(0, len(pixels), 2):
         line, last = [], ""
         for upper, lower, has_upper, has_lower in zip(
-            codes[top], codes[top + 1], seen[top], seen[top + 1], strict=True
+            codes[top], codes[top + 1], opaque[top], opaque[top + 1], strict=True
         ):
             if has_upper:
                 style, sign = f"38;{upper}" + (f";48;{lower}" if has_lower else ";49"), "▀"
