@@ -1,1 +1,1 @@
-"""The recipe of the builtin model: a small dual encoder for photos and words (model card: README.md)."""
+"""Recipe of the builtin model, a small dual encoder for photos and text (model card: README.md)."""

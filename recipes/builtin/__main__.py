@@ -1,7 +1,7 @@
-"""Make the builtin model: `python -m recipes.builtin --data ../shared/data [--out FOLDER] [--work FOLDER]`.
+"""Build the builtin model: `python -m recipes.builtin --data ../shared/data [--out FOLDER] [--work FOLDER]`.
 
 Stages: frozen features of each view, training with a checkpoint an epoch, calibration, export, figures.
-What a stage has finished is kept under --work, so the same command goes on after an interruption.
+Finished stages are kept under --work, so that the same command resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .features import Runner, cached_view, frozen_runner
 from .model import SHIPPED_WIDTH, WIDTH, Builtin
 from .texts import class_vectors
 from .towers import check_packages, load_image_tower, load_text_tower
-from .train import Material, Settings, Trainer
+from .train import TrainConfig, Trainer, TrainingData
 from .words import class_captions
 
 OUT = Path(__file__).parents[2] / "src" / "clipsight" / "models" / "builtin"
@@ -36,55 +36,55 @@ PROVENANCE = (
 )
 
 
-def run(data: Path, out: Path, work: Path, settings: Settings) -> None:
-    """All stages. Raises RecipeError for whatever the person can mend."""
+def run(data: Path, out: Path, work: Path, config: TrainConfig) -> None:
+    """Run all stages. Raises RecipeError for missing data or packages."""
     check_packages()
     photos = load_photos(data)
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    say(f"{len(photos)} photos, on {device}")
+    log(f"{len(photos)} photos, on {device}")
 
-    model = _train(data, photos, work, settings, device)
+    model = _train(data, photos, work, config, device)
     learned = model.log_scale.exp().item()
     partial = work / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     _export(model, partial, learned, {})
-    say("choosing the vectors' axes on the dev split, and measuring without them on the test split")
+    log("choosing the vectors' axes on the dev split, and measuring without them on the test split")
     full = open_bench(data, partial)
     whole = text_to_image(full, "test")
     model.shorten(torch.from_numpy(axes_of(full, SHIPPED_WIDTH)))
     _export(model, partial, learned, {})
 
-    say("calibrating the temperature on the dev split")
+    log("calibrating the temperature on the dev split")
     scale = fit_scale(open_bench(data, partial))
     _export(model, partial, scale, {})
-    say("measuring on the test split")
+    log("measuring on the test split")
     measured = figures(open_bench(data, partial), "test", learned)
     measured["flickr_at_size"][str(WIDTH)] = whole
     _export(model, partial, scale, {"learned_logit_scale": round(learned, 3), "test": measured})
     print(json.dumps(measured, indent=2))
     shutil.copytree(partial, out, dirs_exist_ok=True)
-    say(f"wrote {out}")
+    log(f"wrote {out}")
 
 
-def _train(data: Path, photos: list[Photo], work: Path, settings: Settings, device: torch.device) -> Builtin:
+def _train(data: Path, photos: list[Photo], work: Path, config: TrainConfig, device: torch.device) -> Builtin:
     image, text = load_image_tower(), load_text_tower().to(device)
     runner: list[Runner] = []
 
     def frozen() -> Runner:
-        # Made once, and only if some view is not in the cache yet.
+        # Created once, and only if a view is not cached yet.
         if not runner:
             runner.append(frozen_runner(image))
         return runner[0]
 
-    views = [cached_view(data, photos, view, work, frozen, say) for view in range(settings.views)]
+    views = [cached_view(data, photos, view, work, frozen, log) for view in range(config.views)]
     names = class_names(data)
     captions = [class_captions(i, name) for i, name in enumerate(names)]
     classes = class_vectors(text, names)
-    model = Builtin(image, text, classes, settings.hidden, settings.dropout).to(device)
-    material = Material(photos, views, load_sentences(data), captions)
-    Trainer(model, material, settings, say).run(work / "training.pt")
+    model = Builtin(image, text, classes, config.hidden, config.dropout).to(device)
+    training_data = TrainingData(photos, views, load_sentences(data), captions)
+    Trainer(model, training_data, config, log).run(work / "training.pt")
     return model.cpu()
 
 
@@ -95,13 +95,13 @@ def _export(model: Builtin, folder: Path, scale: float, measured: dict[str, obje
 _STARTED = time.monotonic()
 
 
-def say(line: str) -> None:
-    """One line of progress on stderr, with the seconds since the start."""
+def log(line: str) -> None:
+    """Print a line of progress to stderr, with the seconds since the start."""
     print(f"[{time.monotonic() - _STARTED:6.0f} s] {line}", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when done; 2 with one line on stderr for an error the person can mend or an interruption."""
+    """Run the recipe; return 0, or 2 with one line on stderr for a user's error or an interruption."""
     parser = argparse.ArgumentParser(prog="python -m recipes.builtin", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--data", type=Path, required=True, help="the folder that holds captioned/, products/ ..."
@@ -109,17 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=OUT, help="the model folder to write (default: the shipped one)"
     )
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/builtin"), help="where finished stages are kept"
-    )
+    parser.add_argument("--work", type=Path, default=Path("build/builtin"), help="folder of finished stages")
     options = parser.parse_args(arguments)
     try:
-        run(options.data, options.out, options.work, Settings())
+        run(options.data, options.out, options.work, TrainConfig())
     except ClipsightError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on after the last finished stage", file=sys.stderr)
+        print("error: interrupted; the same command resumes after the last finished stage", file=sys.stderr)
         return 2
     return 0
 

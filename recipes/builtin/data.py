@@ -1,8 +1,7 @@
-"""Where the photos and their words come from, and which of them no training step may see.
+"""Photos and captions of all sources, and their splits.
 
-Every source becomes the same thing: a `Photo` with a few captions, a split and, where it has one, a label.
-The split is a hash of the seed and the file name, so it does not depend on the order of files or on other
-sources.
+Each photo has a few captions, a split and, in some sources, a label. The split is a hash of the seed and the
+file name, so that it does not depend on the order of files or on other sources.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ HELD_OUT = {
     "scenes": (180, 90),
     "imagenet": (0, 0),
 }
-"""How many photos of each source are kept for test and for dev."""
+"""Photos of each source held out for test and for dev."""
 
 
 def assign_splits(names: Iterable[str], source: str, seed: int = SEED) -> dict[str, str]:
-    """Map each name to its split: the first HELD_OUT names in the order of their seeded hash are held out."""
+    """Map each name to its split: the first HELD_OUT names in the order of their seeded hash."""
     test, dev = HELD_OUT[source]
     ordered = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{source}/{name}".encode()).digest())
     return {
@@ -93,7 +92,7 @@ def _products(data: Path) -> list[Photo]:
 
 
 def _folders(data: Path, source: str) -> list[Photo]:
-    """`clothing` and `scenes`: one folder a class."""
+    """`clothing` and `scenes`: one folder per class."""
     files = sorted((data / source).glob("*/*.jpg"))
     names = {f"{file.parent.name}/{file.name}": file.parent.name for file in files}
     splits = assign_splits(names, source)
@@ -105,11 +104,11 @@ def _folders(data: Path, source: str) -> list[Photo]:
 
 
 def class_names(data: Path) -> tuple[str, ...]:
-    """The 1,000 ImageNet class names in the classifier's order, from the sample photos' file names."""
+    """ImageNet's 1,000 class names in the classifier's order, from the sample photos' file names."""
     files = sorted((data / "imagenet_samples").glob("n*.jpg"))
     if len(files) != 1000:
         raise RecipeError(
-            f"{data / 'imagenet_samples'} holds {len(files)} photos instead of one a class (1000)"
+            f"{data / 'imagenet_samples'} holds {len(files)} photos instead of one per class (1000)"
         )
     return tuple(file.stem.split("_", 1)[1].replace("_", " ") for file in files)
 
@@ -123,7 +122,7 @@ def _imagenet(data: Path) -> list[Photo]:
 
 
 def load_photos(data: Path) -> list[Photo]:
-    """Every photo of the collection, in a fixed order. Raises RecipeError when a part of it is missing."""
+    """All photos in a fixed order. Raises RecipeError if a part of the data is missing."""
     if not data.is_dir():
         raise RecipeError(f"no data folder at {data}: give the folder that holds captioned/ with --data")
     for part in ("captioned/captions.csv", "products/products.csv", "clothing", "scenes", "imagenet_samples"):
@@ -134,7 +133,7 @@ def load_photos(data: Path) -> list[Photo]:
 
 
 def load_sentences(data: Path) -> list[str]:
-    """COCO captions without photos, for the text tower alone."""
+    """COCO captions without photos, for the text tower only."""
     path = data / "coco_val2017_captions.txt"
     if not path.is_file():
         raise RecipeError(f"{data} has no {path.name}: give the folder that holds captioned/ with --data")

@@ -1,4 +1,4 @@
-"""The one exception that a person running the recipe is meant to see."""
+"""Errors of the recipe that a user can remedy."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from clipsight.core.errors import ClipsightError
 
 
 class RecipeError(ClipsightError):
-    """Something the person can mend: one line that says what is wrong and what to do next."""
+    """A problem with the data or packages: one line with the reason and the remedy."""

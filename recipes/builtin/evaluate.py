@@ -1,8 +1,8 @@
-"""Every figure of the model card, from a model folder: `python -m recipes.builtin.evaluate --data DATA
+"""Metrics of the model card, from a model folder: `python -m recipes.builtin.evaluate --data DATA
 --model FOLDER`.
 
-It runs what ships (ONNX Runtime through clipsight's own Encoder), never the training code. `--split dev` is
-for choosing, `--split test` for the card.
+Runs the shipped model (ONNX Runtime through clipsight's Encoder), never the training code. `--split dev` is
+for choosing hyperparameters, `--split test` for the model card.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ PROMPTS = {"clothing": "a photo of a {}", "scenes": "a photo of {}", "products":
 SIZES = (64, 128, 192, 256)
 _SENTENCES = 2000
 _OPTIONS = 10
-_PROBE_C = 3.0  # inverse regularisation of the probes; of 3, 10, 30 and 100 the best on dev
+_PROBE_C = 3.0  # inverse regularisation strength; the best of 3, 10, 30 and 100 on dev
 
 
 class Bench:
-    """The embedded photos of one split, and the questions asked of them."""
+    """Benchmark of one model: embeds photos on demand and returns cosines for each task."""
 
     def __init__(self, encoder: Encoder, data: Path, photos: Sequence[Photo]):
         self.encoder, self.data, self.photos = encoder, data, photos
         self._images: dict[str, Vectors] = {}
 
     def of(self, source: str, split: str) -> tuple[list[Photo], Vectors]:
-        """The photos of one source and split, and their unit vectors."""
+        """Photos of one source and split, and their embeddings, unit float32[n,embed_dim]."""
         chosen = [photo for photo in self.photos if photo.source == source and photo.split == split]
         missing = [photo.path for photo in chosen if photo.path not in self._images]
         chunks = [missing[start : start + 16] for start in range(0, len(missing), 16)]
@@ -69,20 +69,20 @@ class Bench:
         return self.encoder.encode_images(images)
 
     def captions(self, source: str, split: str) -> tuple[Vectors, Vectors, list[int]]:
-        """Images, caption vectors and which image each caption belongs to."""
+        """Image embeddings, caption embeddings, and the image index of each caption."""
         photos, images = self.of(source, split)
         texts = self.encoder.encode_texts([caption for photo in photos for caption in photo.captions])
         return images, texts, [i for i, photo in enumerate(photos) for _ in photo.captions]
 
     def labels(self, source: str, split: str) -> Question:
-        """Zero-shot classification: cosines with every class's prompt, and the right class."""
+        """Zero-shot classification: cosines with the prompt of every class, and the correct class."""
         photos, images = self.of(source, split)
         names = sorted({photo.label for photo in self.photos if photo.source == source})
         texts = self.encoder.encode_texts([PROMPTS[source].format(name) for name in names])
         return images @ texts.T, [names.index(photo.label) for photo in photos]
 
     def choices(self, source: str, split: str) -> Question:
-        """For each photo its first caption among those of nine other photos, as `classify` is used."""
+        """Cosines with the first caption of each photo and those of nine others, as in `classify`."""
         photos, images = self.of(source, split)
         texts = self.encoder.encode_texts([photo.captions[0] for photo in photos])
         rng = np.random.default_rng(SEED)
@@ -93,7 +93,7 @@ class Bench:
         return np.stack(rows), [0] * len(rows)
 
     def colours(self, split: str) -> Question:
-        """Products against "a photo of {colour} {article}" for the ten commonest colours of the article."""
+        """Cosines of products with "a photo of {colour} {article}" for its ten commonest colours."""
         with (self.data / "products" / "products.csv").open(newline="", encoding="utf-8") as file:
             rows = {f"products/{row['filepath']}": row for row in csv.DictReader(file)}
         common: dict[str, Counter[str]] = defaultdict(Counter)
@@ -114,7 +114,7 @@ class Bench:
         return np.stack(cosines), right
 
     def probes(self, split: str) -> dict[str, float]:
-        """Logistic regression on the frozen vectors of clothing: sixteen photos a class, then all of them."""
+        """Accuracy of logistic regression on frozen embeddings of clothing: 16 photos per class, and all."""
         from sklearn.linear_model import LogisticRegression
 
         photos, images = self.of("clothing", "train")
@@ -130,7 +130,7 @@ class Bench:
 
 
 def calibration_questions(bench: Bench, split: str) -> list[Question]:
-    """What the temperature is fitted to and judged by: two sets of classes, and captions among captions."""
+    """Tasks for fitting and evaluating the temperature: two sets of classes, and captions."""
     labelled = [bench.labels("clothing", split), bench.labels("scenes", split)]
     return [*labelled, bench.choices("flickr", split)]
 
@@ -142,7 +142,7 @@ def mean_calibration_error(questions: Sequence[Question], scale: float) -> float
 
 
 def figures(bench: Bench, split: str, learned_scale: float | None) -> dict[str, Any]:
-    """All quality figures of one split, in per cent; `learned_scale` is the temperature training ended at."""
+    """All metrics of one split, in per cent; `learned_scale` is the logit scale at the end of training."""
     result: dict[str, Any] = {}
     for source in ("flickr", "coco"):
         images, texts, owner = bench.captions(source, split)
@@ -165,10 +165,7 @@ def text_to_image(bench: Bench, split: str) -> list[float]:
 
 
 def axes_of(bench: Bench, size: int) -> Vectors:
-    """The `size` principal axes of the dev split and of sentences of all kinds, first ones first.
-
-    float32[size,width].
-    """
+    """First `size` principal axes of the dev split and of sentences: float32[size,width]."""
     images, texts, _ = bench.captions("flickr", "dev")
     sentences = bench.encoder.encode_texts(load_sentences(bench.data)[:_SENTENCES])
     others = [bench.of(source, "dev")[1] for source in ("coco", *PROMPTS)]
@@ -176,7 +173,7 @@ def axes_of(bench: Bench, size: int) -> Vectors:
 
 
 def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
-    """Text-to-image recall of Flickr8k photos with vectors cut along the dev split's principal axes."""
+    """Text-to-image recall of Flickr8k photos after projection on the dev split's principal axes."""
     images, texts, owner = bench.captions("flickr", split)
     found = {str(images.shape[1]): percent_recall(images, texts, owner)["text_to_image"]}
     axes = axes_of(bench, max(SIZES))
@@ -187,17 +184,17 @@ def _sizes(bench: Bench, split: str) -> dict[str, list[float]]:
 
 
 def fit_scale(bench: Bench) -> float:
-    """The temperature for config.json: fitted on the dev split."""
+    """Logit scale for config.json, fitted on the dev split."""
     return calibrated_scale(calibration_questions(bench, "dev"))
 
 
 def open_bench(data: Path, folder: Path, threads: int | None = None) -> Bench:
-    """A bench for the model in `folder` over the photos in `data`."""
+    """Open a benchmark of the model in `folder` on the photos in `data`."""
     return Bench(Encoder(ModelFolder.read(folder), threads=threads), data, load_photos(data))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the figures as JSON; 0, or 2 with one line on stderr."""
+    """Print the metrics as JSON; return 0, or 2 with one line on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.builtin.evaluate", description=__doc__.splitlines()[0]
     )

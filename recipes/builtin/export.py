@@ -1,7 +1,6 @@
-"""From trained modules to a model folder: two ONNX graphs, the tokenizer and three JSON files.
+"""Export of trained modules to a model folder: two ONNX graphs, the tokenizer and JSON files.
 
-The graphs are written node by node from the weights, without a tracer, so that what ships is what this file
-says.
+The graphs are built node by node from the weights, without a tracer.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from .model import FEATURES, FLOOR, TAP_WIDTH, TAPS, TRAINED_FROM, Builtin
 from .towers import IMAGE_SIZE, Conv, ImageTower, Layer, tokenizer_file
 
 CONTEXT_LENGTH = 77
-"""Tokens a query may have, [CLS] and [SEP] included; CLIP's own length."""
+"""Maximum number of tokens, [CLS] and [SEP] included, as in CLIP."""
 
 _IMAGE_SHAPE: Shape = ["batch", 3, IMAGE_SIZE, IMAGE_SIZE]
 
@@ -33,7 +32,7 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
 
 
 def _conv(graph: Graph, layer: Conv, x: str, size: int, *, relu6: bool) -> tuple[str, int]:
-    """A convolution of `size` x `size` maps, padded as TensorFlow does; returns its output and their size."""
+    """Add a convolution over maps of side `size` with TensorFlow's padding; return its output and side."""
     kernel, stride = layer.kernel_size[0], layer.stride[0]
     after = -(-size // stride)
     pad = max((after - 1) * stride + kernel - size, 0)
@@ -51,7 +50,7 @@ def _conv(graph: Graph, layer: Conv, x: str, size: int, *, relu6: bool) -> tuple
 
 
 def _tower(graph: Graph, tower: ImageTower, x: str) -> tuple[str, str]:
-    """The image tower: its pooled taps and last maps, concatenated, and the input of block TRAINED_FROM."""
+    """Add the image tower; return the concatenated pooled features, and the input of block TRAINED_FROM."""
     x, size = _conv(graph, tower.stem, x, IMAGE_SIZE, relu6=True)
     pooled, maps = [], x
     for i, block in enumerate(tower.blocks):
@@ -106,8 +105,8 @@ def textual_graph(model: Builtin) -> bytes:
     """`text`, int32[batch,sequence] -> `embedding`, unit float[batch,width]; tokens equal to pad_id are
     masked.
 
-    The word table stays int8: rows are widened after they are looked up, so opening a session need not widen
-    eleven million numbers to use ten of them.
+    The token embedding stays int8: rows are cast to float32 after the lookup, so that opening a session does
+    not convert eleven million numbers.
     """
     graph, tower, head = Graph(), model.text, model.text_head
     shape = tower.shape
@@ -166,10 +165,10 @@ def _norm(graph: Graph, norm: LayerNorm, x: str) -> str:
 
 
 def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, Any]) -> None:
-    """Write the model folder that DESIGN.md describes.
+    """Write the model folder.
 
-    `scale` is the calibrated logit scale, as a factor; `about` goes into config.json's block "clipsight"
-    beside it.
+    `scale` is the calibrated logit scale, as a factor; `about` is merged into the block "clipsight" of
+    config.json.
     """
     (folder / "visual").mkdir(parents=True, exist_ok=True)
     (folder / "textual").mkdir(exist_ok=True)
@@ -225,6 +224,6 @@ def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, An
 
 
 def _write_json(path: Path, value: object) -> None:
-    # The tokenizer is 30,000 short lines when indented and half the size when not.
+    # Indented, the tokenizer would have 30,000 short lines and twice the size.
     indent = None if path.name == "tokenizer.json" else 2
     path.write_text(json.dumps(value, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")

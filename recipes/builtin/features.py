@@ -1,8 +1,8 @@
-"""What the frozen part of the image tower makes of every photo, computed once and kept on disk.
+"""Cached features of the frozen part of the image tower.
 
-Each view (the photo as a search sees it, then augmented ones) is one stage: pooled features of every tap
-and the maps that the trained blocks start from. A view is written under another name and renamed when it is
-whole, so an interrupted run starts again at the first missing view.
+Each view (the preprocessed photo, then augmented ones) is one stage: pooled features of every tap, and the
+input of the trained blocks. A view is written under a temporary name and renamed when it is complete, so that
+an interrupted run resumes at the first missing view.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .towers import IMAGE_SIZE, ImageTower
 MAPS = (208, 9, 9)
 _BATCH = 8
 _KEEP_COLOUR = ("products", "clothing")
-"""Sources whose captions name a colour: jitter there would make them lie."""
+"""Sources whose captions name colours, which strong colour jitter would make wrong."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class View:
 
 
 def to_tensor(image: Image.Image) -> NDArray[np.float32]:
-    """An RGB image of the tower's size -> float32[3,260,260] in -1..1."""
+    """RGB image of the tower's size -> float32[3,260,260] in -1..1."""
     return (np.asarray(image, dtype=np.float32) / 127.5 - 1.0).transpose(2, 0, 1)
 
 
 def load_plain(path: Path) -> NDArray[np.float32]:
-    """A photo as the shipped preprocess_cfg.json prepares it: squashed to a square, so its edges count."""
+    """Photo preprocessed as by the shipped preprocess_cfg.json, squashed to a square: float32[3,260,260]."""
     with Image.open(path) as image:
         return to_tensor(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
 
 
 def load_augmented(path: Path, source: str, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random crop, flip and change of light; captions must stay true, so crops keep half of the photo."""
+    """Photo with random crop (at least half the area), flip and colour jitter: float32[3,260,260]."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     area, aspect = rng.uniform(0.5, 1.0), np.exp(rng.uniform(-0.2, 0.2))
@@ -71,7 +71,7 @@ def load_augmented(path: Path, source: str, rng: np.random.Generator) -> NDArray
 
 
 def load_view(data: Path, photo: Photo, view: int) -> NDArray[np.float32]:
-    """View 0 is the plain one; any other depends on nothing but the seed, its number and the photo's name."""
+    """View 0 is not augmented; others depend only on the seed, the view and the photo's name."""
     if view == 0:
         return load_plain(data / photo.path)
     digest = hashlib.sha256(f"{SEED}/{view}/{photo.path}".encode()).digest()
@@ -83,7 +83,7 @@ Runner = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.f
 
 
 def frozen_runner(tower: ImageTower) -> Runner:
-    """The published tower: on a GPU through PyTorch, else through ONNX Runtime, four times as fast there."""
+    """Runner of the published tower: PyTorch on a GPU, else ONNX Runtime, four times as fast on CPUs."""
     if torch.cuda.is_available():
         tower = tower.cuda()
 
@@ -104,7 +104,7 @@ def frozen_runner(tower: ImageTower) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # one batch a core beats one batch on all cores
+    options.intra_op_num_threads = 1  # one batch per core is faster than one batch on all cores
     session = onnxruntime.InferenceSession(frozen_graph(tower), options, providers=["CPUExecutionProvider"])
 
     def run_onnx(batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -120,19 +120,19 @@ def cached_view(
     view: int,
     cache: Path,
     runner: Callable[[], Runner],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> View:
-    """View number `view` of all photos, from `cache` when it is there."""
+    """View number `view` of all photos, computed unless it is in `cache`."""
     listing = hashlib.sha256("\n".join(photo.path for photo in photos).encode()).hexdigest()[:12]
     folder = cache / f"view-{view}-{SEED}-{listing}"
     if not folder.is_dir():
-        _compute_view(data, photos, view, folder, runner(), say)
+        _compute_view(data, photos, view, folder, runner(), log)
     pooled, maps = np.load(folder / "pooled.npy"), np.load(folder / "maps.npy", mmap_mode="r")
     return View(pooled, maps)
 
 
 def _compute_view(
-    data: Path, photos: Sequence[Photo], view: int, folder: Path, run: Runner, say: Callable[[str], None]
+    data: Path, photos: Sequence[Photo], view: int, folder: Path, run: Runner, log: Callable[[str], None]
 ) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -151,7 +151,7 @@ def _compute_view(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, _ in enumerate(pool.map(work, range(0, len(wanted), _BATCH))):
             if done % 200 == 0:
-                say(f"view {view}: {done * _BATCH} of {len(wanted)} photos")
+                log(f"view {view}: {done * _BATCH} of {len(wanted)} photos")
     pooled.flush()
     maps.flush()
     partial.rename(folder)

@@ -1,9 +1,8 @@
-"""The graph writer of CLIP's towers, with weights that take a quarter of the room and run as exactly.
+"""ONNX graph builder with int8 weights and float32 arithmetic.
 
-Matrices and kernels are kept as int8 with one scale an output channel. `Cast` and `Mul` on constants are
-folded by ONNX Runtime when a session is created, with its default optimisation, so that a run computes in
-float32 throughout; `DequantizeLinear` says the same more directly, but ONNX Runtime does not fold it by
-default.
+Matrices and kernels are stored as int8 with a scale per output channel. ONNX Runtime folds `Cast` and `Mul`
+of constants when a session is created, so that inference is float32 throughout; `DequantizeLinear` would be
+more direct, but ONNX Runtime does not fold it by default.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ class Graph(onnx_graph.Graph):
         super().__init__("int8" if int8 else "fp32")
 
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
-        """x @ weight.T + bias, weight being float[out,in] as PyTorch keeps it; computed in float32."""
+        """Linear layer in float32: float[...,in] @ weight.T float[out,in] + bias float[out]."""
         y = self.op("MatMul", x, self.weight(np.ascontiguousarray(weight.T), axis=1))
         return y if bias is None else self.op("Add", y, self.constant(bias))
 
     def serialise(
         self, name: str, shape: Shape, dtype: int, outputs: Mapping[str, tuple[str, Shape]]
     ) -> bytes:
-        """The whole: one input `name` of `shape` and `dtype`, and the named float outputs, each a node's."""
+        """Serialise the model: one input `name`, and named float outputs of a node and shape."""
         model = self.model(helper.make_tensor_value_info(name, dtype, shape), outputs)
         onnx.checker.check_model(model)
         return model.SerializeToString()

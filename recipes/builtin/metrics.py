@@ -1,4 +1,4 @@
-"""The measures of the model card, on plain arrays: no model and no PyTorch here."""
+"""Metrics of the model card on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def percent_recall(images: Vectors, texts: Vectors, owner: Sequence[int]) -> dic
 
 
 def accuracy(logits: NDArray[np.float32], right: Sequence[int]) -> float:
-    """Share of rows whose largest entry is the right one, in per cent."""
+    """Top-1 accuracy in per cent; logits float32[rows,options]."""
     return round(100 * float((logits.argmax(1) == np.asarray(right)).mean()), 1)
 
 
@@ -36,7 +36,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def calibration_error(probabilities: NDArray[np.float64], right: Sequence[int], bins: int = 15) -> float:
-    """Expected calibration error of the first guess, in per cent (Guo et al. 2017): equal-width bins."""
+    """Expected calibration error in per cent, with equal-width bins (Guo et al. 2017)."""
     guess, sure = probabilities.argmax(1), probabilities.max(1)
     hit = guess == np.asarray(right)
     which = np.minimum((sure * bins).astype(int), bins - 1)
@@ -45,30 +45,30 @@ def calibration_error(probabilities: NDArray[np.float64], right: Sequence[int], 
 
 
 Question = tuple[Vectors, list[int]]
-"""Cosines float[rows,options] and the right option of each row."""
+"""Cosines float[rows,options] and the correct option of each row."""
 
 
 def calibrated_scale(questions: Sequence[Question]) -> float:
-    """The logit scale with the least mean negative log likelihood; every question weighs the same."""
+    """Logit scale with the smallest mean negative log likelihood; all questions have equal weight."""
     scales = np.geomspace(2, 200, 200)
 
-    def surprise(scale: float) -> float:
+    def loss(scale: float) -> float:
         losses = []
         for cosines, right in questions:
             chances = softmax(scale * cosines)[np.arange(len(right)), right]
             losses.append(-np.log(np.maximum(chances, 1e-12)).mean())
         return float(np.mean(losses))
 
-    return float(min(scales, key=surprise))
+    return float(min(scales, key=loss))
 
 
 def principal_axes(vectors: Vectors, count: int) -> Vectors:
-    """The directions of most variance about the origin, float[count,d], to shorten vectors with."""
+    """First `count` principal axes about the origin, float[count,dim]."""
     _, axes = np.linalg.eigh(vectors.T @ vectors)
     return np.ascontiguousarray(axes[:, ::-1][:, :count].T)
 
 
 def shorten(vectors: Vectors, axes: Vectors) -> Vectors:
-    """Project onto `axes` and make unit length again."""
+    """Project onto `axes` and normalise: float[n,dim] -> unit float[n,count]."""
     short = vectors @ axes.T
     return short / np.linalg.norm(short, axis=1, keepdims=True)

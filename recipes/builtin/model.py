@@ -1,4 +1,4 @@
-"""The dual encoder: two pretrained towers, ConSE between them, and heads that correct it.
+"""The dual encoder: two pretrained towers, ConSE, and trained heads.
 
 The image side starts as ConSE (Norouzi et al. 2014): the photo's ImageNet class probabilities weigh the text
 embeddings of the class names. A linear map and a one-hidden-layer residual of pooled features, taken at
@@ -17,23 +17,22 @@ from torch.nn import functional as F
 from .towers import ImageTower, TextTower
 
 TAPS = (6, 10, 14, 19, 20)
-"""Blocks of the image tower whose output is also pooled, beside the last convolution's."""
+"""Blocks of the image tower whose output is pooled, in addition to the last convolution's."""
 
 TRAINED_FROM = 19
-"""The first block of the image tower that training changes; all before it are cached (features.py)."""
+"""First trained block of the image tower; the output of the earlier ones is cached (features.py)."""
 
 TAP_WIDTH = 48 + 88 + 120 + 208 + 352
 WIDTH = 384
-"""Numbers in an embedding in training: the text tower's own width, so that both heads can start as the
-identity."""
+"""Embedding width in training: the text tower's, so that both heads can start as the identity."""
 
 SHIPPED_WIDTH = 256
-"""Numbers in an embedding that ships, after `Builtin.shorten`; the model card says what each size costs."""
+"""Embedding width of the shipped model, after `Builtin.shorten` (the model card compares widths)."""
 
 FROZEN_WIDTH = 48 + 88 + 120
 FEATURES = TAP_WIDTH + 1280
 FLOOR = 0.003
-"""ConSE ignores classes below this probability; the paper takes the ten likeliest, which needs a sort."""
+"""Probability below which ConSE ignores a class; the paper takes the top ten, which needs a sort."""
 
 
 class ImageHead(nn.Module):
@@ -82,7 +81,7 @@ class TextHead(nn.Module):
 
 
 class Builtin(nn.Module):
-    """Photos and words to unit vectors of one space."""
+    """Dual encoder of photos and text with one embedding space."""
 
     def __init__(self, image: ImageTower, text: TextTower, classes: Tensor, hidden: int, dropout: float):
         super().__init__()
@@ -102,7 +101,7 @@ class Builtin(nn.Module):
 
     @torch.no_grad()
     def shorten(self, axes: Tensor) -> None:
-        """Project the vectors of both sides on `axes`, float[count,WIDTH]: the heads end in linear maps."""
+        """Fold a projection on `axes`, float[count,WIDTH], into the last linear maps of both heads."""
         head, words = self.image_head, self.text_head
         for layer in (head.linear, head.down, head.mixture, words.linear, words.down):
             layer.weight = nn.Parameter(axes @ layer.weight)
@@ -111,7 +110,7 @@ class Builtin(nn.Module):
                 layer.bias = nn.Parameter(axes @ layer.bias)
 
     def pool_maps(self, maps: Tensor, frozen: Tensor) -> Tensor:
-        """Run the trained blocks: their input float[batch,208,9,9], frozen taps -> float[batch,FEATURES]."""
+        """Trained blocks: input float[batch,208,9,9] and frozen features -> float[batch,FEATURES]."""
         pooled, x = [frozen], maps
         for i in range(TRAINED_FROM, len(self.image.blocks)):
             x = self.image.blocks[i](x)

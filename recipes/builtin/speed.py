@@ -1,9 +1,8 @@
-"""How fast the model is: `python -m recipes.builtin.speed --model FOLDER`, beside a ViT-B/32-sized fp32
-tower.
+"""Speed of the model: `python -m recipes.builtin.speed --model FOLDER`, compared with
+a ViT-B/32-sized fp32 tower.
 
-The reference has the layers of CLIP's ViT-B/32 image tower (Radford et al. 2021) with random weights: speed
-does not depend on what they are. Both run in ONNX Runtime with the same threads, in turns, and the best of
-each is reported.
+The reference has the layers of CLIP's ViT-B/32 image tower (Radford et al. 2021) with random weights. Both
+run alternately in ONNX Runtime with the same number of threads; the best time of each is reported.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def vit_b_32() -> bytes:
     x = graph.op("Conv", "image", kernel, kernel_shape=[_PATCH, _PATCH], strides=[_PATCH, _PATCH])
     x = graph.op("Reshape", x, graph.constant([0, _WIDTH, patches], np.int64))
     x = graph.op("Transpose", x, perm=[0, 2, 1])
-    x = graph.op("Pad", x, graph.constant([0, 1, 0, 0, 0, 0], np.int64))  # the class token's place
+    x = graph.op("Pad", x, graph.constant([0, 1, 0, 0, 0, 0], np.int64))  # place of the class token
     x = norm(graph.op("Add", x, graph.constant(random(patches + 1, _WIDTH))))
     split = graph.constant([0, 0, _HEADS, _WIDTH // _HEADS], np.int64)
     for _ in range(_LAYERS):
@@ -85,7 +84,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def measure(folder: Path, threads: int, rounds: int = 8) -> dict[str, float]:
-    """Images a second of both towers, milliseconds to open the text tower and to embed one query."""
+    """Images per second of both towers, milliseconds to open the text tower and to embed one query."""
     ours, reference = _session(str(folder / "visual" / "model.onnx"), threads), _session(vit_b_32(), threads)
     feeds = {}
     for session in (ours, reference):

@@ -1,4 +1,4 @@
-"""Captions as token ids, and the text tower over batches of uneven length."""
+"""Tokenisation of captions, and the text tower over batches of varying length."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tokenise(texts: Sequence[str]) -> list[Tokens]:
 
 
 def vocabulary_words() -> list[str]:
-    """The whole words of the tokenizer's vocabulary, some 20,000: a word list that needs no download."""
+    """Whole words of the tokenizer's vocabulary, about 20,000."""
     words = _tokenizer().get_vocab()
     return sorted(word for word in words if word.isascii() and word.isalpha() and len(word) > 2)
 
@@ -46,7 +46,7 @@ def _pad(rows: Sequence[Tokens], device: torch.device) -> Tensor:
 
 
 def mean_vectors(tower: TextTower, rows: Sequence[Tokens]) -> Tensor:
-    """Token lists -> float[batch,384]; similar lengths go together, since padding costs as much as words."""
+    """Token lists -> float[batch,384]; texts of similar length are batched together to save padding."""
     device = tower.norm.weight.device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     size = min(_CHUNK, max(32, -(-len(rows) // 4)))
@@ -67,7 +67,7 @@ def encode(model: Builtin, rows: Sequence[Tokens]) -> Tensor:
 
 @torch.no_grad()
 def class_vectors(tower: TextTower, names: Sequence[str]) -> Tensor:
-    """Where ConSE puts each class: the mean of its exact name and everyday ones, unit float[classes,384]."""
+    """ConSE's class embeddings: the mean over the exact and everyday names, unit float[classes,384]."""
     texts: list[str] = []
     owner: list[int] = []
     for i, name in enumerate(names):

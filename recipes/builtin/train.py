@@ -1,8 +1,7 @@
-"""Training: first the heads and the text tower on pooled features, then the last image blocks with them.
+"""Training in two phases: the heads and the text tower on cached features, then also the last image blocks.
 
-What the image tower's lower blocks make of a photo never changes, so it is computed once (features.py).
-Every epoch is seeded by its own number and ends in a checkpoint, so a run that was interrupted goes on to
-the same result.
+The output of the image tower's frozen blocks is computed once (features.py). Every epoch is seeded by its
+number and ends with a checkpoint, so that an interrupted run resumes to the same result.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from .texts import Tokens, encode, mean_vectors, tokenise, vocabulary_words
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that was chosen on the dev split."""
+class TrainConfig:
+    """Hyperparameters, chosen on the dev split; a resumed run must have the same values."""
 
     views: int = 4
-    """The plain view of each photo and augmented ones; each more costs a pass over the training photos."""
+    """Views per photo, the first without augmentation."""
     hidden: int = 1536
     dropout: float = 0.3
     captioned: int = 256
-    """Captioned photos a step; each other source adds its share of a batch beside them."""
+    """Captioned photos per step; every other source adds its share (SHARES)."""
     head_epochs: int = 3
     joint_epochs: int = 6
     head_rate: float = 1e-3
@@ -51,34 +50,34 @@ class Settings:
     naming: float = 0.25
     ranking: float = 0.15
     average: float = 0.98
-    """Decay of the running average of the weights, which is what ships."""
+    """Decay of the running average of the weights; the average is shipped."""
 
 
 SHARES = {"products": 0.25, "clothing": 0.22, "scenes": 0.08, "imagenet": 0.33}
-"""Photos of each labelled source for one captioned photo."""
+"""Photos of each labelled source per captioned photo."""
 
 _COCO_REPEATS = 2
 _WORDS_A_STEP = 64
-"""Words, and as many sentences, that are compared with where they were before training."""
+"""Words per step, and sentences, for the anchor loss."""
 _CONSE_SCALE = 20.0
-"""Factor of ConSE's cosines of words and photos; it is never trained."""
+"""Fixed logit scale of ConSE's cosines of words and photos."""
 _LIKELY_NAMES, _OTHER_NAMES = 112, 48
-"""Classes a step whose names are compared with photos: the batch's likeliest, and some at random."""
+"""Classes per step for the naming loss: the batch's likeliest, and random ones."""
 
 
 @dataclass(frozen=True)
-class Material:
-    """The training photos and their words, indexed as `views` are."""
+class TrainingData:
+    """Photos with their cached views, and texts."""
 
     photos: Sequence[Photo]
     views: Sequence[View]
     sentences: Sequence[str]
     class_captions: Sequence[Sequence[str]]
-    """What each of ImageNet's classes may be called."""
+    """Names of each ImageNet class."""
 
 
 class _Sampler:
-    """Endless shuffled passes over the training photos of one source."""
+    """Infinite sampler over the photos of one source, reshuffled in each pass."""
 
     def __init__(self, indices: Sequence[int], rng: np.random.Generator):
         self._indices, self._rng, self._queue = list(indices), rng, list[int]()
@@ -90,8 +89,8 @@ class _Sampler:
         return taken
 
 
-def _batches(photos: Sequence[Photo], settings: Settings, rng: np.random.Generator) -> Iterator[list[int]]:
-    """One epoch: each captioned photo about once, with the other sources' shares in every batch."""
+def _batches(photos: Sequence[Photo], config: TrainConfig, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Yield the batches of an epoch: each captioned photo about once, plus the other sources' shares."""
     of: dict[str, list[int]] = {}
     for i, photo in enumerate(photos):
         if photo.split == "train":
@@ -99,55 +98,61 @@ def _batches(photos: Sequence[Photo], settings: Settings, rng: np.random.Generat
     captioned = of["flickr"] + of["coco"] * _COCO_REPEATS
     main = _Sampler(captioned, rng)
     sides = {source: _Sampler(of[source], rng) for source in SHARES}
-    for _ in range(max(1, len(captioned) // settings.captioned)):
-        batch = main.take(settings.captioned)
+    for _ in range(max(1, len(captioned) // config.captioned)):
+        batch = main.take(config.captioned)
         for source, share in SHARES.items():
-            batch += sides[source].take(max(1, round(settings.captioned * share)))
+            batch += sides[source].take(max(1, round(config.captioned * share)))
         yield batch
 
 
 class Trainer:
-    """A model on its way; `run` takes it to the end from wherever the checkpoint left it."""
+    """Training of one model, from its first step or a checkpoint to the last step."""
 
-    def __init__(self, model: Builtin, material: Material, settings: Settings, say: Callable[[str], None]):
-        self.model, self.material, self.settings, self.say = model, material, settings, say
+    def __init__(
+        self, model: Builtin, training_data: TrainingData, config: TrainConfig, log: Callable[[str], None]
+    ):
+        self.model, self.training_data, self.config, self.log = model, training_data, config, log
         self.device = model.log_scale.device
-        self.labels = _label_numbers(material.photos)
-        self.tokens = [tokenise(photo.captions) for photo in material.photos]
-        self.names = [tokenise(captions) for captions in material.class_captions]
-        self.sentences, self.words = tokenise(material.sentences), tokenise(vocabulary_words())
+        self.labels = _label_numbers(training_data.photos)
+        self.tokens = [tokenise(photo.captions) for photo in training_data.photos]
+        self.names = [tokenise(captions) for captions in training_data.class_captions]
+        self.sentences, self.words = tokenise(training_data.sentences), tokenise(vocabulary_words())
         self.published = copy.deepcopy(model.text).requires_grad_(False).eval()
         with torch.no_grad():
-            pooled = torch.from_numpy(material.views[0].pooled).to(self.device)
-            train = [i for i, photo in enumerate(material.photos) if photo.split == "train"]
+            pooled = torch.from_numpy(training_data.views[0].pooled).to(self.device)
+            train = [i for i, photo in enumerate(training_data.photos) if photo.split == "train"]
             model.image_head.mean.copy_(pooled[train].mean(0))
             model.image_head.std.copy_(pooled[train].std(0) + 1e-3)
-            last = [torch.from_numpy(view.pooled[:, TAP_WIDTH:]).to(self.device) for view in material.views]
+            last = [
+                torch.from_numpy(view.pooled[:, TAP_WIDTH:]).to(self.device) for view in training_data.views
+            ]
             self.before = [model.image.classifier(x).softmax(-1).half() for x in last]
-        batches = _batches(material.photos, settings, np.random.default_rng(0))
+        batches = _batches(training_data.photos, config, np.random.default_rng(0))
         self.epoch_steps = sum(1 for _ in batches)
         self.optimizer = Optimizer(self._groups(), self.device, epsilon=1e-8)
         self.trained = self.optimizer.parameters
         self.average = [p.detach().clone() for p in self.trained]
 
     def run(self, checkpoint: Path) -> None:
-        """Train to the end, then put the averaged weights in place."""
+        """Train to the end, then load the averaged weights."""
         first = self._resume(checkpoint)
-        self.say(f"epoch {first} of {self._epochs}: {self._dev_recall()}")
+        self.log(f"epoch {first} of {self._epochs}: {self._dev_recall()}")
         for epoch in range(first, self._epochs):
             started, loss = time.monotonic(), self._epoch(epoch)
             self._save(checkpoint, epoch + 1)
             took = time.monotonic() - started
             done = f"epoch {epoch + 1} of {self._epochs}"
-            self.say(f"{done}: loss {loss:.3f}, {took:.0f} s, {self._dev_recall()}")
+            self.log(f"{done}: loss {loss:.3f}, {took:.0f} s, {self._dev_recall()}")
         with torch.no_grad():
             torch._foreach_copy_(self.trained, self.average)
         self.model.eval()
 
     @torch.no_grad()
     def _dev_recall(self) -> str:
-        """How well the averaged weights find the dev split's photos; training goes on as if never asked."""
-        dev = [i for i, p in enumerate(self.material.photos) if p.split == "dev" and p.source == "flickr"]
+        """Format the dev recall of the averaged weights; leaves the training state unchanged."""
+        dev = [
+            i for i, p in enumerate(self.training_data.photos) if p.split == "dev" and p.source == "flickr"
+        ]
         if not dev:
             return "no dev photos"
         kept = [p.clone() for p in self.trained]
@@ -163,14 +168,14 @@ class Trainer:
 
     @property
     def _epochs(self) -> int:
-        return self.settings.head_epochs + self.settings.joint_epochs
+        return self.config.head_epochs + self.config.joint_epochs
 
     def _epoch(self, epoch: int) -> float:
         rng = np.random.default_rng((SEED, epoch))
         torch.manual_seed(SEED + epoch)
         self.model.train()
-        joint = epoch >= self.settings.head_epochs
-        batches = list(_batches(self.material.photos, self.settings, rng))  # all drawn before the first step
+        joint = epoch >= self.config.head_epochs
+        batches = list(_batches(self.training_data.photos, self.config, rng))  # drawn before the first step
         return float(np.mean([self._step(batch, rng, joint) for batch in batches]))
 
     def _step(self, batch: list[int], rng: np.random.Generator, joint: bool) -> float:
@@ -182,15 +187,15 @@ class Trainer:
         loss, _ = self.optimizer.update(gradients)
         steps = self.optimizer.step
         with torch.no_grad():
-            decay = min(self.settings.average, steps / (steps + 10))
+            decay = min(self.config.average, steps / (steps + 10))
             torch._foreach_lerp_(self.average, self.trained, 1 - decay)
         return loss
 
     def _rate(self, peak: float, *, rests: bool = False) -> Callable[[int], float]:
-        """A cosine from `peak` to a hundredth after a warm-up; while it `rests`, in the first phase, zero."""
+        """Cosine schedule from `peak` to a hundredth, with warm-up; with `rests`, zero in phase one."""
 
         def rate(step: int) -> float:
-            if rests and step < self.settings.head_epochs * self.epoch_steps:
+            if rests and step < self.config.head_epochs * self.epoch_steps:
                 return 0.0
             done = step / (self._epochs * self.epoch_steps)
             return peak * min(1.0, (step + 1) / 40) * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
@@ -198,30 +203,30 @@ class Trainer:
         return rate
 
     def _groups(self) -> list[ParameterGroup]:
-        """What is trained, each part at its own rate.
+        """Parameter groups with their own rates.
 
-        Not the word table: 36,000 captions would only bend it.
+        The token embedding stays frozen: 36,000 captions are too few to train it.
         """
-        model, settings = self.model, self.settings
+        model, config = self.model, self.config
         image = [*model.image.blocks[TRAINED_FROM:], model.image.head, model.image.classifier]
         model.requires_grad_(False)
         return [
-            ParameterGroup(_opened(model.image_head, model.text_head), 0.05, self._rate(settings.head_rate)),
-            ParameterGroup(_opened(model.text.layers), 0.01, self._rate(settings.text_rate)),
-            ParameterGroup(_opened(*image), 0.01, self._rate(settings.image_rate, rests=True)),
-            ParameterGroup([model.log_scale.requires_grad_(True)], 0.0, self._rate(settings.head_rate)),
+            ParameterGroup(_unfreeze(model.image_head, model.text_head), 0.05, self._rate(config.head_rate)),
+            ParameterGroup(_unfreeze(model.text.layers), 0.01, self._rate(config.text_rate)),
+            ParameterGroup(_unfreeze(*image), 0.01, self._rate(config.image_rate, rests=True)),
+            ParameterGroup([model.log_scale.requires_grad_(True)], 0.0, self._rate(config.head_rate)),
         ]
 
     def _loss(self, batch: list[int], rng: np.random.Generator, joint: bool) -> Tensor:
-        model, settings = self.model, self.settings
-        which = rng.integers(len(self.material.views), size=len(batch))
+        model, config = self.model, self.config
+        which = rng.integers(len(self.training_data.views), size=len(batch))
         pooled = self._pooled(which, batch, joint=joint)
         before = torch.stack([self.before[v][i] for v, i in zip(which, batch, strict=True)]).float()
         named = self._classes_to_name(before, rng)
-        captions = [_any(self.tokens[i], rng) for i in batch]
-        names = [_any(self.names[i], rng) for i in named.tolist()]
-        words = [_any(self.words, rng) for _ in range(_WORDS_A_STEP)]
-        anchors = words + [_any(self.sentences, rng) for _ in range(_WORDS_A_STEP)]
+        captions = [_choice(self.tokens[i], rng) for i in batch]
+        names = [_choice(self.names[i], rng) for i in named.tolist()]
+        words = [_choice(self.words, rng) for _ in range(_WORDS_A_STEP)]
+        anchors = words + [_choice(self.sentences, rng) for _ in range(_WORDS_A_STEP)]
         texts, name_texts, anchor_texts = encode(model, captions + names + anchors).split(
             [len(captions), len(names), len(anchors)]
         )
@@ -229,30 +234,30 @@ class Trainer:
         scale = model.log_scale.exp().clamp(max=100.0)  # the paper's clamp
         same = same_label(self.labels[torch.tensor(batch)]).to(self.device)
         loss = clip_loss(images, texts, scale, same)
-        loss = loss + settings.naming * naming_loss(images @ name_texts.T, scale, before[:, named])
+        loss = loss + config.naming * naming_loss(images @ name_texts.T, scale, before[:, named])
         with torch.no_grad():
             published = F.normalize(mean_vectors(self.published, anchors), dim=1)
             conse = published[: len(words)] @ model.mix(before).T
-        loss = loss + settings.anchor * anchor_loss(anchor_texts, published)
+        loss = loss + config.anchor * anchor_loss(anchor_texts, published)
         cosines = anchor_texts[: len(words)] @ images.T
-        loss = loss + settings.ranking * ranking_loss(cosines, scale, conse, _CONSE_SCALE)
+        loss = loss + config.ranking * ranking_loss(cosines, scale, conse, _CONSE_SCALE)
         if joint:
             logits = model.image.classifier(pooled[:, TAP_WIDTH:])
-            loss = loss + settings.forgetting * forgetting_loss(logits, before)
+            loss = loss + config.forgetting * forgetting_loss(logits, before)
         return loss
 
     def _classes_to_name(self, before: Tensor, rng: np.random.Generator) -> Tensor:
-        """Numbers of the classes likeliest in a batch and of some others, int64[classes]."""
+        """Indices of the likeliest classes of a batch and of random others, int64[classes]."""
         order = before.sum(0).argsort(descending=True).cpu()
         others = rng.choice(len(order) - _LIKELY_NAMES, _OTHER_NAMES, replace=False)
         return torch.cat([order[:_LIKELY_NAMES], order[_LIKELY_NAMES + torch.from_numpy(others)]])
 
     def _pooled(self, which: np.ndarray, batch: Sequence[int], *, joint: bool) -> Tensor:
-        """Pooled features of view which[k] of photo batch[k]: as cached, or through the trained blocks."""
-        pooled = self._gather([view.pooled for view in self.material.views], which, batch)
+        """Features of view which[k] of photo batch[k], from the cache or, if `joint`, the trained blocks."""
+        pooled = self._gather([view.pooled for view in self.training_data.views], which, batch)
         if not joint:
             return pooled
-        maps = self._gather([view.maps for view in self.material.views], which, batch)
+        maps = self._gather([view.maps for view in self.training_data.views], which, batch)
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.model.pool_maps(maps, pooled[:, :FROZEN_WIDTH])
 
@@ -262,7 +267,7 @@ class Trainer:
 
     def _save(self, checkpoint: Path, epoch: int) -> None:
         state = {
-            "identity": asdict(self.settings),
+            "identity": asdict(self.config),
             "epoch": epoch,
             "trained": self.trained,
             "average": self.average,
@@ -271,22 +276,22 @@ class Trainer:
         write_state(state, checkpoint)
 
     def _resume(self, checkpoint: Path) -> int:
-        """Take up a checkpoint made with the same settings; return the epoch to go on with."""
+        """Restore a checkpoint with the same config, if there is one; return the next epoch."""
         if not checkpoint.is_file():
             return 0
         state = read_state(checkpoint)
-        if differences(state, asdict(self.settings)):
-            self.say("the checkpoint was made with other settings: starting again")
+        if differences(state, asdict(self.config)):
+            self.log("the checkpoint has another config: starting again")
             return 0
         with torch.no_grad():
             torch._foreach_copy_(self.trained, [each.to(self.device) for each in state["trained"]])
             torch._foreach_copy_(self.average, [each.to(self.device) for each in state["average"]])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.say(f"resuming after epoch {state['epoch']}")
+        self.log(f"resuming after epoch {state['epoch']}")
         return int(state["epoch"])
 
 
-def _any(choices: Sequence[Tokens], rng: np.random.Generator) -> Tokens:
+def _choice(choices: Sequence[Tokens], rng: np.random.Generator) -> Tokens:
     return choices[rng.integers(len(choices))]
 
 
@@ -295,6 +300,6 @@ def _label_numbers(photos: Sequence[Photo]) -> Tensor:
     return torch.from_numpy(numbers)
 
 
-def _opened(*modules: nn.Module) -> list[nn.Parameter]:
-    """The modules' parameters, to be trained from now on."""
+def _unfreeze(*modules: nn.Module) -> list[nn.Parameter]:
+    """Make the modules' parameters trainable and return them."""
     return [parameter.requires_grad_(True) for module in modules for parameter in module.parameters()]

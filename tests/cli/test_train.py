@@ -97,11 +97,11 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
     finally:
         running.kill()
     assert running.returncode == 130
-    advice = f"the same command with --resume goes on from the last checkpoint in {tmp_path}/run"
+    advice = f"the same command with --resume continues from the last checkpoint in {tmp_path}/run"
     assert said == f"clipsight: stopped; {advice}\n"
-    assert "holds a run already; go on with --resume" in _run(folder, *options, code=2).stderr
+    assert "holds a run already; continue it with --resume" in _run(folder, *options, code=2).stderr
     other = ("-o", tmp_path / "run", "--epochs", "2", "--hold-out", "0", "--resume")
-    assert "was begun otherwise (epochs 5000" in _run(folder, *other, code=2).stderr
+    assert "was started with other options (epochs 5000" in _run(folder, *other, code=2).stderr
 
 
 @pytest.mark.process
@@ -111,11 +111,17 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
         (["--arch", "ViT-B-33"], "no architecture is called 'ViT-B-33'; did you mean ViT-B-32"),
         (["--batch-size", "64"], "a batch of 64 is larger than the data, 35 photos; lower --batch-size"),
         (["--init", "nowhere.pt"], "there are no weights at nowhere.pt"),
-        (["--lock", "image"], "--lock keeps a trained tower as it is; give the model it is from with --init"),
-        (["--columns", "image,text"], "needs the columns image and text, it has filepath, caption"),
+        (
+            ["--lock", "image"],
+            "--lock keeps a trained tower unchanged; set --init to the model it is part of",
+        ),
+        (
+            ["--columns", "image,text"],
+            "needs the columns image and text, it has filepath, caption; name them with --columns",
+        ),
         (["--resume"], "there is no run to resume"),
         (["--max-bad", "many"], "give a share like 1% or 0.01"),
-        (["--columns", "image"], "give two names with a comma between"),
+        (["--columns", "image"], "give two names separated by a comma"),
         (["--val", "none.csv"], "no training data at none.csv"),
     ],
 )

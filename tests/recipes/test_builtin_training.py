@@ -61,24 +61,24 @@ def test_ranking_loss_is_zero_where_words_rank_photos_as_before() -> None:
     assert ranking_loss(-before, torch.tensor(20.0), before, 20.0).item() > 0.1
 
 
-def _material() -> training.Material:
+def _training_data() -> training.TrainingData:
     rng = np.random.default_rng(0)
     sources = ["flickr"] * 12 + ["coco"] * 2 + ["products"] * 3 + ["clothing", "scenes", "imagenet"] * 2
     photos = [Photo(f"{i}.jpg", s, "train", (f"{i} one", f"{i} two"), str(i)) for i, s in enumerate(sources)]
     pooled = rng.random((len(photos), FEATURES), dtype=np.float32)
     maps = rng.normal(size=(len(photos), *MAPS)).astype(np.float16)
-    return training.Material(photos, [View(pooled, maps)], ["a sentence"], [["a", "an a"]] * 1000)
+    return training.TrainingData(photos, [View(pooled, maps)], ["a sentence"], [["a", "an a"]] * 1000)
 
 
-def _train(tmp_path: Path, settings: training.Settings, *, stop_after: int | None = None) -> list[float]:
+def _train(tmp_path: Path, config: training.TrainConfig, *, stop_after: int | None = None) -> list[float]:
     """Sums of the weights after a run; with `stop_after`, of one that was interrupted and taken up again."""
     lines: list[str] = []
 
     def trainer() -> training.Trainer:
         torch.manual_seed(0)
         text = TextTower(TextShape(vocabulary=50, positions=16, layers=1))
-        model = Builtin(ImageTower(), text, torch.eye(1000, 384), settings.hidden, 0.1)
-        return training.Trainer(model, _material(), settings, lines.append)
+        model = Builtin(ImageTower(), text, torch.eye(1000, 384), config.hidden, 0.1)
+        return training.Trainer(model, _training_data(), config, lines.append)
 
     checkpoint = tmp_path / "training.pt"
     first = trainer()
@@ -111,17 +111,17 @@ def words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("words")
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    settings = training.Settings(hidden=16, captioned=4, head_epochs=1, joint_epochs=1)
+    config = training.TrainConfig(hidden=16, captioned=4, head_epochs=1, joint_epochs=1)
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
-    whole = _train(tmp_path / "whole", settings)
-    broken = _train(tmp_path / "broken", settings, stop_after=1)
+    whole = _train(tmp_path / "whole", config)
+    broken = _train(tmp_path / "broken", config, stop_after=1)
     assert broken == pytest.approx(whole, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.usefixtures("words")
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
-    first = training.Settings(hidden=16, captioned=4, head_epochs=1, joint_epochs=0)
+    first = training.TrainConfig(hidden=16, captioned=4, head_epochs=1, joint_epochs=0)
     _train(tmp_path, first)
     torch.manual_seed(0)
     lines: list[str] = []
@@ -132,6 +132,6 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
         16,
         0.1,
     )
-    other = training.Settings(hidden=16, captioned=8, head_epochs=1, joint_epochs=0)
-    training.Trainer(model, _material(), other, lines.append).run(tmp_path / "training.pt")
-    assert any("other settings" in line for line in lines)
+    other = training.TrainConfig(hidden=16, captioned=8, head_epochs=1, joint_epochs=0)
+    training.Trainer(model, _training_data(), other, lines.append).run(tmp_path / "training.pt")
+    assert any("another config" in line for line in lines)

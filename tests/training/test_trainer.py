@@ -230,7 +230,7 @@ def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Pat
 
 def test_another_run_is_not_taken_for_this_one(data: Path, arch: str, tmp_path: Path) -> None:
     _train(data, tmp_path / "run", arch)
-    with pytest.raises(TrainingError, match="holds a run already; continue it with `resume`"):
+    with pytest.raises(TrainingError, match="holds a run already; continue it with `resume=True`"):
         _train(data, tmp_path / "run", arch)
     other = replace(CONFIG, learning_rate=1e-4)
     with pytest.raises(TrainingError, match=r"other options \(learning_rate 0\.001\)"):

@@ -166,7 +166,7 @@ def _check_target(folder: Path, overwrite: bool) -> None:
     if not entries <= _MODEL_ENTRIES:
         raise ModelError(f"the folder {folder} holds other things than a model; choose a new one")
     if entries and not overwrite:
-        raise ModelError(f"there is a model in {folder} already; `overwrite` replaces it")
+        raise ModelError(f"there is a model in {folder} already; `overwrite=True` replaces it")
 
 
 @contextmanager

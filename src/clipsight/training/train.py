@@ -163,7 +163,7 @@ def _check_arguments(
         raise TrainingError("`micro_batch` must be at least 1")
     if not resume and (folder / LAST).exists():
         raise TrainingError(
-            f"{folder} holds a run already; continue it with `resume`, or choose another folder"
+            f"{folder} holds a run already; continue it with `resume=True`, or choose another folder"
         )
 
 
@@ -243,7 +243,7 @@ def _readable_errors() -> Iterator[None]:
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "the device is out of memory; lower `micro_batch`, which gives the same result, or set "
-            "`activation_checkpointing`"
+            "`activation_checkpointing=True`"
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
