@@ -68,7 +68,7 @@ def test_interruption_is_one_line(
 
     monkeypatch.setattr(cli, "run", interrupted)
     assert cli.main(["--data", "anywhere"]) == 2
-    assert _error(capsys) == "error: interrupted; the same command goes on after the last finished stage"
+    assert _error(capsys) == "error: interrupted; the same command resumes after the last finished stage"
 
 
 def test_evaluate_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
