@@ -33,7 +33,7 @@ class Photo:
     """train, dev (for choosing and calibrating) or test (looked at once, at the end)."""
     captions: tuple[str, ...]
     label: str
-    """What makes two photos equally right for a caption; the photo's own path where nothing does."""
+    """Photos with equal labels match the same captions; the path of a photo without a label."""
 
 
 HELD_OUT = {

@@ -118,8 +118,8 @@ class Bench:
         from sklearn.linear_model import LogisticRegression
 
         photos, images = self.of("clothing", "train")
-        asked, unseen = self.of("clothing", split)
-        labels, right = np.array([p.label for p in photos]), [p.label for p in asked]
+        test_photos, unseen = self.of("clothing", split)
+        labels, right = np.array([p.label for p in photos]), [p.label for p in test_photos]
         order = np.random.default_rng(SEED).permutation(len(photos))
         few = np.concatenate([order[labels[order] == label][:16] for label in np.unique(labels)])
         scores = {}
