@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import measure
-from clipsight.explain.base import Model, Pixels, Settings, Vector
+from clipsight.core.arrays import Float32
+from clipsight.explain.base import Model, Pixels, Settings
 from clipsight.explain.explanation import explainers
 from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords, apply_mask, draw_masks, mean_colour
 from clipsight.explain.onnx_model import OnnxModel
@@ -110,7 +111,7 @@ def main() -> None:
 def _places(model: Model, samples: Sequence[Sample], methods: Sequence[str]) -> list[tuple[str, ...]]:
     """A row a method, then the random orders."""
     covers = {"grey": partial(grey, mean=model.preprocessing.mean), "blur": blur}
-    heats: dict[str, Callable[[Vector, Pixels], NDArray[np.float32]]] = {}
+    heats: dict[str, Callable[[Float32, Pixels], NDArray[np.float32]]] = {}
     for name in methods:
         explainer = explainers(name, model)[1]
         if explainer[0].name == name:
@@ -138,7 +139,7 @@ def _places(model: Model, samples: Sequence[Sample], methods: Sequence[str]) -> 
 
 
 def _gap(
-    model: Model, pixels: Pixels, query: Vector, heat: NDArray[np.float32], cover: Callable[[Pixels], Pixels]
+    model: Model, pixels: Pixels, query: Float32, heat: NDArray[np.float32], cover: Callable[[Pixels], Pixels]
 ) -> float:
     """Insertion - deletion: the mean score of the best places alone, minus that of all the others."""
     from PIL import Image
@@ -196,7 +197,7 @@ def _words(model: Model, samples: Sequence[Sample], methods: Sequence[str]) -> l
 
 
 def _word_gap(
-    model: Model, text: str, words: Sequence[Word], photo: Vector, shares: Sequence[float]
+    model: Model, text: str, words: Sequence[Word], photo: Float32, shares: Sequence[float]
 ) -> float:
     order = sorted(range(len(words)), key=lambda place: -shares[place])
     texts = []

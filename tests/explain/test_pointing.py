@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.core.arrays import Float32
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings
 from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from tests.support import pointing
@@ -49,7 +50,7 @@ class Oracle:
     def unsupported(model: Model) -> str | None:
         return None
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         colours = _has(pixels)
         asked = np.arange(len(PALETTE)) == query[:-1].argmax()
         heat = colours[..., asked].sum(axis=-1) - 1.0 * colours[..., ~asked].sum(axis=-1)

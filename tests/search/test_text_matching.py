@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.search import text_matching as texts_module
-from clipsight.search.text_matching import TextMatch, Vectors, embed_photo, match_texts
+from clipsight.search.text_matching import TextMatch, embed_photo, match_texts
 from tests.support.catalogs import start_python
 from tests.support.tiny_models import make_model_folder
 
@@ -37,7 +38,7 @@ def embedded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
     asked: list[str] = []
     encode = encoder.encode_texts
 
-    def listening(texts: list[str]) -> Vectors:
+    def listening(texts: list[str]) -> Float32:
         asked.extend(texts)
         return encode(texts)
 
@@ -50,8 +51,8 @@ def some_texts(count: int, seed: int = 0) -> list[str]:
     return [" ".join(random.choice(WORDS, random.integers(1, 12))) + f" {number}" for number in range(count)]
 
 
-def some_vector(encoder: Encoder, text: str = "a red dog") -> Vectors:
-    vector: Vectors = encoder.encode_texts([text])[0]
+def some_vector(encoder: Encoder, text: str = "a red dog") -> Float32:
+    vector: Float32 = encoder.encode_texts([text])[0]
     return vector
 
 
@@ -60,7 +61,7 @@ def written(file: Path, lines: list[str]) -> Path:
     return file
 
 
-def expected(vector: Vectors, lines: list[str], encoder: Encoder, top: int) -> list[TextMatch]:
+def expected(vector: Float32, lines: list[str], encoder: Encoder, top: int) -> list[TextMatch]:
     """By brute force over float16 vectors."""
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
     kept = encoder.encode_texts([text for _, text in numbered]).astype(np.float16).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
+from clipsight.core.arrays import Float32
 
 NONE = "none of these"
 """The label of photos that no other label fits, with `unknown=True`."""
@@ -22,7 +22,7 @@ class Prediction:
     id: int
     """The photo's id in the library; 0 if the library does not have it."""
     labels: tuple[str, ...]
-    probabilities: Vectors
+    probabilities: Float32
 
     @property
     def label(self) -> str:
@@ -42,7 +42,7 @@ class Predictions:
     labels: tuple[str, ...]
     paths: tuple[Path, ...]
     ids: npt.NDArray[np.int64]
-    probabilities: Vectors
+    probabilities: Float32
     """float32[n, labels]"""
     failures: tuple[tuple[Path, str], ...] = ()
     """Files that could not be read, with the reason."""
@@ -74,7 +74,7 @@ class PredictionStream(Protocol):
         """Model, scoring and labels, with which `--json` begins."""
 
 
-def best_labels(probabilities: Vectors, count: int) -> npt.NDArray[np.int64]:
+def best_labels(probabilities: Float32, count: int) -> npt.NDArray[np.int64]:
     """Each photo's best labels, int64[n, count], best first, equal ones in the order of the labels."""
     if count == 1:
         best: npt.NDArray[np.int64] = probabilities.argmax(axis=1)

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clipsight.classification.dataset import LabelledVectors
 from clipsight.classification.prompts import TemplateSet, check_labels, labels_of_classes
 from clipsight.classification.splits import split_halves
+from clipsight.core.arrays import Float32
 from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
-
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def select_templates(
     )
     first, second = split_halves(photos)
 
-    def both(weights: Vectors) -> Accuracy:
+    def both(weights: Float32) -> Accuracy:
         return Accuracy(_accuracy(first, weights), _accuracy(second, weights))
 
     singly = [(template, both(each)) for template, each in zip(unique, weights, strict=True)]
@@ -102,7 +100,7 @@ def select_templates(
     )
 
 
-def forward_selection(weights: Vectors, measure: Callable[[Vectors], float]) -> list[int]:
+def forward_selection(weights: Float32, measure: Callable[[Float32], float]) -> list[int]:
     """Templates added greedily while that increases the figure of their mean; the first of equal ones.
 
     `weights` are float32[templates, labels, dim]; `measure` takes float32[labels, dim] of unit length.
@@ -119,14 +117,14 @@ def forward_selection(weights: Vectors, measure: Callable[[Vectors], float]) -> 
     return chosen
 
 
-def _ensemble(weights: Vectors) -> Vectors:
+def _ensemble(weights: Float32) -> Float32:
     """Mean of float32[templates, labels, dim] over templates, scaled to unit length."""
     mean = weights.mean(axis=0)
-    ensemble: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    ensemble: Float32 = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     return ensemble
 
 
-def _accuracy(photos: LabelledVectors, weights: Vectors) -> float:
+def _accuracy(photos: LabelledVectors, weights: Float32) -> float:
     vectors, labels = photos.vectors, photos.labels
     step = max(1, (1 << 22) // len(weights))  # 16 MB of scores
     correct = sum(

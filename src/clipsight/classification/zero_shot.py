@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from clipsight.classification.predictions import NONE, Prediction, Predictions
 from clipsight.classification.prompts import TemplateSet, check_labels
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from clipsight.store.catalog import Catalog
     from clipsight.store.records import Model
 
-Vectors = npt.NDArray[np.float32]
 
 _BLOCK_SCORES = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
 _SHORT = 64  # labels, up to which transposing is faster than reducing rows
@@ -38,7 +37,7 @@ class Classifier:
     """Embeddings of labels, and the scale and bias that turn cosines into logits."""
 
     labels: tuple[str, ...]
-    weights: Vectors
+    weights: Float32
     """float32[labels, dim], unit length"""
     logit_scale: float
     """Factor of cosines."""
@@ -63,11 +62,11 @@ class Classifier:
         """Softmax: a photo's probabilities add up to 1. Sigmoid: each label's probability is independent."""
         return "softmax" if self.logit_bias is None else "sigmoid"
 
-    def cosines(self, vectors: Vectors) -> Vectors:
+    def cosines(self, vectors: Float32) -> Float32:
         """Cosines float32[n, labels] with the photos' unit vectors, float32[n, dim]."""
         return vectors @ self.weights.T
 
-    def probabilities(self, vectors: Vectors) -> Vectors:
+    def probabilities(self, vectors: Float32) -> Float32:
         """Softmax of `logit_scale` x cosine, or sigmoid of that plus `logit_bias`: float32[n, labels]."""
         scores = vectors @ self._scaled.T
         step = max(1, _BLOCK_SCORES // len(self.labels))
@@ -93,7 +92,7 @@ class Classifier:
         return Predictions(self.labels, photos.paths, photos.ids, probabilities, photos.failures)
 
     @cached_property
-    def _scaled(self) -> Vectors:
+    def _scaled(self) -> Float32:
         return self.weights * np.float32(self.logit_scale)
 
 
@@ -173,9 +172,9 @@ def classify(
     )
 
 
-def _reduced(function: np.ufunc, rows: Vectors) -> Vectors:
+def _reduced(function: np.ufunc, rows: Float32) -> Float32:
     """Sum or maximum of each row; NumPy takes nine times as long over short rows as over columns."""
-    reduced: Vectors = (
+    reduced: Float32 = (
         function.reduce(np.ascontiguousarray(rows.T), axis=0)
         if rows.shape[1] < _SHORT
         else function.reduce(rows, axis=1)

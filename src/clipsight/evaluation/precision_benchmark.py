@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import ModelError, PhotoError
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ TEXTS = (
 
 _MAX_PHOTOS = 32
 _ROUNDS = 3
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def recommended(compared: Sequence[ModelComparison]) -> ModelComparison | None:
     return best if best.photos_a_second >= FASTER * first.photos_a_second else None
 
 
-def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Floats:
+def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Float32:
     from clipsight.indexing.media.photo import open_picture
 
     chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MAX_PHOTOS)).round().astype(int)
@@ -125,7 +123,7 @@ def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Floats:
     return encoder.encode_pixels(pixels)
 
 
-def _least_cosine(some: Floats, others: Floats) -> float:
+def _least_cosine(some: Float32, others: Float32) -> float:
     return float((some * others).sum(axis=1).min())
 
 

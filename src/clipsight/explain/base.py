@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.core.arrays import Float32
 from clipsight.explain.registry import DEFAULT_COST, METHODS, Kind
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 """uint8[H, W, 3]: a photo as `Model.preprocess` returns it, before normalisation."""
-
-Vector = NDArray[np.float32]
-"""float32[dim], unit length."""
 
 
 # -- results ----------------------------------------------------------------------
@@ -231,7 +229,7 @@ class RegionExplainer(Protocol):
     def unsupported(model: Model) -> str | None:
         """The reason why the method can't explain `model`, as a clause about it; None if it can."""
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         """Heat map of `pixels` for the cosine with `query`, a unit vector of one or several parts."""
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import ModelError
-from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, Vector
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.explain.torch_methods.model import TorchModel
 from clipsight.models.graph import ImageGraph, tensor_specs
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
 
-Floats = NDArray[np.float32]
 
 # Operators allowed between the last convolution and the pooling: activations, norms, gates, residual sums.
 _ELEMENTWISE = {"Add", "BatchNormalization", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish"}
@@ -56,7 +56,7 @@ class GradCamRegions:
             return None
         return "whose image tower is a Vision Transformer"
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         """Heat of at least 0, one value for each place of the last convolution."""
         if self._map is not None:
             weighted = self._map.weighted_sum(query, pixels, self._settings.progress)
@@ -103,8 +103,8 @@ class FeatureMap:
         return None if _split_tensors(_read(folder)) else "whose image tower does not end with convolutions"
 
     def weighted_sum(
-        self, query: Vector, pixels: Pixels, progress: Callable[[str, int, int], None]
-    ) -> Floats:
+        self, query: Float32, pixels: Pixels, progress: Callable[[str, int, int], None]
+    ) -> Float32:
         """Grad-CAM without its final ReLU: float32[rows, columns]."""
         features, others = self._features(pixels)
         places = features[0].reshape(features.shape[1], -1).T.astype(np.float64)
@@ -115,10 +115,10 @@ class FeatureMap:
         shift = step * places / np.where(lengths > 0, lengths, 1)[:, None]
         shifts = np.concatenate([shift, -shift]).astype(np.float32)
         plus, minus = self._cosines(features, others, shifts, query, progress).reshape(2, -1)
-        slopes: Floats = ((plus - minus) / (2 * step) * lengths / len(lengths)).astype(np.float32)
+        slopes: Float32 = ((plus - minus) / (2 * step) * lengths / len(lengths)).astype(np.float32)
         return slopes.reshape(features.shape[2:])
 
-    def _features(self, pixels: Pixels) -> tuple[Floats, list[NDArray[Any]]]:
+    def _features(self, pixels: Pixels) -> tuple[Float32, list[NDArray[Any]]]:
         """float32[1, channels, rows, columns], and the other inputs of the second part."""
         feed = self._graph.feed([pixels], self._preprocess)
         features, *others = self._run(self._first, self._names, feed)
@@ -126,10 +126,10 @@ class FeatureMap:
 
     def _cosines(
         self,
-        features: Floats,
+        features: Float32,
         others: list[NDArray[Any]],
-        shifts: Floats,
-        query: Vector,
+        shifts: Float32,
+        query: Float32,
         progress: Callable[[str, int, int], None],
     ) -> NDArray[np.float64]:
         """The cosine with `query` after each of `shifts`, float32[n, channels], of all places: float64[n]."""

@@ -24,15 +24,8 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.base import (
-    Model,
-    Pixels,
-    RegionExplanation,
-    Settings,
-    Vector,
-    WordExplanation,
-    WordShare,
-)
+from clipsight.core.arrays import Float32
+from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings, WordExplanation, WordShare
 from clipsight.explain.text_segments import Word, keep
 
 # -- words ------------------------------------------------------------------------------
@@ -89,7 +82,7 @@ class OcclusionWords:
         )
 
     def _scores(
-        self, needed: Iterable[Coalition], text: str, words: Sequence[Word], photo: Vector
+        self, needed: Iterable[Coalition], text: str, words: Sequence[Word], photo: Float32
     ) -> dict[Coalition, float]:
         """The cosine of each coalition's text with the photo; equal texts are embedded once."""
         texts = {
@@ -187,14 +180,14 @@ class OcclusionRegions:
         """None: any model is supported."""
         return None
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         """Heat in drops of the score; embeds the photo and `cost` altered ones (an even number)."""
         score = float(self._model.encode_pixels([pixels])[0] @ query)
         masks = draw_masks(self._settings.cost // 2, np.random.default_rng(self._settings.seed))
         heat = fit_heat(masks, score - self._scores(masks, query, pixels))
         return RegionExplanation("occlusion", (UNIT_CELLS * heat).astype(np.float32), "score")
 
-    def _scores(self, masks: Sequence[Mask], query: Vector, pixels: Pixels) -> NDArray[np.float64]:
+    def _scores(self, masks: Sequence[Mask], query: Float32, pixels: Pixels) -> NDArray[np.float64]:
         """The cosine of the query with the photo under each mask: float64[n]."""
         cover, scores = self._cover(pixels), list[float]()
         for start in range(0, len(masks), _PHOTO_BATCH):

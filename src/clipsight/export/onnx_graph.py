@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
+from clipsight.core.arrays import Float32
+
 Precision = Literal["fp32", "fp16", "int8"]
-Floats = NDArray[np.float32]
 Shape = list[str | int]
 """Sizes, or names of dynamic dimensions."""
 
@@ -74,7 +75,7 @@ class Graph:
         self._constants.append(tensor)
         return name
 
-    def weight(self, array: Floats, axis: int) -> str:
+    def weight(self, array: Float32, axis: int) -> str:
         """Add a weight, for int8 with a scale per index of `axis`; return the name of its float32 value."""
         if array.size < _MIN_QUANTISED_SIZE or self._precision == "fp32":
             return self.constant(array)
@@ -83,7 +84,7 @@ class Graph:
         values, scale = quantise(array, axis, 127)
         return self.op("Mul", self._to_float(self.constant(values, np.int8)), self.constant(scale))
 
-    def rows(self, table: Floats, indices: str) -> str:
+    def rows(self, table: Float32, indices: str) -> str:
         """Look up rows of `table`, float[rows,width]; only the selected rows are cast to float32."""
         if self._precision == "fp32":
             return self.op("Gather", self.constant(table), indices)
@@ -93,7 +94,7 @@ class Graph:
         found = self._to_float(self.op("Gather", self.constant(values, np.int8), indices))
         return self.op("Mul", found, self.op("Gather", self.constant(scale), indices))
 
-    def linear(self, x: str, weight: Floats, bias: Floats | None = None) -> str:
+    def linear(self, x: str, weight: Float32, bias: Float32 | None = None) -> str:
         """Linear layer: float[...,in] @ weight float[in,out] + bias float[out]."""
         if self._precision == "int8" and weight.size >= _MIN_QUANTISED_SIZE:
             y = self._int8_matmul(x, weight)
@@ -134,7 +135,7 @@ class Graph:
         # ONNX Runtime folds the cast of a constant when a session is created.
         return self.op("Cast", name, to=TensorProto.FLOAT)
 
-    def _int8_matmul(self, x: str, weight: Floats) -> str:
+    def _int8_matmul(self, x: str, weight: Float32) -> str:
         """Integer matrix product: static scales per output of the weight, dynamic scales per row of `x`.
 
         A row (a patch of a photo, a token of a text) has its own scale (ZeroQuant, Yao et al. 2022), so that
@@ -150,7 +151,7 @@ class Graph:
         return self.op("Mul", self.op("Mul", sums, step), self.constant(scale[0]))
 
 
-def quantise(array: Floats, axis: int, peak: int) -> tuple[NDArray[np.int8], Floats]:
+def quantise(array: Float32, axis: int, peak: int) -> tuple[NDArray[np.int8], Float32]:
     """Quantise to int8 values of at most `peak` and float32 scales, one per index of `axis`.
 
     The product of both approximates `array`; the scales broadcast to its shape. Each channel gets the
@@ -168,6 +169,6 @@ def quantise(array: Floats, axis: int, peak: int) -> tuple[NDArray[np.int8], Flo
     return _rounded(array, best_scale, peak).astype(np.int8), best_scale.astype(np.float32)
 
 
-def _rounded(array: Floats, scale: Floats, peak: int) -> Floats:
-    whole: Floats = np.clip(np.rint(array / scale), -peak, peak)
+def _rounded(array: Float32, scale: Float32, peak: int) -> Float32:
+    whole: Float32 = np.clip(np.rint(array / scale), -peak, peak)
     return whole

@@ -17,7 +17,8 @@ from clipsight.clip.resnet import AttentionPool, Bottleneck, ModifiedResNet
 from clipsight.clip.text import TextTransformer
 from clipsight.clip.transformer import QuickGELU, ResidualBlock, Transformer
 from clipsight.clip.vit import VisionTransformer
-from clipsight.export.onnx_graph import Floats, Graph, Precision
+from clipsight.core.arrays import Float32
+from clipsight.export.onnx_graph import Graph, Precision
 
 MAX_FILE_BYTES = 2_000_000_000
 """Bytes of weights beyond which they go to a separate file; protobuf is limited to 2**31 bytes."""
@@ -203,5 +204,5 @@ def _ints(graph: Graph, *values: int) -> str:
     return graph.constant(list(values), np.int64)
 
 
-def _array(tensor: Tensor) -> Floats:
+def _array(tensor: Tensor) -> Float32:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.int64]
+from clipsight.core.arrays import Float, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +15,7 @@ class ClassificationMetrics:
     """Metrics of one classifier on photos with known classes; proportions are from 0 to 1."""
 
     classes: tuple[str, ...]
-    confusion_matrix: Ints
+    confusion_matrix: Int64
     """int64[classes, classes]: photos by true class (row) and predicted class (column)"""
     top5_accuracy: float | None
     """Share of photos whose class is among the five likeliest; None for fewer than five classes."""
@@ -85,7 +84,7 @@ class ClassificationMetrics:
         }
 
 
-def classification_metrics(logits: Floats, labels: Ints, classes: Sequence[str]) -> ClassificationMetrics:
+def classification_metrics(logits: Float, labels: Int64, classes: Sequence[str]) -> ClassificationMetrics:
     """Compare logits or probabilities float[n, classes] with the true classes int64[n].
 
     Of equal logits, the first class counts as the likelier one.
@@ -100,7 +99,7 @@ def classification_metrics(logits: Floats, labels: Ints, classes: Sequence[str])
     )
 
 
-def _ratio(part: Ints, whole: Ints) -> npt.NDArray[np.float64]:
+def _ratio(part: Int64, whole: Int64) -> npt.NDArray[np.float64]:
     ratios = np.full(len(whole), np.nan)
     np.divide(part, whole, out=ratios, where=whole > 0)
     return ratios

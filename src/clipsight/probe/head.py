@@ -2,35 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from clipsight.core.arrays import Float
 
 if TYPE_CHECKING:
     from clipsight.classification.prompts import TemplateSet
     from clipsight.models.encoder import Encoder
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
     """Logits are `vectors @ weights.T + bias`; probabilities are their softmax."""
 
-    weights: Floats
+    weights: Float
     """float[classes, dim]."""
-    bias: Floats
+    bias: Float
     """float[classes]."""
 
-    def logits(self, vectors: Floats) -> Floats:
+    def logits(self, vectors: Float) -> Float:
         """Logits float[n, classes] of unit vectors float[n, dim]."""
         return vectors @ self.weights.T + self.bias
 
-    def probabilities(self, vectors: Floats) -> Floats:
+    def probabilities(self, vectors: Float) -> Float:
         """Probabilities float[n, classes]; rows add up to 1."""
         logits = self.logits(vectors)
-        probabilities: Floats = np.exp(logits - logits.max(1, keepdims=True))
+        probabilities: Float = np.exp(logits - logits.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
         return probabilities
 

@@ -14,14 +14,12 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from clipsight.classification.splits import stratified_k_fold
+from clipsight.core.arrays import Float, Int64
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
-from clipsight.probe.head import Floats, Head, interpolate
-
-Ints = npt.NDArray[np.int64]
+from clipsight.probe.head import Head, interpolate
 
 Alpha = float | Literal["auto"] | None
 """None: a plain probe; a number or "auto": one that starts from zero-shot and is interpolated with it."""
@@ -29,7 +27,7 @@ Alpha = float | Literal["auto"] | None
 Quality = tuple[float, float]
 """Accuracy and mean log likelihood on validation photos; higher is better."""
 
-Learner = Callable[[Floats, Ints, float], Head]
+Learner = Callable[[Float, Int64, float], Head]
 """Function of vectors float[n, dim], classes int64[n] and C."""
 
 STEPS_PER_DECADE = 8
@@ -73,7 +71,7 @@ def check_alpha(alpha: Alpha) -> None:
 
 
 def fit_head(
-    vectors: Floats, labels: Ints, zero_shot: Head | None = None, alpha: Alpha = None, *, seed: int = 0
+    vectors: Float, labels: Int64, zero_shot: Head | None = None, alpha: Alpha = None, *, seed: int = 0
 ) -> Fit:
     """Fit float[n, dim] to classes int64[n] 0, 1, ..., each of which has a photo.
 
@@ -86,7 +84,7 @@ def fit_head(
     folds = validation_folds(labels, seed=seed)
     validation_photos = sum(len(validation) for _, validation in folds)
 
-    def validate(learn: Learner, C: float) -> tuple[Floats, Ints]:
+    def validate(learn: Learner, C: float) -> tuple[Float, Int64]:
         return _validation_logits(learn, vectors, labels, folds, C)
 
     if alpha is None:
@@ -106,7 +104,7 @@ def fit_head(
     return Fit(interpolate(zero_shot, learn(vectors, labels, C), alpha), C, alpha, validation_photos)
 
 
-def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
+def logistic_regression(vectors: Float, labels: Int64, C: float) -> Head:
     """Logistic regression by scikit-learn's L-BFGS, with L2 regularisation of the weights, not the bias."""
     regression = require("probe", "sklearn.linear_model").LogisticRegression(C=C, max_iter=_MAX_ITERATIONS)
     with warnings.catch_warnings():
@@ -120,7 +118,7 @@ def logistic_regression(vectors: Floats, labels: Ints, C: float) -> Head:
     return Head(weights, bias)
 
 
-def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
+def fine_tune(start: Head, vectors: Float, labels: Int64, C: float) -> Head:
     """Logistic regression by L-BFGS, initialised with `start` and regularised towards it, weights and bias.
 
     Minimises C x the summed cross entropy + half the squared distance from `start`: the smaller C, the
@@ -132,7 +130,7 @@ def fine_tune(start: Head, vectors: Floats, labels: Ints, C: float) -> Head:
     one_hot = np.eye(len(origin))[labels]
     start_logits = points @ origin.T
 
-    def loss(flat: Floats) -> tuple[float, Floats]:
+    def loss(flat: Float) -> tuple[float, Float]:
         change = flat.reshape(origin.shape)
         log_probabilities = log_softmax(start_logits + points @ change.T, axis=1)
         gradient = C * (np.exp(log_probabilities) - one_hot).T @ points + change
@@ -166,7 +164,7 @@ def sweep(quality: Callable[[float], Quality]) -> float:
         indices = range(peak - step, peak + step + 1, 2 * step)
 
 
-def best_alpha(zero_shot: Floats, tuned: Floats, labels: Ints) -> float:
+def best_alpha(zero_shot: Float, tuned: Float, labels: Int64) -> float:
     """The alpha of `ALPHAS` with the best mean likelihood, for logits of the zero-shot and the tuned head.
 
     It is 0 if the gain over zero-shot is not more than one standard error.
@@ -179,9 +177,9 @@ def best_alpha(zero_shot: Floats, tuned: Floats, labels: Ints) -> float:
     return float(best) if _clearly_more(likelihoods[best], likelihoods[0.0], errors=1) else 0.0
 
 
-def validation_folds(labels: Ints, *, seed: int = 0) -> list[tuple[Ints, Ints]]:
+def validation_folds(labels: Int64, *, seed: int = 0) -> list[tuple[Int64, Int64]]:
     """Rows for training and validation: as many of five stratified folds as `MAX_VALIDATION` asks for."""
-    folds: list[tuple[Ints, Ints]] = []
+    folds: list[tuple[Int64, Int64]] = []
     for fold in stratified_k_fold(labels, _FOLDS, seed=seed):
         if sum(len(validation) for _, validation in folds) >= MAX_VALIDATION:
             break
@@ -190,8 +188,8 @@ def validation_folds(labels: Ints, *, seed: int = 0) -> list[tuple[Ints, Ints]]:
 
 
 def _validation_logits(
-    learn: Learner, vectors: Floats, labels: Ints, folds: list[tuple[Ints, Ints]], C: float
-) -> tuple[Floats, Ints]:
+    learn: Learner, vectors: Float, labels: Int64, folds: list[tuple[Int64, Int64]], C: float
+) -> tuple[Float, Int64]:
     """Logits and classes of all validation photos, each from a head that was not trained on it."""
     logits = [
         learn(vectors[training], labels[training], C).logits(vectors[validation])
@@ -200,11 +198,11 @@ def _validation_logits(
     return np.concatenate(logits), labels[np.concatenate([validation for _, validation in folds])]
 
 
-def _quality(logits: Floats, labels: Ints) -> Quality:
+def _quality(logits: Float, labels: Int64) -> Quality:
     return float(_correct(logits, labels).mean()), float(_log_likelihoods(logits, labels).mean())
 
 
-def _fine_tune_C(validate: Callable[[float], tuple[Floats, Ints]]) -> float:
+def _fine_tune_C(validate: Callable[[float], tuple[Float, Int64]]) -> float:
     """The C with the best accuracy, if that is better by two standard errors than `FINE_TUNE_C`; else that.
 
     Two, because it is the best of many; and not by likelihood, which grows with the confidence of a head.
@@ -214,19 +212,19 @@ def _fine_tune_C(validate: Callable[[float], tuple[Floats, Ints]]) -> float:
     return best if better else FINE_TUNE_C
 
 
-def _clearly_more(scores: Floats, others: Floats, *, errors: float) -> bool:
+def _clearly_more(scores: Float, others: Float, *, errors: float) -> bool:
     """True if the photos' mean gain over the other scores is more than so many of its standard errors."""
     gains = scores - others
     return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
 
 
-def _correct(logits: Floats, labels: Ints) -> Floats:
+def _correct(logits: Float, labels: Int64) -> Float:
     """1 for each photo whose class has the highest logit, else 0: float[n]."""
-    correct: Floats = (logits.argmax(1) == labels).astype(np.float64)
+    correct: Float = (logits.argmax(1) == labels).astype(np.float64)
     return correct
 
 
-def _log_likelihoods(logits: Floats, labels: Ints) -> Floats:
+def _log_likelihoods(logits: Float, labels: Int64) -> Float:
     """Log probability of each photo's class: float[n]."""
-    log_probabilities: Floats = require("probe", "scipy.special").log_softmax(logits, axis=1)
+    log_probabilities: Float = require("probe", "scipy.special").log_softmax(logits, axis=1)
     return log_probabilities[np.arange(len(labels)), labels]

@@ -13,10 +13,11 @@ One logistic regression, fitted on photos that the builtin model has not seen:
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from clipsight.core.arrays import Float
 
 SAMPLE = 1000
 """Photos of the library to calibrate with."""
@@ -42,8 +43,6 @@ BACKGROUND: tuple[str, ...] = (
 )
 """General prompts, embedded without a template."""
 
-Floats = npt.NDArray[np.floating[Any]]
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -53,12 +52,12 @@ class Calibration:
     deviation: float
 
     @classmethod
-    def of(cls, photos: Floats, background: Floats) -> "Calibration":
+    def of(cls, photos: Float, background: Float) -> "Calibration":
         """Calibrate with unit vectors of photos, float[n, dim], and of `BACKGROUND`, float[prompts, dim]."""
         cosines = photos.astype(np.float32) @ background.astype(np.float32).T
         return cls(float(cosines.mean()), max(float(cosines.std()), 1e-6))
 
-    def probability(self, cosines: Floats, alternatives: int) -> npt.NDArray[np.float32]:
+    def probability(self, cosines: Float, alternatives: int) -> npt.NDArray[np.float32]:
         """Probability that a text fits a photo, for each of their cosines: float32, same shape.
 
         `alternatives` is the number of labels, or photos, from which each was chosen as the best.
@@ -67,7 +66,7 @@ class Calibration:
         odds = SLOPE * level - CROWD * math.log(alternatives) + OFFSET
         return (0.5 * (1 + np.tanh(odds / 2))).astype(np.float32)
 
-    def none_fits(self, cosines: Floats) -> npt.NDArray[np.float32]:
+    def none_fits(self, cosines: Float) -> npt.NDArray[np.float32]:
         """Probability that no label fits the photo, float32[n], from its cosines with all, [n, labels]."""
         return 1 - self.probability(cosines.max(axis=1), cosines.shape[1])
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from clipsight.core.arrays import Float32
 from clipsight.store.cache import BlobCache
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
-Vector = npt.NDArray[np.float32]
-Vectors = npt.NDArray[np.float32]
 
 MAX_BYTES = 64 << 20
 """Size of a cache, some 20,000 vectors of 512 numbers; the oldest are evicted first."""
@@ -34,8 +32,8 @@ def fill(templates: Iterable[str], label: str) -> list[str]:
 
 
 def embed_labels(
-    labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Vectors]
-) -> Vectors:
+    labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Float32]
+) -> Float32:
     """Embeddings of the labels, float32[labels, dim], unit length, computed by `encode_texts`.
 
     `encode_texts` returns unit vectors float32[n, dim]; each of `templates` has one `{}` for the label.
@@ -45,7 +43,7 @@ def embed_labels(
 
 def cached_label_embeddings(
     labels: Sequence[str], templates: Sequence[str], encoder: "Encoder", cache: "LabelCache | None"
-) -> Vectors:
+) -> Float32:
     """As `embed_labels`, but only the labels that `cache` lacks are embedded, and then added to it."""
     if cache is None:
         return embed_labels(labels, templates, encoder.encode_texts)
@@ -64,8 +62,8 @@ def cached_label_embeddings(
 
 
 def _batches(
-    labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Vectors]
-) -> Iterator[tuple[Sequence[str], Vectors]]:
+    labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Float32]
+) -> Iterator[tuple[Sequence[str], Float32]]:
     """Yield labels in order, a batch at a time, with their embeddings float32[batch, dim]."""
     step = max(1, _TEXTS_PER_BATCH // len(templates))
     for start in range(0, len(labels), step):
@@ -89,12 +87,12 @@ class LabelCache:
         parts = (_MEANING, fingerprint, *templates, label)
         return xxhash.xxh3_128_digest("".join(f"{len(part)}:{part}" for part in parts).encode())
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, Vector]:
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, Float32]:
         """Vectors, float32[dim], of the cached ones among `keys`."""
         blobs = self._blobs.get(keys)
         return {key: np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in blobs.items()}
 
-    def put(self, vectors: Mapping[bytes, Vector]) -> None:
+    def put(self, vectors: Mapping[bytes, Float32]) -> None:
         """Add vectors, float32[dim]."""
         self._blobs.put(
             {key: np.ascontiguousarray(vector, dtype="<f4").tobytes() for key, vector in vectors.items()}

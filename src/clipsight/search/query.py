@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arguments import texts
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import PhotoError, QueryError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search import grammar
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.models.preprocess import PreprocessConfig
 
-Vectors = npt.NDArray[np.float32]
 
 MAX_FETCHED_BYTES = 64 << 20
 FETCH_TIMEOUT_SECONDS = 20.0
@@ -115,7 +115,7 @@ class Query:
         return len({part.kind is Kind.TEXT for part in self.parts}) == 2
 
 
-def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None) -> Vectors:
+def combine(query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]] | None) -> Float32:
     """One unit vector, float32[dim], for a query whose parts have the unit `vectors` float32[parts, dim].
 
     The sum of the parts' vectors times their `coefficients`.
@@ -124,7 +124,7 @@ def combine(query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]
 
 
 def coefficients(
-    query: Query, vectors: Vectors, sample: npt.NDArray[np.floating[Any]] | None
+    query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]] | None
 ) -> npt.NDArray[np.float64]:
     """Coefficients of the parts' vectors in the query's, float64[parts]; scores are the same sum of cosines.
 
@@ -157,14 +157,14 @@ class PartEncoder(Protocol):
     def preprocess(self, image: "Image") -> npt.NDArray[np.uint8]:
         """Pixels of an RGB photo as the model takes them, uint8[H, W, 3]."""
 
-    def encode_pixels(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Vectors:
+    def encode_pixels(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Float32:
         """Unit vectors of such pixels, float32[n, dim]."""
 
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+    def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Unit vectors of texts, float32[n, dim]."""
 
 
-def embed_parts(query: Query, encoder: PartEncoder) -> Vectors:
+def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
     """The unit vectors of the query's parts, in their order: float32[parts, dim].
 
     Raises `QueryError` for a picture that can't be fetched or read.

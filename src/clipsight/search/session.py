@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipsight.core.arrays import Ids
+from clipsight.core.arrays import Float32, Ids
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
-from clipsight.search.query import Kind, Query, Vectors, combine, embed_parts, truncation_notes
+from clipsight.search.query import Kind, Query, combine, embed_parts, truncation_notes
 from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
@@ -89,7 +89,7 @@ class Snapshot:
     def match(
         self,
         queries: Sequence[Query],
-        vectors: Sequence[Vectors],
+        vectors: Sequence[Float32],
         options: SearchOptions,
         *,
         exclude: Sequence[Collection[int]],
@@ -132,12 +132,12 @@ class Snapshot:
             for query, matches in zip(queries, found, strict=True)
         ]
 
-    def balance_sample(self, queries: Sequence[Query]) -> Vectors | None:
+    def balance_sample(self, queries: Sequence[Query]) -> Float32 | None:
         """Photo vectors that mixed queries are balanced by, float32[n, dim]; None if no query is mixed."""
         return self._sample if any(query.is_mixed for query in queries) else None
 
     @cached_property
-    def _sample(self) -> Vectors:
+    def _sample(self) -> Float32:
         return self.catalog.sample_vectors(self.model, BALANCE_SAMPLE).astype(np.float32)
 
     @cached_property

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from clipsight.core import paths
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.core.files import atomic_write
 from clipsight.search.query import Kind, Query, embed_parts
@@ -30,8 +30,6 @@ _TEXTS_PER_BATCH = 256  # texts between two reports of progress
 Progress = Callable[[int, int], None]
 """Called with the number of embedded texts and of all."""
 
-Vectors = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class TextMatch:
@@ -46,17 +44,17 @@ class TextMatch:
         return {"line": self.line, "text": self.text, "score": round(self.score, 6)}
 
 
-def embed_photo(photo: str, encoder: "Encoder") -> Vectors:
+def embed_photo(photo: str, encoder: "Encoder") -> Float32:
     """Unit vector of a photo, float32[dim]; `photo` is a path or an http(s) URL. Raises `QueryError`."""
     query = Query.parse(photo)
     if len(query.parts) != 1 or query.parts[0].kind is Kind.TEXT:
         raise QueryError(f"no such photo: {photo}")
-    vector: Vectors = embed_parts(query, encoder)[0]
+    vector: Float32 = embed_parts(query, encoder)[0]
     return vector
 
 
 def match_texts(
-    vector: Vectors,
+    vector: Float32,
     file: Path,
     encoder: "Encoder",
     top: int = 5,
@@ -90,7 +88,7 @@ def match_texts(
 
 
 def _best(
-    best: list[TextMatch], index: Any, shard: Sequence[tuple[int, str]], vector: Vectors, top: int
+    best: list[TextMatch], index: Any, shard: Sequence[tuple[int, str]], vector: Float32, top: int
 ) -> list[TextMatch]:
     """The best of earlier shards and of one more."""
     scores, rows = index.search(vector[None, :], min(top, len(shard)))
@@ -100,7 +98,7 @@ def _best(
     return sorted(best, key=lambda match: (-match.score, match.line))[:top]
 
 
-def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: int, total: int) -> Vectors:
+def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: int, total: int) -> Float32:
     """float32[n, dim]. Texts of like length go together, as a batch is padded to its longest text."""
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     vectors = np.empty((len(texts), encoder.dim), np.float32)
@@ -112,7 +110,7 @@ def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: i
     return vectors
 
 
-def _write(vectors: Vectors, file: Path) -> Any:
+def _write(vectors: Float32, file: Path) -> Any:
     """Write a shard, whole or not at all, and return its index."""
     import faiss
 

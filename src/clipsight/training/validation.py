@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from clipsight.classification.prompts import SIMPLE, labels_of_classes
 from clipsight.clip.tokens import normalise, tokenise
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import PhotoError, TrainingError
 from clipsight.metrics.classification import classification_metrics
 from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from clipsight.classification.dataset import Labelled
     from clipsight.clip.model import CLIP
 
-Vectors = npt.NDArray[np.float32]
 
 RECALLS = tuple(f"{direction}@{k}" for direction in ("text_to_image", "image_to_text") for k in (1, 5, 10))
 """Names of the recall metrics, shares of 1."""
@@ -93,10 +92,10 @@ class ValidationSet:
 
     def _embed_photos(
         self, model: "CLIP", dataset: CaptionDataset, indices: Indices
-    ) -> tuple[list[int], Vectors]:
+    ) -> tuple[list[int], Float32]:
         """Indices of the readable photos and their embeddings, unit float32[n,embed_dim]."""
         own = indices[self.distributed.rank :: self.distributed.world_size]
-        embedded: list[tuple[int, Vectors]] = []
+        embedded: list[tuple[int, Float32]] = []
         unread: list[tuple[str, str]] = []
         examples = EvaluationExamples(dataset, own, self.preprocess)
         for batch in evaluation_batches(examples, _BATCH, self.workers):
@@ -111,7 +110,7 @@ class ValidationSet:
         embedded = sorted(all_gather_objects(embedded), key=lambda each: each[0])
         return [index for index, _ in embedded], np.array([vector for _, vector in embedded], np.float32)
 
-    def _embed_texts(self, model: "CLIP", texts: Sequence[str]) -> Vectors:
+    def _embed_texts(self, model: "CLIP", texts: Sequence[str]) -> Float32:
         """Unit float32[texts,embed_dim]."""
         context = model.architecture.text_cfg.context_length
         parts = []

@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipsight.explain.base import Model, Pixels, RegionExplanation, Vector, WordExplanation
+from clipsight.core.arrays import Float32
+from clipsight.explain.base import Model, Pixels, RegionExplanation, WordExplanation
 from clipsight.explain.text_segments import Word
 from clipsight.explain.torch_methods.model import CheckpointMethod, TorchModel, word_explanation
-from clipsight.explain.torch_methods.trace import Floats, Trace
+from clipsight.explain.torch_methods.trace import Trace
 
 
 class AttentionWords(CheckpointMethod):
@@ -51,14 +52,14 @@ class RelevanceRegions(CheckpointMethod):
             return "whose image tower is a ResNet"
         return CheckpointMethod.unsupported(model)
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         """Heat of at least 0, one value a patch."""
         relevance = propagate(self._model.trace_photo(pixels, query), self._model.logit_scale)
         grid = self._model.clip.architecture.vision_cfg.grid
         return RegionExplanation("relevance", relevance[0, 1:].reshape(grid, grid))
 
 
-def propagate(trace: Trace, logit_scale: float) -> Floats:
+def propagate(trace: Trace, logit_scale: float) -> Float32:
     """The relevance of every token (columns) to every other (rows): float32[tokens, tokens]."""
     relevance = np.eye(trace.attentions[0].shape[-1], dtype=np.float32)
     for attention, gradient in zip(trace.attentions, trace.attention_gradients, strict=True):

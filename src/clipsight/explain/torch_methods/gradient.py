@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.explain.base import Pixels, RegionExplanation, Vector, WordExplanation
+from clipsight.core.arrays import Float32
+from clipsight.explain.base import Pixels, RegionExplanation, WordExplanation
 from clipsight.explain.text_segments import Word
 from clipsight.explain.torch_methods.model import CheckpointMethod, word_explanation
 
@@ -30,7 +31,7 @@ class GradientWords(CheckpointMethod):
 class GradientRegions(CheckpointMethod):
     """Gradient x input of the pixels, summed over the patches of a ViT, or over cells for a ResNet."""
 
-    def explain_region(self, query: Vector, pixels: Pixels) -> RegionExplanation:
+    def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
         """Signed heat, one value a patch or cell."""
         trace = self._model.trace_photo(pixels, query)
         cell = self._model.clip.architecture.vision_cfg.patch_size or _RESNET_CELL

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.extras import require
-from clipsight.explain.base import Model, Pixels, Settings, Vector, WordExplanation, WordShare
+from clipsight.explain.base import Model, Pixels, Settings, WordExplanation, WordShare
 from clipsight.explain.text_segments import Word
 from clipsight.models.clip_bpe import clip_tokenizer
 from clipsight.models.preprocess import PreprocessConfig, normalise, resize_and_crop
@@ -99,19 +100,19 @@ class TorchModel:
             self.clip.encode_text(self._ids([text]), attentions)
         return [weights[0].numpy() for weights in attentions]
 
-    def trace_text(self, text: str, photo: Vector) -> "Trace":
+    def trace_text(self, text: str, photo: Float32) -> "Trace":
         """Attention and gradients of the text tower for the cosine of `text` with the embedding `photo`."""
         from clipsight.explain.torch_methods.trace import trace_text
 
         return trace_text(self.clip, self._ids([text]), photo)
 
-    def trace_photo(self, pixels: Pixels, query: Vector) -> "Trace":
+    def trace_photo(self, pixels: Pixels, query: Float32) -> "Trace":
         """Attention and gradients of the image tower for the cosine of `pixels` with the vector `query`."""
         from clipsight.explain.torch_methods.trace import trace_photo
 
         return trace_photo(self.clip, self.image_input([pixels]), query)
 
-    def trace_features(self, pixels: Pixels, query: Vector) -> "Trace":
+    def trace_features(self, pixels: Pixels, query: Float32) -> "Trace":
         """As `trace_photo`, with respect to the last features of a ResNet."""
         from clipsight.explain.torch_methods.trace import trace_features
 

@@ -4,18 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from clipsight.explain.base import Vector
+from clipsight.core.arrays import Float32
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
     from clipsight.clip.model import CLIP
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,30 +22,30 @@ class Trace:
     attention pool.
     """
 
-    inputs: Floats
-    input_gradients: Floats
-    attentions: tuple[Floats, ...]
-    attention_gradients: tuple[Floats, ...]
+    inputs: Float32
+    input_gradients: Float32
+    attentions: tuple[Float32, ...]
+    attention_gradients: tuple[Float32, ...]
 
 
-def trace_text(clip: "CLIP", ids: "Tensor", photo: Vector) -> Trace:
+def trace_text(clip: "CLIP", ids: "Tensor", photo: Float32) -> Trace:
     """Trace the cosine of a text, token ids int[1, tokens], with the embedding `photo`."""
     return _trace_from(clip.text.token_embedding, lambda given: clip.encode_text(ids, given), photo)
 
 
-def trace_photo(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
+def trace_photo(clip: "CLIP", image: "Tensor", query: Float32) -> Trace:
     """Trace the cosine of `image`, normalised float[1, 3, H, W], with the vector `query`."""
     pixels = image.clone().requires_grad_()
     return _trace(lambda attentions: clip.encode_image(pixels, attentions), [pixels], query)
 
 
-def trace_features(clip: "CLIP", image: "Tensor", query: Vector) -> Trace:
+def trace_features(clip: "CLIP", image: "Tensor", query: Float32) -> Trace:
     """As `trace_photo`; `inputs` are a ResNet's features float32[channels, rows, columns] before its pool."""
     last = clip.visual.get_submodule("layer4")
     return _trace_from(last, lambda attentions: clip.encode_image(image, attentions), query)
 
 
-def _trace_from(module: "Module", encode: "Callable[[list[Tensor]], Tensor]", other: Vector) -> Trace:
+def _trace_from(module: "Module", encode: "Callable[[list[Tensor]], Tensor]", other: Float32) -> Trace:
     """Trace with the output of `module` as inputs."""
     outputs: list[Tensor] = []
 
@@ -65,7 +60,7 @@ def _trace_from(module: "Module", encode: "Callable[[list[Tensor]], Tensor]", ot
         hook.remove()
 
 
-def _trace(encode: "Callable[[list[Tensor]], Tensor]", inputs: "list[Tensor]", other: Vector) -> Trace:
+def _trace(encode: "Callable[[list[Tensor]], Tensor]", inputs: "list[Tensor]", other: Float32) -> Trace:
     import torch
 
     attentions: list[Tensor] = []

@@ -12,12 +12,11 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from clipsight.core.arrays import Float32
 from clipsight.models.encoder import Cancelled, Encoder, Stop
 from clipsight.models.folder import ModelFolder
 from clipsight.web.scheduling.batcher import Batcher
 from clipsight.web.scheduling.priority import PrioritySemaphore
-
-Vector = NDArray[np.float32]
 
 _TEXTS_PER_BATCH = 32
 _CACHED_TEXTS = 1000
@@ -44,11 +43,11 @@ class SharedEncoder(Encoder):
         super().__init__(folder, device=device, threads=threads, long_running=True)
         self._caller = threading.local()
         self._lock = threading.Lock()
-        self._cache: LRUCache[str, Vector] = LRUCache(_CACHED_TEXTS)
-        self._texts: Batcher[str, Vector] = Batcher(
+        self._cache: LRUCache[str, Float32] = LRUCache(_CACHED_TEXTS)
+        self._texts: Batcher[str, Float32] = Batcher(
             "texts", super().encode_texts, _TEXTS_PER_BATCH, permit=semaphore.high
         )
-        self._images: Batcher[NDArray[np.uint8], Vector] = Batcher(
+        self._images: Batcher[NDArray[np.uint8], Float32] = Batcher(
             "images", super().encode_pixels, _IMAGES_PER_BATCH, self.workers, permit=semaphore.normal
         )
 
@@ -95,7 +94,7 @@ class SharedEncoder(Encoder):
         return self._in_batches(self._images, pixels, _IMAGES_PER_BATCH, stop)
 
     def _in_batches(
-        self, batcher: Batcher[Any, Vector], items: Any, size: int, stop: Stop | None
+        self, batcher: Batcher[Any, Float32], items: Any, size: int, stop: Stop | None
     ) -> NDArray[np.float32]:
         stop = stop or getattr(self._caller, "stop", None)
         vectors = np.empty((len(items), self.dim), np.float32)

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from clipsight.classification.prompts import load_templates
 from clipsight.core import paths
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ModelError
 from clipsight.library import Library
 from clipsight.models.encoder import Cancelled, Stop
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from clipsight.explain.base import Explanation
     from clipsight.models.registry import ModelStatus
 
-Vectors = npt.NDArray[np.float32]
 
 THUMBNAIL_SIZES = thumbnails.SIZES
 """Pixels of the longer side; other sizes are rounded up."""
@@ -195,7 +194,7 @@ class Service:
         with self._library(stop) as library:
             return explain_photo(library, parts, shown, method=method, word=word, stop=stop)
 
-    def embed_texts(self, texts: Sequence[str], *, stop: Stop | None = None) -> Vectors:
+    def embed_texts(self, texts: Sequence[str], *, stop: Stop | None = None) -> Float32:
         """Unit vectors float32[n, dim] of the texts, which are not parsed as queries."""
         with self._library(stop) as library:
             return library.encoder.encode_texts(texts)
@@ -205,7 +204,7 @@ class Service:
         with self._library(None) as library:
             return library.encoder.count_tokens(texts)
 
-    def embed_pictures(self, pictures: Sequence[UploadPart], *, stop: Stop | None = None) -> Vectors:
+    def embed_pictures(self, pictures: Sequence[UploadPart], *, stop: Stop | None = None) -> Float32:
         """Unit vectors float32[n, dim] of uploaded pictures; weights are ignored."""
         with self._library(stop) as library:
             return self._embed(pictures, library, stop)
@@ -394,7 +393,7 @@ class Service:
             faiss.omp_set_num_threads(1)  # of this thread
             yield
 
-    def _embed(self, parts: Sequence[QueryPart], library: OpenLibrary, stop: Stop | None) -> Vectors:
+    def _embed(self, parts: Sequence[QueryPart], library: OpenLibrary, stop: Stop | None) -> Float32:
         """Unit vectors, float32[parts, dim]."""
         encoder = library.encoder
         vectors = np.empty((len(parts), encoder.dim), np.float32)

@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from clipsight.core.errors import ClipsightError, LibraryError, NoModelError, NotFoundError
 from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
@@ -30,7 +27,6 @@ REFRESH_PAUSE = 20
 """Seconds without a refresh for each second that the last one took: searches must not starve while indexing
 commits every second."""
 
-Vectors = npt.NDArray[np.float32]
 
 EncoderFactory = Callable[[ModelFolder], SharedEncoder]
 
