@@ -17,6 +17,7 @@ from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.core.files import atomic_write
+from clipsight.core.progress import Progress, no_progress
 from clipsight.search.query import Kind, Query, embed_parts
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ SHARD = 4096
 """Lines that are embedded and written together, the most that an interruption loses."""
 
 _TEXTS_PER_BATCH = 256  # texts between two reports of progress
-
-Progress = Callable[[int, int], None]
-"""Called with the number of embedded texts and of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def match_texts(
     encoder: "Encoder",
     top: int = 5,
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> list[TextMatch]:
     """The `top` texts of `file` (UTF-8, one a line, blank lines ignored) with the highest cosine.
 
