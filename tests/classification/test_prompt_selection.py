@@ -43,7 +43,7 @@ def pets(tmp_path: Path) -> Path:
 
 def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) -> None:
     photos = embed_labelled(read_labelled(pets), library)
-    templates = ("{}", "a photo of {}", "{}", "the dog")
+    templates = ("{}", "a photo of {}", "{}", "the dog beside {}")
     seen: list[str] = []
 
     def track(templates: object) -> object:
@@ -52,7 +52,7 @@ def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) 
             yield template
 
     found = select_templates(photos, TemplateSet("x", templates), library.encoder, track=track)  # type: ignore[arg-type]
-    assert seen == ["{}", "a photo of {}", "the dog"] and len(found.templates) == 3
+    assert seen == ["{}", "a photo of {}", "the dog beside {}"] and len(found.templates) == 3
     assert found.photos == (8, 8) and found.classes == ("a_cat", "coffee") and found.model == "tiny"
     first, second = split_halves(photos)
     for template, accuracy in found.templates:

@@ -13,6 +13,7 @@ from clipsight.cli.app import app
 from clipsight.core.errors import LibraryError
 from clipsight.store.vectors import faiss as vectors_module
 from tests.support.catalogs import unit_vectors
+from tests.support.scores import near
 from tests.support.shell import Shell
 from tests.support.waiting import wait_until
 
@@ -43,10 +44,11 @@ def test_searches_of_many_offer_it_and_then_tell_of_it(many: Library) -> None:
         == "found by an approximate index, which may miss 1 in 100 of the best; the option exact misses none"
     )
     every = many.search("a cat", top=1200, exact=True)
-    assert [match for match in every if match in after.matches] == list(after.matches)
+    places = [match.id for match in every]
+    assert [places.index(match.id) for match in after] == sorted(places.index(match.id) for match in after)
     assert (len(every), len(after)) == (1200, 20)
     exact = many.search("a cat", top=20, exact=True)
-    assert (exact.matches, exact.notes) == (before.matches, ())
+    assert exact.to_dicts() == near(before.to_dicts()) and exact.notes == ()
     few = many.search("a cat", top=300, folders=["/far/3"])
     assert (len(few), few.notes) == (171, ())
     assert many.optimize() == done  # nothing is left to do

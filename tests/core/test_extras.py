@@ -14,7 +14,8 @@ def test_the_last_module_is_returned() -> None:
 
 
 def test_all_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for name in ("sklearn", "sklearn.linear_model"):  # another test may have imported it
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(LabelError) as caught:
         require("probe", "sklearn.linear_model", "json", "no_such_module.part")
     message = "probes need scikit-learn and no_such_module: pip install 'clipsight[probe]'"

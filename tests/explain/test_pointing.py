@@ -89,7 +89,8 @@ def test_pictures_are_written_with_their_captions(tmp_path: Path) -> None:
     table = pointing.write(tmp_path, 3, SIDE, seed=0)
     lines = table.read_text().splitlines()
     assert lines[0] == "filepath,caption" and len(lines) == 1 + 3 * 4
-    assert Image.open(tmp_path / "00002.png").size == (SIDE, SIDE)
+    with Image.open(tmp_path / "00002.png") as picture:
+        assert picture.size == (SIDE, SIDE)
 
 
 def test_the_highest_cell_is_the_peak() -> None:

@@ -483,7 +483,7 @@ def test_zero_shot_weights_are_the_classifiers(library: Library) -> None:
 def test_alpha_zero_is_zero_shot(pets: Path, library: Library) -> None:
     report = probes.fit(pets, library, alpha=0, templates=load_templates("plain"))
     words = zero_shot_head(["cat", "coffee cup"], library.encoder, load_templates("plain"))
-    np.testing.assert_allclose(report.probe.head.weights, words.weights, rtol=1e-6)
+    np.testing.assert_allclose(report.probe.head.weights, words.weights, atol=1e-4)
     np.testing.assert_array_equal(report.scores.confusion_matrix, report.zero_shot.confusion_matrix)
     assert report.probe.settings["templates"] == ["{}"]
 
