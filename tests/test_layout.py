@@ -16,6 +16,7 @@ FOLDERS = {
 """Folders of tests of something else than the package's modules, with what they test."""
 
 OTHERS = {
+    "cli/test_python_calls.py": "every command as a call of Library",
     "explain/test_pointing.py": "how well every method points at what is named",
     "probe/test_probe.py": "the whole room, from photos to a probe",
     "test_architecture.py": "ARCHITECTURE.md",
