@@ -4,6 +4,7 @@ A block that can't be run stands below a comment with the reason: `<!-- not run:
 `clipsight` commands are parsed all the same.
 """
 
+import ast
 import io
 import re
 import shlex
@@ -108,6 +109,15 @@ SHELL = [block for block in BLOCKS if block.language == "sh" and "clipsight" in 
 def test_commands_of_a_block_parse(block: Block) -> None:
     for words in _commands(block.code):
         _parse(words)
+
+
+def test_imports_of_blocks_that_are_not_run_resolve() -> None:
+    blocks = [block for block in BLOCKS if block.language == "python" and not block.is_run]
+    assert blocks
+    for block in blocks:
+        statements = ast.parse(block.code).body
+        imports = [each for each in statements if isinstance(each, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module([*imports], []), str(block), "exec"), {})
 
 
 def test_commands_among_words_exist() -> None:
