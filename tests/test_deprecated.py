@@ -10,6 +10,7 @@ import pytest
     [
         ("clipsight.query", "clipsight.search.query", "Query"),
         ("clipsight.results", "clipsight.search.results", "Matches"),
+        ("clipsight.indexing.decode", "clipsight.indexing.media.photo", "decode"),
         ("clipsight.training.clip", "clipsight.clip.model", "CLIP"),
     ],
 )

@@ -77,6 +77,12 @@ def test_every_format(format: str, tmp_path: Path) -> None:
         assert (info.latitude, info.longitude) == (None, None)
 
 
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_the_image_is_not_the_readers_own(format: str) -> None:
+    """pi-heif's image of a HEIC with several images decodes the file anew after `thumbnail()`."""
+    assert type(photo(files.encode(format)).image) is Image.Image
+
+
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "WEBP", "JPEG2000"])
 def test_lossless_formats_keep_every_pixel(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)

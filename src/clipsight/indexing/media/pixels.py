@@ -12,11 +12,15 @@ _WHITE_IS_ZERO = 0
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a picture of any Pillow mode to RGB; one in that mode is returned itself, not copied."""
+    """Convert a loaded picture of any Pillow mode to RGB.
+
+    The result is a plain image and never the reader's own, whose methods may decode the file anew: pi-heif's
+    does so after `thumbnail()` if the file has several images. Pixels in mode RGB are shared, not copied.
+    """
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_8_bits(picture)
     if not picture.has_transparency_data:
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
+        return picture._new(picture.im) if picture.mode == "RGB" else picture.convert("RGB")
     layer = picture.convert("RGBA")
     page = Image.new("RGB", layer.size, "white")
     page.paste(layer, mask=layer.getchannel("A"))
