@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Several workers of pytest share the cores: threads of BLAS and OpenMP that spin while they wait would take
 # them from each other. Before NumPy or PyTorch is imported, and for the processes that tests start.
@@ -27,6 +28,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if "not torch" not in config.option.markexpr or not collection_path.name.startswith("test_"):
         return None
     return "\npytestmark = pytest.mark.torch\n" in collection_path.read_text(encoding="utf-8") or None
+
+
+settings.register_profile("clipsight", deadline=None)  # a busy machine is no failure
+settings.load_profile("clipsight")
 
 
 @pytest.fixture(scope="session", autouse=True)

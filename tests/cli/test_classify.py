@@ -115,7 +115,7 @@ def test_pictures(shell: Shell) -> None:
     assert (shell.folder / "map.png").read_bytes().startswith(b"\x89PNG")
     before = {path: path.read_bytes() for path in shell.folder.glob("photos/*")}
     done = shell.run("classify", "photos", *LABELS, "--png", "photos/cat.png", code=2)
-    assert "cat.png is one of the photos" in done.stderr
+    assert "cat.png lies in an indexed folder" in done.stderr
     assert {path: path.read_bytes() for path in shell.folder.glob("photos/*")} == before
 
 

@@ -52,7 +52,7 @@ def test_a_text_that_was_cut_is_told(shell: Shell) -> None:
     ("arguments", "message"),
     [
         (("a cat", "--texts", "texts.txt"), "no such photo: a cat"),
-        (("photos/none.jpg", "--texts", "texts.txt"), "no such picture: photos/none.jpg"),
+        (("photos/none.jpg", "--texts", "texts.txt"), "no such photo: photos/none.jpg"),
         (("photos/cat.png", "--texts", "none.txt"), "can't read none.txt: No such file or directory"),
         (("photos/cat.png", "--texts", "photos/cat.png"), "line 1 is not UTF-8 text"),
         (("./texts.txt", "--texts", "texts.txt"), "not an image"),

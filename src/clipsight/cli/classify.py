@@ -18,6 +18,7 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
+    check_outputs,
     index_folders,
     open_library,
 )
@@ -113,6 +114,7 @@ def classify(
         return
     _check_target(html, ".html")
     _check_target(png, ".png")
+    check_outputs(library, html, png)
     photos, texts = split_arguments(arguments or ())
     if labels is not None and texts:
         raise LabelError(f"no such photo or folder: {texts[0]} (and --labels gives the labels)")

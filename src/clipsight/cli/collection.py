@@ -12,6 +12,7 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
+    check_outputs,
     index_folders,
     open_library,
 )
@@ -87,6 +88,7 @@ def export(
     """Export the paths and vectors of all photos to a file."""
     from clipsight.cli.messages import note
 
+    check_outputs(library, file)
     with open_library(library) as photos:
         note(f"wrote {photos.export(file):,} vectors of {photos.model} to {file}")
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipsight.cli.options import DeviceOption, JsonOption, LibraryOption, ThreadsOption, open_library
+from clipsight.cli.options import (
+    DeviceOption,
+    JsonOption,
+    LibraryOption,
+    ThreadsOption,
+    check_outputs,
+    open_library,
+)
 from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ def explain(
     from clipsight.search.query import Query
 
     _check_target(out, photo)
+    check_outputs(library, out)
     parsed = Query.parse(query, add=add or (), subtract=subtract or ())
     with stage_bars() as progress:
         settings = Settings(cost=cost, progress=progress)

@@ -1,6 +1,8 @@
 """Options of several commands, opening a library, and indexing with a progress bar."""
 
+import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +40,25 @@ def open_library(
     from clipsight.library import Library
 
     return Library.open(library, model, device=device, threads=threads, note=note)
+
+
+def check_outputs(library: Path | None, *files: Path | None) -> None:
+    """Raise `LibraryError` for an existing file in a folder that the library has indexed: it stays."""
+    from clipsight.core import paths
+    from clipsight.core.errors import LibraryError
+    from clipsight.store.catalog import CATALOG_NAME, Catalog
+
+    existing = [Path(os.path.realpath(file)) for file in files if file is not None and file.is_file()]
+    folder = library.expanduser() if library else paths.default_library()
+    if not existing or not (folder / CATALOG_NAME).exists():
+        return
+    with closing(Catalog(folder)) as catalog:
+        roots = [Path(os.path.realpath(os.fsdecode(root.path))) for root in catalog.roots()]
+    for file in existing:
+        if any(file.is_relative_to(root) for root in roots):
+            raise LibraryError(
+                f"{file} lies in an indexed folder, whose files are only read: choose another name"
+            )
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:

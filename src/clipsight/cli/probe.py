@@ -13,6 +13,7 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
+    check_outputs,
     index_folders,
     open_library,
 )
@@ -73,6 +74,9 @@ def fit(
     from clipsight.cli.messages import note, note_skipped
     from clipsight.cli.progress import index_bar
     from clipsight.core.errors import LabelError
+
+    outputs = ("report.json", "confusion.png", "curve.csv", "curve.png")
+    check_outputs(library, out, *(report / name for name in outputs if report is not None))
     from clipsight.core.extras import require
 
     parsed_alpha = _parse_alpha(alpha)

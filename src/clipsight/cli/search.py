@@ -13,6 +13,7 @@ from clipsight.cli.options import (
     LibraryOption,
     ModelOption,
     ThreadsOption,
+    check_outputs,
     index_folders,
     open_library,
 )
@@ -112,6 +113,7 @@ def search(
     from clipsight.search.query import Query
     from clipsight.store.filters import Filters, parse_bytes
 
+    check_outputs(library, grid)
     form = _one_format(as_json, as_csv, filepath_only, null)
     if explain and form is not Format.TABLE:
         raise typer.BadParameter("--explain goes without --json, --csv and --paths: see clipsight explain")

@@ -10,16 +10,28 @@ from pathlib import Path
 
 from clipsight.core.errors import ClipsightError, LibraryError
 
+MARK = "clipsight"
+"""Text that pictures written by clipsight hold in their metadata ("Software")."""
+
+_PICTURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"qoif", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"8BPS", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
+)
+"""First bytes of pictures; WebP, HEIF, AVIF and their kin have a mark further on."""
+
 
 @contextmanager
 def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> Iterator[Path]:
     """Yield a temporary path beside `file`; on success, sync it to disk and rename it to `file`.
 
     Whatever happens, the temporary file is gone afterwards, and `file` has its old or its new content,
-    also after a power cut. A symbolic link is followed. The caller creates the temporary file, in a
-    folder that exists. An OSError, the caller's included, becomes `error` with one line.
+    also after a power cut. A symbolic link is followed. A picture that clipsight did not write is never
+    replaced. The caller creates the temporary file, in a folder that exists. An OSError, the caller's
+    included, becomes `error` with one line.
     """
     target = Path(os.path.realpath(file))
+    if is_foreign_picture(target):
+        raise error(f"{file} is a picture that clipsight did not write: choose another name")
     temporary = target.with_name(f".clipsight-{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
@@ -32,6 +44,17 @@ def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> I
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # file systems without it, and folders that may be written but not read
         sync(target.parent)
+
+
+def is_foreign_picture(file: Path) -> bool:
+    """True for an existing picture file, of any kind, without the mark of one that clipsight wrote."""
+    try:
+        with file.open("rb") as content:
+            head = content.read(1 << 16)
+    except OSError:
+        return False
+    is_picture = head.startswith(_PICTURES) or head[8:12] == b"WEBP" or head[4:8] == b"ftyp"
+    return is_picture and MARK.encode() not in head
 
 
 def csv_line(cells: Iterable[object]) -> str:

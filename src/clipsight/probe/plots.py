@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clipsight.core.extras import require
+from clipsight.core.files import MARK
 from clipsight.core.text import visible
 from clipsight.metrics.classification import ClassificationMetrics
 from clipsight.probe.few_shot import CurvePoint
@@ -98,7 +99,7 @@ def _fonts() -> Iterator[None]:
 
 def _png(figure: Any) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120, bbox_inches="tight")
+    figure.savefig(out, format="png", dpi=120, bbox_inches="tight", metadata={"Software": MARK})
     return out.getvalue()
 
 

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from clipsight.core.errors import LibraryError, PhotoError
-from clipsight.core.files import atomic_write
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import TextRenderer
+from clipsight.render.pictures import write_picture
 from clipsight.search.results import Match, Matches
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ MAX_SIDE = 65_000
 MAX_PIXELS = 64_000_000
 """Maximum size: about 750 photos, and 256 MB of memory."""
 
-_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-_SAVE_OPTIONS = {"JPEG": {"quality": 90, "subsampling": 0}, "PNG": {}}
+_FORMATS: dict[str, Literal["JPEG", "PNG"]] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 _MARGIN = 32
 _GAP = 24
@@ -61,8 +60,7 @@ def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = N
     if columns is not None and columns < 1:
         raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
     columns = columns or choose_columns(len(matches))
-    with atomic_write(file) as temporary, temporary.open("xb") as out:
-        _draw(matches, columns).save(out, format_, **_SAVE_OPTIONS[format_])
+    write_picture(lambda: _draw(matches, columns), file, format_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from clipsight.core.text import visible
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import TextRenderer
+from clipsight.render.pictures import write_picture
 from clipsight.render.predictions import PredictionTally
 from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.search.results import Match
@@ -201,8 +202,7 @@ def write_png(tally: PredictionTally, file: Path, top: int | None) -> None:
 
     Raises `LibraryError` if it can't be written.
     """
-    with atomic_write(file) as temporary, temporary.open("xb") as out:
-        _draw(tally, Grid.of(tally.result.labels, top)).save(out, "PNG")
+    write_picture(lambda: _draw(tally, Grid.of(tally.result.labels, top)), file, "PNG")
 
 
 def _draw(tally: PredictionTally, grid: Grid) -> "Image":

@@ -18,7 +18,8 @@ from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.core.files import atomic_write
 from clipsight.core.progress import Progress, no_progress
-from clipsight.search.query import Kind, Query, embed_parts
+from clipsight.search.grammar import is_url
+from clipsight.search.query import Kind, Part, Query, embed_parts
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -44,8 +45,11 @@ class TextMatch:
 
 def embed_photo(photo: str, encoder: "Encoder") -> Float32:
     """Unit vector of a photo, float32[dim]; `photo` is a path or an http(s) URL. Raises `QueryError`."""
-    query = Query.parse(photo)
-    if len(query.parts) != 1 or query.parts[0].kind is Kind.TEXT:
+    if is_url(photo):
+        query = Query((Part(Kind.URL, photo),))
+    elif Path(photo).expanduser().is_file():
+        query = Query((Part(Kind.PICTURE, photo),))
+    else:
         raise QueryError(f"no such photo: {photo}")
     vector: Float32 = embed_parts(query, encoder)[0]
     return vector

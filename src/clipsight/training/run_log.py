@@ -8,7 +8,7 @@ from typing import Any
 
 from clipsight.core.errors import TrainingError
 from clipsight.core.extras import require
-from clipsight.core.files import atomic_write
+from clipsight.core.files import MARK, atomic_write
 from clipsight.training.validation import RECALLS, ZERO_SHOT
 
 _TRAINING = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_per_second")
@@ -50,7 +50,7 @@ class RunLog:
         """Write curves.png from all rows so far."""
         figure = plot_curves(read_metrics(self._path))
         with atomic_write(self._curves, error=TrainingError) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": MARK})
 
     def close(self) -> None:
         """Close both files."""
