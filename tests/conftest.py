@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Several workers of pytest share the cores: threads of BLAS and OpenMP that spin while they wait would take
 # them from each other. Before NumPy or PyTorch is imported, and for the processes that tests start.
@@ -16,6 +16,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from clipsight import Library
 from tests.support import processor
 from tests.support.samples import copy_samples
+
+# A busy machine fails no property: neither an example nor the drawing of examples has a time limit.
+settings.register_profile("clipsight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clipsight")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -28,10 +32,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if "not torch" not in config.option.markexpr or not collection_path.name.startswith("test_"):
         return None
     return "\npytestmark = pytest.mark.torch\n" in collection_path.read_text(encoding="utf-8") or None
-
-
-settings.register_profile("clipsight", deadline=None)  # a busy machine is no failure
-settings.load_profile("clipsight")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -46,7 +46,7 @@ class Counting:
         return getattr(self._encoder, name)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     photos=st.integers(1, 700),
     labels=st.integers(2, 900),

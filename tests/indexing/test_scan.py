@@ -324,7 +324,7 @@ NAMES = st.sampled_from(["a", "b", "c.jpg", "d.JPG", "e.txt", ".f", ".g.png", "h
 TREES = st.recursive(st.none(), lambda below: st.dictionaries(NAMES, below, max_size=4), max_leaves=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tree=st.dictionaries(NAMES, TREES, max_size=5), hidden=st.booleans())
 def test_the_walk_lists_what_a_plain_recursion_lists(tree: dict[str, object], hidden: bool) -> None:
     def build(folder: Path, below: dict[str, object]) -> Iterator[str]:

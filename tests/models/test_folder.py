@@ -169,7 +169,7 @@ JSON = st.recursive(
 FIELDS = ["embed_dim", "text_cfg", "clipsight", "init_logit_bias", "logit_scale", "context_length", "name"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(config=st.dictionaries(st.sampled_from(FIELDS), JSON | st.dictionaries(st.sampled_from(FIELDS), JSON)))
 def test_any_config_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]

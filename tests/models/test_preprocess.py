@@ -56,7 +56,7 @@ def test_photos_equal_transformers_exactly(photo: Path) -> None:
 
 
 @pytest.mark.torch
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 700),
     height=st.integers(1, 700),

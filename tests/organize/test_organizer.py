@@ -484,7 +484,7 @@ names = st.sampled_from(["a.jpg", "a-2.jpg", "b", ".clip"])
 contents = st.sampled_from([b"", b"x", b"y"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sources=st.dictionaries(st.tuples(st.sampled_from("123"), names), contents, min_size=1),
     there=st.dictionaries(st.tuples(st.sampled_from(["dog", "cat"]), names), contents),

@@ -318,7 +318,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain_json = st.dictionaries(names, st.none() | st.booleans() | st.integers(-9, 9) | names, max_size=3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data(), classes=st.lists(names, min_size=2, max_size=5, unique=True))
 def test_the_file_gives_back_what_was_saved(
     data: st.DataObject, classes: list[str], tmp_path_factory: pytest.TempPathFactory

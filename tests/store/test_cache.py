@@ -86,7 +86,7 @@ def test_threads_share_it(tmp_path: Path) -> None:
     assert found == [True] * 40
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_is_never_believed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache, values = opened(tmp_path_factory.mktemp("cache")), some(40)

@@ -421,7 +421,7 @@ any_folder = st.sampled_from(FOLDERS + STRANGE_FOLDERS) | st.lists(
 ).map(lambda parts: b"/" + b"/".join(parts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(where=st.lists(any_folder, min_size=1, max_size=12, unique=True), data=st.data())
 def test_folders_of_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, where: list[bytes], data: st.DataObject

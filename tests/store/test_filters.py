@@ -112,7 +112,7 @@ many_filters = st.builds(
 
 
 @pytest.mark.parametrize("many", [1, 30, 50_000], ids=lambda many: f"many: {many}")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(filters=many_filters.filter(lambda filters: filters != EVERYTHING))
 def test_any_filter_is_as_looking_at_each_photo(
     catalog: Catalog, model: Model, many: int, filters: Filters

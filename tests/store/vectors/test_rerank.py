@@ -243,7 +243,7 @@ def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: i
     assert max(errors) < _MARGIN / 10
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     size=st.integers(1, 60),
     dim=st.sampled_from([1, 2, 3, 16]),

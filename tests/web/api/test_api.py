@@ -329,7 +329,7 @@ def test_fuzzed_photos_are_answered(client: TestClient, format_: str) -> None:
     assert _upload(client, whole[: len(whole) // 4]) == 400
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=300))
 def test_anything_can_be_uploaded(client: TestClient, data: bytes) -> None:
     assert _upload(client, data) in (200, 400)
