@@ -15,7 +15,7 @@ import pytest
 import skimage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageColor, ImageFile, ImageOps
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media import photo as decode_module
@@ -282,6 +282,29 @@ def test_floats(values: list[float], expected: list[int]) -> None:
 def test_32_bit_integers() -> None:
     file = saved(Image.fromarray(np.array([[-1_000_000, 0, 1_000_000]], np.int32)), "TIFF")
     assert np.asarray(photo(file).image)[0, :, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("colours", "background"),
+    [
+        (["white"], 0),
+        (["#f0f0f0"], 0),
+        (["#ffff80"], 0),
+        (["black"], 255),
+        (["red"], 255),
+        (["grey"], 255),
+        (["white", "black"], 128),
+        ([], 255),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_has_a_background_that_shows_the_content(
+    mode: str, colours: list[str], background: int
+) -> None:
+    image = Image.new("RGBA", (40, 10), (255, 255, 255, 0))
+    for number, colour in enumerate(colours):
+        image.paste((*ImageColor.getrgb(colour), 255), (10 + 10 * number, 2, 20 + 10 * number, 8))
+    assert pixel(saved(image.convert(mode), "PNG")) == (background,) * 3
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "AVIF"])

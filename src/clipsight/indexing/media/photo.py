@@ -108,7 +108,7 @@ class PhotoInfo:
 
 @dataclass(frozen=True, slots=True)
 class DecodedPhoto:
-    """A decoded photo: pixels (mode RGB, upright, perhaps reduced in size) and metadata."""
+    """A decoded photo: pixels (mode RGB in sRGB, upright, perhaps reduced in size) and metadata."""
 
     image: Image.Image
     info: PhotoInfo
@@ -126,7 +126,7 @@ def decode(
 
     With `min_side`, the length in pixels that the short side must have at least, JPEGs may be decoded at a
     reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo without an EXIF date;
-    with `gps`, the position is read too. Colour profiles are ignored, as in the training of CLIP models.
+    with `gps`, the position is read too. Embedded colour profiles are converted to sRGB.
 
     Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
     `max_pixels` pixels according to its header, which is checked before decoding.

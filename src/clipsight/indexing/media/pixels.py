@@ -1,4 +1,4 @@
-"""Conversion to 8-bit RGB: deeper values are scaled, transparency is composited on white."""
+"""Conversion to 8-bit sRGB: deeper values are scaled, ICC profiles applied, transparency is composited."""
 
 from typing import Any
 
@@ -6,25 +6,63 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from clipsight.indexing.media.color_profile import to_srgb
+
 # TIFF 6.0 tags that change the meaning of grey values.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0102, 0x0106
 _WHITE_IS_ZERO = 0
 
+_BACKGROUNDS = (255, 0, 128)
+_CONTRAST = 48
+_SAMPLE = 512
+"""Pixels a side of the sample that decides on the background."""
+
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a loaded picture of any Pillow mode to RGB.
+    """Convert a loaded picture of any Pillow mode to RGB in sRGB.
 
     The result is a plain image and never the reader's own, whose methods may decode the file anew: pi-heif's
-    does so after `thumbnail()` if the file has several images. Pixels in mode RGB are shared, not copied.
+    does so after `thumbnail()` if the file has several images. Pixels that need no conversion are shared, not
+    copied. An embedded ICC profile is applied (`color_profile`). Transparency is composited (`_background`).
     """
+    profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_8_bits(picture)
-    if not picture.has_transparency_data:
-        return picture._new(picture.im) if picture.mode == "RGB" else picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    page = Image.new("RGB", layer.size, "white")
-    page.paste(layer, mask=layer.getchannel("A"))
+    if picture.has_transparency_data:
+        image = _composite(picture.convert("RGBA"), profile, grey=picture.mode in ("L", "LA", "La"))
+    else:
+        if picture.mode not in ("RGB", "L", "CMYK"):
+            picture = picture.convert("L" if picture.mode == "1" else "RGB")
+        image = to_srgb(picture, profile)
+        image = image._new(image.im) if image.mode == "RGB" else image.convert("RGB")
+    image.info.pop("icc_profile", None)  # of the pixels as they were
+    return image
+
+
+def _composite(layer: Image.Image, profile: bytes | None, *, grey: bool) -> Image.Image:
+    colours = to_srgb(layer.getchannel("R") if grey else layer.convert("RGB"), profile).convert("RGB")
+    alpha = layer.getchannel("A")
+    page = Image.new("RGB", layer.size, _background(colours, alpha))
+    page.paste(colours, mask=alpha)
     return page
+
+
+def _background(colours: Image.Image, alpha: Image.Image) -> tuple[int, int, int]:
+    """The background, white, black or mid grey, that hides the smallest share of a picture.
+
+    A pixel is hidden on a background whose luminance differs from its own by less than `_CONTRAST`; pixels
+    count by their opacity. Of shares that are equal to a tenth, white's is chosen before black's and grey's.
+    """
+    size = (min(alpha.width, _SAMPLE), min(alpha.height, _SAMPLE))
+    luminance = np.asarray(colours.resize(size, Image.Resampling.NEAREST).convert("L"), np.int16)
+    weights = np.asarray(alpha.resize(size, Image.Resampling.NEAREST), np.float64)
+    visible = weights.sum() or 1.0
+    hidden = [
+        round(float(weights[np.abs(luminance - grey) < _CONTRAST].sum() / visible), 1)
+        for grey in _BACKGROUNDS
+    ]
+    grey = _BACKGROUNDS[hidden.index(min(hidden))]
+    return grey, grey, grey
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:
