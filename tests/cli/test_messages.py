@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import typer
 
 import clipsight
 from clipsight.cli.app import app
-from clipsight.cli.messages import with_flags
+from clipsight.cli.messages import note, note_model, with_flags
+from tests.support.shell import Shell
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,45 @@ def _text(node: ast.expr) -> str:
         case ast.JoinedStr(values=values):
             return "".join(_text(value) for value in values)
     return "x"
+
+
+def test_notes_escape_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    note("can't read bad\x1b[31mdir: \x07")
+    assert capsys.readouterr().err == "clipsight: can't read bad\\x1b[31mdir: \\x07\n"
+
+
+@pytest.mark.parametrize(("model", "lines"), [("builtin", 1), ("tiny", 2)])
+def test_the_builtin_model_is_named_once_for_a_library(
+    model: str,
+    lines: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    note_model(model, tmp_path, chosen=False)
+    note_model(model, tmp_path, chosen=False)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == lines and said[0].startswith(f"clipsight: answered by {model}")
+    assert ("for a stronger one" in said[0]) == (model == "builtin")
+
+
+def test_the_builtin_model_is_not_named_where_it_was_chosen_or_nobody_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_model("builtin", tmp_path, chosen=False)  # stderr is no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    note_model("builtin", tmp_path, chosen=True)
+    assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
+
+
+def test_quiet_leaves_results_and_errors(indexed: Shell) -> None:
+    done = indexed.run("search", "cat", "-n", "--quiet", "-f")
+    assert done.stdout and done.stderr == ""
+    assert "no such folder" in indexed.run("search", "cat", "./nowhere", "--quiet", code=2).stderr
+    assert "answered by tiny" in indexed.run("search", "cat", "-n", "-f").stderr
+
+
+def test_the_library_can_be_named_by_the_environment(shell: Shell) -> None:
+    done = shell.run("status", "--json", CLIPSIGHT_LIBRARY=str(shell.folder / "elsewhere"))
+    assert "elsewhere" in done.stdout

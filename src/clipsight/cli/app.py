@@ -28,7 +28,7 @@ from clipsight.cli import (
     serve,
     train,
 )
-from clipsight.cli.messages import note, with_flags
+from clipsight.cli.messages import QUIET, print_error, with_flags
 from clipsight.cli.options import Interrupted
 from clipsight.core.errors import ClipsightError
 from clipsight.core.version import __version__
@@ -72,11 +72,11 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     code: Any = 0
     try:
-        app(_positional_minus(sys.argv[1:]))
+        app(_reordered(sys.argv[1:]))
     except SystemExit as request:
         code = request.code
     except ClipsightError as error:
-        note(with_flags(str(error)))
+        print_error(with_flags(str(error)))
         code = 2
     except Interrupted:
         code = 130
@@ -90,9 +90,11 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted
 
 
-def _positional_minus(arguments: Sequence[str]) -> list[str]:
-    """Arguments with a space before a leading "- ", which is a query such as "- cartoon", not an option."""
-    return [f" {argument}" if argument.startswith("- ") else argument for argument in arguments]
+def _reordered(arguments: Sequence[str]) -> list[str]:
+    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon"."""
+    quiet = [argument for argument in arguments if argument == "--quiet"]
+    rest = [argument for argument in arguments if argument != "--quiet"]
+    return quiet[:1] + [f" {argument}" if argument.startswith("- ") else argument for argument in rest]
 
 
 def _version(requested: bool) -> None:
@@ -106,5 +108,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", envvar=QUIET, help="Print results and errors only.")
+    ] = False,
 ) -> None:
     """Semantic photo search with CLIP: find photos by words, by a picture, or by both at once."""
+    os.environ[QUIET] = "1" if quiet else ""

@@ -91,7 +91,7 @@ def classify(
     """
     from clipsight.classification.prompts import PLAIN, check_labels, load_templates, read_labels
     from clipsight.classification.zero_shot import split_arguments
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_model
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
@@ -111,6 +111,7 @@ def classify(
         candidates = load_templates(templates or usual, template or (PLAIN if templates is None else ()))
         with open_library(library, model, device, threads) as opened:
             _compare(opened, Path((arguments or [""])[0]).expanduser(), candidates, as_json)
+            note_model(opened.model, opened.path, chosen=model != "auto")
         return
     _check_target(html, ".html")
     _check_target(png, ".png")
@@ -133,6 +134,7 @@ def classify(
         result = opened.classify(names, *photos, templates=chosen, unknown=unknown, keep=labels is not None)
         sort = None if organize is None else _sorter(opened, organize, how or "copy", min_prob, dry_run)
         _show(result, top, as_json, as_csv, html, png, sort)
+        note_model(result.model, opened.path, chosen=model != "auto")
 
 
 def _show(
@@ -151,7 +153,6 @@ def _show(
     from clipsight.cli.messages import note
     from clipsight.render import heatmap
     from clipsight.render.predictions import PredictionTally, csv_text, failure_notes, json_text
-    from clipsight.render.tables import answered_by
 
     targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
     tally = PredictionTally(result, keep=heatmap.HTML_ROWS, targets=targets)
@@ -181,7 +182,7 @@ def _show(
         for what, rows in shown
         if what is not None and tally.count > rows
     ]
-    for line in (*notes, answered_by(result.model)):
+    for line in notes:
         note(line)
 
 
@@ -248,7 +249,6 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
     from clipsight.cli.progress import index_bar, tracked
     from clipsight.evaluation import compare_templates
     from clipsight.render.predictions import failure_notes
-    from clipsight.render.tables import answered_by
 
     with ExitStack() as indexing:
 
@@ -262,7 +262,7 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
         print(json.dumps(found.to_dict(), indent=2))
     else:
         _print_comparison(found)
-    for line in (*failure_notes(found.failures), answered_by(found.model)):
+    for line in failure_notes(found.failures):
         note(line)
 
 

@@ -18,11 +18,11 @@ def demo(
 
     The photos are those of scikit-image and scikit-learn.
     """
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_model
     from clipsight.cli.progress import index_bar
     from clipsight.cli.queries import print_answer
     from clipsight.demo import run_demo
-    from clipsight.render.tables import Format, answered_by
+    from clipsight.render.tables import Format
     from clipsight.search.results import Matches
 
     def show(matches: Matches) -> None:
@@ -32,6 +32,6 @@ def demo(
     with open_library(out / "library", model) as photos, index_bar() as bar:
         sheets = run_demo(photos, out, show, observer=bar)
         print()
-        note(answered_by(photos.model))
+        note_model(photos.model, photos.path, chosen=model != "auto")
     for sheet in sheets:
         note(f"contact sheet: {sheet}")

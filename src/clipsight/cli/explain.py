@@ -62,10 +62,9 @@ def explain(
     threads: ThreadsOption = None,
 ) -> None:
     """Explain a photo's score by words and places in the photo."""
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_model
     from clipsight.cli.progress import stage_bars
     from clipsight.explain.base import Settings
-    from clipsight.render.tables import answered_by
     from clipsight.search.query import Query
 
     _check_target(out, photo)
@@ -93,8 +92,9 @@ def explain(
         print_explanation(found)
     if out is not None:
         _write(found, out)
-    for line in (*found.notes, f"explained in {found.seconds:.1f} s", answered_by(found.model)):
+    for line in (*found.notes, f"explained in {found.seconds:.1f} s"):
         note(line)
+    note_model(found.model, photos.path, chosen=model != "auto")
 
 
 def _is_for_torch(model: str, method: str) -> bool:

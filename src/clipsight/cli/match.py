@@ -31,9 +31,9 @@ def match(
 
     The vectors of the file are cached.
     """
-    from clipsight.cli.messages import note
+    from clipsight.cli.messages import note, note_model
     from clipsight.cli.progress import progress_bar
-    from clipsight.render.tables import answered_by, make_table, stdout_console, text_cell
+    from clipsight.render.tables import make_table, stdout_console, text_cell
     from clipsight.search.text_matching import SHARD
 
     with open_library(library, model, device, threads) as photos:
@@ -56,4 +56,4 @@ def match(
     for each, was_cut in zip(found, cut, strict=True):
         if was_cut:
             note(f"line {each.line} was truncated to the model's {encoder.folder.context_length} tokens")
-    note(answered_by(encoder.name))
+    note_model(encoder.name, photos.path, chosen=model != "auto")

@@ -1,8 +1,10 @@
 """Lines on stderr: notes, and errors with the flags of the command line."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from clipsight.core.text import visible
@@ -12,13 +14,47 @@ _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 _OTHER_NAMES = {"batch": "batch-size", "learning_rate": "lr", "overwrite": "force", "zero_shot": "zeroshot"}
 """Parameters of the library whose flag is not their own name."""
 
+QUIET = "CLIPSIGHT_QUIET"
+"""Environment variable that `--quiet` sets: no notes."""
+
 _MAX_SKIPPED = 10
 """Skipped photos named in notes; the others are counted."""
 
 
 def note(line: str) -> None:
-    """Print a line for the person at the terminal on stderr; results go to stdout."""
-    print(f"clipsight: {line}", file=sys.stderr)
+    """Print a line on stderr, with control characters escaped; results go to stdout. See `--quiet`."""
+    if not _is_quiet():
+        print_error(line)
+
+
+def print_error(line: str) -> None:
+    """Print a line on stderr, also with `--quiet`."""
+    print(f"clipsight: {visible(line)}", file=sys.stderr)
+
+
+def note_model(model: str, library: Path, *, chosen: bool) -> None:
+    """Name the model; of the builtin one only on a terminal, once for a library, and with a stronger one.
+
+    `chosen` is true if the user named the model.
+    """
+    from clipsight.models.registry import BUILTIN, RECOMMENDED
+
+    if model != BUILTIN:
+        note(f"answered by {model}")
+        return
+    mark = library / "model-note"
+    if chosen or not sys.stderr.isatty() or mark.exists():
+        return
+    note(
+        "answered by builtin, the small model that comes with clipsight; "
+        f"for a stronger one: clipsight index --model {RECOMMENDED}"
+    )
+    with suppress(OSError):
+        mark.touch()
+
+
+def _is_quiet() -> bool:
+    return os.environ.get(QUIET) == "1"
 
 
 def note_skipped(failures: Sequence[tuple[Path, str]]) -> None:

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of photos (default: all indexed ones).")]
 LibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", help="Folder of the index (default: in the user's data folder)."),
+    typer.Option(
+        "--library",
+        envvar="CLIPSIGHT_LIBRARY",
+        help="Folder of the index (default: in the user's data folder).",
+    ),
 ]
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", help="A name from `clipsight models`, or a model folder; auto: the library's own."
+        "--model",
+        envvar="CLIPSIGHT_MODEL",
+        help="A name from `clipsight models`, or a model folder; auto: the library's own.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="Device of the model, such as cpu or cuda.")]
@@ -36,6 +42,7 @@ class Interrupted(BaseException):
 def open_library(
     library: Path | None, model: str = "auto", device: str = "cpu", threads: int | None = None
 ) -> "Library":
+    """Open the library, whose notes go to stderr."""
     from clipsight.cli.messages import note
     from clipsight.library import Library
 

@@ -107,8 +107,8 @@ def search(
 
     New photos in FOLDERS are indexed first.
     """
-    from clipsight.cli.messages import note
-    from clipsight.render.tables import Format, answered_by
+    from clipsight.cli.messages import note, note_model
+    from clipsight.render.tables import Format
     from clipsight.search.options import SearchOptions
     from clipsight.search.query import Query
     from clipsight.store.filters import Filters, parse_bytes
@@ -164,7 +164,7 @@ def search(
 
         found = remote.search(server, asked[0], options)
         print_answer(found, form)
-        for line in (*found.notes, answered_by(found.model)):
+        for line in found.notes:
             note(line)
         return
     with open_library(library, model, device, threads) as photos:
@@ -178,8 +178,9 @@ def search(
         if explain:
             _print_first(photos, asked[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
-    for line in (*notes, answered_by(answers[0].model)):
+    for line in notes:
         note(line)
+    note_model(answers[0].model, photos.path, chosen=model != "auto")
     if grid is not None:
         from clipsight.render.contact_sheet import write_contact_sheet
 

@@ -58,9 +58,9 @@ def is_foreign_picture(file: Path) -> bool:
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """One line of CSV, without its line end.
+    r"""One line of CSV, without its line end.
 
-    Written with csv's own line end, "\\r\\n", so that a lone CR, as in a file name, is quoted.
+    Written with csv's own line end, "\r\n", so that a lone CR, as in a file name, is quoted.
     """
     out = io.StringIO()
     csv.writer(out).writerow(cells)

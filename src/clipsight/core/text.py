@@ -7,9 +7,9 @@ JOINERS = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    """Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
+    r"""Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
 
-    Bytes of a file name that are not UTF-8 (lone surrogates) become `\\xe9`. Spaces of other widths, as in
+    Bytes of a file name that are not UTF-8 (lone surrogates) become `\xe9`. Spaces of other widths, as in
     the names of macOS screenshots, become plain ones.
     """
     try:
@@ -26,5 +26,5 @@ def _visible(char: str) -> str:
 
 
 def escape(char: str) -> str:
-    """Escape a character as `\\n`, `\\xad`, `\\u82b1` or `\\U0001f600`."""
+    r"""Escape a character as `\n`, `\xad`, `\u82b1` or `\U0001f600`."""
     return char.encode("unicode_escape").decode()

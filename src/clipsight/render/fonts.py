@@ -1,8 +1,8 @@
-"""Text on pictures in any script, with installed fonts, or escapes for characters that no font has.
+r"""Text on pictures in any script, with installed fonts, or escapes for characters that no font has.
 
 Pillow includes one typeface, Aileron, with ASCII and a few symbols. Fonts for other characters are searched
 in the font folders of Linux, macOS and Windows, without fontconfig. A character that no installed font has
-is written as its escape, `\\u82b1`, not as an empty box.
+is written as its escape, `\u82b1`, not as an empty box.
 """
 
 import os

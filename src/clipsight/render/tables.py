@@ -257,15 +257,3 @@ def _bytes(count: int) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
-def answered_by(model: str) -> str:
-    """A note that names the model, and recommends a stronger one for builtin."""
-    from clipsight.models.registry import RECOMMENDED
-
-    if model != "builtin":
-        return f"answered by {model}"
-    return (
-        "answered by builtin, the small model that comes with clipsight; "
-        f"for a stronger one: clipsight index --model {RECOMMENDED}"
-    )

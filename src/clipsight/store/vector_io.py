@@ -258,7 +258,7 @@ def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
 
 
 def _utf8(path: bytes) -> tuple[str, bytes | None]:
-    """A path as text, with `\\xNN` for bytes that are not UTF-8; and as bytes if it has such bytes."""
+    r"""A path as text, with `\xNN` for bytes that are not UTF-8; and as bytes if it has such bytes."""
     text = path.decode("utf-8", "backslashreplace")
     return text, None if text.encode() == path else path
 

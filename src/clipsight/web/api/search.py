@@ -11,7 +11,8 @@ from rich.console import Console
 from clipsight.classification.predictions import best_labels
 from clipsight.core.version import __version__
 from clipsight.models.encoder import Stop
-from clipsight.render.tables import NO_MATCH, Format, answered_by, matches_as_table, matches_as_text
+from clipsight.models.registry import BUILTIN
+from clipsight.render.tables import NO_MATCH, Format, matches_as_table, matches_as_text
 from clipsight.search.options import SearchOptions
 from clipsight.search.results import Matches
 from clipsight.web.api.requests import (
@@ -113,7 +114,7 @@ def _classify(service: Service, body: ClassifyRequest, stop: Stop) -> dict[str, 
 
 def _command_output(matches: Matches, form: Format, *, width: int, colour: bool) -> bytes:
     """One note per line, an empty line, and the standard output of `clipsight search`, byte for byte."""
-    notes = [*matches.notes, answered_by(matches.model)]
+    notes = [*matches.notes, *([] if matches.model == BUILTIN else [f"answered by {matches.model}"])]
     if form is not Format.TABLE:
         text = matches_as_text(matches, form)
     elif matches:

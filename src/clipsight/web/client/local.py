@@ -83,9 +83,11 @@ def parse_arguments(arguments: list[str]) -> list[tuple[str, str]] | None:
 def find_server(fields: list[tuple[str, str]]) -> tuple[str, str] | None:
     """Address and token of the server; None if none is running."""
     values = dict(fields)
+    if os.environ.get("CLIPSIGHT_MODEL"):
+        return None  # the command knows whether the server has that model
     if "server" in values:
         return values["server"], os.environ.get("CLIPSIGHT_TOKEN", "")
-    library = values.get("library")
+    library = values.get("library") or os.environ.get("CLIPSIGHT_LIBRARY")
     return discovery.find(os.path.expanduser(library) if library else discovery.default_library())
 
 
