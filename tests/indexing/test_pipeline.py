@@ -19,9 +19,11 @@ import pytest
 from PIL import Image
 
 from clipsight import Library
+from clipsight.core.errors import QueryError
 from clipsight.indexing import pipeline
 from clipsight.indexing.autotune import MIN_FILES_PER_CORE, PipelineSettings
 from clipsight.models.encoder import Encoder
+from tests.support.tiny_models import make_model_blind_to_black
 from tests.support.waiting import PATIENCE, wait_until
 
 COUNT = 400
@@ -253,3 +255,30 @@ class Interrupt:
             return self._method(encoder, image)
 
         return call
+
+
+def test_a_photo_without_a_vector_is_one_failure_of_its_model(tiny_model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(40):
+        Image.new("RGB", (40, 40), (6 * number, 255 - 6 * number, 90)).save(photos / f"{number}.png")
+    for name in ("black.png", "black too.png"):
+        Image.new("RGB", (40, 40)).save(photos / name)
+    reason = "model m gave a zero or not-a-number vector"
+    blind = make_model_blind_to_black(tmp_path / "m", name="m")
+    with Library.open(tmp_path / "library", model=str(blind)) as library:
+        (report,) = library.index(photos)
+        assert (report.embedded, report.failed) == (40, 2)
+        failed = {os.path.basename(failure.path): failure.reason for failure in library.status().failures}
+        assert failed == dict.fromkeys((b"black.png", b"black too.png"), reason)
+        (again,) = library.index(photos)
+        assert (again.unchanged, again.failed, again.failed_before) == (40, 0, 2)
+        assert len(library.search("blue", top=50)) == 40
+        with pytest.raises(QueryError, match=r"can't search for '.*black\.png': model m gave a zero or"):
+            library.search(photos / "black.png")
+        (chunk,) = library.embed(photos / "black.png", photos / "3.png")
+        assert chunk.paths == (photos / "3.png",) and np.isfinite(chunk.vectors).all()
+        assert chunk.failures == ((photos / "black.png", reason),)
+    with Library.open(tmp_path / "library", model=str(tiny_model)) as library:
+        library.index(photos)
+        assert len(library) == 42 and not library.status().failures

@@ -16,11 +16,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from clipsight.core.errors import ModelError
+from clipsight.core.errors import ModelError, NoDirectionError
 from clipsight.models import encoder as encoder_module
 from clipsight.models.encoder import Cancelled, Encoder, available_devices
 from clipsight.models.folder import ModelFolder
-from tests.support.tiny_models import make_model_folder
+from tests.support.tiny_models import make_model_blind_to_black, make_model_folder
 
 TEXTS = ["a red dog", "two dogs on a beach", "", "x" * 5000, "a red dog"]
 
@@ -291,6 +291,18 @@ def test_a_vector_without_direction_is_an_error(tmp_path: Path, value: float) ->
     onnx.save(model, path / "visual" / "model.onnx")
     with pytest.raises(ModelError, match="model m gave a zero or not-a-number vector for photo 1, 2 of 2"):
         load(path).encode_pixels(pixels(2))
+
+
+def test_the_rows_without_direction_are_named(tmp_path: Path) -> None:
+    blind = load(make_model_blind_to_black(tmp_path / "m"))
+    photos = pixels(40)
+    photos[[3, 17]] = 0
+    with pytest.raises(NoDirectionError, match="for photo 4, 18 of 40") as caught:
+        blind.encode_pixels(photos)
+    assert caught.value.rows == (3, 17)
+    rest = np.delete(np.arange(40), [3, 17])
+    assert np.isnan(caught.value.vectors[[3, 17]]).all()
+    np.testing.assert_allclose(caught.value.vectors[rest], blind.encode_pixels(photos[rest]), atol=1e-6)
 
 
 def test_fewer_vectors_than_photos_is_an_error(tmp_path: Path) -> None:

@@ -213,16 +213,16 @@ class CatalogMachine(RuleBasedStateMachine):
         for row in changed:
             row.state = state
 
-    @rule(file=files, reason=st.text(max_size=5))
-    def put_failure(self, file: FileStat, reason: str) -> None:
-        self.catalog.put_failure(file, reason)
+    @rule(file=files, reason=st.text(max_size=5), of=st.sampled_from([None, 0, 1]))
+    def put_failure(self, file: FileStat, reason: str, of: int | None) -> None:
+        self.catalog.put_failure(file, reason, None if of is None else self.models[of])
         self.photos.pop((file.folder, file.name), None)
-        self.failures[file.folder, file.name] = (file.size, file.mtime_ns, reason)
+        self.failures[file.folder, file.name] = (file.size, file.mtime_ns, reason, of)
 
     @rule(file=files)
     def put_unreadable(self, file: FileStat) -> None:
         self.catalog.put_unreadable(file, "no rights")
-        self.failures[file.folder, file.name] = (-1, -1, "no rights")
+        self.failures[file.folder, file.name] = (-1, -1, "no rights", None)
 
     @rule(folder=folders, some=st.lists(names, max_size=3))
     def drop_failures(self, folder: bytes, some: list[bytes]) -> None:
@@ -294,8 +294,10 @@ class CatalogMachine(RuleBasedStateMachine):
             for row in within
             if row.file.folder == folder
         }
-        assert self.catalog.failed_files(folder) == {
-            name: kept[:2] for (where, name), kept in self.failures.items() if where == folder
+        assert self.catalog.failed_files(folder, model) == {
+            name: kept[:2] if kept[3] in (None, which) else None
+            for (where, name), kept in self.failures.items()
+            if where == folder
         }
         assert self.catalog.counts(folder) == count(within)
         assert self.catalog.folders_under(folder) == sorted(

@@ -95,6 +95,17 @@ def make_model_folder(
     return path
 
 
+def make_model_blind_to_black(path: Path, **options: Any) -> Path:
+    """Write a model folder whose vector of a black photo is zero; other photos have unit vectors."""
+    make_model_folder(path, preprocess={"mean": [0, 0, 0], "std": [1, 1, 1]}, **options)
+    graph = onnx.load(path / "visual" / "model.onnx")
+    for weights in graph.graph.initializer:
+        if weights.data_type == TensorProto.FLOAT and len(weights.dims) == 1:
+            weights.CopyFrom(numpy_helper.from_array(np.zeros(weights.dims, np.float32), weights.name))
+    onnx.save(graph, path / "visual" / "model.onnx")
+    return path
+
+
 @lru_cache(maxsize=1)
 def _tokenizer_json() -> str:
     return clip_tokenizer().to_str()

@@ -3,6 +3,11 @@
 The command line prints the message and exits with code 2.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipsight.core.arrays import Float32
+
 
 class ClipsightError(Exception):
     """Base class of the errors that users can resolve; the message is one complete line."""
@@ -10,6 +15,22 @@ class ClipsightError(Exception):
 
 class ModelError(ClipsightError):
     """A model that is missing, incomplete, unknown or can't be downloaded."""
+
+
+class NoDirectionError(ModelError):
+    """Photos or texts for which a model gives zero or not-a-number vectors, as overflow in float16 does.
+
+    `rows` are their indices. `vectors` are the unit vectors of all, float32[n, dim], NaN in those rows.
+    """
+
+    def __init__(self, model: str, what: str, rows: tuple[int, ...], vectors: "Float32") -> None:
+        which = ", ".join(str(row + 1) for row in rows[:5])
+        super().__init__(
+            f"model {model} gave a zero or not-a-number vector for {what} {which} of {len(vectors)}"
+        )
+        self.rows = rows
+        self.vectors = vectors
+        self.reason = f"model {model} gave a zero or not-a-number vector"
 
 
 class PhotoError(ClipsightError):

@@ -78,7 +78,7 @@ class _Walk:
             self._mark_unreadable(directory)
         self.visited.add(directory.path)
         known = self.catalog.indexed_files(directory.path, self.model)
-        failed = self.catalog.failed_files(directory.path)
+        failed = self.catalog.failed_files(directory.path, self.model)
         queued = []
         for file in directory.files:
             self.files += 1
@@ -121,7 +121,7 @@ class _Walk:
             self.absent += [
                 (folder, gone) for gone in self.catalog.indexed_files(folder, self.model).values()
             ]
-            self.catalog.drop_failures(folder, self.catalog.failed_files(folder))
+            self.catalog.drop_failures(folder, self.catalog.failed_files(folder, self.model))
         devices: dict[bytes, int] = {}
         missing: list[IndexedFile] = []
         unreachable: list[IndexedFile] = []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.core.errors import PhotoError
+from clipsight.core.errors import NoDirectionError, PhotoError
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, PhotoInfo, decode
@@ -96,6 +96,15 @@ class _NotAPhoto:
 
 
 @dataclass(frozen=True, slots=True)
+class _NotEmbedded:
+    """A photo for which the model gives no vector; another model may."""
+
+    file: FileStat
+    content_hash: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Unreadable:
     file: FileStat
     reason: str
@@ -106,7 +115,7 @@ class _Vanished:
     file: FileStat
 
 
-_Result = _Embedded | _KnownContent | _NotAPhoto | _Unreadable | _Vanished
+_Result = _Embedded | _KnownContent | _NotAPhoto | _NotEmbedded | _Unreadable | _Vanished
 
 
 @dataclass
@@ -191,14 +200,23 @@ class Pipeline:
                 decoded.append(outcome)
             elif outcome is not None:
                 results.append(outcome)
-        if decoded:
+        return results + self._embed(decoded) if decoded else results
+
+    def _embed(self, decoded: list[_Decoded]) -> list[_Result]:
+        """Run the encoder once; photos without a vector become failures of their own."""
+        bad: tuple[int, ...] = ()
+        reason = ""
+        try:
             with self._limiter.compute(self._settings.intra_op_threads):
                 vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
-            results += [
-                _Embedded(photo.file, photo.content_hash, photo.info, vector)
-                for photo, vector in zip(decoded, vectors, strict=True)
-            ]
-        return results
+        except NoDirectionError as error:
+            vectors, bad, reason = error.vectors, error.rows, error.reason
+        return [
+            _NotEmbedded(photo.file, photo.content_hash, reason)
+            if row in bad
+            else _Embedded(photo.file, photo.content_hash, photo.info, vectors[row])
+            for row, photo in enumerate(decoded)
+        ]
 
     def _read(self, file: FileStat) -> _Decoded | _Result | None:
         """Pixels for the encoder, or a result if the file needs none; None if it is deferred."""
@@ -247,7 +265,9 @@ class Pipeline:
                     self._write(result)
             with self._lock:
                 self._in_flight.difference_update(
-                    result.content_hash for result in results if isinstance(result, _Embedded | _NotAPhoto)
+                    result.content_hash
+                    for result in results
+                    if isinstance(result, _Embedded | _NotAPhoto | _NotEmbedded)
                 )
         self._last_commit = time.monotonic()
         self.on_commit(self.progress)
@@ -266,6 +286,9 @@ class Pipeline:
                     self._deferred.append(file)
             case _NotAPhoto():
                 self.catalog.put_failure(file, result.reason)
+                self.progress.failed += 1
+            case _NotEmbedded():
+                self.catalog.put_failure(file, result.reason, self.model)
                 self.progress.failed += 1
             case _Unreadable():
                 self.catalog.put_unreadable(file, result.reason)

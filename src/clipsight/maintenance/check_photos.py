@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Float16
-from clipsight.core.errors import PhotoError
+from clipsight.core.errors import NoDirectionError, PhotoError
 from clipsight.core.progress import StageProgress
 from clipsight.indexing.indexer import IndexOptions, root_of
 from clipsight.indexing.media.photo import decode
@@ -117,7 +117,11 @@ class PhotoComparison:
         self, photos: Sequence[_StoredPhoto], pixels: Sequence[npt.NDArray[np.uint8]]
     ) -> Iterator[Problem]:
         self.compared += len(photos)
-        for photo, vector in zip(photos, self.encoder.encode_pixels(pixels), strict=True):
+        try:
+            vectors = self.encoder.encode_pixels(pixels)
+        except NoDirectionError as error:
+            vectors = error.vectors
+        for photo, vector in zip(photos, vectors, strict=True):
             cosine = float(photo.vector.astype(np.float64) @ vector.astype(np.float64))
             if not cosine >= MIN_COSINE:
                 yield Problem(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.core.errors import ModelError
+from clipsight.core.errors import ModelError, NoDirectionError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
@@ -126,9 +126,32 @@ class Encoder:
     ) -> NDArray[np.float32]:
         """Embed the results of `preprocess`: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
 
-        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and ModelError for a zero or
-        not-a-number vector.
+        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and NoDirectionError where the
+        model gives a zero or not-a-number vector.
         """
+        return self._checked(self._pixel_vectors(pixels, stop), "photo")
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts: float32 [n, dim], unit length. Texts beyond the context are cut: see `truncated`.
+
+        Raises NoDirectionError where the model gives a zero or not-a-number vector.
+        """
+        return self._checked(self._text_vectors(texts), "text")
+
+    def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
+        """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
+        return self._tokenize(texts, pad_to_context=False).truncated
+
+    def cancel(self) -> None:
+        """End the calls running in other threads, after their current layer; each raises Cancelled."""
+        with self._running_lock:
+            for options in self._running:
+                options.terminate = True
+
+    def _pixel_vectors(
+        self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], stop: Stop | None = None
+    ) -> NDArray[np.float32]:
+        """Embed as `encode_pixels`, with NaN in the rows of photos for which there is no unit vector."""
         vectors = np.empty((len(pixels), self.dim), np.float32)
         if not len(pixels):
             return vectors
@@ -141,10 +164,10 @@ class Encoder:
                 feed = graph.feed(batch, self.folder.preprocess)
                 rows = self._run(session, graph, feed, options, graph.batch or len(batch))
                 vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
-        return self._unit(vectors, "photo")
+        return _unit(vectors)
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: float32 [n, dim], unit length. Texts beyond the context are cut: see `truncated`."""
+    def _text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed as `encode_texts`, with NaN in the rows of texts for which there is no unit vector."""
         vectors = np.empty((len(texts), self.dim), np.float32)
         if not len(texts):
             return vectors
@@ -157,17 +180,7 @@ class Encoder:
                 tokens = self._tokenize(batch, pad_to_context=pad_to_context)
                 rows = self._run(session, graph, graph.feed(tokens.ids, tokens.mask), options, len(batch))
                 vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
-        return self._unit(vectors, "text")
-
-    def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
-        return self._tokenize(texts, pad_to_context=False).truncated
-
-    def cancel(self) -> None:
-        """End the calls running in other threads, after their current layer; each raises Cancelled."""
-        with self._running_lock:
-            for options in self._running:
-                options.terminate = True
+        return _unit(vectors)
 
     def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
         with self._loading:
@@ -232,16 +245,21 @@ class Encoder:
             raise ModelError(f"model {self.name} gave {shape} numbers, not {count} x {self.dim}")
         return vectors
 
-    def _unit(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
-        if bad.size:
-            which = ", ".join(str(index + 1) for index in bad[:5])
-            raise ModelError(
-                f"model {self.name} gave a zero or not-a-number vector for {what} {which} of {len(vectors)}"
-            )
-        vectors /= lengths
+    def _checked(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+        """Return unit vectors as they are. Raises NoDirectionError if there are rows of NaN."""
+        rows = np.flatnonzero(np.isnan(vectors).any(axis=1))
+        if rows.size:
+            raise NoDirectionError(self.name, what, tuple(rows.tolist()), vectors)
         return vectors
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide rows by their lengths, in place; rows that are zero or not finite become NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        lengths[~np.isfinite(lengths) | (lengths == 0)] = np.nan
+        vectors /= lengths
+    return vectors
 
 
 def _usable_cores() -> int:

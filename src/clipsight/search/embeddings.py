@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipsight.core.errors import PhotoError
+from clipsight.core.errors import NoDirectionError, PhotoError
 from clipsight.search.results import Embeddings
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model
@@ -63,8 +63,15 @@ def _embed(files: list[Path], catalog: Catalog, model: Model, encoder: Callable[
         except PhotoError as error:
             failures.append((file, str(error)))
     if pixels:
-        vectors = encoder().encode_pixels(list(pixels.values()))
-        found |= {file: (0, vector) for file, vector in zip(pixels, vectors, strict=True)}
+        embedded = list(pixels)
+        try:
+            vectors = encoder().encode_pixels(list(pixels.values()))
+        except NoDirectionError as error:
+            vectors = error.vectors
+            failures += [(embedded[row], error.reason) for row in error.rows]
+            for row in error.rows:
+                del pixels[embedded[row]]
+        found |= {file: (0, vector) for file, vector in zip(embedded, vectors, strict=True) if file in pixels}
     good = [file for file in files if file in found]
     return Embeddings(
         ids=np.array([found[file][0] for file in good], dtype=np.int64),

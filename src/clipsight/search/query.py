@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from clipsight.core.arguments import texts
 from clipsight.core.arrays import Float32
-from clipsight.core.errors import PhotoError, QueryError
+from clipsight.core.errors import NoDirectionError, PhotoError, QueryError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search import grammar
 
@@ -167,14 +167,20 @@ class PartEncoder(Protocol):
 def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
     """The unit vectors of the query's parts, in their order: float32[parts, dim].
 
-    Raises `QueryError` for a picture that can't be fetched or read.
+    Raises `QueryError` for a picture that can't be fetched or read, and for a part without a vector.
     """
     words = [part.value for part in query.parts if part.kind is Kind.TEXT]
+    names = [part.value for part in query.parts if part.kind is not Kind.TEXT]
     pictures = [
         encoder.preprocess(_open(part, encoder)) for part in query.parts if part.kind is not Kind.TEXT
     ]
-    text_vectors = iter(encoder.encode_texts(words) if words else ())
-    picture_vectors = iter(encoder.encode_pixels(pictures) if pictures else ())
+    values = words
+    try:
+        text_vectors = iter(encoder.encode_texts(words) if words else ())
+        values = names
+        picture_vectors = iter(encoder.encode_pixels(pictures) if pictures else ())
+    except NoDirectionError as error:
+        raise QueryError(f"can't search for {values[error.rows[0]]!r}: {error.reason}") from error
     return np.stack(
         [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
     )

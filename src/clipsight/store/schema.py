@@ -106,4 +106,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX photos_by_format ON photos (format);
     CREATE INDEX photos_by_camera ON photos (camera);
     """,
+    # 4: the model of a failure to embed; null where the file itself can't be read.
+    """
+    ALTER TABLE failures ADD COLUMN model_id INTEGER REFERENCES models (id) ON DELETE CASCADE;
+    """,
 )

@@ -1,6 +1,7 @@
 """The shared encoder: the vectors of an encoder of one's own, from fewer runs."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from cachetools import LRUCache
 
+from clipsight.core.errors import NoDirectionError
 from clipsight.models.encoder import Cancelled, Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.web.scheduling.priority import PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
+from tests.support.tiny_models import make_model_blind_to_black
 
 
 @pytest.fixture
@@ -48,6 +51,23 @@ def test_many_threads_each_get_their_own(folder: ModelFolder, shared: SharedEnco
     with ThreadPoolExecutor(32) as pool:
         found = list(pool.map(lambda text: shared.encode_texts([text])[0], texts))
     assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_a_photo_without_direction_is_an_error_of_its_own_call(tmp_path: Path) -> None:
+    folder = ModelFolder.read(make_model_blind_to_black(tmp_path / "m"))
+    semaphore = PrioritySemaphore(1)
+    blind = SharedEncoder(folder, semaphore=semaphore)
+    good, black = _pixels(1), np.zeros((1, 32, 32, 3), np.uint8)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            with semaphore.high:  # both wait, and make one batch
+                calls = [pool.submit(blind.encode_pixels, pixels) for pixels in (black, good)]
+                time.sleep(0.1)
+            with pytest.raises(NoDirectionError, match="photo 1 of 1"):
+                calls[0].result()
+            assert np.allclose(calls[1].result(), Encoder(folder).encode_pixels(good), atol=1e-6)
+    finally:
+        blind.close()
 
 
 def test_cached_texts_cost_no_run(shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch) -> None:

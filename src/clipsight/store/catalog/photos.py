@@ -52,10 +52,18 @@ class PhotoQueries:
             for name, id_, size, mtime_ns, device, state, embedded in rows
         }
 
-    def failed_files(self, folder: bytes) -> dict[bytes, tuple[int, int]]:
-        """Size and mtime (ns) of the files directly in `folder` that failed, by name."""
-        rows = self._db.rows("SELECT name, size, mtime_ns FROM failures WHERE folder = ?", (folder,))
-        return {name: (size, mtime_ns) for name, size, mtime_ns in rows}
+    def failed_files(self, folder: bytes, model: Model) -> dict[bytes, tuple[int, int] | None]:
+        """Size and mtime (ns) of the files directly in `folder` that failed, by name.
+
+        None for a file that another model than `model` could not embed.
+        """
+        rows = self._db.rows(
+            "SELECT name, size, mtime_ns, model_id FROM failures WHERE folder = ?", (folder,)
+        )
+        return {
+            name: (size, mtime_ns) if model_id in (None, model.id) else None
+            for name, size, mtime_ns, model_id in rows
+        }
 
     def folders_under(self, root: bytes) -> list[bytes]:
         """`root` and the folders below it that hold photos or failures, in order."""
@@ -205,14 +213,17 @@ class PhotoQueries:
         )
         return cursor.rowcount
 
-    def put_failure(self, file: FileStat, reason: str) -> None:
-        """Record why a file is not a photo, and drop the photo it was; it is read again when it changes."""
+    def put_failure(self, file: FileStat, reason: str, model: Model | None = None) -> None:
+        """Record why a file is not a photo, and drop the photo it was; it is read again when it changes.
+
+        With `model`, it is a photo that this model can't embed; another model reads it again.
+        """
         self._db.run("DELETE FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name))
-        self._record_failure(file, file.size, file.mtime_ns, reason)
+        self._record_failure(file, file.size, file.mtime_ns, reason, model)
 
     def put_unreadable(self, file: FileStat, reason: str) -> None:
         """Record why a file could not be read at all; it is read again at each run."""
-        self._record_failure(file, -1, -1, reason)
+        self._record_failure(file, -1, -1, reason, None)
 
     def drop_failures(self, folder: bytes, names: Iterable[bytes]) -> None:
         """Drop the failures of files that no longer exist."""
@@ -303,11 +314,13 @@ class PhotoQueries:
 
     # -- internals ---------------------------------------------------------------
 
-    def _record_failure(self, file: FileStat, size: int, mtime_ns: int, reason: str) -> None:
+    def _record_failure(
+        self, file: FileStat, size: int, mtime_ns: int, reason: str, model: Model | None
+    ) -> None:
         self._db.run(
-            "INSERT OR REPLACE INTO failures (folder, name, size, mtime_ns, reason, date) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (file.folder, file.name, size, mtime_ns, reason, _now()),
+            "INSERT OR REPLACE INTO failures (folder, name, size, mtime_ns, reason, date, model_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (file.folder, file.name, size, mtime_ns, reason, _now(), model and model.id),
         )
 
     def _description(self, photo_id: int) -> Description:

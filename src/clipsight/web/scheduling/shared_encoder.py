@@ -45,10 +45,10 @@ class SharedEncoder(Encoder):
         self._lock = threading.Lock()
         self._cache: LRUCache[str, Float32] = LRUCache(_CACHED_TEXTS)
         self._texts: Batcher[str, Float32] = Batcher(
-            "texts", super().encode_texts, _TEXTS_PER_BATCH, permit=semaphore.high
+            "texts", super()._text_vectors, _TEXTS_PER_BATCH, permit=semaphore.high
         )
         self._images: Batcher[NDArray[np.uint8], Float32] = Batcher(
-            "images", super().encode_pixels, _IMAGES_PER_BATCH, self.workers, permit=semaphore.normal
+            "images", super()._pixel_vectors, _IMAGES_PER_BATCH, self.workers, permit=semaphore.normal
         )
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class SharedEncoder(Encoder):
 
     def check(self) -> None:
         """Run the text tower once. Raises `ModelError` if it can't be run."""
-        self._texts(["health"])
+        self._checked(np.asarray(self._texts(["health"])), "text")
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Number of tokens of all texts together, start and end tokens included, after truncation."""
@@ -76,7 +76,7 @@ class SharedEncoder(Encoder):
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors float32[len(texts), dim]; short lists are cached."""
         if len(texts) > _TEXTS_PER_BATCH:  # labels, say: they have their own cache, and would evict queries
-            return self._in_batches(self._texts, texts, _TEXTS_PER_BATCH, None)
+            return self._checked(self._in_batches(self._texts, texts, _TEXTS_PER_BATCH, None), "text")
         unique = list(dict.fromkeys(texts))
         with self._lock:
             vectors = {text: self._cache[text] for text in unique if text in self._cache}
@@ -85,13 +85,14 @@ class SharedEncoder(Encoder):
         with self._lock:
             self._cache.update(new)
         vectors |= new
-        return np.array([vectors[text] for text in texts], np.float32).reshape(len(texts), self.dim)
+        found = np.array([vectors[text] for text in texts], np.float32).reshape(len(texts), self.dim)
+        return self._checked(found, "text")
 
     def encode_pixels(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, stop: Stop | None = None
     ) -> NDArray[np.float32]:
         """Unit vectors float32[len(pixels), dim]. Raises `Cancelled` once `stop` is set."""
-        return self._in_batches(self._images, pixels, _IMAGES_PER_BATCH, stop)
+        return self._checked(self._in_batches(self._images, pixels, _IMAGES_PER_BATCH, stop), "photo")
 
     def _in_batches(
         self, batcher: Batcher[Any, Float32], items: Any, size: int, stop: Stop | None
