@@ -103,7 +103,7 @@ class CatalogMachine(RuleBasedStateMachine):
         self.catalog.set_current_model(self.models[0])
         self.models[1] = self.catalog.add_model("b" * 64, "b", "builtin", DIM)
         self.photos: dict[tuple[bytes, bytes], Row] = {}
-        self.failures: dict[tuple[bytes, bytes], tuple[int, int, str]] = {}
+        self.failures: dict[tuple[bytes, bytes], tuple[int, int, str, int | None]] = {}
         self.roots: dict[bytes, Root] = {}
         self.queue: list[FileStat] = []
         self.last_photo_id = 0
