@@ -16,6 +16,7 @@ from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.exif import ORIENTATION, date_of_file, read_metadata, valid_orientation
 from clipsight.indexing.media.heif import check_item_types
 from clipsight.indexing.media.pixels import to_rgb
+from clipsight.indexing.media.tiff import check_layout
 
 DEFAULT_MAX_PIXELS = 250_000_000
 """Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
@@ -199,6 +200,7 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
             f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
             f"the limit is {max_pixels / 1e6:.0f}"
         )
+    check_layout(picture)
     return picture
 
 
