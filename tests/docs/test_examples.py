@@ -24,6 +24,8 @@ from clipsight import Library
 from clipsight.cli.app import app
 from tests.support.samples import SAMPLES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",

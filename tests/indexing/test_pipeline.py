@@ -26,6 +26,8 @@ from clipsight.models.encoder import Encoder
 from tests.support.tiny_models import make_model_blind_to_black
 from tests.support.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.slow
+
 COUNT = 400
 Vectors = dict[str, npt.NDArray[np.float16]]
 
@@ -223,7 +225,6 @@ def test_a_run_follows_its_settings(
     assert max(watched.batches) == settings.batch_size and sum(watched.batches) == COUNT
 
 
-@pytest.mark.slow
 def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
     tiny_model: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
+
 from tests.support.browser import serving
 
 SECRET = "the secret of this test"

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
+
 from clipsight.core.errors import QueryError
 from clipsight.web.page.parsing import (
     QueryInput,

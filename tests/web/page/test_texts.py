@@ -10,6 +10,8 @@ from typer.main import get_command
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
+
 from clipsight.cli.app import app
 from clipsight.core.errors import (
     BusyError,
