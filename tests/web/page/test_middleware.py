@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
-pytestmark = pytest.mark.slow  # importing Gradio takes seconds
-
 from tests.support.browser import serving
+
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
 
 SECRET = "the secret of this test"
 

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
-pytestmark = pytest.mark.slow  # importing Gradio takes seconds
-
 from clipsight.core.errors import QueryError
 from clipsight.web.page.parsing import (
     QueryInput,
@@ -22,6 +20,8 @@ from clipsight.web.page.parsing import (
     parse_text,
 )
 from clipsight.web.service.query_parts import PhotoPart, TextPart, UploadPart
+
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
 
 JPEG = "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8").decode()
 

@@ -10,8 +10,6 @@ from typer.main import get_command
 
 pytest.importorskip("gradio", reason="the page needs clipsight[web]")
 
-pytestmark = pytest.mark.slow  # importing Gradio takes seconds
-
 from clipsight.cli.app import app
 from clipsight.core.errors import (
     BusyError,
@@ -28,6 +26,8 @@ from clipsight.core.errors import (
 from clipsight.web import page
 from clipsight.web.page import texts as module
 from clipsight.web.page.texts import ALL, ENGLISH, SIMPLIFIED, TRADITIONAL, Texts, preferred
+
+pytestmark = pytest.mark.slow  # importing Gradio takes seconds
 
 LOCALES = Path(page.__file__).parent / "locales"
 
