@@ -52,6 +52,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CLIPSIGHT_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "120")
+    for variable in (
+        "LC_ALL",
+        "LC_MESSAGES",
+        "LANG",
+        "CLIPSIGHT_LIBRARY",
+        "CLIPSIGHT_MODEL",
+        "CLIPSIGHT_QUIET",
+    ):
+        monkeypatch.delenv(variable, raising=False)
     return folder
 
 

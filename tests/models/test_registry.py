@@ -16,7 +16,17 @@ from clipsight.core.errors import ModelError
 from clipsight.models import registry
 from clipsight.models.folder import ModelFolder, model_files
 from clipsight.models.model_index import published_models
-from clipsight.models.registry import RECOMMENDED, ModelName, choose_auto, list_models, locate, parse_name
+from clipsight.models.registry import (
+    MULTILINGUAL,
+    RECOMMENDED,
+    ModelName,
+    choose_auto,
+    list_models,
+    locate,
+    parse_name,
+    reads_only_english,
+    recommended_model,
+)
 from tests.support.hub_server import HubServer, tiny_repository
 from tests.support.waiting import PATIENCE
 
@@ -394,3 +404,23 @@ def test_names_are_understood_without_loading_huggingface_hub() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "[]", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, RECOMMENDED),
+        ({"LANG": "C.UTF-8"}, RECOMMENDED),
+        ({"LANG": "en_GB.UTF-8"}, RECOMMENDED),
+        ({"LANG": "zh_TW.UTF-8"}, MULTILINGUAL),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "de_DE"}, MULTILINGUAL),
+        ({"LC_ALL": "POSIX", "LANG": "ja_JP.UTF-8"}, RECOMMENDED),
+    ],
+)
+def test_the_recommended_model_follows_the_locale(variables: dict[str, str], name: str) -> None:
+    assert recommended_model(variables) == name
+
+
+def test_languages_that_a_model_reads() -> None:
+    assert reads_only_english("builtin") and reads_only_english(RECOMMENDED)
+    assert not reads_only_english(MULTILINGUAL) and not reads_only_english("somebody's own")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clipsight import Library
 from clipsight.core.errors import QueryError
 from clipsight.search import query as query_module
-from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts
+from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts, language_notes
 from tests.support.fake import DIM, FakeModel
 from tests.support.fake import unit as unit_rows
 
@@ -250,3 +250,20 @@ def test_pictures_that_cannot_be_fetched(
         library.search("http://127.0.0.1:1/closed.jpg")
     with pytest.raises(QueryError, match="can't fetch"):
         library.search("http://[broken/address.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "lines"),
+    [
+        ("猫", "builtin", 1),
+        ("кот + dog", "builtin", 1),
+        ("قطة", "ViT-B-32__openai", 1),
+        ("ein Hund, été", "builtin", 0),
+        ("a dog 🐕 12:30", "builtin", 0),
+        ("猫", "ViT-B-32-SigLIP2-256__webli", 0),
+        ("猫", "a model of one's own", 0),
+    ],
+)
+def test_a_language_that_the_model_does_not_read_is_noted(text: str, model: str, lines: int) -> None:
+    notes = language_notes(Query.parse(text), model)
+    assert len(notes) == lines and all("reads English only" in note for note in notes)

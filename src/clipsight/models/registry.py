@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,9 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.model_index import PublishedModel
 
 RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
+
+MULTILINGUAL = "ViT-B-32-SigLIP2-256__webli"
+"""The recommended model for other languages than English."""
 """The best published retrieval among models that are fast and licensed for all uses: docs/models.md."""
 
 BUILTIN = "builtin"
@@ -118,20 +121,37 @@ def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
 def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:
     """Choose a new library's model: the recommended one if on disk or downloadable, else the builtin one.
 
-    Takes at most 3 s if the hub does not respond. `note` receives one line: the model, the reason, and how to
-    change it later. Returns the name and the folder. Raises ModelError if there is no model at all.
+    The multilingual one is recommended where the locale is not English. Takes at most 3 s if the hub does not
+    respond. `note` receives one line: the model, the reason, and how to change it later. Returns the name and
+    the folder. Raises ModelError if there is no model at all.
     """
-    folder = paths.models_folder() / RECOMMENDED
+    name = recommended_model()
+    folder = paths.models_folder() / name
     why = "which is on disk"
     if not folder.is_dir():
+        model = model_index.find(name)
+        assert model is not None
         try:
-            listing = hub.list_repo_within(_recommended().repo, _DECISION_SECONDS)
+            listing = hub.list_repo_within(model.repo, _DECISION_SECONDS)
             install(listing, folder, progress=True)
         except hub.HubError as error:
-            return BUILTIN, _fall_back_to_builtin(error, note)
+            return BUILTIN, _fall_back_to_builtin(error, name, note)
         why = f"downloaded from {listing.endpoint}"
-    note(f"using the recommended model {RECOMMENDED}, {why}; for another: clipsight index --model NAME")
-    return RECOMMENDED, folder
+    note(f"using the recommended model {name}, {why}; for another: clipsight index --model NAME")
+    return name, folder
+
+
+def recommended_model(environment: Mapping[str, str] = os.environ) -> str:
+    """Name of the recommended model for the locale of messages (POSIX: LC_ALL, LC_MESSAGES, LANG)."""
+    chosen = (environment.get(variable) for variable in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    language = re.split(r"[_.@]", next(filter(None, chosen), ""))[0].lower()
+    return RECOMMENDED if language in ("", "c", "posix", "en") else MULTILINGUAL
+
+
+def reads_only_english(name: str) -> bool:
+    """True for the builtin model and published models for English; false if nothing is known of the model."""
+    model = None if name == BUILTIN else model_index.find(name)
+    return name == BUILTIN or (model is not None and not model.multilingual)
 
 
 def list_models() -> list[ModelStatus]:
@@ -163,12 +183,6 @@ def _builtin_path() -> Path:
     return Path(str(resources.files(__package__) / BUILTIN))
 
 
-def _recommended() -> PublishedModel:
-    model = model_index.find(RECOMMENDED)
-    assert model is not None
-    return model
-
-
 def _folder_name(path: str) -> ModelName:
     folder = Path(os.path.expanduser(path))
     if not os.path.isdir(folder):
@@ -197,12 +211,12 @@ def _not_onnx(reason: str, name: str) -> ModelError:
     return ModelError(f"{reason}; the nearest that are: {', '.join(near)}")
 
 
-def _fall_back_to_builtin(error: hub.HubError, note: Callable[[str], None]) -> Path:
+def _fall_back_to_builtin(error: hub.HubError, name: str, note: Callable[[str], None]) -> Path:
     try:
         folder = builtin_folder()
     except ModelError as missing:
         raise ModelError(f"{error.reason}, and {missing}") from error
-    note(f"using builtin, the small model: {error.reason}; later: clipsight index --model {RECOMMENDED}")
+    note(f"using builtin, the small model: {error.reason}; later: clipsight index --model {name}")
     return folder
 
 

@@ -10,6 +10,7 @@ scores stay cosines.
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -194,6 +195,21 @@ def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
         f"text cut to the model's {encoder.folder.context_length} tokens: {text[:60]}..."
         for text, was_cut in zip(words, cut, strict=True)
         if was_cut
+    )
+
+
+def language_notes(query: Query, model: str) -> tuple[str, ...]:
+    """A line if the query has letters of another script than Latin and `model` reads English only."""
+    words = "".join(part.value for part in query.parts if part.kind is Kind.TEXT)
+    foreign = any(each.isalpha() and not unicodedata.name(each, "").startswith("LATIN") for each in words)
+    if words.isascii() or not foreign:
+        return ()
+    from clipsight.models.registry import MULTILINGUAL, reads_only_english
+
+    if not reads_only_english(model):
+        return ()
+    return (
+        f"the model {model} reads English only; for other languages: clipsight index --model {MULTILINGUAL}",
     )
 
 

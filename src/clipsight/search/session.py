@@ -17,7 +17,7 @@ from clipsight.core.arrays import Float32, Ids
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
-from clipsight.search.query import Kind, Query, combine, embed_parts, truncation_notes
+from clipsight.search.query import Kind, Query, combine, embed_parts, language_notes, truncation_notes
 from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
@@ -127,7 +127,11 @@ class Snapshot:
                 str(query),
                 self.model.name,
                 tuple(_sorted(matches, options.sort)),
-                truncation_notes(query, self.encoder) + notes,
+                (
+                    *language_notes(query, self.model.name),
+                    *truncation_notes(query, self.encoder),
+                    *notes,
+                ),
             )
             for query, matches in zip(queries, found, strict=True)
         ]
