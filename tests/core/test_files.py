@@ -1,12 +1,13 @@
 """Files written whole, and pictures that are never replaced."""
 
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.files import atomic_write, is_foreign_picture
+from clipsight.core.files import atomic_write, is_foreign_picture, mtime_ns
 from clipsight.render.pictures import write_picture
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "QOI", "AVIF"]
@@ -47,3 +48,12 @@ def test_a_link_to_a_photo_is_followed(tmp_path: Path) -> None:
     link.symlink_to(photo)
     with pytest.raises(LibraryError, match="did not write"), atomic_write(link) as temporary:
         temporary.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [(-(2**63) - 1, -(2**63)), (-1, -1), (0, 0), (2**63 - 1, 2**63 - 1), (10_413_792_000 * 10**9, 2**63 - 1)],
+)
+def test_times_are_clamped_to_64_bits(time: int, expected: int) -> None:
+    stat = os.stat_result(range(10), {"st_mtime_ns": time})
+    assert mtime_ns(stat) == expected

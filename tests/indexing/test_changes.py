@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,20 @@ def test_memory_of_a_walk_is_not_held_for_files(library: Library, tmp_path: Path
     assert found.queued == 500
     taken = [len(library._catalog.dequeue(200)) for _ in range(4)]
     assert taken == [200, 200, 100, 0]
+
+
+@pytest.mark.parametrize("year", [1601, 2300])
+def test_times_beyond_64_bits(library: Library, photos: Path, year: int) -> None:
+    """`clipsight index`, embedding, `check` and the server's files meet times that SQLite can't store."""
+    old = next(photos.glob("*.jpg"))
+    seconds = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    os.utime(old, (seconds, seconds))
+    if old.stat().st_mtime_ns != seconds * 10**9:
+        pytest.skip("this file system has no such times")
+    (report,) = library.index(photos)
+    assert report.failed == 0 and report.embedded
+    (again,) = library.index(photos)
+    assert again.unchanged == report.embedded
+    (chunk,) = library.embed(old)
+    assert chunk.ids[0] > 0  # the stored vector
+    assert len(library.search("red", top=100)) == report.embedded

@@ -172,6 +172,11 @@ def test_sizes_of_files(text: str, count: int) -> None:
     assert parse_bytes(text) == count
 
 
+def test_a_file_size_of_any_length_is_an_error_not_an_overflow() -> None:
+    with pytest.raises(QueryError, match="`min_bytes` must lie between"):
+        Filters(min_bytes=parse_bytes("9" * 5000 + "g"))
+
+
 @pytest.mark.parametrize("text", ["", "big", "-1", "1.5.2", "3 TB", "MB"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(QueryError, match="is not a file size"):

@@ -31,5 +31,6 @@ def whole_number(value: Any, name: str, *, error: type[ClipsightError] = QueryEr
     if value is None or (type(value) is int and 0 <= value <= INT64_MAX):
         return value
     if type(value) is int:
-        raise error(f"`{name}` must lie between 0 and 2**63 - 1, not {value}")
+        given = value if value.bit_length() < 1000 else "a number of hundreds of digits"
+        raise error(f"`{name}` must lie between 0 and 2**63 - 1, not {given}")
     raise error(f"`{name}` takes a whole number, not {value!r}")

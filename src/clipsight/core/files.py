@@ -57,6 +57,11 @@ def is_foreign_picture(file: Path) -> bool:
     return is_picture and MARK.encode() not in head
 
 
+def mtime_ns(stat: os.stat_result) -> int:
+    """Modification time in ns since 1970, clamped to the 64 bits that SQLite stores: 1677 to 2262."""
+    return max(-(2**63), min(stat.st_mtime_ns, 2**63 - 1))
+
+
 def csv_line(cells: Iterable[object]) -> str:
     r"""One line of CSV, without its line end.
 

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipsight.core.files import mtime_ns
+
 PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
     b"pnm ppm pgm pbm pfm avif avifs heic heics heif heifs hif".split()
@@ -153,7 +155,7 @@ def _list(
                 links.append(entry.path)
             elif has_photo_suffix(name) and entry.is_file():
                 status = entry.stat()
-                files.append(Candidate(path, name, status.st_size, status.st_mtime_ns, status.st_dev))
+                files.append(Candidate(path, name, status.st_size, mtime_ns(status), status.st_dev))
         except OSError as refusal:
             if refusal.errno not in _NOWHERE:
                 failure = failure or refusal

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from clipsight.core.arrays import Float16
 from clipsight.core.errors import NoDirectionError, PhotoError
+from clipsight.core.files import mtime_ns
 from clipsight.core.progress import StageProgress
 from clipsight.indexing.indexer import IndexOptions, root_of
 from clipsight.indexing.media.photo import decode
@@ -155,4 +156,4 @@ class PhotoComparison:
 
 def _is_unchanged(photo: _StoredPhoto) -> bool:
     stat = photo.path.stat()
-    return (stat.st_size, stat.st_mtime_ns) == (photo.size, photo.mtime_ns)
+    return (stat.st_size, mtime_ns(stat)) == (photo.size, photo.mtime_ns)

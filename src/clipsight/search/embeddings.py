@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipsight.core.errors import NoDirectionError, PhotoError
+from clipsight.core.files import mtime_ns
 from clipsight.search.results import Embeddings
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model
@@ -88,7 +89,7 @@ def _stored_vector(file: Path, catalog: Catalog, model: Model) -> "tuple[int, np
     except OSError:
         return None  # reading it will say why
     name = FileStat(
-        os.fsencode(path.parent), os.fsencode(path.name), stat.st_size, stat.st_mtime_ns, stat.st_dev
+        os.fsencode(path.parent), os.fsencode(path.name), stat.st_size, mtime_ns(stat), stat.st_dev
     )
     return catalog.vector_of(name, model)
 

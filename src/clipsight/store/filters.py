@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def parse_bytes(text: str) -> int:
     found = _BYTES.fullmatch(text.strip())
     if found is None:
         raise QueryError(f"{text!r} is not a file size: write 800, 500k or 2.5MB")
-    return round(float(found[1]) * _UNITS[found[2].lower()])
+    return round(Decimal(found[1]) * _UNITS[found[2].lower()])
 
 
 def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids | None:

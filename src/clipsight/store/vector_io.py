@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from clipsight.core.errors import LibraryError
 from clipsight.core.extras import require
-from clipsight.core.files import atomic_write
+from clipsight.core.files import atomic_write, mtime_ns
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, State
 
@@ -95,7 +95,7 @@ def _file(path: object, source: Path) -> tuple[FileStat, State]:
         raise LibraryError(f"{source}: {path!r} is no path ({error}); nothing was imported") from error
     except OSError:
         return FileStat(*os.path.split(absolute), 0, 0, 0), State.UNREACHABLE
-    return FileStat(*os.path.split(absolute), stat.st_size, stat.st_mtime_ns, stat.st_dev), State.PRESENT
+    return FileStat(*os.path.split(absolute), stat.st_size, mtime_ns(stat), stat.st_dev), State.PRESENT
 
 
 def _writer(file: Path) -> Callable[[Catalog, Model, Path], int]:

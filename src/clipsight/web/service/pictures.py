@@ -10,6 +10,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from clipsight.core.errors import NotFoundError, PhotoError, UploadError
+from clipsight.core.files import mtime_ns
 from clipsight.indexing.media.photo import DecodedPhoto, decode, open_picture
 from clipsight.store.records import PhotoRecord
 from clipsight.web.service.jpeg import strip_metadata
@@ -111,7 +112,7 @@ def _open(photo: PhotoRecord) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(_open_nonblocking(photo.path, os.O_RDONLY), "rb") as file:
             stat = os.fstat(file.fileno())
-            if (stat.st_size, stat.st_mtime_ns) != (photo.size, photo.mtime_ns):
+            if (stat.st_size, mtime_ns(stat)) != (photo.size, photo.mtime_ns):
                 raise NotFoundError(
                     f"photo {photo.id} has changed since it was indexed: index its folder again"
                 )
