@@ -393,5 +393,5 @@ def test_match_ranks_the_lines_of_a_file(library: Library, photos: Path, tmp_pat
     assert [match.line - 1 for match in found] == expected[:2]
     assert [match.score for match in found] == pytest.approx(sorted(scores[expected])[:0:-1], abs=1e-3)
     assert heard[-1] == (3, 3)
-    with pytest.raises(QueryError, match="no such picture"):
+    with pytest.raises(QueryError, match="no such photo"):
         library.match("none.jpg", file)

@@ -3,9 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -197,14 +198,28 @@ def test_a_real_measurement(encoder: Encoder) -> None:
     assert len(encoder.encode_pixels([[[[0, 0, 0]] * 32] * 32])) == 1  # type: ignore[list-item]
 
 
-def test_a_graph_of_fixed_batch_is_given_as_many(tmp_path: Path) -> None:
+def test_a_graph_of_fixed_batch_is_given_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run of the graph costs the same here, however many of its photos are wanted."""
     from tests.support.tiny_models import make_model_folder
 
-    folder = ModelFolder.read(make_model_folder(tmp_path / "fixed", fixed_batch=16, size=224))
-    assert (
-        settings_for(Encoder(folder, threads=1), "fixed", MIN_FILES_PER_CORE).batch_size
-        > DEFAULT_SETTINGS.batch_size
-    )
+    runs, run = 0, Encoder._run
+
+    def count(self: Encoder, *arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return run(self, *arguments)
+
+    def measure(work: Callable[[], object], photos: int) -> TimePerPhoto:
+        before = runs
+        work()
+        seconds = (1 + runs - before) / photos
+        return TimePerPhoto(seconds, seconds)
+
+    monkeypatch.setattr(Encoder, "_run", count)
+    monkeypatch.setattr(autotune, "_measure", measure)
+    folder = ModelFolder.read(make_model_folder(tmp_path / "fixed", fixed_batch=16))
+    chosen = settings_for(Encoder(folder, threads=1), "fixed", MIN_FILES_PER_CORE)
+    assert chosen.batch_size == 16 > DEFAULT_SETTINGS.batch_size
 
 
 # -- cores --------------------------------------------------------------------------
