@@ -1,7 +1,10 @@
 """The command `clipsight serve`."""
 
+import io
 import os
 import sys
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +36,10 @@ def serve(
         typer.Option(help="Additional host name of the server, such as that of a proxy; repeatable."),
     ] = None,
     page: Annotated[bool, typer.Option(help="Serve the web page beside the API.")] = True,
+    root_path: Annotated[
+        str, typer.Option(help="Path prefix below which a proxy serves this server, such as /photos.")
+    ] = "",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, if this is a desktop.")] = True,
     library: LibraryOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -46,18 +53,31 @@ def serve(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clipsight.core.extras import require
 
-    require("web", "cachetools", "fastapi", "prometheus_client", "uvicorn", *(["gradio"] if page else []))
+    modules = ["cachetools", "fastapi", "prometheus_client", "segno", "uvicorn"]
+    require("web", *modules, *(["gradio"] if page else []))
     from clipsight.cli.messages import note
-    from clipsight.web.server.run import is_loopback
+    from clipsight.web.server.run import is_loopback, is_unspecified, url_for_devices
     from clipsight.web.server.run import serve as run
 
+    def link_to(url: str) -> str:
+        return f"{url}/?token={token}" if token and page else url
+
     def on_ready(url: str) -> None:
+        is_terminal = sys.stdout.isatty()
         if not is_loopback(host):
             note("other machines can connect, and nothing is encrypted: put a TLS proxy in front of it")
-        link = f"{url}/?token={token}" if token and page else url
-        print(f"clipsight is at {link}", flush=True)
-        if sys.stdout.isatty():
+        print(f"clipsight is at {link_to(url)}", flush=True)
+        device_url = url_for_devices(url) if is_unspecified(host) else None if is_loopback(host) else url
+        if device_url is not None:
+            if device_url != url:
+                print(f"on other devices: {link_to(device_url)}", flush=True)
+            if is_terminal and page:
+                print_qr_code(link_to(device_url))
+        if is_terminal:
             note("press Ctrl-C to stop")
+        if browser and page and is_terminal and is_desktop(os.environ):
+            # Without the token, which other users of this machine could read among the browser's arguments.
+            open_browser(f"{url}/")
 
     with suppress(Interrupted):  # the normal end, after running requests have been answered
         run(
@@ -70,5 +90,34 @@ def serve(
             device=device,
             threads=threads,
             page=page,
+            root_path=root_path,
             on_ready=on_ready,
         )
+
+
+def print_qr_code(text: str) -> None:
+    """Print a QR code in block characters, white on black, unless the terminal's encoding lacks them."""
+    import segno
+
+    out = io.StringIO()
+    segno.make_qr(text).terminal(out, compact=True)
+    lines = out.getvalue().splitlines()
+    if not os.environ.get("NO_COLOR"):
+        lines = [f"\33[97;40m{line}\33[0m" for line in lines]
+    with suppress(UnicodeEncodeError):
+        print("\n".join(lines).encode(sys.stdout.encoding).decode(sys.stdout.encoding), flush=True)
+
+
+def is_desktop(environment: Mapping[str, str]) -> bool:
+    """Check that a browser would open in front of the user: a graphical session of this machine."""
+    if environment.get("SSH_CONNECTION"):
+        return False
+    is_graphical = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or bool(is_graphical)
+
+
+def open_browser(url: str) -> None:
+    """Open the URL in the user's browser, without waiting for it."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()

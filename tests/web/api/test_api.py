@@ -127,6 +127,78 @@ def test_photos(client: TestClient, service: Service) -> None:
     assert original.headers["content-disposition"].startswith("attachment")
 
 
+def test_head_is_get_without_the_body(client: TestClient, service: Service) -> None:
+    rocket = id_of(service, "rocket.jpg")
+    description = client.get("/api/v1/openapi.json").json()["paths"]
+    paths = [path for path, methods in description.items() if "get" in methods]
+    assert len(paths) > 15
+    for path in (*paths, "/api/v1/openapi.json"):
+        path = path.replace("/photos/{id}", f"/photos/{rocket}") + ("?q=cat" if "/search" in path else "")
+        head, got = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+        if path != "/metrics":
+            assert head.headers["content-length"] == got.headers["content-length"]
+    assert client.head("/api/v1/embed").status_code == 405
+    assert 'method="HEAD",route="/api/v1/photos/{id}/file",status="200"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("original", ["", "?original=true"])
+def test_a_file_can_be_fetched_in_ranges(client: TestClient, service: Service, original: str) -> None:
+    path = f"/api/v1/photos/{id_of(service, 'rocket.jpg')}/file{original}"
+    whole = client.get(path)
+    data, size, tag = whole.content, len(whole.content), whole.headers["etag"]
+    assert whole.status_code == 200 and whole.headers["accept-ranges"] == "bytes"
+    for header, first, stop in (
+        ("bytes=0-99", 0, 100),
+        ("bytes=100-", 100, size),
+        ("bytes=-100", size - 100, size),
+        (f"bytes=-{size * 2}", 0, size),
+        (f"BYTES={size - 1}-{size * 2}", size - 1, size),
+    ):
+        part = client.get(path, headers={"Range": header, "If-Range": tag})
+        assert part.status_code == 206 and part.content == data[first:stop], header
+        assert part.headers["content-range"] == f"bytes {first}-{stop - 1}/{size}"
+        assert part.headers["content-length"] == str(stop - first) and part.headers["etag"] == tag
+        assert part.headers["content-disposition"] == whole.headers["content-disposition"]
+    for header in (f"bytes={size}-", f"bytes={'9' * 30}-", "bytes=-0"):
+        refused = client.get(path, headers={"Range": header})
+        assert refused.status_code == 416 and refused.headers["content-range"] == f"bytes */{size}"
+    for header in ("bytes=5-2", "bytes=-", "bytes=a-b", "lines=0-1", "bytes=0-1,5-9", "bytes"):
+        assert client.get(path, headers={"Range": header}).content == data
+    for changed in ('"another"', f"W/{tag}", "Sat, 29 Oct 1994 19:43:31 GMT"):
+        assert client.get(path, headers={"Range": "bytes=0-9", "If-Range": changed}).content == data
+    assert client.get(path, headers={"If-None-Match": f'"x", {tag}'}).status_code == 304
+    head = client.head(path, headers={"Range": "bytes=0-9"})
+    assert head.status_code == 200 and head.headers["content-length"] == str(size)
+
+
+def test_unknown_query_parameters_are_refused(client: TestClient, service: Service) -> None:
+    rocket = id_of(service, "rocket.jpg")
+    description = client.get("/api/v1/openapi.json").json()["paths"]
+    for template, methods in description.items():
+        if "get" not in methods:
+            continue
+        path = template.replace("/photos/{id}", f"/photos/{rocket}")
+        query = {"q": "cat"} if "/search" in path else {}
+        refused = client.get(path, params={**query, "no_such": "1"})
+        assert refused.status_code == 422 and "query.no_such: unknown" in refused.json()["detail"], path
+        for known in methods["get"].get("parameters", []):
+            answer = client.get(path, params={**query, known["name"]: "1"})
+            assert known["in"] != "query" or "unknown" not in answer.text
+    for name in ("labels", "folders", "after", "taken", "limit"):
+        assert client.get("/api/v1/search", params={"q": "x", name: "1"}).status_code == 422
+    assert client.head(f"/api/v1/photos/{rocket}?lat=1").status_code == 422
+
+
+def test_every_option_of_the_command_is_a_parameter_of_the_printed_search(client: TestClient) -> None:
+    from clipsight.web.api.requests import CommandSearch
+    from clipsight.web.client.search_options import FLAGS, OPTIONS
+
+    sent = {"q", "width", "colour", *OPTIONS.values(), *(name for name, _ in FLAGS.values())}
+    assert sent - {"library", "server"} <= set(CommandSearch.model_fields)
+
+
 def test_the_library(client: TestClient, service: Service) -> None:
     assert client.get("/api/v1/status").json()["photos"] == len(SAMPLES)
     (folder,) = client.get("/api/v1/folders").json()
@@ -402,7 +474,7 @@ def test_the_pages_link_gives_a_cookie_that_opens_the_api(service: Service) -> N
     answer = client.get(f"/en/?token={TOKEN}&q=cat", follow_redirects=False)
     assert answer.status_code == 303 and answer.headers["location"] == "/en/?q=cat"
     cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie and TOKEN not in cookie
     assert client.get("/api/v1/status").status_code == 200  # with the cookie that it has now
 
 

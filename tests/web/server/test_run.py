@@ -21,7 +21,14 @@ from clipsight.search.options import SearchOptions
 from clipsight.search.query import Query
 from clipsight.web.client import discovery, remote
 from clipsight.web.client.local import try_server
-from clipsight.web.server.run import check_token, is_loopback, listen, server_url
+from clipsight.web.server.run import (
+    check_root_path,
+    check_token,
+    is_loopback,
+    listen,
+    server_url,
+    url_for_devices,
+)
 from tests.support.samples import SAMPLES, copy_samples
 from tests.support.scores import check_near_text
 from tests.support.waiting import PATIENCE, wait_until
@@ -289,6 +296,39 @@ def test_server_urls() -> None:
     assert server_url("0.0.0.0", 1) == "http://127.0.0.1:1"
     assert server_url("::1", 1) == "http://[::1]:1"
     assert server_url("nas", 1) == "http://nas:1"
+
+
+def test_the_address_for_other_devices_is_found_without_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Probe(socket.socket):
+        address = "192.168.1.5"
+
+        def connect(self, address: object) -> None:
+            assert self.type == socket.SOCK_DGRAM and address == ("192.0.2.1", 9)
+
+        def getsockname(self) -> tuple[str, int]:
+            return self.address, 1
+
+        def send(self, *arguments: object) -> int:
+            raise AssertionError("traffic")
+
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert url_for_devices("http://127.0.0.1:7860/photos") == "http://192.168.1.5:7860/photos"
+    for address in ("127.0.0.1", "0.0.0.0"):
+        Probe.address = address
+        assert url_for_devices("http://127.0.0.1:7860") is None
+
+    def unreachable(self: socket.socket, address: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(Probe, "connect", unreachable)
+    assert url_for_devices("http://127.0.0.1:7860") is None
+
+
+def test_root_paths() -> None:
+    assert [check_root_path(path) for path in ("", "/", "/photos", "/a/b/")] == ["", "", "/photos", "/a/b"]
+    for path in ("photos", "/a b", "//x", "/a/../b", "/x?y", "http://x/y", "/api", "/en/photos"):
+        with pytest.raises(ServerError, match="`root_path`"):
+            check_root_path(path)
 
 
 def test_a_host_of_another_machine_is_refused() -> None:

@@ -5,9 +5,10 @@ One module per group of endpoints; its `add_routes` adds them to a router.
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from clipsight.web.api import embedding, indexing, library, monitoring, photos, search
+from clipsight.web.api.requests import refuse_unknown_parameters
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.service.service import Service
@@ -33,7 +34,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 def create_router(service: Service, threads: RequestThreads, metrics: Metrics) -> APIRouter:
     """Create the router with all endpoints."""
-    router = APIRouter(responses=_ERRORS)
+    router = APIRouter(responses=_ERRORS, dependencies=[Depends(refuse_unknown_parameters)])
     v1 = APIRouter(prefix="/api/v1")
     search.add_routes(v1, service, threads)
     photos.add_routes(v1, service, threads)

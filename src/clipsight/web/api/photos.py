@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
+from clipsight.web.api.partial import data_response, is_unchanged
 from clipsight.web.api.requests import PhotoId
 from clipsight.web.api.responses import PhotoAnswer
 from clipsight.web.server.cancellation import RequestThreads
@@ -14,6 +15,11 @@ from clipsight.web.service.payloads import PhotoFile, json_safe
 from clipsight.web.service.service import THUMBNAIL_SIZES, Service
 
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    **_JPEG,
+    206: {"content": {"image/jpeg": {}}, "description": "The range of the file that `Range` names."},
+    416: {"description": "The file has no bytes in this range."},
+}
 
 
 def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
@@ -40,11 +46,11 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             request, lambda stop: service.thumbnail(id, size, stop=stop)
         )
         headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=3600"}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if is_unchanged(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(found.data, media_type="image/jpeg", headers=headers)
 
-    @router.get("/photos/{id}/file", response_class=Response, responses=_JPEG, tags=["photos"])
+    @router.get("/photos/{id}/file", response_class=Response, responses=_FILE, tags=["photos"])
     async def file(
         request: Request,
         id: PhotoId,
@@ -52,11 +58,11 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             bool, Query(description="The file byte for byte, with all its metadata, such as the coordinates.")
         ] = False,
     ) -> Response:
-        """Get the photo at full size: a JPEG without metadata, or the original file."""
+        """Get the photo at full size, or a range of it: a JPEG without metadata, or the original file."""
         found = await threads.run_until_disconnect(
             request, lambda stop: service.photo_file(id, original=original, stop=stop)
         )
-        return Response(found.data, media_type=found.media_type, headers=_disposition(found, original))
+        return data_response(request, found.data, found.media_type, _disposition(found, original))
 
 
 def _disposition(file: PhotoFile, original: bool) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 from clipsight.core.dates import end_of
@@ -138,8 +140,6 @@ class SearchRequest(_SearchFields, _QueryRequest):
 class WordSearch(_SearchFields):
     """A search by words, as query parameters."""
 
-    model_config = ConfigDict(extra="ignore")
-
     q: Text = Field(description='Words in the query grammar: "flower + 2:bee - cartoon".')
     folder: list[FolderId] = Field(default=[], max_length=100)
     label: list[Label] = Field(default=[], max_length=100)
@@ -154,8 +154,6 @@ class WordSearch(_SearchFields):
 class CommandSearch(_SearchFields):
     """A search with the options of the command `clipsight search`, as query parameters."""
 
-    model_config = ConfigDict(extra="ignore")
-
     q: Text
     add: list[Text] = Field(default=[], max_length=32)
     subtract: list[Text] = Field(default=[], max_length=32)
@@ -168,6 +166,21 @@ class CommandSearch(_SearchFields):
     def search_options(self) -> SearchOptions:
         """The options of the search."""
         return self.options(_filters(self.label), balance=self.balance)
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `RequestValidationError` for a query parameter that a GET endpoint does not have."""
+    if request.method != "GET":
+        return
+    known: set[str] = set()
+    for parameter in request.scope["route"].dependant.query_params:
+        kind = parameter.field_info.annotation
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        known.update(kind.model_fields if is_model else [parameter.alias])
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        message = f"unknown parameter; this endpoint has {', '.join(sorted(known)) or 'none'}"
+        raise RequestValidationError([{"loc": ("query", name), "msg": message} for name in unknown])
 
 
 def _filters(labels: Sequence[str], taken_from: str | None = None, taken_to: str | None = None) -> Filters:

@@ -11,6 +11,8 @@ import re
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clipsight.web.server.rewrite import path_below_root
+
 _EVENT = "/gradio_api/run/predict"
 _ALLOWED = {
     "GET": re.compile(r"/(config|theme\.css|favicon\.ico|(assets|static)(/[\w-][\w.-]*)+)?"),
@@ -40,7 +42,7 @@ class GradioFilter:
     def _path_below_mount(self, scope: Scope) -> str | None:
         if scope["type"] not in ("http", "websocket"):
             return None
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_below_root(scope)
         for mount in self.mounts:
             if path == mount or path.startswith(f"{mount}/"):
                 return str(path[len(mount) :])

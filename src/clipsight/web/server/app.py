@@ -1,11 +1,13 @@
 """The ASGI application: the API, the page, and the middleware around both."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from clipsight.core.errors import BusyError, ClipsightError, NoModelError, NotFoundError
 from clipsight.core.version import __version__
@@ -15,6 +17,7 @@ from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.metrics import Metrics, MetricsMiddleware
 from clipsight.web.server.middleware import SecurityMiddleware
+from clipsight.web.server.rewrite import HeadMiddleware, PrefixMiddleware
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
 
@@ -24,12 +27,19 @@ _STATUS_CODES: Sequence[tuple[type[ClipsightError], int]] = (
     (NoModelError, 409),
     (ClipsightError, 400),
 )
+_TRUSTED_PROXIES = ["127.0.0.1", "::1"]
+"""Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
 
 def create_app(
-    service: Service, policy: AccessPolicy, threads: RequestThreads, *, page: bool = True
+    service: Service,
+    policy: AccessPolicy,
+    threads: RequestThreads,
+    *,
+    page: bool = True,
+    root_path: str = "",
 ) -> ASGIApp:
-    """Create the application that serves `service` to the clients that `policy` allows."""
+    """Create the application that serves `service` to the clients that `policy` allows, below `root_path`."""
     app = FastAPI(
         title="clipsight",
         version=__version__,
@@ -47,7 +57,10 @@ def create_app(
         from clipsight.web.page import mount
 
         mount(app, service)
-    return MetricsMiddleware(SecurityMiddleware(app, policy), metrics)
+    secured = MetricsMiddleware(SecurityMiddleware(HeadMiddleware(app), policy), metrics)
+    # The first has to see the address of a proxy, which the second replaces by that of the proxy's client.
+    proxied: Any = ProxyHeadersMiddleware(cast(Any, secured), _TRUSTED_PROXIES)
+    return PrefixMiddleware(proxied, root_path)
 
 
 def _error_response(request: Request, error: Exception) -> Response:

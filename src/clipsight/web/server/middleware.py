@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clipsight.web.server.auth import AccessPolicy
+from clipsight.web.server.rewrite import path_below_root
 
 MAX_BODY_BYTES = 48 << 20
 """Room for a picture of `pictures.MAX_UPLOAD_BYTES` in base64."""
@@ -40,7 +41,7 @@ _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>clipsight</title>
 <style>body{{font:1rem system-ui;max-width:22rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark}}
 input,button{{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin-top:.5rem}}</style>
-<form method="post" action="/login"><label for="token">{problem}Token of this server</label>
+<form method="post" action="{root_path}/login"><label for="token">{problem}Token of this server</label>
 <input id="token" name="token" type="password" autocomplete="current-password" autofocus required>
 <button>Open</button></form></html>"""
 
@@ -65,7 +66,7 @@ class SecurityMiddleware:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_api = scope["path"].startswith(_API_PREFIXES)
+        is_api = path_below_root(scope).startswith(_API_PREFIXES)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -85,8 +86,8 @@ class SecurityMiddleware:
 
     async def _check(self, scope: Scope, receive: Receive) -> Response | None:
         """The response to a request that may not pass; None if it may."""
-        headers = Headers(scope=scope)
-        is_api = scope["path"].startswith(_API_PREFIXES)
+        headers, path = Headers(scope=scope), path_below_root(scope)
+        is_api = path.startswith(_API_PREFIXES)
         if not self.policy.allows_host(headers.get("host", "")):
             return _refuse(
                 421,
@@ -98,7 +99,7 @@ class SecurityMiddleware:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             return _refuse(413, _TOO_LARGE)
-        if scope["path"] == "/health" or self.policy.is_authenticated(headers):
+        if path == "/health" or self.policy.is_authenticated(headers):
             return None
         if is_api:
             reason = "send the server's token: Authorization: Bearer ..."
@@ -108,8 +109,8 @@ class SecurityMiddleware:
     async def _login(self, scope: Scope, receive: Receive) -> Response:
         """Log a browser in by a link with ?token=... or by a form; it gets a cookie."""
         query = parse_qs(scope["query_string"].decode(errors="replace"))
-        target = scope["path"]
-        if scope["method"] == "POST" and scope["path"] == "/login":
+        root_path, target = scope.get("root_path", ""), path_below_root(scope)
+        if scope["method"] == "POST" and target == "/login":
             body = b""
             while more := await receive():
                 body += more.get("body", b"")
@@ -119,13 +120,18 @@ class SecurityMiddleware:
         token = query.pop("token", [""])[0]
         if self.policy.is_token(token):
             rest = f"?{urlencode(query, doseq=True)}" if query else ""
-            response = RedirectResponse(f"/{target.lstrip('/')}{rest}", status_code=303)
+            response = RedirectResponse(f"{root_path}/{target.lstrip('/')}{rest}", status_code=303)
+            # "lax": links of other sites to the page open it; their other requests don't carry the cookie.
             response.set_cookie(
-                self.policy.cookie_name, self.policy.cookie_value, httponly=True, samesite="strict", path="/"
+                self.policy.cookie_name,
+                self.policy.cookie_value,
+                httponly=True,
+                samesite="lax",
+                path=root_path or "/",
             )
             return response
         problem = "This token is wrong. " if token else ""
-        return HTMLResponse(_LOGIN.format(problem=html.escape(problem)), status_code=401)
+        return HTMLResponse(_LOGIN.format(problem=html.escape(problem), root_path=root_path), status_code=401)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)

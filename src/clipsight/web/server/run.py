@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,12 +18,19 @@ from clipsight.web.client.discovery import NAME, ServerFile
 from clipsight.web.server.app import create_app
 from clipsight.web.server.auth import MIN_TOKEN_LENGTH, AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
+from clipsight.web.server.rewrite import is_prefix
 from clipsight.web.service.service import Service
 
 _GRACE_SECONDS = 8
 """Time that running requests have to finish at shutdown; then they are cancelled."""
 
 _SHUTDOWN_SECONDS = 12
+
+_TEST_NET = "192.0.2.1"
+"""An address that belongs to no machine (RFC 5737)."""
+
+_OWN_PATHS = ("/api", "/v1", "/health", "/metrics", "/login", "/page", "/en", "/zh-Hant", "/zh-Hans")
+"""Paths whose meaning would depend on whether a proxy has removed a prefix that is the same."""
 
 _SWITCH_SECONDS = 0.001
 """Interval at which a thread has to release the interpreter, so that small requests need not wait for it."""
@@ -39,14 +47,18 @@ def serve(
     device: str,
     threads: int | None,
     page: bool,
+    root_path: str = "",
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve the library until SIGINT or SIGTERM; call `on_ready` with the URL once requests are accepted.
 
-    Raises `ServerError` for an address that is taken, or open to other machines without a token, and what
-    `Service` raises.
+    `root_path` is the path prefix below which a proxy serves it, such as "/photos".
+
+    Raises `ServerError` for an address that is taken, or open to other machines without a token, for an
+    invalid `root_path`, and what `Service` raises.
     """
     check_token(host, token)
+    root_path = check_root_path(root_path)
     sys.setswitchinterval(_SWITCH_SECONDS)
     listener = listen(host, port)
     with listener, Service(library, roots=roots, device=device, threads=threads) as service:
@@ -56,11 +68,11 @@ def serve(
             url = server_url(host, bound_port)
             request_threads = RequestThreads()
             policy = AccessPolicy(bound_port, token, (host, *allowed_hosts))
-            app = create_app(service, policy, request_threads, page=page)
+            app = create_app(service, policy, request_threads, page=page, root_path=root_path)
 
             def announce() -> None:
                 presence.write(url, token)
-                on_ready(url)
+                on_ready(url + root_path)
 
             asyncio.run(_run(app, request_threads, listener, announce))
         finally:
@@ -83,6 +95,18 @@ def check_token(host: str, token: str | None) -> None:
         )
 
 
+def check_root_path(root_path: str) -> str:
+    """The path without a slash at its end. Raises `ServerError` if it can't be the prefix of a URL's path."""
+    prefix = root_path.rstrip("/")
+    if prefix and not is_prefix(prefix):
+        raise ServerError(
+            f"{root_path[:80]!r} can't be the beginning of an address: choose a `root_path` such as /photos"
+        )
+    if prefix.startswith("/") and f"/{prefix.split('/')[1]}" in _OWN_PATHS:
+        raise ServerError(f"{prefix} begins as paths of the server itself do: choose another `root_path`")
+    return prefix
+
+
 def is_loopback(host: str) -> bool:
     """Check that only this machine can reach a server on this host."""
     if host == "localhost":
@@ -92,13 +116,31 @@ def is_loopback(host: str) -> bool:
     return False
 
 
+def is_unspecified(host: str) -> bool:
+    """Check that a server on this host listens on all addresses of this machine."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    return False
+
+
 def server_url(host: str, port: int) -> str:
     """The server's URL, for a browser on this machine."""
-    name = host.strip("[]")
-    with suppress(ValueError):
-        if ipaddress.ip_address(name).is_unspecified:
-            name = "127.0.0.1"
+    name = "127.0.0.1" if is_unspecified(host) else host.strip("[]")
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def url_for_devices(url: str) -> str | None:
+    """The URL of `server_url` with this machine's address in its network; None without a network.
+
+    For servers that listen on all addresses. Nothing is sent: connecting a UDP socket only chooses a route.
+    """
+    parts = urlsplit(url)
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((_TEST_NET, 9))
+        address = probe.getsockname()[0]
+        if not is_loopback(address) and address != "0.0.0.0":
+            return parts._replace(netloc=f"{address}:{parts.port}").geturl()
+    return None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -149,6 +191,7 @@ async def _run(
         server_header=False,
         lifespan="off",
         ws="none",
+        proxy_headers=False,  # `create_app` takes care of them
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     await _Server(config, request_threads, announce).serve(sockets=[listener])
