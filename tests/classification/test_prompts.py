@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from clipsight.classification.prompts import SIMPLE, TemplateSet, check_labels, load_templates, read_labels
 from clipsight.core.errors import LabelError
+from clipsight.core.text import nfc
 
 PLAIN_TEXT = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Z"), exclude_characters=",{}"), min_size=1
@@ -116,7 +117,7 @@ def test_labels_of_python_are_checked_too() -> None:
             check_labels(labels)
 
 
-@given(st.lists(PLAIN_TEXT, min_size=2, unique=True))
+@given(st.lists(PLAIN_TEXT.map(nfc), min_size=2, unique=True))
 def test_any_distinct_labels_come_back(labels: list[str]) -> None:
     assert read_labels(",".join(labels)) == tuple(labels)
     assert read_labels(" , ".join(labels)) == tuple(labels)
@@ -141,3 +142,10 @@ def test_a_template_is_read_or_refused_in_one_line(template: str) -> None:
         assert "\n" not in str(error) and template.count("{}") != 1
     else:
         assert read.replace("{}", "x") == template.replace("{}", "x").strip()
+
+
+def test_labels_are_compared_and_returned_in_nfc(tmp_path: Path) -> None:
+    (file := tmp_path / "labels.txt").write_text("cafe\u0301\nbar\n")
+    assert read_labels("cafe\u0301,bar") == read_labels(str(file)) == ("caf\u00e9", "bar")
+    with pytest.raises(LabelError, match="is there twice"):
+        check_labels(["caf\u00e9", "cafe\u0301"])

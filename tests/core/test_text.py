@@ -1,12 +1,25 @@
 """Any text is shown on one printable line."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipsight.core.text import visible
+from clipsight.core.text import caseless, nfc, visible
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
+
+
+def test_forms_of_one_name() -> None:
+    assert nfc("cafe\u0301") == "caf\u00e9" == nfc("caf\u00e9")
+    assert caseless("CAFE\u0301") == caseless("Caf\u00e9")
+
+
+@given(ANY_TEXT)
+def test_names_compare_alike_in_every_form_and_case(text: str) -> None:
+    assert caseless(unicodedata.normalize("NFD", text)) == caseless(text)
+    assert caseless(caseless(text)) == caseless(text)
 
 
 @pytest.mark.parametrize(

@@ -209,3 +209,14 @@ def test_a_photo_that_changes_is_found_as_it_is_now(tmp_path: Path) -> None:
         assert catalog.photo_id_at(b"/p/a") == photo_id
     assert vector_ids_with(catalog.database, model, Filters(before="2024")).tolist() == []
     catalog.close()
+
+
+def test_cameras_are_found_in_any_unicode_form(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "library")
+    model = some_model(catalog, 4)
+    add_photos(catalog, model, unit_vectors(1, 4), [b"/p/a.jpg"])
+    catalog.put_photo(stat_of(b"/p/a.jpg"), b"/p/a.jpg", Description(camera="Cam\u00e9ra"))
+    for wanted in ("CAME\u0301RA", "cam\u00c9ra", "cam\u00e9"):
+        found = vector_ids_with(catalog.database, model, Filters(cameras=(wanted,)))
+        assert found is not None and len(found) == 1
+    catalog.close()

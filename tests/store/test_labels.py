@@ -13,7 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from clipsight.core.errors import LabelError, LibraryError
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
-from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
+from clipsight.store.labels import (
+    GivenLabel,
+    LabelCount,
+    count_labels,
+    give_labels,
+    labels_of_photo,
+    vector_ids_labelled,
+)
 from clipsight.store.records import Description, Model, State
 from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
@@ -238,3 +245,20 @@ class LabelMachine(RuleBasedStateMachine):
 
 LabelMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 TestLabels = LabelMachine.TestCase
+
+
+def test_labels_that_differ_in_unicode_form_only_are_one(catalog: Catalog, database: Database) -> None:
+    """Labels of earlier versions are stored as they were typed."""
+    model, ids = filled(catalog, 2)
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    give_labels(database, model, [composed, "bar"], [GivenLabel(ids[0], composed, 0.9)])
+    give_labels(
+        database,
+        model,
+        [decomposed, "bar"],
+        [GivenLabel(ids[0], decomposed, 0.9), GivenLabel(ids[1], decomposed, 0.8)],
+    )
+    assert count_labels(database, model) == [LabelCount(composed, 2)]
+    assert labels_of_photo(database, model, ids[0]) == (composed,)
+    for label in (composed, decomposed):
+        assert len(vector_ids_labelled(database, model, [label])) == 2

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from clipsight.core.errors import LabelError
+from clipsight.core.text import nfc
 from clipsight.search.label_embeddings import fill
 
 PLAIN = ("{}",)
@@ -81,12 +82,12 @@ def labels_of_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels, stripped of white space.
+    """The labels in NFC, stripped of white space.
 
     Raises `LabelError` for fewer than two labels, duplicates, and labels that are blank or not valid text.
     """
     found: dict[str, None] = {}
-    for number, label in enumerate(map(str.strip, labels), start=1):
+    for number, label in enumerate((nfc(label.strip()) for label in labels), start=1):
         if not label:
             raise LabelError(f"label {number} is blank: write a word or a phrase")
         if not _is_text(label):

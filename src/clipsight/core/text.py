@@ -6,6 +6,16 @@ JOINERS = "\u200c\u200d"
 """Zero-width joiners: not printable, but part of Persian and Indic spelling."""
 
 
+def nfc(text: str) -> str:
+    """Return text in Unicode's composed form, NFC; names from macOS are decomposed."""
+    return unicodedata.normalize("NFC", text)
+
+
+def caseless(text: str) -> str:
+    """Return text in the form in which names are compared: without case, in NFC."""
+    return nfc(nfc(text).casefold())
+
+
 def visible(text: str) -> str:
     r"""Normalise text to one printable line in NFC: control characters and invalid bytes become escapes.
 
@@ -16,7 +26,7 @@ def visible(text: str) -> str:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # surrogates of no byte, as in file names on Windows
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(map(_visible, unicodedata.normalize("NFC", text)))
+    return "".join(map(_visible, nfc(text)))
 
 
 def _visible(char: str) -> str:

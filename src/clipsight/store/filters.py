@@ -13,6 +13,7 @@ from clipsight.core.arguments import texts, whole_number
 from clipsight.core.arrays import Ids
 from clipsight.core.dates import start_of
 from clipsight.core.errors import QueryError
+from clipsight.core.text import caseless
 from clipsight.store.database import Database
 from clipsight.store.records import Model
 
@@ -156,7 +157,7 @@ def _among(column: str, wanted: Sequence[str], database: Database) -> _Condition
 def _is_meant(column: str, wanted: str, value: str) -> bool:
     if column == "format":
         return _FORMAT_NAMES.get(wanted.upper(), wanted.upper()) == value
-    return wanted.casefold() in value.casefold()
+    return caseless(wanted) in caseless(value)
 
 
 def _no_photo_has(column: str, wanted: str, existing: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ is dropped.
 """
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from clipsight.core.arrays import Ids
 from clipsight.core.errors import LabelError
+from clipsight.core.text import nfc
 from clipsight.store.database import Database
 from clipsight.store.records import Model, State
 
@@ -62,24 +64,33 @@ def give_labels(database: Database, model: Model, labels: Sequence[str], given: 
 
 
 def count_labels(database: Database, model: Model) -> list[LabelCount]:
-    """The labels of photos, less missing ones, the most frequent first."""
-    rows = database.rows(
-        "SELECT l.label, count(DISTINCT v.photo_id) FROM label_sets s JOIN labels l ON l.set_id = s.id "
+    """The labels of photos in NFC, less missing ones, the most frequent first."""
+    photos = (
+        "count(DISTINCT v.photo_id) FROM label_sets s JOIN labels l ON l.set_id = s.id "
         "JOIN vectors v ON v.id = l.vector_id JOIN photos p ON p.id = v.photo_id "
-        "WHERE s.model_id = ? AND p.state != ? GROUP BY l.label ORDER BY 2 DESC, 1",
-        (model.id, State.MISSING),
+        "WHERE s.model_id = ? AND p.state != ?"
     )
-    return [LabelCount(label, photos) for label, photos in rows]
+    counts: dict[str, int] = {}
+    rows = database.rows(f"SELECT l.label, {photos} GROUP BY l.label", (model.id, State.MISSING))
+    for label, count in rows:
+        composed = nfc(label)
+        if composed in counts:  # libraries of earlier versions have labels as they were typed
+            forms = [other for other, _ in rows if nfc(other) == composed]
+            marks = ", ".join("?" * len(forms))
+            sql = f"SELECT {photos} AND l.label IN ({marks})"
+            count = int(database.value(sql, (model.id, State.MISSING, *forms)))
+        counts[composed] = count
+    return [LabelCount(*each) for each in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
 
 
 def labels_of_photo(database: Database, model: Model, photo_id: int) -> tuple[str, ...]:
-    """The labels of one photo, of all sets, in order."""
+    """The labels of one photo in NFC, of all sets, in order."""
     rows = database.rows(
         "SELECT DISTINCT l.label FROM vectors v JOIN labels l ON l.vector_id = v.id "
         "WHERE v.photo_id = ? AND v.model_id = ? ORDER BY 1",
         (photo_id, model.id),
     )
-    return tuple(label for (label,) in rows)
+    return tuple(sorted({nfc(label) for (label,) in rows}))
 
 
 def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str]) -> Ids:
@@ -97,8 +108,8 @@ def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str])
 def _ids(database: Database, model: Model, label: str) -> Ids:
     rows = database.rows(
         "SELECT l.vector_id FROM label_sets s CROSS JOIN labels l ON l.set_id = s.id "  # there are few sets
-        "WHERE s.model_id = ? AND l.label = ?",
-        (model.id, label),
+        "WHERE s.model_id = ? AND l.label IN (?, ?, ?)",  # earlier versions stored labels as typed
+        (model.id, label, nfc(label), unicodedata.normalize("NFD", label)),
     )
     return np.fromiter((id_ for (id_,) in rows), dtype=np.int64, count=len(rows))
 

@@ -11,6 +11,8 @@ from datetime import datetime
 
 from PIL import Image
 
+from clipsight.core.text import nfc
+
 ORIENTATION = 0x0112
 _MAKE, _MODEL, _DATE_TIME = 0x010F, 0x0110, 0x0132
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
@@ -103,12 +105,22 @@ def _directory(exif: dict[int, object] | Image.Exif, tag: int) -> dict[int, obje
 
 
 def _text(value: object) -> str:
-    """Text of a tag up to its first NUL, printable, with single spaces."""
-    if isinstance(value, bytes):
-        value = value.decode("latin-1")
-    if not isinstance(value, str):
+    """Text of a tag up to its first NUL, printable, in NFC, with single spaces.
+
+    The standard allows ASCII only; cameras write UTF-8, or Latin-1, as which Pillow reads every text.
+    """
+    if isinstance(value, str):
+        try:
+            value = value.encode("latin-1")
+        except UnicodeEncodeError:
+            value = value.encode("utf-8", "replace")
+    if not isinstance(value, bytes):
         return ""
-    value = value.partition("\0")[0]
+    value = value.partition(b"\0")[0]
+    try:
+        value = nfc(value.decode("utf-8"))
+    except UnicodeDecodeError:
+        value = value.decode("latin-1")
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
