@@ -111,17 +111,19 @@ def _text(value: object) -> str:
     """
     if isinstance(value, str):
         try:
-            value = value.encode("latin-1")
+            content = value.encode("latin-1")
         except UnicodeEncodeError:
-            value = value.encode("utf-8", "replace")
-    if not isinstance(value, bytes):
+            content = value.encode("utf-8", "replace")
+    elif isinstance(value, bytes):
+        content = value
+    else:
         return ""
-    value = value.partition(b"\0")[0]
+    content = content.partition(b"\0")[0]
     try:
-        value = nfc(value.decode("utf-8"))
+        text = nfc(content.decode("utf-8"))
     except UnicodeDecodeError:
-        value = value.decode("latin-1")
-    return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+        text = content.decode("latin-1")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _position(gps: dict[int, object]) -> tuple[float | None, float | None]:
