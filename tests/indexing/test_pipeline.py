@@ -225,6 +225,22 @@ def test_a_run_follows_its_settings(
     assert max(watched.batches) == settings.batch_size and sum(watched.batches) == COUNT
 
 
+def test_files_cut_short_are_counted_or_refused(many: Path, tiny_model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    file = (many / "0" / "000.jpg").read_bytes()
+    (photos / "whole.jpg").write_bytes(file)
+    (photos / "without end.jpg").write_bytes(file[:-2])
+    (photos / "cut.jpg").write_bytes(file[: len(file) * 3 // 4])
+    with Library.open(tmp_path / "library", model=str(tiny_model)) as library:
+        (report,) = library.index(photos)
+        assert (report.embedded, report.partial, report.failed) == (3, 1, 0)
+        assert "3 new, 1 cut short" in str(report)
+    with Library.open(tmp_path / "strict", model=str(tiny_model)) as library:
+        (report,) = library.index(photos, strict=True)
+        assert (report.embedded, report.partial, report.failed) == (2, 0, 1)
+
+
 def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
     tiny_model: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,9 @@ def index(
     exact: Annotated[
         bool | None, typer.Option(help="Decode JPEGs at full size: slightly more exact, slower.")
     ] = None,
+    strict: Annotated[
+        bool | None, typer.Option(help="Refuse files that are cut short; else what is there is read.")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry files that failed before.")] = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
@@ -49,6 +52,7 @@ def index(
             gps=gps,
             max_pixels=max_pixels,
             exact=exact,
+            strict=strict,
             retry=retry,
         )
 

@@ -33,6 +33,8 @@ class IndexOptions:
     """refuse larger pictures, before they are decoded"""
     exact: bool = False
     """decode JPEGs at full size instead of a reduced DCT scale"""
+    strict: bool = False
+    """refuse files that are cut short, instead of reading what is there"""
 
     def to_json(self) -> str:
         """Return the options as the catalog stores them."""
@@ -54,6 +56,7 @@ class IndexKeywords(TypedDict, total=False):
     gps: bool | None
     max_pixels: int | None
     exact: bool | None
+    strict: bool | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class IndexReport:
 
     folder: str
     embedded: int = 0
+    partial: int = 0
+    """of the embedded: read from files that are cut short"""
     known_content: int = 0
     """moved, renamed, copied or touched: recognised by content and not embedded again"""
     unchanged: int = 0
@@ -83,6 +88,7 @@ class IndexReport:
     def __str__(self) -> str:
         counts = {
             "new": self.embedded,
+            "cut short": self.partial,
             "recognised": self.known_content,
             "unchanged": self.unchanged,
             "failed": self.failed,
@@ -146,7 +152,7 @@ def index_root(
     progress = IndexProgress(total=changes.queued)
     _save_root(root, catalog, options, reachable=changes.root_error is None)
     if changes.queued:
-        decode_options = DecodeOptions(options.max_pixels, options.gps, options.exact)
+        decode_options = DecodeOptions(options.max_pixels, options.gps, options.exact, options.strict)
         Pipeline(catalog, model, encoder(), decode_options, progress, observer.progressed).run()
     if changes.root_error is None:
         _save_root(
@@ -155,6 +161,7 @@ def index_root(
     return IndexReport(
         folder=root.decode(errors="backslashreplace"),
         embedded=progress.embedded,
+        partial=progress.partial,
         known_content=progress.known_content,
         unchanged=changes.unchanged,
         failed=progress.failed,

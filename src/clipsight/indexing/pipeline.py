@@ -46,6 +46,8 @@ class DecodeOptions:
     """read the position from EXIF"""
     exact: bool = False
     """decode JPEGs at full size instead of a reduced DCT scale"""
+    strict: bool = False
+    """refuse files that are cut short"""
 
 
 @dataclass
@@ -54,6 +56,8 @@ class IndexProgress:
 
     total: int
     embedded: int = 0
+    partial: int = 0
+    """embedded from a file that is cut short; counted in `embedded`, too"""
     known_content: int = 0
     """recognised by content and not embedded again"""
     failed: int = 0
@@ -244,6 +248,7 @@ class Pipeline:
                     min_side=max(self.encoder.input_size) if self._reduce_jpegs else None,
                     max_pixels=self.options.max_pixels,
                     gps=self.options.gps,
+                    strict=self.options.strict,
                 )
                 pixels = self.encoder.preprocess(photo.image)
         except PhotoError as error:
@@ -279,6 +284,7 @@ class Pipeline:
                 photo_id = self.catalog.put_photo(file, result.content_hash, _description(result.info))
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
+                self.progress.partial += result.info.partial
             case _KnownContent():
                 if self._write_known_content(file, result.content_hash):
                     self.progress.known_content += 1

@@ -78,7 +78,9 @@ class TrainingExamples(Dataset[TrainingExample]):
         for _ in range(_MAX_ATTEMPTS):
             try:
                 captions = self.dataset.captions(index)
-                image = decode(self.dataset.photo(index), mtime_ns=0, min_side=self._min_side()).image
+                image = decode(
+                    self.dataset.photo(index), mtime_ns=0, min_side=self._min_side(), strict=True
+                ).image
             except PhotoError as error:
                 skipped.append((self.dataset.name(index), str(error)))
                 index = int(rng.choice(self.indices))
@@ -176,7 +178,8 @@ class EvaluationExamples(Dataset[EvaluationExample]):
     def __getitem__(self, row: int) -> EvaluationExample:
         index = int(self.indices[row])
         try:
-            image = decode(self.dataset.photo(index), mtime_ns=0, min_side=max(self.preprocess.size)).image
+            photo = self.dataset.photo(index)
+            image = decode(photo, mtime_ns=0, min_side=max(self.preprocess.size), strict=True).image
         except PhotoError as error:
             return index, None, str(error)
         return index, resize_and_crop(image, self.preprocess), ""

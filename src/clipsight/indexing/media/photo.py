@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.exif import ORIENTATION, date_of_file, read_metadata, valid_orientation
 from clipsight.indexing.media.heif import check_item_types
+from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.tiff import check_layout
 
@@ -105,6 +106,8 @@ class PhotoInfo:
     """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
     latitude: float | None = None
     longitude: float | None = None
+    partial: bool = False
+    """the file is cut short; what is missing is grey or black"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def decode(
     min_side: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     gps: bool = False,
+    strict: bool = False,
 ) -> DecodedPhoto:
     """Decode a photo from its bytes or its path. Thread-safe.
 
@@ -129,18 +133,45 @@ def decode(
     reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo without an EXIF date;
     with `gps`, the position is read too. Embedded colour profiles are converted to sRGB.
 
+    JPEGs without their end marker and PNGs with a damaged ancillary chunk are read like whole ones. Of JPEGs
+    and PNGs that are cut short what is there is read (`PhotoInfo.partial`), except with `strict`.
+
     Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
     `max_pixels` pixels according to its header, which is checked before decoding.
     """
     with _open(source) as file:
         formats = _sniff(file)
         try:
-            picture = _read_header(file, formats, max_pixels)
-            return _read_photo(picture, mtime_ns, min_side, gps)
+            return _decode(file, formats, mtime_ns, min_side, max_pixels, gps)
         except PhotoError:
             raise
         except Exception as error:  # Pillow, libtiff, libheif and zlib raise many types
-            raise PhotoError(_reason(error, formats)) from error
+            failure = PhotoError(_reason(error, formats))
+            failure.__cause__ = error
+        if formats[0] not in ("JPEG", "PNG"):
+            raise failure
+        file.seek(0)
+        mended = mend(file.read(), formats[0], max_pixels)
+    if mended is None or (strict and mended.partial):
+        raise failure
+    try:
+        photo = _decode(io.BytesIO(mended.data), formats, mtime_ns, min_side, max_pixels, gps)
+    except PhotoError:
+        raise
+    except Exception:  # what could not be mended
+        raise failure from failure.__cause__
+    return replace(photo, info=replace(photo.info, partial=mended.partial))
+
+
+def _decode(
+    file: IO[bytes],
+    formats: tuple[str, ...],
+    mtime_ns: int,
+    min_side: int | None,
+    max_pixels: int,
+    gps: bool,
+) -> DecodedPhoto:
+    return _read_photo(_read_header(file, formats, max_pixels), mtime_ns, min_side, gps)
 
 
 def open_picture(
