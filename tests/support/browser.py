@@ -31,7 +31,7 @@ _SWITCHES = [
 
 
 @contextlib.contextmanager
-def serving(library: Path, *roots: Path) -> Iterator[str]:
+def serving(library: Path, *roots: Path, root_path: str = "") -> Iterator[str]:
     """The whole application on a free port of 127.0.0.1: its address."""
     import uvicorn
 
@@ -42,7 +42,7 @@ def serving(library: Path, *roots: Path) -> Iterator[str]:
 
     with socket.create_server(("127.0.0.1", 0)) as listening, Service(library, roots=roots) as service:
         port = listening.getsockname()[1]
-        app = create_app(service, AccessPolicy(port), RequestThreads())
+        app = create_app(service, AccessPolicy(port), RequestThreads(), root_path=root_path)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -50,7 +50,7 @@ def serving(library: Path, *roots: Path) -> Iterator[str]:
             while not server.started:
                 assert thread.is_alive(), "the server did not start"
                 time.sleep(0.02)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}{root_path}"
         finally:
             server.should_exit = True
             thread.join(30)
@@ -79,7 +79,7 @@ def page_of(browser: Any, address: str, **context: Any) -> Iterator[Any]:
     outside: list[str] = []
 
     def look(request: Any) -> None:
-        if not request.url.startswith((f"{address}/", "data:", "blob:")):
+        if not f"{request.url}/".startswith((f"{address}/", "data:", "blob:")):
             outside.append(request.url)
 
     page.on("request", look)

@@ -54,15 +54,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(
-    tmp_path_factory: pytest.TempPathFactory, settings: pytest.MonkeyPatch, pictures: Path
-) -> Iterator[str]:
+def library(tmp_path_factory: pytest.TempPathFactory, settings: pytest.MonkeyPatch, pictures: Path) -> Path:
     place = tmp_path_factory.mktemp("library")
     settings.setenv("CLIPSIGHT_HOME", str(place))
     with Library.open(place, model="builtin") as library:
         library.index(pictures)
         list(library.classify(LABELS, keep=True).chunks)
-    with serving(place, pictures.parent) as url:
+    return place
+
+
+@pytest.fixture(scope="module")
+def address(library: Path, pictures: Path) -> Iterator[str]:
+    with serving(library, pictures.parent) as url:
         yield url
 
 
@@ -91,6 +94,23 @@ def fits(page: Any) -> bool:
       .map(each => each.outerHTML.slice(0, 120))"""
     assert page.evaluate(cut) == []
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_below_a_path_prefix_nothing_is_loaded_from_outside_it(browser: Any, library: Path) -> None:
+    with serving(library, root_path="/photos") as url, page_of(browser, url) as page:
+        expect(page).to_have_url(f"{url}/en/")
+        look_for(page, "a rocket")
+        first_is(page, "rocket.jpg")
+        image = tiles(page).first.locator("img")
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
+        tiles(page).first.click()
+        file = page.get_by_role("link", name="Full size").evaluate("link => link.href")
+        assert file.startswith(f"{url}/api/v1/photos/") and page.request.get(file).ok
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="繁體中文").click()
+        expect(page).to_have_url(re.compile(re.escape(f"{url}/zh-Hant/")))
+        expect(tiles(page).first).to_be_visible()
 
 
 def test_first_run(browser: Any, tmp_path: Path, settings: pytest.MonkeyPatch, pictures: Path) -> None:
