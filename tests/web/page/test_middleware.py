@@ -135,6 +135,17 @@ def test_a_malformed_event_is_refused(server: tuple[str, Path], body: str) -> No
     assert status in (400, 422)
 
 
+def test_the_root_below_a_prefix_redirects_below_it(server: tuple[str, Path]) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server[0]).netloc, timeout=30)
+    for path in ("/", "/photos/", "/photos"):
+        connection.request("GET", path, headers={"Accept-Language": "zh-TW", "X-Forwarded-Prefix": "/photos"})
+        answer = connection.getresponse()
+        answer.read()
+        expected = "/photos/" if path == "/photos" else "/photos/zh-Hant/"
+        assert (answer.status, answer.headers["location"]) == (307, expected)
+    connection.close()
+
+
 def test_the_root_redirects_to_the_language_of_the_browser(server: tuple[str, Path]) -> None:
     connection = http.client.HTTPConnection(urlsplit(server[0]).netloc, timeout=30)
     connection.request("GET", "/?q=cat", headers={"Accept-Language": "zh-TW,en;q=0.5"})

@@ -69,7 +69,9 @@ def _redirect_to_language(request: Request) -> RedirectResponse:
 
     code = preferred(request.headers.get("accept-language", "")).code
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{code}/{query}", 307, {"Vary": "Accept-Language"})
+    prefix = request.scope.get("root_path", "")  # whose own path may come without a slash at its end
+    start = f"{prefix}/" if prefix else ""
+    return RedirectResponse(f"{start}{code}/{query}", 307, {"Vary": "Accept-Language"})
 
 
 def _file_endpoint(file: str) -> Callable[[Request], FileResponse]:
