@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
@@ -241,7 +242,7 @@ class Pipeline:
                 return None
             self._in_flight.add(content_hash)
         try:
-            with self._limiter.compute():
+            with self._limiter.compute(), ExitStack() as memory:
                 photo = decode(
                     source,
                     mtime_ns=file.mtime_ns,
@@ -249,6 +250,7 @@ class Pipeline:
                     max_pixels=self.options.max_pixels,
                     gps=self.options.gps,
                     strict=self.options.strict,
+                    memory=memory,
                 )
                 pixels = self.encoder.preprocess(photo.image)
         except PhotoError as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
+
 MIN_SHARE = 0.1
 """Smallest share of a picture, from its top, that is worth decoding."""
 
@@ -49,7 +51,10 @@ def _mend_jpeg(data: bytes) -> Mended | None:
     changed = _changed_rows(ended, noisy, reduced=True)
     if changed.any() and changed.argmax() < MIN_SHARE * changed.size:
         return None
-    return Mended(ended, bool(changed.any() or _changed_rows(ended, noisy, reduced=False).any()))
+    with Image.open(io.BytesIO(ended), formats=["JPEG"]) as picture:
+        size = 2 * picture.width * picture.height * BYTES_PER_PIXEL
+    with DECODING.reserve(size):
+        return Mended(ended, bool(changed.any() or _changed_rows(ended, noisy, reduced=False).any()))
 
 
 def _changed_rows(one: bytes, other: bytes, *, reduced: bool) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":

@@ -6,7 +6,10 @@ import logging
 import os
 import stat
 import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,6 +18,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.exif import ORIENTATION, date_of_file, read_metadata, valid_orientation
 from clipsight.indexing.media.heif import check_item_types
+from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
 from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.tiff import check_layout
@@ -126,6 +130,7 @@ def decode(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     gps: bool = False,
     strict: bool = False,
+    memory: ExitStack | None = None,
 ) -> DecodedPhoto:
     """Decode a photo from its bytes or its path. Thread-safe.
 
@@ -136,18 +141,39 @@ def decode(
     JPEGs without their end marker and PNGs with a damaged ancillary chunk are read like whole ones. Of JPEGs
     and PNGs that are cut short what is there is read (`PhotoInfo.partial`), except with `strict`.
 
+    All threads together decode within the budget of `memory.DECODING`. The share of this photo is released on
+    return, or when `memory` is closed, for callers that keep the image for a while.
+
     Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
     `max_pixels` pixels according to its header, which is checked before decoding.
     """
+    with ExitStack() as until_return:
+        read = partial(
+            _read_photo,
+            mtime_ns=mtime_ns,
+            min_side=min_side,
+            max_pixels=max_pixels,
+            gps=gps,
+            memory=memory or until_return,
+        )
+        return _decode_or_mend(source, read, max_pixels, strict)
+
+
+def _decode_or_mend(
+    source: bytes | Path,
+    read: Callable[[IO[bytes], tuple[str, ...]], DecodedPhoto],
+    max_pixels: int,
+    strict: bool,
+) -> DecodedPhoto:
     with _open(source) as file:
         formats = _sniff(file)
         try:
-            return _decode(file, formats, mtime_ns, min_side, max_pixels, gps)
+            return read(file, formats)
         except PhotoError:
             raise
         except Exception as error:  # Pillow, libtiff, libheif and zlib raise many types
             failure = PhotoError(_reason(error, formats))
-            failure.__cause__ = error
+            failure.__cause__ = error.with_traceback(None)  # which would keep the pixels
         if formats[0] not in ("JPEG", "PNG"):
             raise failure
         file.seek(0)
@@ -155,23 +181,12 @@ def decode(
     if mended is None or (strict and mended.partial):
         raise failure
     try:
-        photo = _decode(io.BytesIO(mended.data), formats, mtime_ns, min_side, max_pixels, gps)
+        photo = read(io.BytesIO(mended.data), formats)
     except PhotoError:
         raise
     except Exception:  # what could not be mended
         raise failure from failure.__cause__
     return replace(photo, info=replace(photo.info, partial=mended.partial))
-
-
-def _decode(
-    file: IO[bytes],
-    formats: tuple[str, ...],
-    mtime_ns: int,
-    min_side: int | None,
-    max_pixels: int,
-    gps: bool,
-) -> DecodedPhoto:
-    return _read_photo(_read_header(file, formats, max_pixels), mtime_ns, min_side, gps)
 
 
 def open_picture(
@@ -235,20 +250,33 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
     return picture
 
 
-def _read_photo(picture: ImageFile.ImageFile, mtime_ns: int, min_side: int | None, gps: bool) -> DecodedPhoto:
+def _read_photo(
+    file: IO[bytes],
+    formats: tuple[str, ...],
+    *,
+    mtime_ns: int,
+    min_side: int | None,
+    max_pixels: int,
+    gps: bool,
+    memory: ExitStack,
+) -> DecodedPhoto:
+    picture = _read_header(file, formats, max_pixels)
     format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
     orientation = _orientation_applied_by_plugin(picture)
     full = picture.size
     scale = _dct_scale(full, min_side) if min_side and format_ == "JPEG" else 1
     if scale > 1:
         picture.draft(None, (full[0] // scale, full[1] // scale))
-    picture.load()
-    metadata = read_metadata(picture, gps=gps)
-    image = to_rgb(picture)
-    if scale > 1:
-        image = _without_partial_edges(image, full, scale)
-    if metadata.orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[metadata.orientation])
+    with ExitStack() as reserved:
+        reserved.enter_context(DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL))
+        picture.load()
+        metadata = read_metadata(picture, gps=gps)
+        image = to_rgb(picture)
+        if scale > 1:
+            image = _without_partial_edges(image, full, scale)
+        if metadata.orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[metadata.orientation])
+        memory.push(reserved.pop_all())
     if scale == 1:  # a HEIC's size is reliable only after decoding
         full = image.size
     elif metadata.orientation >= 5:

@@ -32,7 +32,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     if correct or picture.mode.startswith("I") or picture.mode == "F":
         picture = _to_8_bits(picture, correct)
     if picture.has_transparency_data:
-        image = _composite(picture.convert("RGBA"), profile, grey=picture.mode in ("L", "LA", "La"))
+        image = _composite(picture, profile)
     else:
         if picture.mode not in ("RGB", "L", "CMYK"):
             picture = picture.convert("L" if picture.mode == "1" else "RGB")
@@ -42,12 +42,23 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return image
 
 
-def _composite(layer: Image.Image, profile: bytes | None, *, grey: bool) -> Image.Image:
-    colours = to_srgb(layer.getchannel("R") if grey else layer.convert("RGB"), profile).convert("RGB")
-    alpha = layer.getchannel("A")
-    page = Image.new("RGB", layer.size, _background(colours, alpha))
-    page.paste(colours, mask=alpha)
+def _composite(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    picture = picture._new(picture.im)  # whose `crop` decodes nothing
+    size = (min(picture.width, _SAMPLE), min(picture.height, _SAMPLE))
+    sample = picture.resize(size, Image.Resampling.NEAREST)
+    page = Image.new("RGB", picture.size, _background(*_split(sample, profile)))
+    for top, strip in _strips(picture):
+        colours, alpha = _split(strip, profile)
+        page.paste(colours, (0, top), mask=alpha)
     return page
+
+
+def _split(picture: Image.Image, profile: bytes | None) -> tuple[Image.Image, Image.Image]:
+    """The colours, RGB in sRGB, and the opacity, L, of a picture with transparency."""
+    layer = picture.convert("RGBA")
+    is_grey = picture.mode in ("L", "LA", "La")
+    colours = to_srgb(layer.getchannel("R") if is_grey else layer.convert("RGB"), profile)
+    return colours.convert("RGB"), layer.getchannel("A")
 
 
 def _background(colours: Image.Image, alpha: Image.Image) -> tuple[int, int, int]:
@@ -56,9 +67,8 @@ def _background(colours: Image.Image, alpha: Image.Image) -> tuple[int, int, int
     A pixel is hidden on a background whose luminance differs from its own by less than `_CONTRAST`; pixels
     count by their opacity. Of shares that are equal to a tenth, white's is chosen before black's and grey's.
     """
-    size = (min(alpha.width, _SAMPLE), min(alpha.height, _SAMPLE))
-    luminance = np.asarray(colours.resize(size, Image.Resampling.NEAREST).convert("L"), np.int16)
-    weights = np.asarray(alpha.resize(size, Image.Resampling.NEAREST), np.float64)
+    luminance = np.asarray(colours.convert("L"), np.int16)
+    weights = np.asarray(alpha, np.float64)
     visible = weights.sum() or 1.0
     hidden = [
         round(float(weights[np.abs(luminance - grey) < _CONTRAST].sum() / visible), 1)
@@ -84,7 +94,7 @@ def _to_8_bits(picture: Image.Image, correct: Correction | None) -> Image.Image:
     else:
         scale = partial(_stretch, *_range(picture, correct))
     page = Image.new("L", picture.size)
-    for top, values in _strips(picture, correct):
+    for top, values in _values(picture, correct):
         grey = scale(values)
         # Pillow inverts 8-bit grey values if 0 is white, but not deeper ones.
         inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode != "L"
@@ -92,11 +102,15 @@ def _to_8_bits(picture: Image.Image, correct: Correction | None) -> Image.Image:
     return page
 
 
-def _strips(picture: Image.Image, correct: Correction | None) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Yield the offset and the values of strips of rows, whose size bounds the memory of conversions."""
+def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the offset and the pixels of strips of rows, whose size bounds the memory of conversions."""
     rows = max(1, _STRIP_PIXELS // picture.width)
     for top in range(0, picture.height, rows):
-        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def _values(picture: Image.Image, correct: Correction | None) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    for top, strip in _strips(picture):
         values = np.asarray(strip)
         yield top, correct(values) if correct else values
 
@@ -119,7 +133,7 @@ def _range(picture: Image.Image, correct: Correction | None) -> tuple[float, flo
     if picture.format == "PPM" and picture.mode == "I":  # Pillow has scaled it to 16 bits
         return 0.0, 65535.0
     lows, highs = [], []
-    for _, values in _strips(picture, correct):
+    for _, values in _values(picture, correct):
         finite = values[np.isfinite(values)]
         if finite.size:
             lows.append(float(finite.min()))
