@@ -1,12 +1,13 @@
 """Any text is shown on one printable line."""
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipsight.core.text import caseless, nfc, visible
+from clipsight.core.text import caseless, nfc, to_json, visible
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
 
@@ -44,3 +45,12 @@ def test_visible(text: str, shown: str) -> None:
 @given(ANY_TEXT)
 def test_visible_is_one_printable_line(text: str) -> None:
     assert all(char.isprintable() or char in "\u200c\u200d" for char in visible(text))
+
+
+@given(ANY_TEXT.filter(lambda text: not any("\ud800" <= char <= "\udbff" for char in text)))
+def test_json_is_utf8_and_what_it_was(text: str) -> None:
+    assert json.loads(to_json({"path": text}).encode()) == {"path": text}
+
+
+def test_json_does_not_escape_letters() -> None:
+    assert to_json(["花", "caf\udce9"]) == '[\n  "花",\n  "caf\\udce9"\n]'

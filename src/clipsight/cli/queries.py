@@ -1,6 +1,5 @@
 """Queries from a file or a pipe, and the answers to one or many queries on stdout."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,12 +59,12 @@ def print_answer(answer: "Matches", form: "Format") -> None:
 def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
     """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
-    from clipsight.core.text import visible
+    from clipsight.core.text import to_json, visible
     from clipsight.render import tables
     from clipsight.render.tables import Format
 
     if form is Format.JSON:
-        print(json.dumps([answer.to_dict() for answer in answers], indent=2))
+        sys.stdout.buffer.write(f"{to_json([answer.to_dict() for answer in answers])}\n".encode())
         return
     if form is Format.CSV:
         columns = ("path", "score", "id", "width", "height", "taken")

@@ -1,9 +1,13 @@
 """Printable forms of any text, such as file names."""
 
+import json
+import re
 import unicodedata
 
 JOINERS = "\u200c\u200d"
 """Zero-width joiners: not printable, but part of Persian and Indic spelling."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def nfc(text: str) -> str:
@@ -14,6 +18,11 @@ def nfc(text: str) -> str:
 def caseless(text: str) -> str:
     """Return text in the form in which names are compared: without case, in NFC."""
     return nfc(nfc(text).casefold())
+
+
+def to_json(content: object) -> str:
+    """Return indented JSON in which only bytes that are not UTF-8 (lone surrogates) are escaped."""
+    return _SURROGATE.sub(lambda char: escape(char[0]), json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def visible(text: str) -> str:

@@ -1,6 +1,5 @@
 """Results on stdout: tables for people; JSON, CSV and paths for programs."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsight.core.files import csv_line
-from clipsight.core.text import visible
+from clipsight.core.text import to_json, visible
 from clipsight.search.results import Match, Matches, Status
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def matches_as_text(matches: Matches, form: Format) -> str:
     """The results of a query for programs; bytes of paths that are not UTF-8 are surrogates."""
     match form:
         case Format.JSON:
-            return json.dumps(matches.to_dict(), indent=2) + "\n"
+            return to_json(matches.to_dict()) + "\n"
         case Format.CSV:
             return _csv(matches)
         case Format.PATHS:
