@@ -7,7 +7,7 @@ Tag numbers are those of the EXIF standard, CIPA DC-008 (TIFF 6.0 for the first 
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from PIL import Image
 
@@ -21,7 +21,10 @@ _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
 _FIRST_PHOTO_YEAR = 1826
 _MAX_CAMERA_LENGTH = 100
-_DATE = re.compile(r"\s*(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?")
+_DATE = re.compile(
+    r"\s*(\d{4})\s*[:/.-]\s*(\d{1,2})\s*[:/.-]\s*(\d{1,2})(?!\d)"
+    r"(?:[T\s]+(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2}))?(?:\.\d+)?\s*([AaPp][Mm])?)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +63,32 @@ def valid_orientation(value: object) -> int:
 def parse_date(value: object) -> str | None:
     """Convert EXIF's `YYYY:MM:DD HH:MM:SS` (and its common variants) to ISO 8601 to the second.
 
-    None if it is not a date (zeros, blanks, month 13) or its year is before 1826 or after the next year.
+    A time that can't be is midnight; 24:00:00 is the next day, and second 60 is 59. None if the day is not a
+    date (zeros, blanks, month 13), its year is before 1826 or after the next year, or a camera's default.
     """
     match = _DATE.match(_text(value))
     if not match:
         return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    half = (match[7] or "").lower()
+    if half and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if half == "pm" else 0)
     try:
-        date = datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
+        date = datetime(year, month, day)
     except ValueError:
         return None
-    if not _FIRST_PHOTO_YEAR <= date.year <= datetime.now().year + 1:
+    if not _FIRST_PHOTO_YEAR <= year <= datetime.now().year + 1:
         return None
-    return date.isoformat(timespec="seconds")
+    if (hour, minute, second) == (24, 0, 0):
+        date += timedelta(days=1)
+    elif hour < 24 and minute < 60 and second <= 60:
+        date = date.replace(hour=hour, minute=minute, second=min(second, 59))
+    return None if _is_default(date) else date.isoformat(timespec="seconds")
+
+
+def _is_default(date: datetime) -> bool:
+    """True for dates of cameras whose clock was never set."""
+    return (date.year, date.month, date.day) == (1980, 1, 1) or date == datetime(2002, 12, 8, 12)
 
 
 def date_of_file(mtime_ns: int) -> str:
