@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from rich.cells import cell_len
 
+from clipsight.indexing.media.photo import open_picture
 from clipsight.render.terminal_images import (
     ImageProtocol,
     half_blocks,
@@ -194,8 +195,7 @@ def test_real_photos_keep_their_colours_and_captions(terminal: Terminal) -> None
         assert names[place * 40 :].startswith(photo.name)
         assert scores[place * 40 :].startswith(f"{0.25 - number / 100:.3f}")
         shown = screen(rows[row], 120)[:, place * 40 : place * 40 + 38]
-        with Image.open(photo) as picture:
-            full = np.asarray(picture.convert("RGB"), np.float64).mean(axis=(0, 1))
+        full = np.asarray(open_picture(photo), np.float64).mean(axis=(0, 1))
         assert np.abs(shown[shown[..., 0] >= 0].mean(axis=0) - full).max() < 6
 
 
