@@ -22,7 +22,7 @@ def imitate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Apply the two variables to the encoders of this process."""
     threads, seed = os.environ.get("CLIPSIGHT_TEST_THREADS"), os.environ.get("CLIPSIGHT_TEST_NOISE")
     if threads:
-        monkeypatch.setattr(encoder, "_usable_cores", lambda: int(threads))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(int(threads))))
     if seed:
         generator = np.random.default_rng(int(seed))
         run = encoder.Encoder._run
