@@ -110,6 +110,7 @@ OTHER_CALLS = {
     },
     "probe apply": {"no_indexing": "clipsight.library:Library.index", "file": "clipsight.probe:load"},
     "optimize": {"background": "os:nice"},
+    "serve": {"browser": "webbrowser:open"},
 }
 """Options that decide on another call, made before or after."""
 

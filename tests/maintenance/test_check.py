@@ -86,7 +86,7 @@ SPOILED = {
     "photos have a content hash": ["UPDATE photos SET hash = x'01' WHERE id = 20"],
     "photos are in a state": ["UPDATE photos SET state = 9 WHERE id = 20"],
     "photos are gone or out of reach since no date": ["UPDATE photos SET state_since = 'x' WHERE id = 1"],
-    "failed files": ["INSERT INTO failures VALUES (x'2f61', x'', 1, 1, 'reason', 'date')"],
+    "failed files": ["INSERT INTO failures VALUES (x'2f61', x'', 1, 1, 'reason', 'date', NULL)"],
     "indexed folders have a path": ["INSERT INTO roots VALUES (x'61', '{\"exclude\": []}', 1, NULL)"],
     "indexed folders have options": ["UPDATE roots SET options = 'nonsense'"],
     "model that the library is being switched to": ["UPDATE meta SET value = 7 WHERE key = 'next_model'"],
