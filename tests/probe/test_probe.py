@@ -451,6 +451,8 @@ def pets(tmp_path: Path) -> Path:
 
 def test_photos_become_a_probe_that_knows_them(pets: Path, library: Library, tmp_path: Path) -> None:
     report = probes.fit(pets, library, repeats=2)
+    assert len(library) == 0  # learning puts no photos into the user's library
+    library.index(pets)
     assert report.probe.classes == ("cat", "coffee_cup")
     assert report.scores.accuracy == 1.0 and report.scores.photos == 2
     assert [point.shots for point in report.curve] == [1, 2, 4, 5, None]

@@ -68,17 +68,16 @@ def fit(
 ) -> None:
     """Fit a probe to labelled photos and test it on held-out ones.
 
-    The photos of SOURCE are indexed first.
+    The library is not changed.
     """
     from clipsight import probe
     from clipsight.cli.messages import note, note_skipped
     from clipsight.cli.progress import index_bar
     from clipsight.core.errors import LabelError
+    from clipsight.core.extras import require
 
     outputs = ("report.json", "confusion.png", "curve.csv", "curve.png")
     check_outputs(library, out, *(report / name for name in outputs if report is not None))
-    from clipsight.core.extras import require
-
     parsed_alpha = _parse_alpha(alpha)
     prompts = prompts_for(templates, template)
     if report:

@@ -124,10 +124,10 @@ def search(
             )
         check_format(form)
         inside = [Path(each) for each in (query, *(folders or ())) if each]
-        asked = read_queries(queries)
+        parsed = read_queries(queries)
     else:
         query, inside = _query_and_folders(query, folders or [])
-        asked = [Query.parse(query, add=add or (), subtract=subtract or ())]
+        parsed = [Query.parse(query, add=add or (), subtract=subtract or ())]
     options = SearchOptions(
         top=top,
         offset=offset,
@@ -162,7 +162,7 @@ def search(
             )
         from clipsight.web.client import remote
 
-        found = remote.search(server, asked[0], options)
+        found = remote.search(server, parsed[0], options)
         print_answer(found, form)
         for line in found.notes:
             note(line)
@@ -170,13 +170,13 @@ def search(
     with open_library(library, model, device, threads) as photos:
         if not no_indexing:
             index_folders(photos, inside, quiet=True)
-        answers = photos.search_many(asked, options=options)
+        answers = photos.search_many(parsed, options=options)
         if queries is not None:
             print_answers(answers, form)
         else:
             print_answer(answers[0], form)
         if explain:
-            _print_first(photos, asked[0], answers[0], balance=balance)
+            _print_first(photos, parsed[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
     for line in notes:
         note(line)
@@ -198,7 +198,7 @@ def search(
 def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format":
     from clipsight.render.tables import Format
 
-    asked = [
+    chosen = [
         form
         for form, flag in (
             (Format.JSON, as_json),
@@ -208,9 +208,9 @@ def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format
         )
         if flag
     ]
-    if len(asked) > 1:
+    if len(chosen) > 1:
         raise typer.BadParameter("choose one of --json, --csv and --paths")
-    return asked[0] if asked else Format.TABLE
+    return chosen[0] if chosen else Format.TABLE
 
 
 def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path]]:

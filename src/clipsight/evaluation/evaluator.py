@@ -10,12 +10,11 @@ from clipsight.classification.dataset import LabelledVectors, read_labelled
 from clipsight.classification.prompt_selection import TemplateComparison, select_templates
 from clipsight.classification.prompts import TemplateSet, load_templates
 from clipsight.classification.splits import train_test_split
-from clipsight.core import paths
 from clipsight.core.errors import LabelError
 from clipsight.evaluation.retrieval import Retrieval, measure_retrieval
 from clipsight.evaluation.robustness import Robustness, measure_shift
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
-from clipsight.probe.embedding import embed_labelled
+from clipsight.probe.embedding import embed_labelled, measuring_library, measuring_library_of
 from clipsight.probe.fitting import Report, fit_and_test
 from clipsight.probe.head import zero_shot_head
 from clipsight.search.label_embeddings import LabelCache
@@ -91,10 +90,14 @@ def evaluate(
     model's own, so that an interrupted evaluation continues; the user's library is not used. `observer` and
     `note` are those of `Library`. Raises `LabelError` or `ModelError`.
     """
+    from clipsight.models import registry
+    from clipsight.models.folder import ModelFolder
+
     if sum(source is not None for source in (retrieval, zeroshot, linear_probe, shift)) != 1:
         raise LabelError("choose one of `retrieval`, `zeroshot`, `linear_probe` and `shift`")
     templates = templates or load_templates("simple")
-    with _evaluation_library(model, device, threads, note) as library:
+    folder = ModelFolder.read(registry.locate(model))
+    with measuring_library(folder, device=device, threads=threads, note=note) as library:
 
         def embed(source: PathLike) -> LabelledVectors:
             return embed_labelled(read_labelled(Path(source).expanduser()), library, observer=observer)
@@ -137,23 +140,11 @@ def compare_templates(
 ) -> TemplateComparison:
     """Measure prompt templates on class folders or a CSV, as `select_templates` does.
 
-    The photos are indexed in `library` first. `templates` defaults to "imagenet" and "{}". Raises
-    `LabelError`.
+    The photos are embedded by the model of `library`, which itself is not changed. `templates` defaults to
+    "imagenet" and "{}". Raises `LabelError`.
     """
     candidates = templates or load_templates("imagenet", ("{}",))
-    photos = embed_labelled(read_labelled(Path(source).expanduser()), library, observer=observer)
+    labelled = read_labelled(Path(source).expanduser())
+    with measuring_library_of(library) as own:
+        photos = embed_labelled(labelled, own, observer=observer)
     return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)
-
-
-def _evaluation_library(
-    model: str, device: str, threads: int | None, note: Callable[[str], None]
-) -> "Library":
-    """Open the library that keeps vectors of the photos that this model is evaluated on."""
-    from clipsight.library import Library
-    from clipsight.models import registry
-    from clipsight.models.folder import ModelFolder
-
-    folder = ModelFolder.read(registry.locate(model))
-    name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in folder.name)
-    path = paths.home() / "measured" / f"{name}-{folder.fingerprint()[:8]}"
-    return Library.open(path, model, device=device, threads=threads, note=note)

@@ -1,7 +1,7 @@
 """Embeddings of labelled photos, computed and kept by a library."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,38 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.classification.dataset import Labelled, LabelledVectors
+from clipsight.core import paths
 from clipsight.core.errors import LabelError
 
 if TYPE_CHECKING:
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
+    from clipsight.models.folder import ModelFolder
+
+
+def measuring_library(
+    model: "ModelFolder",
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> "Library":
+    """Open the library that keeps the vectors of photos to learn from and to measure on, one for each model.
+
+    So a user's own library gets no photos that it was not asked to index.
+    """
+    from clipsight.library import Library
+
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in model.name)
+    path = paths.home() / "measured" / f"{name}-{model.fingerprint()[:8]}"
+    return Library.open(path, str(model.path), device=device, threads=threads, note=note)
+
+
+def measuring_library_of(library: "Library") -> "Library":
+    """Open the measuring library of the model of `library`."""
+    return measuring_library(
+        library.encoder.folder, device=library.device, threads=library.threads, note=library.note
+    )
 
 
 def embed_labelled(
@@ -29,7 +56,8 @@ def embed_labelled(
     counts = np.bincount(labels, minlength=len(labelled.classes))
     if not counts.all():
         empty = labelled.classes[int(counts.argmin())]
-        raise LabelError(f"no photo of the class {empty!r} can be read: see clipsight status for the reasons")
+        path, reason = next(each for each in failures if label_of[each[0]] == counts.argmin())
+        raise LabelError(f"no photo of the class {empty!r} can be read: the first is {path}, {reason}")
     return LabelledVectors(labelled.classes, paths, vectors, labels, failures)
 
 

@@ -17,7 +17,7 @@ from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
-from clipsight.probe.embedding import embed_labelled
+from clipsight.probe.embedding import embed_labelled, measuring_library_of
 from clipsight.probe.few_shot import CurvePoint, few_shot_curve, shots_up_to, to_csv
 from clipsight.probe.file import Probe
 from clipsight.probe.head import Head, zero_shot_head
@@ -97,23 +97,24 @@ def fit(
 ) -> Report:
     """Fit a probe to `source`, class folders or a CSV, and test it on held-out photos.
 
-    The photos are indexed in `library` first, with `observer`. A fifth of every class is held out, or `test`
-    is another collection of the same classes. `shots` trains on so many photos per class only. `alpha` starts
-    from zero-shot classification with `templates` (default: "simple"): a number from 0 (zero-shot) to 1, or
-    "auto". `repeats` adds the few-shot curve with so many random samples, up to `shots`; `on_point` is called
-    with each of its points. Needs scikit-learn. Raises `LabelError`.
+    The photos are embedded by the model of `library`, which itself is not changed. A fifth of every class is
+    held out, or `test` is another collection of the same classes. `shots` trains on so many photos per class
+    only. `alpha` starts from zero-shot classification with `templates` (default: "simple"): a number from 0
+    (zero-shot) to 1, or "auto". `repeats` adds the few-shot curve with so many random samples, up to `shots`;
+    `on_point` is called with each of its points. Needs scikit-learn. Raises `LabelError`.
     """
     require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
     check_alpha(alpha)
     templates = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())
     labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None
-    photos = embed_labelled(labelled, library, observer=observer)
-    if labelled_test is None:
+    with measuring_library_of(library) as own:
+        photos = embed_labelled(labelled, own, observer=observer)
+        test_photos = embed_labelled(labelled_test, own, observer=observer) if labelled_test else None
+    if test_photos is None:
         train, held_out = train_test_split(photos, seed=seed)
     else:
-        train = photos
-        held_out = embed_labelled(labelled_test, library, observer=observer).with_classes(photos.classes)
+        train, held_out = photos, test_photos.with_classes(photos.classes)
     curve_shots = shots_up_to(train, shots) if repeats is not None else ()
     report = fit_and_test(train, held_out, library.encoder, templates, alpha=alpha, shots=shots, seed=seed)
     if repeats is None:

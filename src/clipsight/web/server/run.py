@@ -62,7 +62,7 @@ def serve(
     sys.setswitchinterval(_SWITCH_SECONDS)
     listener = listen(host, port)
     with listener, Service(library, roots=roots, device=device, threads=threads) as service:
-        presence = _claim(service.library)
+        server_file = _claim(service.library)
         try:
             bound_port = listener.getsockname()[1]
             url = server_url(host, bound_port)
@@ -71,12 +71,12 @@ def serve(
             app = create_app(service, policy, request_threads, page=page, root_path=root_path)
 
             def announce() -> None:
-                presence.write(url, token)
+                server_file.write(url, token)
                 on_ready(url + root_path)
 
             asyncio.run(_run(app, request_threads, listener, announce))
         finally:
-            presence.remove()
+            server_file.remove()
 
 
 def check_token(host: str, token: str | None) -> None:
