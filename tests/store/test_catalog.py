@@ -256,6 +256,7 @@ class CatalogMachine(RuleBasedStateMachine):
         assert self.catalog.current_model() == model and self.catalog.next_model() is None
         for row in self.photos.values():
             row.vectors = {id_: vector for id_, vector in row.vectors.items() if id_ == model.id}
+        self.failures = {key: kept for key, kept in self.failures.items() if kept[3] in (None, which)}
         other = "ab"[1 - which]
         self.models[1 - which] = self.catalog.add_model(other * 64, other, "builtin", DIM)
 
