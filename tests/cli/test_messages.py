@@ -13,6 +13,7 @@ import typer
 import clipsight
 from clipsight.cli.app import app
 from clipsight.cli.messages import note, note_model, with_flags
+from clipsight.models.registry import MULTILINGUAL
 from tests.support.shell import Shell
 
 
@@ -103,6 +104,15 @@ def test_the_builtin_model_is_not_named_where_it_was_chosen_or_nobody_reads(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     note_model("builtin", tmp_path, chosen=True)
     assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
+
+
+def test_the_stronger_model_follows_the_locale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    note_model("builtin", tmp_path, chosen=False)
+    assert capsys.readouterr().err.endswith(f"clipsight index --model {MULTILINGUAL}\n")
 
 
 def test_quiet_leaves_results_and_errors(indexed: Shell) -> None:

@@ -338,6 +338,14 @@ def test_the_list_has_builtin_first_then_what_is_on_disk_then_what_can_be_had(
     assert [model.name for model in models if model.recommended] == [RECOMMENDED]
 
 
+def test_the_list_and_errors_recommend_by_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANG", "zh_TW.UTF-8")
+    assert [model.name for model in list_models() if model.recommended] == [MULTILINGUAL]
+    monkeypatch.setattr(registry, "_builtin_path", lambda: Path("nowhere"))
+    with pytest.raises(ModelError, match=f"`model={MULTILINGUAL}`"):
+        registry.builtin_folder()
+
+
 def test_the_list_of_an_empty_home() -> None:
     models = list_models()
     assert [model.name for model in models] == ["builtin", *(model.name for model in published_models())]

@@ -37,7 +37,7 @@ def note_model(model: str, library: Path, *, chosen: bool) -> None:
 
     `chosen` is true if the user named the model.
     """
-    from clipsight.models.registry import BUILTIN, RECOMMENDED
+    from clipsight.models.registry import BUILTIN, recommended_model
 
     if model != BUILTIN:
         note(f"answered by {model}")
@@ -47,7 +47,7 @@ def note_model(model: str, library: Path, *, chosen: bool) -> None:
         return
     note(
         "answered by builtin, the small model that comes with clipsight; "
-        f"for a stronger one: clipsight index --model {RECOMMENDED}"
+        f"for a stronger one: clipsight index --model {recommended_model()}"
     )
     with suppress(OSError):
         mark.touch()

@@ -18,10 +18,10 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.model_index import PublishedModel
 
 RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
+"""The best published retrieval among models that are fast and licensed for all uses: docs/models.md."""
 
 MULTILINGUAL = "ViT-B-32-SigLIP2-256__webli"
-"""The recommended model for other languages than English."""
-"""The best published retrieval among models that are fast and licensed for all uses: docs/models.md."""
+"""The recommended model for other languages than English; see `recommended_model`."""
 
 BUILTIN = "builtin"
 
@@ -174,7 +174,7 @@ def builtin_folder() -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"this installation of clipsight lacks the builtin model ({folder}); install clipsight again, "
-            f"or choose another with `model={RECOMMENDED}`"
+            f"or choose another with `model={recommended_model()}`"
         )
     return folder
 
@@ -207,7 +207,7 @@ def _unknown(name: str) -> ModelError:
 
 
 def _not_onnx(reason: str, name: str) -> ModelError:
-    near = model_index.nearest_names(name, aliases=False) or [RECOMMENDED]
+    near = model_index.nearest_names(name, aliases=False) or [recommended_model()]
     return ModelError(f"{reason}; the nearest that are: {', '.join(near)}")
 
 
@@ -224,7 +224,7 @@ def _published_status(model: PublishedModel, folder: Path | None) -> ModelStatus
     return ModelStatus(
         name=model.name,
         on_disk=folder is not None,
-        recommended=model.name == RECOMMENDED,
+        recommended=model.name == recommended_model(),
         size_bytes=_bytes_in(folder) if folder else model.size_bytes,
         partial_bytes=partial_bytes(paths.models_folder() / model.name),
         license=model.license,
