@@ -18,7 +18,7 @@ from clipsight.cli.options import (
     open_library,
 )
 from clipsight.cli.queries import check_format, print_answer, print_answers, read_queries
-from clipsight.search.grammar import PATH_PREFIXES
+from clipsight.core import paths
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -152,13 +152,9 @@ def search(
         ),
     )
     if server is not None:
-        if (
-            queries or explain or grid or preview or open_photos
-            or options.filters != Filters(labels=options.filters.labels)
-        ):  # fmt: skip
+        if queries or explain or grid or preview or open_photos:
             raise typer.BadParameter(
-                "--server goes without folders, filters but --label, --queries, --explain, --grid, --preview "
-                "and --open"
+                "--server goes without --queries, --explain, --grid, --preview and --open"
             )
         from clipsight.web.client import remote
 
@@ -231,7 +227,7 @@ def _is_folder(arguments: list[str], place: int) -> bool:
     """True for an existing folder, and for a path that is neither a file nor a part after an operator."""
     path, after_operator = Path(arguments[place]).expanduser(), place > 0 and arguments[place - 1] in "+-"
     return path.is_dir() or (
-        arguments[place].startswith(PATH_PREFIXES) and not after_operator and not path.is_file()
+        arguments[place].startswith(paths.PREFIXES) and not after_operator and not path.is_file()
     )
 
 

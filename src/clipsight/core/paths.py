@@ -1,22 +1,52 @@
-"""Folders of clipsight's own files, outside photo folders."""
+"""Paths as users write them, and the folders of clipsight's own files, outside photo folders.
+
+Imports are kept light: `web.client.local` answers a search within milliseconds. As in platformdirs, a name
+with `_dir` is a str, of the folder that the name without it gives as a Path.
+"""
 
 import os
-from pathlib import Path
+import sys
 
-import platformdirs
+TYPE_CHECKING = False  # typing's own costs a start 10 ms
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREFIXES = ("./", "../", "/", "~/")
+"""Beginnings of a text that can only be a path."""
 
 
-def home() -> Path:
+def home() -> "Path":
     """`$CLIPSIGHT_HOME`, else the user's data folder (`~/.local/share/clipsight` on Linux)."""
-    chosen = os.environ.get("CLIPSIGHT_HOME")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("clipsight")
+    from pathlib import Path
+
+    return Path(home_dir())
 
 
-def default_library() -> Path:
+def home_dir() -> str:
+    """`home` as a str."""
+    if chosen := os.environ.get("CLIPSIGHT_HOME"):
+        return os.path.expanduser(chosen)
+    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
+        # as platformdirs, whose import costs 35 ms
+        data = os.environ.get("XDG_DATA_HOME", "")
+        return os.path.join(
+            data if os.path.isabs(data) else os.path.expanduser("~/.local/share"), "clipsight"
+        )
+    import platformdirs
+
+    return platformdirs.user_data_dir("clipsight")
+
+
+def default_library() -> "Path":
     """The default library."""
     return home() / "library"
 
 
-def models_folder() -> Path:
+def default_library_dir() -> str:
+    """`default_library` as a str."""
+    return os.path.join(home_dir(), "library")
+
+
+def models_folder() -> "Path":
     """The folder of downloaded models, with one subfolder a model."""
     return home() / "models"

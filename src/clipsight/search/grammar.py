@@ -8,15 +8,13 @@ import math
 import re
 from collections.abc import Callable
 
+from clipsight.core import paths
 from clipsight.core.errors import QueryError
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _SIGNED_WORD = re.compile(r"(?:^|(?<=\s))([+-])((?:(?<=\S\s[+-])\d*\.?\d+:)?[^\W\d_]\S*)")
 _WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
 _INCOMPLETE = re.compile(r"(?:(?:^|\s)(?:[+-]|[+-]?\d*\.?\d+:)\s*)+$")
-PATH_PREFIXES = ("./", "../", "/", "~/")
-"""Beginnings of a summand that can only be a path."""
-
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -37,7 +35,7 @@ def split_summands(text: str) -> list[tuple[float, str]]:
 
 def _with_signed_words(sign: float, summand: str) -> list[tuple[float, str]]:
     """A summand without its signed words, and these as summands of their own; paths are not split."""
-    if summand.lstrip().startswith(PATH_PREFIXES):
+    if summand.lstrip().startswith(paths.PREFIXES):
         return [(sign, summand)]
     signed = [(1.0 if each[1] == "+" else -1.0, each[2]) for each in _SIGNED_WORD.finditer(summand)]
     if not signed:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core import paths
 from clipsight.core.arguments import texts
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import NoDirectionError, PhotoError, QueryError
@@ -265,7 +266,7 @@ def _kind(value: str) -> Kind:
         return Kind.URL
     if _names_picture(value):
         return Kind.PICTURE
-    if value.startswith(grammar.PATH_PREFIXES) or (
+    if value.startswith(paths.PREFIXES) or (
         has_photo_suffix(value.encode(errors="replace")) and " " not in value
     ):
         raise QueryError(f"no such picture: {value}")

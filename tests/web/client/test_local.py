@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.core import paths
 from clipsight.web.client import discovery
 from clipsight.web.client.discovery import ServerFile
 from clipsight.web.client.local import find_server, parse_arguments, try_server
@@ -84,15 +83,6 @@ def test_a_word_is_no_picture_even_if_a_file_has_that_name(
     assert parse_arguments(["search", "-n", "dog", "sea"]) is None  # a folder
 
 
-@pytest.mark.parametrize("variable", ["CLIPSIGHT_HOME", "XDG_DATA_HOME"])
-def test_the_default_library_is_that_of_the_command(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CLIPSIGHT_HOME")
-    assert discovery.default_library() == str(paths.default_library())
-    for value in ("/somewhere", "~/somewhere" if variable == "CLIPSIGHT_HOME" else "/elsewhere/with space"):
-        monkeypatch.setenv(variable, value)
-        assert discovery.default_library() == str(paths.default_library())
-
-
 # -- where the server is ----------------------------------------------------------------------
 
 
@@ -151,8 +141,8 @@ def test_its_options_are_those_of_the_command() -> None:
 @pytest.mark.process
 def test_it_imports_nothing_that_takes_time() -> None:
     script = (
-        "import sys; before = set(sys.modules); import clipsight.web.client.local; "
-        "print(*set(sys.modules) - before)"
+        "import sys; before = set(sys.modules); import clipsight.web.client.local as local; "
+        "local.find_server([]); print(*set(sys.modules) - before)"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     heavy = {
@@ -165,6 +155,5 @@ def test_it_imports_nothing_that_takes_time() -> None:
         "typer",
         "rich",
         "platformdirs",
-        "clipsight.core.paths",
     }
     assert not heavy & set(out.split())

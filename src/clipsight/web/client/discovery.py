@@ -6,7 +6,6 @@ harm. It has two lines, address and token, and only the library's owner can read
 
 import fcntl
 import os
-import sys
 
 NAME = "server"
 
@@ -49,16 +48,3 @@ def find(library: str) -> tuple[str, str] | None:
         return (url, token.rstrip("\n")) if url else None  # else it is just starting
     finally:
         os.close(file)
-
-
-def default_library() -> str:
-    """`paths.default_library()`, on Linux without the 35 ms of importing platformdirs."""
-    home = os.environ.get("CLIPSIGHT_HOME")
-    if home is None and sys.platform == "linux":
-        data = os.environ.get("XDG_DATA_HOME", "").strip() or os.path.expanduser("~/.local/share")
-        home = os.path.join(data, "clipsight")
-    if home is not None:
-        return os.path.join(os.path.expanduser(home), "library")
-    from clipsight.core import paths
-
-    return str(paths.default_library())

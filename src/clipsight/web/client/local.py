@@ -10,10 +10,11 @@ import os
 import sys
 import time
 
+from clipsight.core import paths
 from clipsight.web.client import discovery
 from clipsight.web.client.search_options import FLAGS, OPTIONS
 
-_PICTURE_LIKE = ("./", "../", "/", "~/", "http://", "https://")
+_PICTURE_LIKE = (*paths.PREFIXES, "http://", "https://")
 _TIMEOUT_SECONDS = 30.0
 _MAX_BYTES = 64 << 20
 
@@ -88,7 +89,7 @@ def find_server(fields: list[tuple[str, str]]) -> tuple[str, str] | None:
     if "server" in values:
         return values["server"], os.environ.get("CLIPSIGHT_TOKEN", "")
     library = values.get("library") or os.environ.get("CLIPSIGHT_LIBRARY")
-    return discovery.find(os.path.expanduser(library) if library else discovery.default_library())
+    return discovery.find(os.path.expanduser(library) if library else paths.default_library_dir())
 
 
 def terminal_fields() -> list[tuple[str, str]]:

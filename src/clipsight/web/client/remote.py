@@ -27,7 +27,7 @@ def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> 
     server. Raises `QueryError` and `ServerError`.
     """
     if options.filters != Filters(labels=options.filters.labels):
-        raise QueryError("a server filters by labels only: leave the other filters out")
+        raise QueryError("a server filters by labels only: leave out folders and other filters")
     request = {field.name: getattr(options, field.name) for field in fields(options)}
     request["labels"] = list(request.pop("filters").labels)
     request["parts"] = [_to_json(part) for part in query.parts]
