@@ -23,11 +23,12 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
 from clipsight.store.labels import vector_ids_labelled
 from clipsight.store.records import Model, State
+from clipsight.store.vectors import flat
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
-    from clipsight.store.vectors.faiss import FaissIndex
+    from clipsight.store.vectors.base import VectorIndex
     from clipsight.store.vectors.rerank import ScoredPhoto
 
 BALANCE_SAMPLE = 10_000
@@ -65,8 +66,10 @@ class Snapshot:
         return self._make_encoder()
 
     @cached_property
-    def index(self) -> "FaissIndex":
+    def index(self) -> "VectorIndex":
         """The index of the model's vectors."""
+        if not self.catalog.has_more_vectors(self.model, flat.MOST):
+            return flat.FlatIndex(self.catalog, self.model)
         from clipsight.store.vectors.faiss import FaissIndex
 
         return FaissIndex(self.folder / "vectors", self.catalog, self.model)
@@ -167,9 +170,7 @@ class Snapshot:
         """
         if not self.catalog.count_vectors(self.model):
             return Optimized(0, False)
-        if not self.index.should_optimize:
-            self.index.compact()
-        elif not self.index.build_approximate(progress):
+        if not self.index.optimize(progress):
             raise LibraryError(f"can't write the index in {self.folder / 'vectors'}: free some space there")
         return Optimized(len(self.index), self.index.is_approximate)
 

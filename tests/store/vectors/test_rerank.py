@@ -13,7 +13,9 @@ from clipsight.core.arrays import Ids
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model, State
 from clipsight.store.vectors import faiss as vectors_module
+from clipsight.store.vectors.base import VectorIndex
 from clipsight.store.vectors.faiss import FaissIndex
+from clipsight.store.vectors.flat import FlatIndex
 from clipsight.store.vectors.rerank import _MARGIN, rank
 from tests.support.catalogs import Vectors, add_photos, some_model, unit_vectors
 
@@ -62,7 +64,7 @@ class Photos:
 
     def ranked(
         self,
-        index: FaissIndex,
+        index: VectorIndex,
         query: Query,
         count: int,
         allowed: Ids | None = None,
@@ -122,8 +124,13 @@ def in_memory(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch)
     return photos.index()
 
 
-Place = Callable[[Photos, Vectors, pytest.MonkeyPatch], FaissIndex]
-PLACES: list[Place] = [in_file, in_tail, in_both, in_memory]
+def in_flat(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FlatIndex:
+    photos.add(vectors, paths_for(len(vectors)))
+    return FlatIndex(photos.catalog, photos.model)
+
+
+Place = Callable[[Photos, Vectors, pytest.MonkeyPatch], VectorIndex]
+PLACES: list[Place] = [in_file, in_tail, in_both, in_memory, in_flat]
 places = pytest.mark.parametrize("place", PLACES)
 
 

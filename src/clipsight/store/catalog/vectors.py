@@ -164,6 +164,11 @@ class VectorQueries(PhotoQueries):
         """Number of vectors of `model`."""
         return int(self._db.value("SELECT count(*) FROM vectors WHERE model_id = ?", (model.id,)))
 
+    def has_more_vectors(self, model: Model, count: int) -> bool:
+        """True if there are more than `count` vectors of `model`; reads no more of them."""
+        found = "SELECT 1 FROM vectors WHERE model_id = ? LIMIT ?"
+        return int(self._db.value(f"SELECT count(*) FROM ({found})", (model.id, count + 1))) > count
+
     def last_vector_id(self) -> int:
         """The highest vector id ever assigned, of any model."""
         return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'") or 0)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from clipsight.core.arrays import Float32, Ids
+from clipsight.core.progress import Progress
 from clipsight.store.records import Model
 
 
@@ -15,6 +18,12 @@ class Candidates:
     scores: Float32
     exhausted: bool
     """True if there is no further vector, of those allowed."""
+
+    @classmethod
+    def best(cls, ids: Ids, scores: Float32, k: int, *, complete: bool) -> "Candidates":
+        """The `k` best of these ids, ties in their order; `complete` if they are all that were allowed."""
+        order = np.argsort(-scores, kind="stable")[:k]
+        return cls(ids[order], scores[order], exhausted=complete and len(ids) < k)
 
 
 class VectorIndex(Protocol):
@@ -30,8 +39,12 @@ class VectorIndex(Protocol):
         """Number of vectors that can be found, deleted ones included."""
 
     @property
+    def is_approximate(self) -> bool:
+        """True if searches may miss some of the best vectors; see also `is_exact_for`."""
+
+    @property
     def should_optimize(self) -> bool:
-        """True if the index would be faster after `clipsight optimize`."""
+        """True if the index would be much faster after `optimize`."""
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
         """True if a search restricted to `allowed` always finds all of the best vectors."""
@@ -43,4 +56,13 @@ class VectorIndex(Protocol):
 
         `allowed` restricts the search to these ids, int64[m]. `exact` compares all vectors; otherwise an
         approximate index searches harder the higher `effort` is (1, 2...), and its scores are estimates.
+        """
+
+    def compact(self) -> None:
+        """Drop vectors that the catalog no longer has, if they are too many."""
+
+    def optimize(self, progress: Progress) -> bool:
+        """Make searches as fast as they can be; return False if that can't be kept for the next process.
+
+        Reports the number of vectors added to `progress`.
         """

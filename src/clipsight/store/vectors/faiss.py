@@ -75,7 +75,7 @@ class FaissIndex:
 
     @property
     def should_optimize(self) -> bool:
-        """True if `build_approximate` pays: the library is large, or has outgrown its lists."""
+        """True if an approximate index pays: the library is large, or has outgrown its lists."""
         return len(self) >= max(MIN_VECTORS, REBUILD_GROWTH * self._contents.trained)
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
@@ -119,6 +119,13 @@ class FaissIndex:
         """Rewrite the file if it holds too many vectors that the catalog no longer has."""
         if self._exceeds(len(self) - self._catalog.count_vectors(self.model)):
             self._update()
+
+    def optimize(self, progress: Progress) -> bool:
+        """Build an approximate index where that pays; see `VectorIndex.optimize`."""
+        if self.should_optimize:
+            return self.build_approximate(progress)
+        self.compact()
+        return True
 
     def build_approximate(self, progress: Progress) -> bool:
         """Rebuild the file, as an approximate index where that pays; return False if it can't be written.
@@ -227,9 +234,7 @@ def _empty(dim: int, room: int = 0) -> Any:
 
 def _best(ids: Ids, scores: Float32, k: int, complete: bool) -> Candidates:
     """The `k` best of one query's candidates, less FAISS's -1 for none."""
-    ids, scores = ids[ids >= 0], scores[ids >= 0]
-    order = np.argsort(-scores, kind="stable")[:k]
-    return Candidates(ids[order], scores[order], complete and len(ids) < k)
+    return Candidates.best(ids[ids >= 0], scores[ids >= 0], k, complete=complete)
 
 
 def _selector(allowed: Ids) -> Any:
