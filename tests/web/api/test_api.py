@@ -46,7 +46,7 @@ def _sample(name: str) -> str:
 
 
 def test_a_search_answers_as_the_command_prints(client: TestClient, service: Service) -> None:
-    with Library.open(service.library) as library:
+    with Library.open(service.path) as library:
         expected = library.search("flower + 2:bee", 3).to_dict()
     found = client.get("/api/v1/search", params={"q": "flower + 2:bee", "top": 3}).json()
     assert found == {**expected, "notes": []}
@@ -66,7 +66,7 @@ def test_a_search_by_an_upload_and_a_photo(client: TestClient, service: Service)
 def test_what_the_command_line_prints_comes_from_the_server(client: TestClient, service: Service) -> None:
     printed = client.get("/api/v1/search/printed", params={"q": "cat", "form": "json", "top": 2}).text
     notes, _, out = printed.partition("\n\n")
-    with Library.open(service.library) as library:
+    with Library.open(service.path) as library:
         assert json.loads(out) == library.search("cat", 2).to_dict()
     assert notes.startswith("answered by")
 
@@ -99,7 +99,7 @@ def test_embeddings_in_both_shapes(client: TestClient, service: Service) -> None
         "/api/v1/embed", json={"texts": ["a cat"], "pictures": [{"picture": _sample("cat.png")}]}
     )
     assert np.allclose(found.json()["vectors"][0], expected, atol=1e-6) and len(found.json()["vectors"]) == 2
-    body: dict[str, Any] = {"input": "a cat", "model": service.model}
+    body: dict[str, Any] = {"input": "a cat", "model": service.library.model}
     answer = client.post("/v1/embeddings", json=body).json()
     assert answer["object"] == "list" and np.allclose(answer["data"][0]["embedding"], expected, atol=1e-6)
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] == 4
@@ -225,7 +225,7 @@ def test_the_events_of_an_indexing_run(client: TestClient) -> None:
 
 def test_health_and_metrics(client: TestClient, service: Service) -> None:
     assert client.get("/health").json() == {"ok": True}
-    assert client.get("/api/v1/health").json()["model"] == service.model
+    assert client.get("/api/v1/health").json()["model"] == service.library.model
     client.get("/api/v1/photos/999999")
     text = client.get("/metrics").text
     assert 'clipsight_requests_total{method="GET",route="/api/v1/photos/{id}",status="404"}' in text
@@ -237,7 +237,7 @@ def test_health_and_metrics(client: TestClient, service: Service) -> None:
 def test_health_fails_when_the_catalog_is_gone(tmp_path: Path, tiny_model: Path) -> None:
     with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as service:
         client = client_of(service)
-        (service.library / "catalog.sqlite3").rename(tmp_path / "gone")
+        (service.path / "catalog.sqlite3").rename(tmp_path / "gone")
         assert client.get("/health").status_code == client.get("/api/v1/health").status_code == 503
         assert "clipsight_healthy 0" in client.get("/metrics").text
 

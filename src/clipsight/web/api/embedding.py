@@ -28,7 +28,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             if body.pictures:
                 found.append(service.embed_pictures([each.part() for each in body.pictures], stop=stop))
             vectors = np.concatenate(found)
-            return {"model": service.model, "dim": vectors.shape[1], "vectors": vectors.tolist()}
+            return {"model": service.library.model, "dim": vectors.shape[1], "vectors": vectors.tolist()}
 
         return await threads.run_until_disconnect(request, work)
 
@@ -41,7 +41,7 @@ def add_openai_routes(router: APIRouter, service: Service, threads: RequestThrea
         """Embed texts, for clients of OpenAI's API."""
 
         def work(stop: Stop) -> dict[str, Any]:
-            name, texts = service.model, [body.input] if isinstance(body.input, str) else body.input
+            name, texts = service.library.model, [body.input] if isinstance(body.input, str) else body.input
             if body.model not in (None, name):
                 raise NotFoundError(
                     f"this library has no vectors of {body.model[:80]!r}: its model is {name}"

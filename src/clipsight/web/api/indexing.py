@@ -30,23 +30,23 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     async def index(body: IndexRequest) -> Job:
         """Start updating folders, or switching to another model; one run at a time."""
         return await threads.run(
-            partial(service.start_index, body.folders, model=body.model, retry=body.retry)
+            partial(service.indexing.start, body.folders, model=body.model, retry=body.retry)
         )
 
     @router.get("/index", response_model=list[JobAnswer], tags=["index"])
     async def runs() -> list[Job]:
         """List the runs since the server started, the newest first."""
-        return service.jobs()
+        return service.indexing.all()
 
     @router.get("/index/{job}", response_model=JobAnswer, tags=["index"])
     async def run(job: JobId) -> Job:
         """Get the progress of a run."""
-        return service.job(job)
+        return service.indexing.get(job)
 
     @router.delete("/index/{job}", response_model=JobAnswer, status_code=202, tags=["index"])
     async def stop(job: JobId) -> Job:
         """Stop a run; what it has embedded is kept."""
-        return service.stop_job(job)
+        return service.indexing.stop(job)
 
     @router.get(
         "/index/{job}/events",
@@ -56,14 +56,14 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     )
     async def events(job: JobId) -> StreamingResponse:
         """Stream the run after every change, until it has ended, as server-sent events."""
-        service.job(job)  # raises before the response begins
+        service.indexing.get(job)  # raises before the response begins
         return StreamingResponse(_events(service, threads, job), media_type="text/event-stream")
 
 
 async def _events(service: Service, threads: RequestThreads, job_id: str) -> AsyncIterator[str]:
     last = None
     while (last is None or last.running) and not threads.shutting_down:
-        job = service.job(job_id)
+        job = service.indexing.get(job_id)
         if job is not last:
             last = job
             yield f"data: {json.dumps(asdict(job))}\n\n"

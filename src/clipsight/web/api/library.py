@@ -19,7 +19,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     @router.get("/status", response_model=StatusAnswer, tags=["library"])
     async def status() -> dict[str, Any]:
         """Get counts, size and model of the library."""
-        found = await threads.run(service.status)
+        found = await threads.run(service.library.status)
         return {
             "library": json_safe(found.path),
             "model": found.model,
@@ -37,32 +37,34 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> list[dict[str, Any]]:
         """List the files that could not be read as photos."""
-        found = await threads.run(partial(service.failures, offset, limit))
+        found = await threads.run(partial(service.library.failures, offset, limit))
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/folders", response_model=list[FolderAnswer], tags=["library"])
     async def folders() -> list[dict[str, Any]]:
         """List the indexed folders."""
-        return [{**asdict(each), "path": json_safe(each.path)} for each in await threads.run(service.folders)]
+        found = await threads.run(service.library.folders)
+        return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/roots", response_model=list[FolderAnswer], tags=["library"])
     async def roots() -> list[dict[str, Any]]:
         """List the roots: folders that may be indexed, with everything below (`clipsight serve --roots`)."""
-        return [{**asdict(each), "path": json_safe(each.path)} for each in service.roots()]
+        return [{**asdict(each), "path": json_safe(each.path)} for each in service.folders.roots]
 
     @router.get("/roots/{id}/folders", response_model=list[FolderAnswer], tags=["library"])
     async def subfolders(id: Annotated[str, InPath(max_length=64)]) -> list[dict[str, Any]]:
         """List the subfolders of a root, or of a folder of an earlier response."""
-        found = await threads.run(partial(service.subfolders, id))
+        found = await threads.run(partial(service.folders.children, id))
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
 
     @router.get("/labels", response_model=list[LabelAnswer], tags=["library"])
     async def labels() -> list[dict[str, Any]]:
         """List the labels that classification assigned to photos."""
-        return [asdict(each) for each in await threads.run(service.labels)]
+        return [asdict(each) for each in await threads.run(service.library.labels)]
 
     @router.get("/models", response_model=list[ModelAnswer], tags=["library"])
     async def models() -> list[dict[str, Any]]:
         """List the models on disk or available for download."""
-        found, in_use = await threads.run(service.models), await threads.run(lambda: service.model)
+        found = await threads.run(service.library.models)
+        in_use = await threads.run(lambda: service.library.model)
         return [{**asdict(each), "in_use": each.name == in_use} for each in found]

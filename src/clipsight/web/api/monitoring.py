@@ -21,7 +21,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     @router.get("/health", response_model=HealthAnswer, responses=unhealthy, tags=["state"])
     async def health(response: Response) -> dict[str, Any]:
         """Check that the catalog and the model can be used; list the problems if not."""
-        found = await threads.run(service.health)
+        found = await threads.run(service.library.health)
         response.status_code = 200 if found.ok else 503
         return asdict(found)
 
@@ -37,15 +37,15 @@ def add_public_routes(router: APIRouter, service: Service, threads: RequestThrea
     )
     async def alive(response: Response) -> Alive:
         """Check health without details and without a token."""
-        found = await threads.run(service.health)
+        found = await threads.run(service.library.health)
         response.status_code = 200 if found.ok else 503
         return Alive(ok=found.ok)
 
     @router.get("/metrics", response_class=PlainTextResponse, tags=["state"])
     async def metrics_text() -> PlainTextResponse:
         """Request counts and times for Prometheus."""
-        found = await threads.run(service.health)
+        found = await threads.run(service.library.health)
         metrics.healthy.set(found.ok)
         metrics.photos.set(found.photos or 0)
-        metrics.indexing.set(any(job.running for job in service.jobs()))
+        metrics.indexing.set(any(job.running for job in service.indexing.all()))
         return PlainTextResponse(metrics.exposition(), media_type="text/plain; version=0.0.4")

@@ -12,7 +12,8 @@ from clipsight.web.api.requests import PhotoId
 from clipsight.web.api.responses import PhotoAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import PhotoFile, json_safe
-from clipsight.web.service.service import THUMBNAIL_SIZES, Service
+from clipsight.web.service.photos import THUMBNAIL_SIZES
+from clipsight.web.service.service import Service
 
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -30,7 +31,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         id: PhotoId, location: Annotated[bool, Query(description="Include the coordinates.")] = False
     ) -> dict[str, Any]:
         """Get the metadata of a photo."""
-        found = asdict(await threads.run(partial(service.photo, id, location=location)))
+        found = asdict(await threads.run(partial(service.photos.details, id, location=location)))
         return {**found, "path": json_safe(found["path"])}
 
     @router.get("/photos/{id}/thumbnail", response_class=Response, responses=_JPEG, tags=["photos"])
@@ -43,7 +44,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     ) -> Response:
         """Get a small upright JPEG without metadata."""
         found = await threads.run_until_disconnect(
-            request, lambda stop: service.thumbnail(id, size, stop=stop)
+            request, lambda stop: service.photos.thumbnail(id, size, stop=stop)
         )
         headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, max-age=3600"}
         if is_unchanged(request, headers["ETag"]):
@@ -60,7 +61,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     ) -> Response:
         """Get the photo at full size, or a range of it: a JPEG without metadata, or the original file."""
         found = await threads.run_until_disconnect(
-            request, lambda stop: service.photo_file(id, original=original, stop=stop)
+            request, lambda stop: service.photos.file(id, original=original, stop=stop)
         )
         return data_response(request, found.data, found.media_type, _disposition(found, original))
 

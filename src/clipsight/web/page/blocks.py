@@ -39,11 +39,14 @@ def _connect_all(blocks: gr.Blocks, search: Search, library: Library, search_col
     service, texts = search.service, search.texts
 
     def refresh() -> tuple[Any, ...]:
-        counts = service.status().counts
+        counts = service.library.status().counts
         is_empty = not counts.present + counts.unreachable
-        is_indexing = any(job.running for job in service.jobs())
-        folders = [(texts.all_folders, ""), *((str(each.path), each.id) for each in service.folders())]
-        labels = [(f"{each.label} ({each.photos:,})", each.label) for each in service.labels()]
+        is_indexing = any(job.running for job in service.indexing.all())
+        folders = [
+            (texts.all_folders, ""),
+            *((str(each.path), each.id) for each in service.library.folders()),
+        ]
+        labels = [(f"{each.label} ({each.photos:,})", each.label) for each in service.library.labels()]
         return (
             gr.update(visible=not is_empty or is_indexing),
             gr.update(visible=is_empty and not is_indexing, value=library.folders_in([])),

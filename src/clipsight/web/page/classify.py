@@ -65,7 +65,7 @@ class Classify:
     def add_photo(self, form: object, event: gr.EventData) -> str:
         """Value of the form with the photo of the event added."""
         try:
-            photo = self.service.photo(parse_photo_id(event_data(event)))
+            photo = self.service.photos.details(parse_photo_id(event_data(event)))
             sent = parse_json(form or "{}")
             photos = sent.get("photos", []) if isinstance(sent, dict) else []
             labels = sent.get("labels", []) if isinstance(sent, dict) else []

@@ -60,7 +60,7 @@ class Library:
         """Index the folder whose id was sent, or all indexed folders again."""
         try:
             folder = event_data(event).get("id")
-            self.service.start_index([parse_text(folder)] if folder else [])
+            self.service.indexing.start([parse_text(folder)] if folder else [])
         except ClipsightError as error:
             return self._failed(error)
         return self.follow()
@@ -68,7 +68,7 @@ class Library:
     def retry(self) -> tuple[str, Any]:
         """Try the files again that could not be read."""
         try:
-            self.service.start_index(retry=True)
+            self.service.indexing.start(retry=True)
         except ClipsightError as error:
             return self._failed(error)
         return self.follow()
@@ -76,7 +76,7 @@ class Library:
     def switch_model(self, name: object) -> tuple[str, Any]:
         """Start switching to another model."""
         try:
-            self.service.switch_model(parse_text(name))
+            self.service.indexing.start(model=parse_text(name))
         except ClipsightError as error:
             return self._failed(error)
         return self.follow()
@@ -84,14 +84,14 @@ class Library:
     def stop(self, event: gr.EventData) -> tuple[str, Any]:
         """Stop a run."""
         try:
-            self.service.stop_job(parse_text(event_data(event).get("id")))
+            self.service.indexing.stop(parse_text(event_data(event).get("id")))
         except ClipsightError as error:
             return self._failed(error)
         return self.follow()
 
     def follow(self) -> tuple[str, Any]:
         """Progress of the latest run, and a timer that is active while it is running."""
-        jobs = self.service.jobs()
+        jobs = self.service.indexing.all()
         if not jobs:
             return json_value(state="none"), gr.Timer(active=False)
         return self._progress(jobs[0]), gr.Timer(active=jobs[0].running)
@@ -113,10 +113,10 @@ class Library:
 
     def folders_in(self, trail: list[dict[str, str]]) -> str:
         """Value of the chooser; a single root is opened at once."""
-        roots = self.service.roots()
+        roots = self.service.folders.roots
         if not trail and len(roots) == 1:
             trail = [{"id": roots[0].id, "name": roots[0].name}]
-        found = self.service.subfolders(trail[-1]["id"]) if trail else roots
+        found = self.service.folders.children(trail[-1]["id"]) if trail else roots
         return json_value(
             trail=trail,
             one=len(roots) == 1,
@@ -126,7 +126,7 @@ class Library:
 
     def summary(self) -> str:
         """Value of the overview."""
-        texts, status = self.texts, self.service.status()
+        texts, status = self.texts, self.service.library.status()
         photos = status.counts.present + status.counts.unreachable
         upcoming = status.next_model and texts.switching_model.format(
             model=status.next_model, count=f"{status.to_embed:,}"
@@ -135,10 +135,10 @@ class Library:
             model=status.model or texts.no_model,
             next=upcoming or "",
             total=texts.library_total.format(photos=f"{photos:,}", bytes=file_size(status.bytes)),
-            folders=[self._folder(folder) for folder in self.service.folders()],
+            folders=[self._folder(folder) for folder in self.service.library.folders()],
             failures=[
                 {"path": str(failed.path), "reason": failed.reason}
-                for failed in self.service.failures(limit=_MAX_FAILURES)
+                for failed in self.service.library.failures(limit=_MAX_FAILURES)
             ],
             failed=len(status.failures),
         )
@@ -146,7 +146,7 @@ class Library:
     def model_choices(self) -> list[tuple[str, str]]:
         """The usable models, with their download size where they are not on disk."""
         choices = []
-        for model in self.service.models():
+        for model in self.service.library.models():
             if model.problem is None:
                 size = "" if model.on_disk or not model.size_bytes else file_size(model.size_bytes)
                 download = f" ({self.texts.to_download.format(size=size)})" if size else ""
@@ -166,7 +166,7 @@ class Library:
         }
 
     def _progress(self, job: Job) -> str:
-        texts, counts = self.texts, self.service.status().counts
+        texts, counts = self.texts, self.service.library.status().counts
         photos = f"{counts.present + counts.unreachable:,}"
         match job.state:
             case "running" if job.total is None:

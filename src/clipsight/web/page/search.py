@@ -119,7 +119,7 @@ class Search:
         """One photo with its metadata."""
         try:
             sent = event_data(event)
-            photo = self.service.photo(parse_photo_id(sent))
+            photo = self.service.photos.details(parse_photo_id(sent))
             score = sent.get("score")
             return json_value(
                 id=photo.id,

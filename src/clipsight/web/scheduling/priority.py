@@ -6,6 +6,10 @@ that have almost nothing to do, such as sending a thumbnail.
 
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from clipsight.models.encoder import Cancelled, Stop
 
 MAX_SKIPS = 32
 """A lane with waiting threads gets at least one permit in so many (one more if two lanes are due)."""
@@ -68,3 +72,14 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         self._semaphore.release()
+
+    @contextmanager
+    def permit(self, stop: Stop | None) -> Iterator[None]:
+        """Hold a permit; never call a `SharedEncoder` meanwhile, which needs one, too.
+
+        Raises `Cancelled` if `stop` was set while waiting.
+        """
+        with self:
+            if stop is not None and stop.is_set():
+                raise Cancelled
+            yield

@@ -62,7 +62,7 @@ def serve(
     sys.setswitchinterval(_SWITCH_SECONDS)
     listener = listen(host, port)
     with listener, Service(library, roots=roots, device=device, threads=threads) as service:
-        server_file = _claim(service.library)
+        server_file = _claim(service.path)
         try:
             bound_port = listener.getsockname()[1]
             url = server_url(host, bound_port)

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from clipsight.core.errors import LibraryError, NotFoundError
 from clipsight.indexing.scan import DEFAULT_EXCLUDES
+from clipsight.store.catalog import Catalog
 from clipsight.web.service.payloads import Folder
 
 _MAX_LISTED = 20_000
@@ -57,6 +58,11 @@ class Folders:
         with self._lock:
             self._listed.update((child.id, os.fsencode(child.path)) for child in children)
         return children
+
+    def paths(self, ids: Sequence[str], catalog: Catalog) -> tuple[bytes, ...]:
+        """The absolute path of each folder, also of those that are indexed. Raises `NotFoundError`."""
+        indexed = [root.path for root in catalog.roots()] if ids else []
+        return tuple(self.path(id_, indexed) for id_ in ids)
 
     def path(self, id_: str, indexed: Iterable[bytes] = ()) -> bytes:
         """The absolute path of a root, a listed folder or one of `indexed`.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clipsight.core.errors import ClipsightError, LibraryError, NoModelError, NotFoundError
+from clipsight.models.encoder import Stop
 from clipsight.models.folder import ModelFolder
 from clipsight.search import model_selection
 from clipsight.search.session import Snapshot
@@ -153,6 +154,16 @@ class CurrentLibrary:
                 unused = not self._users[library] and library is not self._current
             if unused:
                 self._discard(library)
+
+    @contextmanager
+    def use_encoder(self, stop: Stop | None) -> Iterator[OpenLibrary]:
+        """As `use`, of the newest model; inside, its encoder raises `Cancelled` once `stop` is set."""
+        with self.use() as library:
+            switched = library.has_other_model()
+        if switched:
+            self.refresh()
+        with self.use() as library, library.encoder.cancelled_by(stop):
+            yield library
 
     def refresh(self) -> None:
         """Open the library again if it is stale. Raises what opening it raises."""

@@ -1,20 +1,24 @@
-"""Indexing jobs: started, followed and stopped, one at a time."""
+"""Indexing runs of the server, in a process of their own: started, followed and stopped, one at a time."""
 
 import json
+import os
 import secrets
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from clipsight.core.errors import BusyError, NotFoundError
+from clipsight.core.errors import BusyError, LibraryError, ModelError, NotFoundError
 from clipsight.indexing.pipeline import IndexProgress
+from clipsight.web.service.folders import Folders
 from clipsight.web.service.index_process import IndexTask
 from clipsight.web.service.payloads import Job
+from clipsight.web.service.snapshots import CurrentLibrary
 
 _MAX_JOBS = 50
 """Jobs in the history."""
@@ -23,33 +27,43 @@ _STOP_SECONDS = 20.0
 """Time that a process has to commit what it has embedded; then it is killed."""
 
 
-class Jobs:
-    """The jobs since the server started. `on_finished` is called after each, on the thread of the job."""
+class Indexing:
+    """The indexing jobs since the server started.
 
-    def __init__(self, on_finished: Callable[[], None]) -> None:
-        self._on_finished = on_finished
+    `library` is the folder of the library, which is refreshed after each job. `device` and `threads` are
+    those of `Library.open`.
+    """
+
+    def __init__(
+        self, library: Path, current: CurrentLibrary, folders: Folders, device: str, threads: int | None
+    ) -> None:
+        self._library, self._current, self._folders = library, current, folders
+        self._device, self._threads = device, threads
         self._changed = threading.Condition()
         self._jobs: dict[str, Job] = {}
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def start(self, task: IndexTask, description: str) -> Job:
-        """Start a job. Raises `BusyError` while another one is running."""
-        with self._changed:
-            running = next((job for job in self._jobs.values() if job.running), None)
-            if running is not None:
-                raise BusyError(f"indexing is under way ({running.what}): wait for it, or stop it first")
-            job = Job(secrets.token_hex(8), "running", description, task.model, started=time.time())
-            self._jobs[job.id] = job
-            for old in list(self._jobs)[:-_MAX_JOBS]:
-                del self._jobs[old]
-            self._process, self._stopping = _launch(task), False
-            self._thread = threading.Thread(
-                target=self._follow, args=(job.id, self._process), name="clipsight-job", daemon=True
-            )
-            self._thread.start()
-            return job
+    def start(self, folders: Sequence[str] = (), *, model: str = "auto", retry: bool = False) -> Job:
+        """Start a job for the folders with these ids; default: all indexed ones.
+
+        `model`, a name of `registry.list_models`, switches the library to that model once all photos are
+        embedded again, until which the old one is used; "auto" keeps it. `retry` tries failed files again.
+        Raises `BusyError` while another job is running, and `NotFoundError`, `LibraryError` or `ModelError`.
+        """
+        from clipsight.models.registry import list_models
+
+        if model not in ("auto", *(each.name for each in list_models())):
+            raise ModelError(f"no model is called {model[:80]!r}: choose one of the list of models")
+        with self._current.use() as library:
+            paths = [os.fsdecode(path) for path in self._folders.paths(folders, library.catalog)]
+            if not paths and not library.catalog.roots():
+                raise LibraryError("no folder has been indexed yet: choose one")
+        named = ", ".join(Path(path).name or path for path in paths) or "all folders"
+        description = named if model == "auto" else f"{named}, switching to {model}"
+        task = IndexTask(str(self._library), tuple(paths), model, retry, self._device, self._threads)
+        return self._start(task, description)
 
     def get(self, job_id: str) -> Job:
         """The present state of a job. Raises `NotFoundError`."""
@@ -59,7 +73,7 @@ class Jobs:
             return self._jobs[job_id]
 
     def all(self) -> list[Job]:
-        """The jobs of the history, the newest first."""
+        """The jobs, the newest first."""
         with self._changed:
             return list(reversed(self._jobs.values()))
 
@@ -74,7 +88,10 @@ class Jobs:
             yield job
 
     def stop(self, job_id: str) -> Job:
-        """Ask a job to stop; no effect if it has ended. Raises `NotFoundError`."""
+        """Ask a job to stop, which may take a second; what it has embedded is kept.
+
+        Raises `NotFoundError`.
+        """
         job = self.get(job_id)
         with self._changed:
             if self._jobs[job_id].running and self._process is not None:
@@ -93,6 +110,22 @@ class Jobs:
             process.wait(_STOP_SECONDS)
         process.kill()
         thread.join()
+
+    def _start(self, task: IndexTask, description: str) -> Job:
+        with self._changed:
+            running = next((job for job in self._jobs.values() if job.running), None)
+            if running is not None:
+                raise BusyError(f"indexing is under way ({running.what}): wait for it, or stop it first")
+            job = Job(secrets.token_hex(8), "running", description, task.model, started=time.time())
+            self._jobs[job.id] = job
+            for old in list(self._jobs)[:-_MAX_JOBS]:
+                del self._jobs[old]
+            self._process, self._stopping = _launch(task), False
+            self._thread = threading.Thread(
+                target=self._follow, args=(job.id, self._process), name="clipsight-job", daemon=True
+            )
+            self._thread.start()
+            return job
 
     def _follow(self, job_id: str, process: "subprocess.Popen[str]") -> None:
         """Read the messages of the process until it ends."""
@@ -113,7 +146,7 @@ class Jobs:
         process.stdin.close()
         process.stdout.close()
         if result["state"] != "failed":
-            self._on_finished()  # first, so that whoever waits for the end finds the new photos
+            self._current.refresh()  # first, so that whoever waits for the end finds the new photos
         self._update(job_id, **result, finished=time.time())
 
     def _apply(self, job_id: str, message: dict[str, Any]) -> None:

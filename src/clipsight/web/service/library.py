@@ -1,0 +1,80 @@
+"""The library as a whole: status, health, failures, folders, labels and models."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipsight.core.errors import ClipsightError
+from clipsight.library import Library
+from clipsight.search.results import Status
+from clipsight.store.labels import LabelCount
+from clipsight.web.service.folders import folder_id
+from clipsight.web.service.payloads import FailedFile, Folder, Health
+from clipsight.web.service.snapshots import CurrentLibrary
+
+if TYPE_CHECKING:
+    from clipsight.models.registry import ModelStatus
+
+
+class LibraryInfo:
+    """Facts about the current library, which is in the folder `path`."""
+
+    def __init__(self, current: CurrentLibrary, path: Path) -> None:
+        self._current, self._path = current, path
+
+    @property
+    def model(self) -> str | None:
+        """The name of the model in use; None before the first indexing run."""
+        with self._current.use() as library:
+            return library.model.name if library.has_model else None
+
+    def status(self) -> Status:
+        """Folders, counts, failures, model and size on disk, as `Library.status`."""
+        with Library.open(self._path) as library:
+            return library.status()
+
+    def health(self) -> Health:
+        """Check the catalog and the model by using them."""
+        problems = [self._current.problem] if self._current.problem else []
+        photos, model = None, None
+        try:
+            with self._current.use() as library:
+                photos = library.count_photos()
+                if library.has_model:
+                    model = library.model.name
+                    library.encoder.check()
+        except ClipsightError as error:
+            problems.append(str(error))
+        return Health(not problems, photos, model, tuple(problems))
+
+    def failures(self, offset: int = 0, limit: int = 100) -> list[FailedFile]:
+        """Files that could not be read, ordered by path."""
+        with self._current.use() as library:
+            found = library.catalog.failures()[offset : offset + limit]
+        return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
+
+    def folders(self) -> list[Folder]:
+        """The indexed folders."""
+        with self._current.use() as library:
+            found = [(root, library.catalog.counts(root.path)) for root in library.catalog.roots()]
+        return [
+            Folder(
+                folder_id(root.path),
+                Path(os.fsdecode(root.path)),
+                photos=counts.present + counts.unreachable,
+                unreachable=counts.unreachable,
+                indexed=root.indexed,
+            )
+            for root, counts in found
+        ]
+
+    def labels(self) -> list[LabelCount]:
+        """The labels assigned to photos, the most frequent first."""
+        with self._current.use() as library:
+            return library.label_counts()
+
+    def models(self) -> "list[ModelStatus]":
+        """The models on disk or available for download; `model` is the one in use."""
+        from clipsight.models import registry
+
+        return registry.list_models()
