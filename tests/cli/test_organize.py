@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsight.organize.organizer import LabelledPhoto, Method, organize
+from clipsight.organize import LabelledPhoto, Method, organize
 from tests.support.shell import Shell, check_golden
 
 

@@ -21,7 +21,7 @@ CALLS = {
     "explain": "clipsight.library:Library.explain",
     "classify": "clipsight.library:Library.classify",
     "match": "clipsight.library:Library.match",
-    "organize": "clipsight.organize.organizer:undo",
+    "organize": "clipsight.organize:undo",
     "probe fit": "clipsight.probe:fit",
     "probe apply": "clipsight.probe:Probe.apply",
     "serve": "clipsight.web.server.run:serve",
@@ -104,7 +104,7 @@ OTHER_CALLS = {
         "compare": "clipsight.evaluation:compare_templates",
         **dict.fromkeys(
             ("organize", "by", "copy", "symlink", "hardlink", "min_prob", "dry_run"),
-            "clipsight.organize.organizer:organize",
+            "clipsight.organize:organize",
         ),
         "top": "clipsight.classification.predictions:best_labels",
     },

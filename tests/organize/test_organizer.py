@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 
 from clipsight.core.errors import LibraryError
 from clipsight.organize import journal
-from clipsight.organize.organizer import (
-    LabelledPhoto,
-    Method,
-    OrganizeResult,
-    Outcome,
-    Placement,
-    folder_name,
-    organize,
-    undo,
-)
+from clipsight.organize.files import Method, folder_name
+from clipsight.organize.organizer import LabelledPhoto, OrganizeResult, Outcome, Placement, organize
+from clipsight.organize.undo import undo
 from tests.support.catalogs import start_python
 
 every_how = pytest.mark.parametrize("how", Method)
@@ -350,7 +343,7 @@ def test_one_process_at_a_time(originals: Path, tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from clipsight.organize.organizer import Method, LabelledPhoto, organize, undo
+from clipsight.organize import LabelledPhoto, Method, organize, undo
 
 what, originals, destination, steps = sys.argv[1:]
 left = int(steps)
