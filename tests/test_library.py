@@ -213,6 +213,49 @@ def test_broken_files_are_told_and_not_tried_again(
     assert [Path(os.fsdecode(failure.path)).name for failure in library.status().failures] == ["letter.jpg"]
 
 
+def test_a_photo_that_is_cut_short_is_partial_until_it_is_whole(library: Library, photos: Path) -> None:
+    whole = (photos / "rocket.jpg").read_bytes()
+    (photos / "rocket.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    (report,) = library.index(photos)
+    assert (report.embedded, report.partial, report.failed) == (len(SAMPLES), 1, 0)
+    (partial,) = library.status().partial
+    assert os.fsdecode(partial.path) == str(photos / "rocket.jpg")
+    assert partial.reason == "truncated JPEG: the file ends before its picture does"
+    shutil.copyfile(photos / "rocket.jpg", photos / "copy.jpg")
+    (report,) = library.index(photos)
+    assert report.known_content == 1 and len(library.status().partial) == 2
+    (photos / "rocket.jpg").write_bytes(whole)
+    (photos / "copy.jpg").unlink()
+    (report,) = library.index(photos)
+    assert (report.embedded, report.partial, library.status().partial) == (1, 0, ())
+
+
+def test_strict_refuses_partial_photos_that_were_indexed_before(library: Library, photos: Path) -> None:
+    (photos / "rocket.jpg").write_bytes((photos / "rocket.jpg").read_bytes()[:50_000])
+    library.index(photos)
+    shutil.copyfile(photos / "rocket.jpg", photos / "copy.jpg")
+    (report,) = library.index(photos, strict=True)
+    assert (report.failed, report.unchanged) == (2, len(SAMPLES) - 1)
+    assert library.status().partial == ()
+    assert {failure.reason for failure in library.status().failures} == {
+        "truncated JPEG: the file ends before its picture does"
+    }
+    (report,) = library.index(photos)
+    assert report.failed_before == 2
+    (report,) = library.index(photos, strict=False)
+    assert (report.embedded + report.known_content, report.partial) == (2, 1)
+    assert len(library.status().partial) == 2 and library.status().failures == ()
+
+
+def test_a_higher_limit_reads_what_was_too_large(library: Library, photos: Path) -> None:
+    (report,) = library.index(photos, max_pixels=1000)
+    assert report.failed == len(SAMPLES)
+    (report,) = library.index(photos, max_pixels=999)
+    assert report.failed_before == len(SAMPLES)
+    (report,) = library.index(photos, max_pixels=10_000_000)
+    assert report.embedded == len(SAMPLES)
+
+
 def test_good_file_that_breaks_is_dropped(library: Library, photos: Path) -> None:
     library.index(photos)
     (photos / "cat.png").write_bytes(b"overwritten")

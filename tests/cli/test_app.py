@@ -60,13 +60,19 @@ def test_status(shell: Shell) -> None:
     (shell.folder / "photos" / "half.jpg").write_bytes(
         (shell.folder / "photos/rocket.jpg").read_bytes()[:900]  # of its header
     )
+    (shell.folder / "photos" / "cut.jpg").write_bytes(
+        (shell.folder / "photos/rocket.jpg").read_bytes()[:60_000]
+    )
     shell.index()
     status = json.loads(shell.run("status", "--json").stdout)
-    assert (status["photos"], len(status["failures"]), status["model"]) == (8, 2, "tiny")
+    assert (status["photos"], len(status["failures"]), status["model"]) == (9, 2, "tiny")
+    (partial,) = status["partial"]
+    assert Path(partial["path"]).name == "cut.jpg" and partial["reason"].startswith("truncated JPEG")
     assert [Path(failure["path"]).name for failure in status["failures"]] == ["half.jpg", "letter.jpg"]
     text = shell.run("status").stdout
     for failure in status["failures"]:
         assert failure["reason"] in text and failure["date"][:10] in text
+    assert partial["reason"] in text and "cut.jpg" in text
     shell.run("forget", "photos")
     assert json.loads(shell.run("status", "--json").stdout)["photos"] == 0
 

@@ -18,7 +18,16 @@ from clipsight.core.errors import LibraryError
 from clipsight.store.catalog import Catalog
 from clipsight.store.catalog import vectors as catalog_module
 from clipsight.store.path_ranges import gaps, intervals_of, merged
-from clipsight.store.records import Counts, Description, FileStat, IndexedFile, Model, Root, State
+from clipsight.store.records import (
+    Counts,
+    Description,
+    FileStat,
+    IndexedFile,
+    Model,
+    PartialPhoto,
+    Root,
+    State,
+)
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DIM = 4
@@ -87,6 +96,7 @@ descriptions = st.builds(
     taken_source=st.sampled_from([None, "exif", "mtime"]),
     camera=optional_text,
     latitude=st.none() | st.floats(-90, 90),
+    partial=optional_text,
 )
 vectors = st.integers(0, 2**32 - 1).map(lambda seed: unit_vectors(1, DIM, seed)[0])
 indexes = st.integers(0, 10**6)
@@ -290,7 +300,13 @@ class CatalogMachine(RuleBasedStateMachine):
         within = [row for row in self.photos.values() if is_under(row.file.folder, folder)]
         assert self.catalog.indexed_files(folder, model) == {
             row.file.name: IndexedFile(
-                row.id, row.file.size, row.file.mtime_ns, row.file.device, row.state, model.id in row.vectors
+                row.id,
+                row.file.size,
+                row.file.mtime_ns,
+                row.file.device,
+                row.state,
+                model.id in row.vectors,
+                row.description.partial is not None,
             )
             for row in within
             if row.file.folder == folder
@@ -390,6 +406,14 @@ class CatalogMachine(RuleBasedStateMachine):
             assert id_ > last or id_ in self.seen
             assert self.seen.setdefault(id_, tuple(content)) == tuple(content)
         assert self.catalog.last_vector_id() >= max(self.seen, default=0)
+
+    @invariant()
+    def same_partial_photos(self) -> None:
+        assert self.catalog.partial_photos() == [
+            PartialPhoto(os.path.join(*key), row.description.partial)
+            for key, row in sorted(self.photos.items())
+            if row.description.partial is not None and row.state is not State.MISSING
+        ]
 
     @invariant()
     def same_failures_and_roots(self) -> None:

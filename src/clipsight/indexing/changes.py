@@ -35,16 +35,18 @@ def find_changes(
     exclude: Sequence[str] = (),
     hidden: bool = False,
     retry: bool = False,
+    strict: bool = False,
     on_scanned: Callable[[int], None] = lambda files: None,
 ) -> Changes:
     """Compare `root` with the catalog and queue the files to be read (`Catalog.take_queued`).
 
-    With `retry`, files that failed before are queued though unchanged. `on_scanned` is called with the
+    With `retry`, files that failed before are queued though unchanged, and with `strict` photos of which only
+    a part was read. `on_scanned` is called with the
     number of files found so far. Photos are unreachable if their directory can't be read, or if it is now
     on another device than they were (an unmounted disk leaves an empty directory); otherwise, photos whose
     file is gone are missing.
     """
-    walker = _Walk(root, catalog, model, retry)
+    walker = _Walk(root, catalog, model, retry, strict)
     catalog.clear_queue()
     for directory in walk(root, exclude=exclude, hidden=hidden):
         with catalog.transaction():
@@ -60,11 +62,12 @@ def find_changes(
 class _Walk:
     """State of one walk: visited directories and photos that were not found."""
 
-    def __init__(self, root: bytes, catalog: Catalog, model: Model, retry: bool) -> None:
+    def __init__(self, root: bytes, catalog: Catalog, model: Model, retry: bool, strict: bool) -> None:
         self.root = root
         self.catalog = catalog
         self.model = model
         self.retry = retry
+        self.strict = strict
         self.changes = Changes()
         self.files = 0
         self.visited: set[bytes] = set()
@@ -100,6 +103,8 @@ class _Walk:
         if before.device != file.device:
             self.device_changes.add((before.device, file.device))
         if (file.size, file.mtime_ns) != (before.size, before.mtime_ns) or not before.embedded:
+            return False
+        if before.partial and self.strict:
             return False
         if before.state is not State.PRESENT or before.device != file.device:
             self.catalog.touch(before.id, _stat(file))

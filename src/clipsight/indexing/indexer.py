@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
@@ -41,11 +41,19 @@ class IndexOptions:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str, **changes: Any) -> "IndexOptions":
-        """Read stored options and replace those that `changes` gives, except where None."""
+    def from_json(cls, text: str) -> "IndexOptions":
+        """Read stored options."""
         stored = json.loads(text)
-        stored.update({name: value for name, value in changes.items() if value is not None})
         return cls(**{**stored, "exclude": tuple(stored["exclude"])})
+
+    def updated(self, changes: "IndexKeywords") -> "IndexOptions":
+        """The options with those of `changes` that are not None."""
+        given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **{**given, "exclude": tuple(given.get("exclude", self.exclude))})
+
+    def accepts_more_than(self, before: "IndexOptions") -> bool:
+        """True if files that `before` refuses may be read."""
+        return self.max_pixels > before.max_pixels or (before.strict and not self.strict)
 
 
 class IndexKeywords(TypedDict, total=False):
@@ -145,6 +153,7 @@ def index_root(
         exclude=options.exclude,
         hidden=options.hidden,
         retry=retry,
+        strict=options.strict,
         on_scanned=observer.scanned,
     )
     if changes.root_error and not known:
@@ -187,10 +196,17 @@ def index_folders(
     reports = []
     for folder in folders:
         root = root_of(folder, catalog)
-        options = IndexOptions.from_json(root.options if root else IndexOptions().to_json(), **changes)
+        before = IndexOptions.from_json(root.options) if root else IndexOptions()
+        options = before.updated(changes)
         reports.append(
             index_root(
-                folder, catalog, model, encoder, options, retry=retry, observer=observer or NullObserver()
+                folder,
+                catalog,
+                model,
+                encoder,
+                options,
+                retry=retry or options.accepts_more_than(before),
+                observer=observer or NullObserver(),
             )
         )
     return reports

@@ -235,7 +235,7 @@ class Pipeline:
         except OSError as error:
             return _Unreadable(file, f"can't be read: {error.strerror or error}")
         with self._lock:
-            if self.catalog.find_content(content_hash, self.model) is not None:
+            if self._find_content(content_hash) is not None:
                 return _KnownContent(file, content_hash)
             if content_hash in self._in_flight:
                 self._deferred.append(file)
@@ -256,6 +256,9 @@ class Pipeline:
         except PhotoError as error:
             return _NotAPhoto(file, content_hash, str(error))
         return _Decoded(file, content_hash, photo.info, pixels)
+
+    def _find_content(self, content_hash: bytes) -> tuple[int, bytes] | None:
+        return self.catalog.find_content(content_hash, self.model, whole=self.options.strict)
 
     @property
     def _reduce_jpegs(self) -> bool:
@@ -286,7 +289,7 @@ class Pipeline:
                 photo_id = self.catalog.put_photo(file, result.content_hash, _description(result.info))
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
-                self.progress.partial += result.info.partial
+                self.progress.partial += result.info.partial is not None
             case _KnownContent():
                 if self._write_known_content(file, result.content_hash):
                     self.progress.known_content += 1
@@ -310,7 +313,7 @@ class Pipeline:
         The content may be gone if its photo has changed meanwhile, as when two files swap names. A photo
         that already had this content keeps its row, with the vectors of a model that is being replaced.
         """
-        found = self.catalog.find_content(content_hash, self.model)
+        found = self._find_content(content_hash)
         if found is None:
             return False
         photo_id, path = found
@@ -347,4 +350,5 @@ def _description(info: PhotoInfo) -> Description:
         info.orientation,
         info.latitude,
         info.longitude,
+        info.partial,
     )

@@ -153,6 +153,8 @@ def print_status(status: Status) -> None:
         rows.append(("unreachable", f"{counts.unreachable:,} (kept; they come back with their folder)"))
     if counts.missing:
         rows.append(("gone", f"{counts.missing:,} (not shown; dropped after 30 days)"))
+    if status.partial:
+        rows.append(("partial", f"{len(status.partial):,} (their files hold a part of the picture)"))
     rows += [("failed", f"{len(status.failures):,}"), ("on disk", _bytes(status.bytes))]
     summary = Table.grid(padding=(0, 2))
     for name, value in rows:
@@ -167,6 +169,11 @@ def print_status(status: Status) -> None:
                 f"{here.unreachable:,}" if here.unreachable else "",
                 (root.indexed or "not finished").replace("T", " "),
             )
+        out.print(table)
+    if status.partial:
+        table = make_table("partial", "reason")
+        for photo in status.partial:
+            table.add_row(text_cell(os.fsdecode(photo.path)), text_cell(photo.reason))
         out.print(table)
     if status.failures:
         table = make_table("failed", "reason", "date")
@@ -204,6 +211,7 @@ def status_to_dict(status: Status) -> dict[str, Any]:
             {"path": os.fsdecode(failure.path), "reason": failure.reason, "date": failure.date}
             for failure in status.failures
         ],
+        "partial": [{"path": os.fsdecode(photo.path), "reason": photo.reason} for photo in status.partial],
     }
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from clipsight.core.arrays import Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Counts, Failure, Root
+from clipsight.store.records import Counts, Failure, PartialPhoto, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ class Status:
     counts: Counts
     folders: tuple[tuple[Root, Counts], ...]
     failures: tuple[Failure, ...]
+    partial: tuple[PartialPhoto, ...]
+    """Photos of which a part was read, with what is wrong with their files."""
     bytes: int
     """Size of the library's own files on disk."""
 
@@ -124,5 +126,6 @@ class Status:
             counts=catalog.counts(),
             folders=tuple((root, catalog.counts(root.path)) for root in catalog.roots()),
             failures=tuple(catalog.failures()),
+            partial=tuple(catalog.partial_photos()),
             bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         )

@@ -50,6 +50,7 @@ class IndexedFile:
     device: int
     state: State
     embedded: bool
+    partial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Description:
     orientation: int | None = None
     latitude: float | None = None
     longitude: float | None = None
+    partial: str | None = None
+    """what is wrong with the file, if it holds a part of the picture only"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,14 @@ class Failure:
     path: bytes
     reason: str
     date: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartialPhoto:
+    """A photo of which a part was read, with what is wrong with its file."""
+
+    path: bytes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

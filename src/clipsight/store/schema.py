@@ -110,4 +110,9 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE failures ADD COLUMN model_id INTEGER REFERENCES models (id) ON DELETE CASCADE;
     """,
+    # 5: photos whose file holds a part of the picture: what is wrong with it; null where it is whole.
+    """
+    ALTER TABLE photos ADD COLUMN partial TEXT;
+    CREATE INDEX photos_partial ON photos (folder, name) WHERE partial IS NOT NULL;
+    """,
 )

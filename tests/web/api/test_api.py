@@ -205,9 +205,22 @@ def test_the_library(client: TestClient, service: Service) -> None:
     assert client.get("/api/v1/roots").json()[0]["id"] == folder["id"]
     assert client.get(f"/api/v1/roots/{folder['id']}/folders").json() == []
     assert client.get("/api/v1/search", params={"q": "x", "folder": folder["id"]}).json()["matches"]
-    assert client.get("/api/v1/failures").json() == []
+    assert client.get("/api/v1/failures").json() == client.get("/api/v1/partial").json() == []
     assert client.get("/api/v1/labels").status_code == 200
     assert "builtin" in [model["name"] for model in client.get("/api/v1/models").json()]
+
+
+def test_partial_photos(tmp_path: Path, tiny_model: Path) -> None:
+    photos = copy_samples(tmp_path / "photos")
+    (photos / "cut.jpg").write_bytes((photos / "rocket.jpg").read_bytes()[:60_000])
+    with indexed(tmp_path / "library", photos, tiny_model) as service, client_of(service) as client:
+        assert client.get("/api/v1/status").json()["partial"] == 1
+        (partial,) = client.get("/api/v1/partial").json()
+        reason = "truncated JPEG: the file ends before its picture does"
+        assert partial == {"path": str(photos / "cut.jpg"), "reason": reason}
+        assert client.get("/api/v1/partial?offset=1").json() == []
+        assert client.get(f"/api/v1/photos/{id_of(service, 'cut.jpg')}").json()["partial"] == reason
+        assert client.get(f"/api/v1/photos/{id_of(service, 'cat.png')}").json()["partial"] is None
 
 
 @pytest.mark.process

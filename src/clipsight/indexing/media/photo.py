@@ -110,8 +110,8 @@ class PhotoInfo:
     """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
     latitude: float | None = None
     longitude: float | None = None
-    partial: bool = False
-    """the file is cut short; what is missing is grey or black"""
+    partial: str | None = None
+    """what is wrong with the file, if a part of the picture is missing, which is grey or black"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _decode_or_mend(
         raise
     except Exception:  # what could not be mended
         raise failure from failure.__cause__
-    return replace(photo, info=replace(photo.info, partial=mended.partial))
+    return replace(photo, info=replace(photo.info, partial=str(failure) if mended.partial else None))
 
 
 def open_picture(

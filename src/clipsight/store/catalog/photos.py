@@ -17,6 +17,7 @@ from clipsight.store.records import (
     FileStat,
     IndexedFile,
     Model,
+    PartialPhoto,
     PhotoRecord,
     State,
 )
@@ -43,13 +44,16 @@ class PhotoQueries:
     def indexed_files(self, folder: bytes, model: Model) -> dict[bytes, IndexedFile]:
         """The photos directly in `folder`, by name."""
         rows = self._db.rows(
-            "SELECT p.name, p.id, p.size, p.mtime_ns, p.device, p.state, v.id IS NOT NULL "
+            "SELECT p.name, p.id, p.size, p.mtime_ns, p.device, p.state, v.id IS NOT NULL, "
+            "p.partial IS NOT NULL "
             "FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE p.folder = ?",
             (model.id, folder),
         )
         return {
-            name: IndexedFile(id_, size, mtime_ns, device % 2**64, State(state), bool(embedded))
-            for name, id_, size, mtime_ns, device, state, embedded in rows
+            name: IndexedFile(
+                id_, size, mtime_ns, device % 2**64, State(state), bool(embedded), bool(partial)
+            )
+            for name, id_, size, mtime_ns, device, state, embedded, partial in rows
         }
 
     def failed_files(self, folder: bytes, model: Model) -> dict[bytes, tuple[int, int] | None]:
@@ -83,12 +87,14 @@ class PhotoQueries:
         where, arguments = under(folder)
         return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
 
-    def find_content(self, content_hash: bytes, model: Model) -> tuple[int, bytes] | None:
-        """Id and path of a photo with this content that has a vector of `model`."""
+    def find_content(
+        self, content_hash: bytes, model: Model, *, whole: bool = False
+    ) -> tuple[int, bytes] | None:
+        """Id and path of a photo with this content, a whole picture with `whole`, and a vector of `model`."""
         row = self._db.row(
             "SELECT p.id, p.folder, p.name FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id "
-            "WHERE p.hash = ? AND v.model_id = ? LIMIT 1",
-            (content_hash, model.id),
+            "WHERE p.hash = ? AND v.model_id = ? AND (p.partial IS NULL OR NOT ?) LIMIT 1",
+            (content_hash, model.id, whole),
         )
         return (row[0], os.path.join(row[1], row[2])) if row else None
 
@@ -311,6 +317,15 @@ class PhotoQueries:
         """The files that could not be read, by path."""
         rows = self._db.rows("SELECT folder, name, reason, date FROM failures ORDER BY folder, name")
         return [Failure(os.path.join(folder, name), reason, date) for folder, name, reason, date in rows]
+
+    def partial_photos(self) -> list[PartialPhoto]:
+        """The photos of which a part was read, by path, but for missing ones."""
+        rows = self._db.rows(
+            "SELECT folder, name, partial FROM photos WHERE partial IS NOT NULL AND state != ? "
+            "ORDER BY folder, name",
+            (State.MISSING,),
+        )
+        return [PartialPhoto(os.path.join(folder, name), reason) for folder, name, reason in rows]
 
     # -- internals ---------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Endpoints for the library: status, failures, folders, labels and models."""
 
+import os
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -7,7 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 
-from clipsight.web.api.responses import FailureAnswer, FolderAnswer, LabelAnswer, ModelAnswer, StatusAnswer
+from clipsight.web.api.responses import (
+    FailureAnswer,
+    FolderAnswer,
+    LabelAnswer,
+    ModelAnswer,
+    PartialAnswer,
+    StatusAnswer,
+)
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
 from clipsight.web.service.service import Service
@@ -30,6 +38,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             "missing": found.counts.missing,
             "bytes": found.bytes,
             "failures": len(found.failures),
+            "partial": len(found.partial),
         }
 
     @router.get("/failures", response_model=list[FailureAnswer], tags=["library"])
@@ -39,6 +48,14 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         """List the files that could not be read as photos."""
         found = await threads.run(partial(service.library.failures, offset, limit))
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
+
+    @router.get("/partial", response_model=list[PartialAnswer], tags=["library"])
+    async def partial_photos(
+        offset: Annotated[int, Query(ge=0, le=2**31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> list[dict[str, Any]]:
+        """List the photos of which a part was read, because their files are cut short or damaged."""
+        found = await threads.run(partial(service.library.partial_photos, offset, limit))
+        return [{"path": json_safe(os.fsdecode(each.path)), "reason": each.reason} for each in found]
 
     @router.get("/folders", response_model=list[FolderAnswer], tags=["library"])
     async def folders() -> list[dict[str, Any]]:

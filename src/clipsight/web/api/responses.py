@@ -41,6 +41,9 @@ class PhotoAnswer(BaseModel):
     labels: list[str]
     latitude: float | None = Field(description="Degrees; only if requested and stored.")
     longitude: float | None
+    partial: str | None = Field(
+        description="What is wrong with a file that holds a part of the picture only."
+    )
 
 
 class LabelProbability(BaseModel):
@@ -180,6 +183,13 @@ class FailureAnswer(BaseModel):
     date: str
 
 
+class PartialAnswer(BaseModel):
+    """A photo of which a part was read, with what is wrong with its file."""
+
+    path: str
+    reason: str
+
+
 class LabelAnswer(BaseModel):
     """A label and the number of its photos."""
 
@@ -216,6 +226,7 @@ class StatusAnswer(BaseModel):
     missing: int
     bytes: int
     failures: int
+    partial: int
 
 
 class HealthAnswer(BaseModel):

@@ -8,6 +8,7 @@ from clipsight.core.errors import ClipsightError
 from clipsight.library import Library
 from clipsight.search.results import Status
 from clipsight.store.labels import LabelCount
+from clipsight.store.records import PartialPhoto
 from clipsight.web.service.folders import folder_id
 from clipsight.web.service.payloads import FailedFile, Folder, Health
 from clipsight.web.service.snapshots import CurrentLibrary
@@ -52,6 +53,11 @@ class LibraryInfo:
         with self._current.use() as library:
             found = library.catalog.failures()[offset : offset + limit]
         return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
+
+    def partial_photos(self, offset: int = 0, limit: int = 100) -> list[PartialPhoto]:
+        """Photos of which a part was read, ordered by path."""
+        with self._current.use() as library:
+            return library.catalog.partial_photos()[offset : offset + limit]
 
     def folders(self) -> list[Folder]:
         """The indexed folders."""

@@ -27,7 +27,7 @@ class PhotoDetails:
     """The metadata of one photo; see `search.results.Match` for the units.
 
     `latitude` and `longitude` are degrees, None unless requested and stored. `labels` were assigned by
-    classification.
+    classification. `partial` is what is wrong with a file that holds a part of the picture only.
     """
 
     id: int
@@ -43,6 +43,7 @@ class PhotoDetails:
     labels: tuple[str, ...] = ()
     latitude: float | None = None
     longitude: float | None = None
+    partial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Photos:
             labels=labels,
             latitude=known.latitude if location else None,
             longitude=known.longitude if location else None,
+            partial=known.partial,
         )
 
     def thumbnail(self, photo_id: int, size: int = 320, *, stop: Stop | None = None) -> Thumbnail:
