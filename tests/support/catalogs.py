@@ -3,14 +3,19 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core.arrays import Float32, Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Description, FileStat, Model
+from clipsight.store.records import Description, EmbeddedPhoto, FileStat, Model
+from clipsight.store.vectors.base import VectorIndex
+from clipsight.store.vectors.faiss import FaissIndex
+from clipsight.store.vectors.rerank import rank
 
 Vectors = npt.NDArray[np.float16]
 
@@ -43,6 +48,84 @@ def add_photos(catalog: Catalog, model: Model, vectors: Vectors, paths: Sequence
             ids.append(catalog.put_photo(stat_of(path), path[-16:], Description()))
             catalog.put_vector(ids[-1], model, vector)
     return ids
+
+
+Scored = tuple[float, bytes]
+"""Score and path of a photo that was found."""
+
+
+@dataclass(frozen=True, eq=False)
+class IndexedPhotos:
+    """A catalog with vectors of a model, the FAISS index of these, and what comparing all of them finds."""
+
+    catalog: Catalog
+    model: Model
+    folder: Path
+    """The folder of FAISS's files."""
+
+    @classmethod
+    def create(cls, home: Path, dim: int) -> "IndexedPhotos":
+        """A library at `home`, or the one that is there, whose current model has `dim` dimensions."""
+        catalog = Catalog(home)
+        return cls(catalog, some_model(catalog, dim), home / "vectors")
+
+    @property
+    def file(self) -> Path:
+        """FAISS's file."""
+        return self.folder / f"{self.model.fingerprint[:16]}.faiss"
+
+    def add(self, vectors: Vectors, paths: Sequence[bytes]) -> list[int]:
+        """Add a photo for each vector and path, and return their ids."""
+        return add_photos(self.catalog, self.model, vectors, paths)
+
+    def add_to(self, folder: str, vectors: Vectors) -> list[int]:
+        """Add a photo for each vector, numbered in `folder`, and return their ids."""
+        return self.add(vectors, [f"/{folder}/{number:05}".encode() for number in range(len(vectors))])
+
+    def open_index(self) -> FaissIndex:
+        """The index as another process would open it now: its file is made where it is not up to date."""
+        return FaissIndex(self.folder, self.catalog, self.model)
+
+    def embedded(self) -> list[EmbeddedPhoto]:
+        """All photos with their vectors, as they are in the catalog now."""
+        return list(self.catalog.iter_embedded_photos(self.model))
+
+    def brute_force(
+        self, queries: Float32, allowed: Ids | None = None, excluded: Collection[int] = ()
+    ) -> list[list[Scored]]:
+        """All photos for each of the queries, float32[n, dim], best first, by their exact scores."""
+        admitted = None if allowed is None else set(allowed.tolist())
+        photos = [
+            (photo.path, photo.vector.astype(np.float64))
+            for photo in self.embedded()
+            if photo.photo_id not in excluded and (admitted is None or photo.vector_id in admitted)
+        ]
+        # Row by row: a matrix product may add up the same numbers in another order in another row.
+        return [
+            sorted(((float(vector @ query), path) for path, vector in photos), key=_best_first)
+            for query in queries.astype(np.float64)
+        ]
+
+    def ranked(
+        self,
+        index: VectorIndex,
+        queries: Float32,
+        count: int,
+        allowed: Ids | None = None,
+        excluded: Sequence[Collection[int]] | None = None,
+        *,
+        exact: bool = False,
+    ) -> list[list[Scored]]:
+        """The `count` best photos for each query, less its excluded ones, as `rank` finds them."""
+        ranked = rank(self.catalog, index, queries, count, allowed=allowed, excluded=excluded, exact=exact)
+        return [[(each.score, each.photo.path) for each in best] for best in ranked]
+
+    def close(self) -> None:
+        self.catalog.close()
+
+
+def _best_first(scored: Scored) -> tuple[float, bytes]:
+    return -scored[0], scored[1]
 
 
 def start_python(script: str, *arguments: object) -> "subprocess.Popen[str]":

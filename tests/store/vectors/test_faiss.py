@@ -1,11 +1,12 @@
 """The FAISS file may be missing, damaged, stale or foreign: what is found never changes."""
 
 import json
-import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import faiss
@@ -18,54 +19,25 @@ from clipsight.store.records import Model
 from clipsight.store.vectors import faiss as vectors_module
 from clipsight.store.vectors.faiss import FaissIndex, remove_files_of_other_models
 from clipsight.store.vectors.index_file import Contents, IndexFile
-from clipsight.store.vectors.rerank import rank
-from tests.support.catalogs import Vectors, add_photos, finish, some_model, start_python, unit_vectors
+from tests.support.catalogs import IndexedPhotos, Vectors, finish, start_python, unit_vectors
 
 DIM, COUNT = 16, 400
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    made = Catalog(tmp_path / "library")
-    yield made
-    made.close()
+def photos(tmp_path: Path) -> Iterator[IndexedPhotos]:
+    """Photos of which the catalog has `COUNT` vectors."""
+    with closing(IndexedPhotos.create(tmp_path / "library", DIM)) as made:
+        made.add_to("first", unit_vectors(COUNT, DIM))
+        yield made
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "library" / "vectors"
-
-
-@pytest.fixture
-def model(catalog: Catalog) -> Model:
-    """A model of which the catalog has `COUNT` vectors."""
-    made = some_model(catalog, DIM)
-    add(catalog, made, unit_vectors(COUNT, DIM), "first")
-    return made
-
-
-def add(catalog: Catalog, model: Model, vectors: Vectors, name: str) -> list[int]:
-    return add_photos(catalog, model, vectors, [f"/{name}/{i:04}".encode() for i in range(len(vectors))])
-
-
-def file_of(folder: Path, model: Model) -> Path:
-    return folder / f"{model.fingerprint[:16]}.faiss"
-
-
-def is_right(index: FaissIndex, catalog: Catalog, model: Model) -> bool:
-    """Whether every vector of the catalog is found by itself, and each query's best ten are right."""
-    hits = list(catalog.iter_embedded_photos(model))
-    everything = np.stack([hit.vector for hit in hits]).astype(np.float64)
-    for hit in hits[:: max(1, len(hits) // 25)]:
-        query = hit.vector.astype(np.float32)
-        # Not a matrix product, which may add up the same numbers in another order in another row.
-        scores = [math.fsum(row) for row in (everything * query).tolist()]
-        best = sorted(range(len(hits)), key=lambda row: (-scores[row], hits[row].path))[:10]
-        if [each.photo.path for each in rank(catalog, index, query[None], 10)[0]] != [
-            hits[row].path for row in best
-        ]:
-            return False
-    return len(hits) > 0
+def is_right(index: FaissIndex, photos: IndexedPhotos) -> bool:
+    """True if there are vectors, and the ten best for 25 of them are right."""
+    vectors = [photo.vector.astype(np.float32) for photo in photos.embedded()]
+    queries = np.stack(vectors[:: max(1, len(vectors) // 25)])
+    best = [scored[:10] for scored in photos.brute_force(queries)]
+    return photos.ranked(index, queries, 10) == best
 
 
 def is_mapped(file: Path) -> bool:
@@ -130,81 +102,77 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_file_is_made_anew(
-    catalog: Catalog, folder: Path, model: Model, damage: Callable[[Path], object]
-) -> None:
-    file = file_of(folder, model)
-    FaissIndex(folder, catalog, model)
+def test_a_damaged_file_is_made_anew(photos: IndexedPhotos, damage: Callable[[Path], object]) -> None:
+    file = photos.file
+    photos.open_index()
     damage(file)
-    index = FaissIndex(folder, catalog, model)
-    assert is_right(index, catalog, model)
+    index = photos.open_index()
+    assert is_right(index, photos)
     assert len(index) == COUNT and is_mapped(file)
-    assert sorted(os.listdir(folder)) == sorted([file.name, stamp(file).name])
+    assert sorted(os.listdir(photos.folder)) == sorted([file.name, stamp(file).name])
 
 
 @pytest.mark.parametrize("which", ["file", "stamp", "folder"])
-def test_where_no_file_can_be_written_the_index_is_in_memory(
-    catalog: Catalog, folder: Path, model: Model, which: str
-) -> None:
-    FaissIndex(folder, catalog, model)
-    file = file_of(folder, model)
+def test_where_no_file_can_be_written_the_index_is_in_memory(photos: IndexedPhotos, which: str) -> None:
+    photos.open_index()
+    file = photos.file
     if which == "folder":
-        shutil.rmtree(folder)
-        folder.write_bytes(b"")
+        shutil.rmtree(photos.folder)
+        photos.folder.write_bytes(b"")
     else:
         replace_by_folder(file if which == "file" else stamp(file))
     for _ in range(2):
-        assert is_right(FaissIndex(folder, catalog, model), catalog, model)
-    add(catalog, model, unit_vectors(50, DIM, seed=1), "more")
-    index = FaissIndex(folder, catalog, model)
-    assert len(index) == COUNT + 50 and is_right(index, catalog, model)
+        assert is_right(photos.open_index(), photos)
+    photos.add_to("more", unit_vectors(50, DIM, seed=1))
+    index = photos.open_index()
+    assert len(index) == COUNT + 50 and is_right(index, photos)
 
 
 def test_a_full_disk_leaves_the_index_in_memory(
-    catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(index: object, name: str) -> None:
         Path(name).write_bytes(b"half of")
         raise RuntimeError("Error: 'ret == (size)' failed: No space left on device")
 
     monkeypatch.setattr(faiss, "write_index", full)
-    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
-    assert os.listdir(folder) == []
+    assert is_right(photos.open_index(), photos)
+    assert os.listdir(photos.folder) == []
 
 
-def test_what_a_killed_process_left_is_removed(catalog: Catalog, folder: Path, model: Model) -> None:
-    folder.mkdir()
+def test_what_a_killed_process_left_is_removed(photos: IndexedPhotos) -> None:
+    photos.folder.mkdir()
     for name, age in (("old.tmp", 7200), ("young.tmp", 10)):
-        (folder / name).write_bytes(b"half of")
-        os.utime(folder / name, (time.time() - age,) * 2)
-    FaissIndex(folder, catalog, model)
-    assert {file.name for file in folder.glob("*.tmp")} == {"young.tmp"}
+        (photos.folder / name).write_bytes(b"half of")
+        os.utime(photos.folder / name, (time.time() - age,) * 2)
+    photos.open_index()
+    assert {file.name for file in photos.folder.glob("*.tmp")} == {"young.tmp"}
 
 
-def test_a_clean_file_is_mapped_and_left_alone(catalog: Catalog, folder: Path, model: Model) -> None:
-    first = FaissIndex(folder, catalog, model)
-    file = file_of(folder, model)
+def test_a_clean_file_is_mapped_and_left_alone(photos: IndexedPhotos) -> None:
+    first = photos.open_index()
+    file = photos.file
     assert is_mapped(file)  # by the process that has made it, too
-    before = {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in folder.iterdir()}
+    before = {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in photos.folder.iterdir()}
     del first
     assert not is_mapped(file)
-    second = FaissIndex(folder, catalog, model)
+    second = photos.open_index()
     second.compact()
-    assert is_mapped(file) and is_right(second, catalog, model)
-    assert before == {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in folder.iterdir()}
+    assert is_mapped(file) and is_right(second, photos)
+    assert before == {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in photos.folder.iterdir()}
 
 
 def test_a_new_file_only_when_the_tail_is_worth_it(
-    catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    FaissIndex(folder, catalog, model)
-    file = file_of(folder, model)
+    photos.open_index()
+    file = photos.file
 
     def remade(vectors: int, name: str) -> bool:
         before = file.stat().st_ino, file.stat().st_mtime_ns
-        add(catalog, model, unit_vectors(vectors, DIM, seed=vectors), name)
-        index = FaissIndex(folder, catalog, model)
-        assert len(index) == catalog.count_vectors(model) and is_right(index, catalog, model)
+        photos.add_to(name, unit_vectors(vectors, DIM, seed=vectors))
+        index = photos.open_index()
+        assert len(index) == photos.catalog.count_vectors(photos.model) and is_right(index, photos)
         return before != (file.stat().st_ino, file.stat().st_mtime_ns)
 
     assert remade(1, "small libraries leave no tail")
@@ -214,115 +182,107 @@ def test_a_new_file_only_when_the_tail_is_worth_it(
 
 
 def test_the_dead_are_dropped_when_they_are_many(
-    catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors_module, "SMALL", 100)
-    add(catalog, model, unit_vectors(4, DIM, seed=1), "few")
-    add(catalog, model, unit_vectors(40, DIM, seed=2), "many")
-    index = FaissIndex(folder, catalog, model)
-    inode = file_of(folder, model).stat().st_ino
-    catalog.forget(b"/few")
+    photos.add_to("few", unit_vectors(4, DIM, seed=1))
+    photos.add_to("many", unit_vectors(40, DIM, seed=2))
+    index = photos.open_index()
+    inode = photos.file.stat().st_ino
+    photos.catalog.forget(b"/few")
     index.compact()
-    assert (len(index), file_of(folder, model).stat().st_ino) == (COUNT + 44, inode)
-    assert is_right(index, catalog, model)
-    catalog.forget(b"/many")
+    assert (len(index), photos.file.stat().st_ino) == (COUNT + 44, inode)
+    assert is_right(index, photos)
+    photos.catalog.forget(b"/many")
     index.compact()
-    assert len(index) == COUNT and file_of(folder, model).stat().st_ino != inode
-    assert is_right(index, catalog, model) and is_mapped(file_of(folder, model))
+    assert len(index) == COUNT and photos.file.stat().st_ino != inode
+    assert is_right(index, photos) and is_mapped(photos.file)
 
 
-def test_all_vectors_dead(catalog: Catalog, folder: Path, model: Model) -> None:
-    index = FaissIndex(folder, catalog, model)
-    catalog.forget(b"/")
-    assert rank(catalog, index, unit_vectors(1, DIM).astype(np.float32), 5) == [[]]
+def test_all_vectors_dead(photos: IndexedPhotos) -> None:
+    index = photos.open_index()
+    photos.catalog.forget(b"/")
+    assert photos.ranked(index, unit_vectors(1, DIM).astype(np.float32), 5) == [[]]
     index.compact()
-    assert len(index) == len(FaissIndex(folder, catalog, model)) == 0
+    assert len(index) == len(photos.open_index()) == 0
 
 
-def test_a_changed_photo_has_its_new_vector_only(catalog: Catalog, folder: Path, model: Model) -> None:
-    FaissIndex(folder, catalog, model)
-    old, new = (
-        next(catalog.iter_embedded_photos(model)).vector,
-        -next(catalog.iter_embedded_photos(model)).vector,
-    )
-    catalog.put_vector(1, model, new)
-    index = FaissIndex(folder, catalog, model)
-    (best,) = rank(catalog, index, old.astype(np.float32)[None], COUNT + 1)
-    assert len(best) == COUNT and best[-1].photo.photo_id == 1 and is_right(index, catalog, model)
+def test_a_changed_photo_has_its_new_vector_only(photos: IndexedPhotos) -> None:
+    photos.open_index()
+    photo = photos.embedded()[0]
+    photos.catalog.put_vector(photo.photo_id, photos.model, -photo.vector)
+    index = photos.open_index()
+    (best,) = photos.ranked(index, photo.vector.astype(np.float32)[None], COUNT + 1)
+    assert len(best) == COUNT and best[-1][1] == photo.path and is_right(index, photos)
 
 
-def test_the_file_of_another_library(catalog: Catalog, folder: Path, model: Model, tmp_path: Path) -> None:
-    other = Catalog(tmp_path / "other")
-    same = some_model(other, DIM)
-    add(other, same, unit_vectors(COUNT, DIM, seed=7), "first")
-    FaissIndex(tmp_path / "other" / "vectors", other, same)
-    other.close()
-    shutil.copytree(tmp_path / "other" / "vectors", folder, copy_function=shutil.copy2)
-    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
+def test_the_file_of_another_library(photos: IndexedPhotos, tmp_path: Path) -> None:
+    with closing(IndexedPhotos.create(tmp_path / "other", DIM)) as other:
+        other.add_to("first", unit_vectors(COUNT, DIM, seed=7))
+        other.open_index()
+    shutil.copytree(other.folder, photos.folder, copy_function=shutil.copy2)
+    assert is_right(photos.open_index(), photos)
 
 
-def test_each_model_has_its_file(catalog: Catalog, folder: Path, model: Model) -> None:
-    other = catalog.add_model("b" * 64, "other", "builtin", 3)
+def test_each_model_has_its_file(photos: IndexedPhotos) -> None:
+    other = replace(photos, model=photos.catalog.add_model("b" * 64, "other", "builtin", 3))
     for photo_id, vector in enumerate(unit_vectors(COUNT, 3, seed=3), start=1):
-        catalog.put_vector(photo_id, other, vector)
-    indexes = {each: FaissIndex(folder, catalog, each) for each in (model, other)}
-    assert all(is_right(index, catalog, each) for each, index in indexes.items())
-    remove_files_of_other_models(folder, model)
-    assert sorted(os.listdir(folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
-    assert is_right(indexes[other], catalog, other)  # its mapping outlives the file
+        other.catalog.put_vector(photo_id, other.model, vector)
+    indexes = {each: each.open_index() for each in (photos, other)}
+    assert all(is_right(index, each) for each, index in indexes.items())
+    remove_files_of_other_models(photos.folder, photos.model)
+    assert sorted(os.listdir(photos.folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
+    assert is_right(indexes[other], other)  # its mapping outlives the file
 
 
 # -- an older copy of the catalog put back: ids are given out a second time ------------------------
 
 
-def put_back_older_copy(tmp_path: Path) -> tuple[Catalog, Model, Path]:
+@pytest.fixture
+def restored(tmp_path: Path) -> Iterator[IndexedPhotos]:
     """A library whose FAISS file knows 100 vectors more than its catalog does."""
-    library = tmp_path / "restored"
-    catalog = Catalog(library)
-    model = some_model(catalog, DIM)
-    add(catalog, model, unit_vectors(COUNT, DIM), "first")
-    catalog.close()
-    shutil.copyfile(library / "catalog.sqlite3", tmp_path / "copy")
-    catalog = Catalog(library)
-    add(catalog, model, unit_vectors(100, DIM, seed=1), "lost")
-    FaissIndex(library / "vectors", catalog, model)
-    catalog.close()
-    shutil.copyfile(tmp_path / "copy", library / "catalog.sqlite3")
-    return Catalog(library), model, library / "vectors"
+    home = tmp_path / "restored"
+    with closing(IndexedPhotos.create(home, DIM)) as photos:
+        photos.add_to("first", unit_vectors(COUNT, DIM))
+    shutil.copyfile(home / "catalog.sqlite3", tmp_path / "copy")
+    with closing(IndexedPhotos.create(home, DIM)) as photos:
+        photos.add_to("lost", unit_vectors(100, DIM, seed=1))
+        photos.open_index()
+    shutil.copyfile(tmp_path / "copy", home / "catalog.sqlite3")
+    with closing(IndexedPhotos.create(home, DIM)) as photos:
+        yield photos
 
 
 @pytest.mark.parametrize("new", [0, 1, 99, 100, 101, 300])
-def test_an_older_copy_of_the_catalog_put_back(tmp_path: Path, new: int) -> None:
-    catalog, model, folder = put_back_older_copy(tmp_path)
-    add(catalog, model, unit_vectors(new, DIM, seed=2), "new")
-    index = FaissIndex(folder, catalog, model)
-    assert len(index) == COUNT + new and is_right(index, catalog, model)
-    (best,) = rank(catalog, index, unit_vectors(100, DIM, seed=1)[-1:].astype(np.float32), 1)
-    assert best[0].photo.path.startswith((b"/first", b"/new"))
-    catalog.close()
+def test_an_older_copy_of_the_catalog_put_back(restored: IndexedPhotos, new: int) -> None:
+    restored.add_to("new", unit_vectors(new, DIM, seed=2))
+    index = restored.open_index()
+    assert len(index) == COUNT + new and is_right(index, restored)
+    ((best,),) = restored.ranked(index, unit_vectors(100, DIM, seed=1)[-1:].astype(np.float32), 1)
+    assert best[1].startswith((b"/first", b"/new"))
 
 
 # -- other processes -------------------------------------------------------------------------------
 
 
 def test_a_vector_committed_while_the_file_is_made(
-    catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Catalog.vectors_after
 
     def with_late_commit(self: Catalog, vector_id: int, of: Model) -> Iterator[tuple[Ids, Vectors]]:
         yield from original(self, vector_id, of)
         monkeypatch.undo()
-        add(self, of, unit_vectors(3, DIM, seed=9), "late")
+        photos.add_to("late", unit_vectors(3, DIM, seed=9))
 
     monkeypatch.setattr(Catalog, "vectors_after", with_late_commit)
-    FaissIndex(folder, catalog, model)
-    index = FaissIndex(folder, catalog, model)
-    assert len(index) == COUNT + 3 and is_right(index, catalog, model)
+    photos.open_index()
+    index = photos.open_index()
+    assert len(index) == COUNT + 3 and is_right(index, photos)
 
 
 def test_another_process_replaces_the_file_at_once(
-    catalog: Catalog, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = IndexFile.write
 
@@ -332,8 +292,8 @@ def test_another_process_replaces_the_file_at_once(
         self._file.write_bytes(b"half a file of another process")
 
     monkeypatch.setattr(IndexFile, "write", then_replaced)
-    index = FaissIndex(folder, catalog, model)
-    assert len(index) == COUNT and is_right(index, catalog, model)
+    index = photos.open_index()
+    assert len(index) == COUNT and is_right(index, photos)
 
 
 OPEN = """
@@ -355,19 +315,15 @@ print([each.photo.path for each in rank(catalog, index, query[None], 10)[0]])
 
 
 @pytest.mark.process
-def test_many_processes_make_the_file_at_once(
-    catalog: Catalog, folder: Path, model: Model, tmp_path: Path
-) -> None:
+def test_many_processes_make_the_file_at_once(photos: IndexedPhotos, tmp_path: Path) -> None:
     processes = [start_python(OPEN, tmp_path / "library") for _ in range(4)]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    query = next(catalog.iter_embedded_photos(model)).vector.astype(np.float32)
-    found = [
-        each.photo.path for each in rank(catalog, FaissIndex(folder, catalog, model), query[None], 10)[0]
-    ]
-    assert set(finish(processes)) == {f"{found}\n"}
-    assert is_right(FaissIndex(folder, catalog, model), catalog, model)
-    assert sorted(os.listdir(folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
+    query = photos.embedded()[0].vector.astype(np.float32)[None]
+    (found,) = photos.ranked(photos.open_index(), query, 10)
+    assert set(finish(processes)) == {f"{[path for _, path in found]}\n"}
+    assert is_right(photos.open_index(), photos)
+    assert sorted(os.listdir(photos.folder)) == sorted(["a" * 16 + ".faiss", "a" * 16 + ".json"])
 
 
 REBUILD = """
@@ -393,18 +349,16 @@ print(peak() - before)
 @pytest.mark.process
 def test_making_the_file_takes_the_memory_of_the_vectors_once(tmp_path: Path) -> None:
     count, dim = 70_000, 512  # 72 MB; a buffer that doubles would take 64 MB and then 128 MB
-    catalog = Catalog(tmp_path)
-    model = some_model(catalog, dim)
     blob = unit_vectors(1, dim)[0].tobytes()
-    with catalog.transaction():
-        catalog._db.run_many(
+    with closing(IndexedPhotos.create(tmp_path, dim)) as photos, photos.catalog.transaction():
+        database, model = photos.catalog.database, photos.model
+        database.run_many(
             "INSERT INTO photos (folder, name, size, mtime_ns, device) VALUES (?, ?, 0, 0, 0)",
             [(b"/p", b"%d" % row) for row in range(count)],
         )
-        catalog._db.run_many(
+        database.run_many(
             "INSERT INTO vectors (photo_id, model_id, vector) VALUES (?, ?, ?)",
             [(row + 1, model.id, blob) for row in range(count)],
         )
-    catalog.close()
     (grown,) = finish([start_python(REBUILD, tmp_path)])
     assert int(grown) * 1024 < 1.1 * count * dim * 2 + (44 << 20)  # 32 MB of them SQLite's page cache
