@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.files import atomic_write, is_foreign_picture, mtime_ns
-from clipsight.render.pictures import write_picture
+from clipsight.core.files import atomic_write, is_foreign_picture, mtime_ns, write_picture
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "QOI", "AVIF"]
 

@@ -10,8 +10,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from clipsight.cli import (
-    backup,
-    check,
     classify,
     collection,
     compare_models,
@@ -19,9 +17,9 @@ from clipsight.cli import (
     evaluate,
     explain,
     export_model,
+    maintenance,
     match,
     models,
-    optimize,
     organize,
     probe,
     search,
@@ -54,10 +52,10 @@ app.command()(evaluate.evaluate)
 app.command("export-model")(export_model.export_model)
 app.command()(collection.index)
 app.command()(collection.status)
-app.command()(optimize.optimize)
-app.command()(check.check)
-app.command()(backup.backup)
-app.command()(backup.restore)
+app.command()(maintenance.optimize)
+app.command()(maintenance.check)
+app.command()(maintenance.backup)
+app.command()(maintenance.restore)
 app.command()(models.models)
 app.command("compare-models")(compare_models.compare_models)
 app.command()(collection.forget)

@@ -1,14 +1,18 @@
-"""Files written whole or not at all, and lines of CSV."""
+"""Files written whole or not at all, pictures among them, and lines of CSV."""
 
 import csv
 import io
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from clipsight.core.errors import ClipsightError, LibraryError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MARK = "clipsight"
 """Text that pictures written by clipsight hold in their metadata ("Software")."""
@@ -44,6 +48,24 @@ def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> I
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # file systems without it, and folders that may be written but not read
         sync(target.parent)
+
+
+def write_picture(draw: "Callable[[], Image]", file: Path, format_: Literal["JPEG", "PNG"]) -> None:
+    """Write the picture that `draw` returns to `file`, atomically, with clipsight's mark in its metadata.
+
+    `draw` is called once the file can be written. Raises `LibraryError` if it can't be, or if `file` is a
+    picture that clipsight did not write.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    with atomic_write(file) as temporary, temporary.open("xb") as out:
+        image = draw()
+        if format_ == "JPEG":
+            image.save(out, format_, quality=90, subsampling=0, comment=MARK.encode())
+        else:
+            metadata = PngInfo()
+            metadata.add_text("Software", MARK)
+            image.save(out, format_, pnginfo=metadata)
 
 
 def is_foreign_picture(file: Path) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsight.core.errors import LibraryError, PhotoError
+from clipsight.core.files import write_picture
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import TextRenderer
-from clipsight.render.pictures import write_picture
 from clipsight.search.results import Match, Matches
 
 if TYPE_CHECKING:

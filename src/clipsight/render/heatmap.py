@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
-from clipsight.core.files import atomic_write
+from clipsight.core.files import atomic_write, write_picture
 from clipsight.core.text import visible
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import TextRenderer
-from clipsight.render.pictures import write_picture
 from clipsight.render.predictions import PredictionTally
 from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.search.results import Match

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from clipsight.core.files import write_picture
 from clipsight.core.text import visible
 from clipsight.explain.base import Explanation
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, NEGATIVE, POSITIVE, TEXT, heat_palette
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
 from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
 from clipsight.render.fonts import TextRenderer
-from clipsight.render.pictures import write_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
