@@ -12,6 +12,7 @@ from clipsight import Library
 from clipsight.cli.app import app
 from clipsight.core.errors import LibraryError
 from clipsight.store.vectors import faiss as vectors_module
+from clipsight.store.vectors import flat
 from tests.support.catalogs import unit_vectors
 from tests.support.scores import near
 from tests.support.shell import Shell
@@ -22,6 +23,7 @@ from tests.support.waiting import wait_until
 def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     """A library of a thousand imported photos, which are to be many."""
     monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
+    monkeypatch.setattr(flat, "MOST", 0)
     vectors = unit_vectors(1200, 32)
     np.savez(
         tmp_path / "v.npz", paths=np.array([f"/far/{n % 7}/{n}.jpg" for n in range(1200)]), vectors=vectors
