@@ -20,6 +20,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     check_outputs,
     index_folders,
+    only_folder,
     open_library,
 )
 from clipsight.core.errors import LabelError, LibraryError
@@ -133,7 +134,7 @@ def classify(
             index_folders(opened, folders, quiet=True)
         result = opened.classify(names, *photos, templates=chosen, unknown=unknown, keep=labels is not None)
         sort = None if organize is None else _sorter(opened, organize, how or "copy", min_prob, dry_run)
-        _show(result, top, as_json, as_csv, html, png, sort)
+        _show(result, top, as_json, as_csv, html, png, sort, only_folder(photos) if folders else None)
         note_model(result.model, opened.path, chosen=model != "auto")
 
 
@@ -145,10 +146,11 @@ def _show(
     html: Path | None,
     png: Path | None,
     sort: "Callable[[Iterable[Predictions]], str] | None",
+    inside: Path | None,
 ) -> None:
     """Print the result as a stream, write the files, and print notes.
 
-    `sort` takes all photos and returns a summary line.
+    `sort` takes all photos and returns a summary line. A table's paths are relative to the folder `inside`.
     """
     from clipsight.cli.messages import note
     from clipsight.render import heatmap
@@ -162,11 +164,11 @@ def _show(
         sys.stdout.buffer.flush()
     elif sort is not None:
         done = sort(tally)
-        heatmap.print_table(tally, top)
+        heatmap.print_table(tally, top, inside=inside)
         print(done)
     else:
         deque(tally, maxlen=0)
-        heatmap.print_table(tally, top)
+        heatmap.print_table(tally, top, inside=inside)
     if html is not None:
         heatmap.write_html(tally, html, top)
     if png is not None:
@@ -284,17 +286,18 @@ def _holds_photos_only(folder: Path) -> bool:
 
 
 def _print_comparison(found: "TemplateComparison") -> None:
-    from clipsight.render.tables import make_table, stdout_console, text_cell
+    from clipsight.render.columns import Cell, Column, print_columns
 
-    numbers = (f"on {found.photos[0]:,} photos", f"on {found.photos[1]:,} others")
-    table = make_table(*numbers, "template", right=numbers)
+    def row(accuracy: "Accuracy", name: str, style: str = "") -> list[Cell]:
+        shares = (f"{accuracy.choosing:.1%}", f"{accuracy.held_out:.1%}")
+        return [Cell(text, style) for text in (*shares, name)]
 
-    def add(accuracy: "Accuracy", name: str, style: str = "") -> None:
-        table.add_row(f"{accuracy.choosing:.1%}", f"{accuracy.held_out:.1%}", text_cell(name), style=style)
-
-    for template, accuracy in found.templates:
-        add(accuracy, template)
-    add(found.all_together, f"all {len(found.templates)} together", "bold")
-    add(found.chosen_together, "the best together, found on the photos of the first column:", "bold")
-    stdout_console().print(table)
+    numbers = [f"on {found.photos[0]:,} photos", f"on {found.photos[1]:,} others"]
+    columns = [*(Column(name, right=True) for name in numbers), Column("template", fold=True)]
+    rows = [
+        *(row(accuracy, template) for template, accuracy in found.templates),
+        row(found.all_together, f"all {len(found.templates)} together", "bold"),
+        row(found.chosen_together, "the best together, found on the photos of the first column:", "bold"),
+    ]
+    print_columns(columns, rows)
     print("  " + " ".join(f"--template {shlex.quote(template)}" for template in found.chosen))

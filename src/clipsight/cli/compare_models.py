@@ -47,23 +47,23 @@ def compare_models(
 
 
 def _print(compared: "list[ModelComparison]") -> None:
-    from clipsight.render.tables import print_table
+    from clipsight.render.columns import Column, print_columns
 
     first = compared[0]
     rows = [
         (
-            each.name,
             f"{each.megabytes:,.0f}",
             f"{each.photos_a_second:.1f}",
             f"{each.photos_a_second / first.photos_a_second:.2f}",
             f"{each.texts_a_second:.1f}",
             f"{each.photo_cosine:.4f}",
             f"{each.text_cosine:.4f}",
+            each.name,
         )
         for each in compared
     ]
-    heading = ("model", "MB", "photos/s", "x first", "texts/s", "photos' least cosine", "texts'")
-    print_table(heading, rows)
+    numbers = ("MB", "photos/s", "x first", "texts/s", "photo cosine", "text cosine")
+    print_columns([*(Column(name, right=True) for name in numbers), Column("model")], rows)
 
 
 def _photos(folder: Path | None) -> list[Path]:

@@ -33,7 +33,7 @@ def match(
     """
     from clipsight.cli.messages import note, note_model
     from clipsight.cli.progress import progress_bar
-    from clipsight.render.tables import make_table, stdout_console, text_cell
+    from clipsight.render.columns import Column, print_columns
     from clipsight.search.text_matching import SHARD
 
     with open_library(library, model, device, threads) as photos:
@@ -49,10 +49,8 @@ def match(
         matches = [each.to_dict() for each in found]
         print(json.dumps({"photo": photo, "model": encoder.name, "matches": matches}, indent=2))
     else:
-        table = make_table("score", "line", "text", right=("score", "line"))
-        for each in found:
-            table.add_row(f"{each.score:.3f}", str(each.line), text_cell(each.text))
-        stdout_console().print(table)
+        columns = [Column("score", right=True), Column("line", right=True), Column("text", fold=True)]
+        print_columns(columns, [(f"{each.score:.3f}", str(each.line), each.text) for each in found])
     for each, was_cut in zip(found, cut, strict=True):
         if was_cut:
             note(f"line {each.line} was truncated to the model's {encoder.folder.context_length} tokens")

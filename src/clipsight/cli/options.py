@@ -68,6 +68,13 @@ def check_outputs(library: Path | None, *files: Path | None) -> None:
             )
 
 
+def only_folder(folders: Sequence[Path]) -> Path | None:
+    """The absolute path of the folder if there is one, to which paths are shown relative; else None."""
+    from clipsight.search.session import absolute
+
+    return Path(os.fsdecode(absolute(folders[0]))) if len(folders) == 1 else None
+
+
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
     """Index with a progress bar and print reports; with `quiet`, only of new or failed photos."""
     from clipsight.cli.messages import note

@@ -15,6 +15,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     check_outputs,
     index_folders,
+    only_folder,
     open_library,
 )
 
@@ -145,7 +146,8 @@ def apply(
         if folders and not no_indexing:
             index_folders(opened, folders, quiet=True)
         tally = PredictionTally(fitted.apply(opened, *photos or ()))
-        for text in (json_text if as_json else csv_text if as_csv else text_lines)(tally):
+        lines = text_lines(tally, only_folder(folders) if len(photos or ()) == 1 else None)
+        for text in json_text(tally) if as_json else csv_text(tally) if as_csv else lines:
             sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     note_skipped(tally.failures)
 

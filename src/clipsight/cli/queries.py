@@ -45,18 +45,21 @@ def check_format(form: "Format") -> None:
         raise typer.BadParameter("--paths would not show the query of each photo: use --json or --csv")
 
 
-def print_answer(answer: "Matches", form: "Format") -> None:
-    """Print the photos found for one query on stdout; a note where a table would be empty."""
+def print_answer(answer: "Matches", form: "Format", inside: Path | None = None) -> None:
+    """Print the photos found for one query on stdout; a note where a table would be empty.
+
+    Paths in a table are relative to the folder `inside`, or to `~`.
+    """
     from clipsight.cli.messages import note
     from clipsight.render import tables
 
     if answer or form is not tables.Format.TABLE:
-        tables.print_matches(answer, form)
+        tables.print_matches(answer, form, inside=inside)
     else:
         note(tables.NO_MATCH)
 
 
-def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
+def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | None = None) -> None:
     """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
     from clipsight.core.text import to_json, visible
@@ -76,5 +79,5 @@ def print_answers(answers: "Sequence[Matches]", form: "Format") -> None:
     for answer in answers:
         print(f"{visible(answer.query)}:" + ("" if answer else f" {tables.NO_MATCH}"))
         if answer:
-            tables.print_matches(answer, form)
+            tables.print_matches(answer, form, inside=inside)
         print(flush=True)

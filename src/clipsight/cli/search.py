@@ -15,6 +15,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     check_outputs,
     index_folders,
+    only_folder,
     open_library,
 )
 from clipsight.cli.queries import check_format, print_answer, print_answers, read_queries
@@ -168,9 +169,9 @@ def search(
             index_folders(photos, inside, quiet=True)
         answers = photos.search_many(parsed, options=options)
         if queries is not None:
-            print_answers(answers, form)
+            print_answers(answers, form, only_folder(inside))
         else:
-            print_answer(answers[0], form)
+            print_answer(answers[0], form, only_folder(inside))
         if explain:
             _print_first(photos, parsed[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)

@@ -50,3 +50,16 @@ def default_library_dir() -> str:
 def models_folder() -> "Path":
     """The folder of downloaded models, with one subfolder a model."""
     return home() / "models"
+
+
+def short(path: "str | os.PathLike[str]", inside: "Path | None" = None, *, home: str | None = None) -> str:
+    """The path as people read it: relative to the folder `inside` or, with `~`, to the user's home."""
+    text = os.fspath(path)
+    home = os.path.expanduser("~") if home is None else home
+    if text == home != "/":
+        return "~"
+    for folder, mark in ((os.fspath(inside or ""), ""), (home, "~/")):
+        start = os.path.join(folder, "")
+        if start not in ("", "/") and text.startswith(start):
+            return mark + text[len(start) :]
+    return text

@@ -6,28 +6,28 @@ Few labels are columns of a matrix. Of many labels, the columns are each photo's
 import base64
 import html
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from clipsight.classification.predictions import Prediction, PredictionStream, best_labels
+from clipsight.core import paths, terminal
 from clipsight.core.files import atomic_write, write_picture
 from clipsight.core.text import visible
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
+from clipsight.render.columns import Cell as TextCell
+from clipsight.render.columns import Column, coloured, print_columns
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import TextRenderer
 from clipsight.render.predictions import PredictionTally
-from clipsight.render.tables import make_table, stdout_console, text_cell
 from clipsight.search.results import Match
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
-    from rich.table import Table
 
 TABLE_ROWS, HTML_ROWS, PNG_ROWS = 50, 200, 100
 """Maximum number of photos shown, the first ones."""
@@ -88,44 +88,43 @@ def summary(result: PredictionStream, grid: Grid, shown: int, count: int) -> str
     return f"{result.summary}: {photos}"
 
 
-def print_table(tally: PredictionTally, top: int | None) -> None:
+def print_table(tally: PredictionTally, top: int | None, *, inside: Path | None = None) -> None:
     """Print the first photos as a table, best cells marked by `*`, coloured if stdout supports it.
 
-    Beyond `TABLE_ROWS` photos, a second table counts all photos by their best label.
+    Paths are relative to the folder `inside`, or to `~`. Beyond `TABLE_ROWS` photos, a second table counts
+    all photos by their best label.
     """
-    out = stdout_console()
     labels = tally.result.labels
-    available = out.width - 24  # without the path; a number takes 9 characters, with its label about 16
+    available = terminal.width(sys.stdout) - 24  # without the path; a number takes 8 cells, with its label 16
     grid = Grid.of(
-        labels, top, matrix=max(2, min(_MATRIX, available // 9)), ranked=max(1, min(_RANKED, available // 16))
+        labels, top, matrix=max(2, min(_MATRIX, available // 8)), ranked=max(1, min(_RANKED, available // 16))
     )
-    table = make_table()
-    for name in grid.header:
-        table.add_column(Text(visible(name)), justify="right", vertical="middle", overflow="fold")
-    table.add_column("photo", overflow="fold", min_width=20)
-    for prediction in tally.first[:TABLE_ROWS]:
-        cells = [_terminal_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction)]
-        table.add_row(*cells, text_cell(str(prediction.path)))
-    out.print(table)
+    columns = [Column(name, right=True, fold=True) for name in grid.header]
+    rows = [
+        [
+            *(_terminal_cell(cell, named=bool(grid.ranked)) for cell in grid.cells(prediction)),
+            TextCell(paths.short(prediction.path, inside)),
+        ]
+        for prediction in tally.first[:TABLE_ROWS]
+    ]
+    print_columns([*columns, Column("(* best)  photo")], rows, paint=coloured(sys.stdout))
     if tally.count > TABLE_ROWS:
-        out.print(_counts(tally))
+        print()
+        _print_counts(tally)
 
 
-def _counts(tally: PredictionTally) -> "Table":
-    """Number of photos by best label, most frequent first."""
-    number = f"\nof all {tally.count:,}"
-    table = make_table(number, "\nbest label", right=(number,))
-    for label, count in tally.photos_of.most_common(TABLE_ROWS):
-        table.add_row(f"{count:,}", text_cell(label))
-    return table
+def _print_counts(tally: PredictionTally) -> None:
+    """Print the number of photos by best label, most frequent first."""
+    rows = [(f"{count:,}", label) for label, count in tally.photos_of.most_common(TABLE_ROWS)]
+    print_columns([Column(f"of all {tally.count:,}", right=True), Column("best label", fold=True)], rows)
 
 
-def _terminal_cell(cell: Cell, *, named: bool) -> Text:
+def _terminal_cell(cell: Cell, *, named: bool) -> TextCell:
     red, green, blue = colour = heat_colour(cell.probability)
     mark = "*" if cell.best else " "
     text = f"{visible(cell.label)} {cell.probability:.2f}" if named else f"{cell.probability:.2f}"
     bold = "bold " if cell.best else ""
-    return Text(f" {text}{mark}", style=f"{bold}{text_colour(colour)} on rgb({red},{green},{blue})")
+    return TextCell(f" {text}{mark}", f"{bold}{text_colour(colour)} on rgb({red},{green},{blue})")
 
 
 # -- HTML ---------------------------------------------------------------------------

@@ -12,9 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 from clipsight.classification.predictions import Prediction, Predictions, PredictionStream, best_labels
+from clipsight.core import paths
 from clipsight.core.errors import LabelError
 from clipsight.core.files import csv_line
 from clipsight.core.text import visible
+from clipsight.render.columns import cell_width
 
 
 @dataclass
@@ -113,17 +115,16 @@ def json_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
     yield f'\n  ],\n  "failures": {json.dumps(failures)}\n}}\n'
 
 
-def text_lines(tally: PredictionTally) -> Iterator[str]:
-    """Yield lines of text chunk by chunk: probability, most probable label, path."""
-    from rich.cells import cell_len
-
-    width = max(cell_len(visible(label)) for label in tally.result.labels)
+def text_lines(tally: PredictionTally, inside: Path | None = None) -> Iterator[str]:
+    """Yield lines of text chunk by chunk: probability, most probable label, path relative to `inside`."""
+    width = max(cell_width(visible(label)) for label in tally.result.labels)
     for chunk in tally:
         lines = []
         for prediction in chunk:
             label = visible(prediction.label)
-            padding = " " * (width - cell_len(label))
-            lines.append(f"{prediction.probability:.3f}  {label}{padding}  {visible(str(prediction.path))}\n")
+            padding = " " * (width - cell_width(label))
+            path = visible(paths.short(prediction.path, inside))
+            lines.append(f"{prediction.probability:.3f}  {label}{padding}  {path}\n")
         yield "".join(lines)
 
 

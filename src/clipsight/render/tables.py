@@ -1,18 +1,19 @@
 """Results on stdout: tables for people; JSON, CSV and paths for programs."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from clipsight.core import paths, terminal
 from clipsight.core.files import csv_line
-from clipsight.core.text import to_json, visible
+from clipsight.core.text import to_json
+from clipsight.render.columns import Cell, Column, fold, print_columns
 from clipsight.search.results import Match, Matches, Status
+from clipsight.store.records import Counts, Root
 
 if TYPE_CHECKING:
     from clipsight.metrics.classification import ClassificationMetrics
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 NO_MATCH = "no photo matches"
+
+_INDENT = "    "
 
 
 class Format(Enum):
@@ -32,30 +35,10 @@ class Format(Enum):
     PATHS_0 = "paths-0"
 
 
-def stdout_console() -> Console:
-    """A console on stdout; 200 columns wide where that is no terminal, so that paths are not folded."""
-    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200, highlight=False)
-
-
-def make_table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """A table without lines; the columns named in `right` are right-aligned."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left")
-    return table
-
-
-def text_cell(text: str, style: str = "") -> Text:
-    """Any text as a cell: without markup, control characters escaped, folded where too long."""
-    return Text(visible(text), style=style, overflow="fold")
-
-
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table of a left-aligned first column and right-aligned others."""
-    table = make_table(*header, right=header[1:])
-    for row in rows:
-        table.add_row(*map(text_cell, row))
-    stdout_console().print(table)
+    first, *others = header
+    print_columns([Column(first, fold=True), *(Column(name, right=True) for name in others)], rows)
 
 
 def print_class_metrics(scores: "ClassificationMetrics") -> None:
@@ -80,10 +63,10 @@ def fraction(value: float) -> str:
     return "" if value != value else f"{value:.3f}"
 
 
-def print_matches(matches: Matches, form: Format) -> None:
-    """Print the results of a query."""
+def print_matches(matches: Matches, form: Format, *, inside: Path | None = None) -> None:
+    """Print the results of a query; a table's paths are relative to the folder `inside`, or to `~`."""
     if form is Format.TABLE:
-        stdout_console().print(matches_as_table(matches))
+        print_columns(*matches_as_columns(matches, inside=inside))
     else:
         _write_bytes(matches_as_text(matches, form))
 
@@ -103,26 +86,40 @@ def matches_as_text(matches: Matches, form: Format) -> str:
             raise ValueError("a table depends on where it is printed")
 
 
-def matches_as_table(matches: Matches) -> Table:
-    """The results of a query as a table."""
-    table = make_table("score", "photo", "size", "taken", right=("score", "size"))
-    for match in matches:
-        table.add_row(f"{match.score:.3f}", _path(match), _pixels(match), _taken(match))
-    return table
-
-
-def _path(match: Match) -> Text:
-    return text_cell(str(match.path), "" if match.reachable else "dim")
+def matches_as_columns(
+    matches: Matches, *, inside: Path | None = None, home: str | None = None
+) -> tuple[list[Column], list[list[Cell]]]:
+    """The results of a query as columns and rows for `render.columns`."""
+    explanation = " (*: file date)" if any(map(_is_file_date, matches)) else ""
+    columns = [
+        Column("score", right=True),
+        Column("size", right=True),
+        Column(f"taken{explanation}"),
+        Column("photo"),
+    ]
+    return columns, [
+        [
+            Cell(f"{match.score:.3f}"),
+            Cell(_pixels(match)),
+            Cell(_taken(match)),
+            Cell(paths.short(match.path, inside, home=home), "" if match.reachable else "dim"),
+        ]
+        for match in matches
+    ]
 
 
 def _pixels(match: Match) -> str:
     return f"{match.width} x {match.height}" if match.width else ""
 
 
+def _is_file_date(match: Match) -> bool:
+    return match.taken is not None and match.taken_source == "mtime"
+
+
 def _taken(match: Match) -> str:
     if match.taken is None:
         return ""
-    return match.taken[:16].replace("T", " ") + ("" if match.taken_source == "exif" else " *")
+    return match.taken[:16].replace("T", " ") + (" *" if _is_file_date(match) else "")
 
 
 def _csv(matches: Matches) -> str:
@@ -140,10 +137,9 @@ def _write_bytes(text: str) -> None:
 
 def print_status(status: Status) -> None:
     """Print the contents of a library, and each failed file with its reason."""
-    out = stdout_console()
     counts = status.counts
     rows: list[tuple[str, str]] = [
-        ("library", str(status.path)),
+        ("library", paths.short(status.path)),
         ("model", status.model or "none yet"),
         ("photos", f"{counts.present + counts.unreachable:,}"),
     ]
@@ -155,35 +151,49 @@ def print_status(status: Status) -> None:
         rows.append(("gone", f"{counts.missing:,} (not shown; dropped after 30 days)"))
     if status.partial:
         rows.append(("partial", f"{len(status.partial):,} (their files hold a part of the picture)"))
-    rows += [("failed", f"{len(status.failures):,}"), ("on disk", _bytes(status.bytes))]
-    summary = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        summary.add_row(text_cell(name, "bold"), text_cell(value))
-    out.print(summary)
+    rows += [("failed", f"{len(status.failures):,}"), ("on disk", file_size(status.bytes))]
+    print_columns([Column(""), Column("")], [(Cell(name, "bold"), Cell(value)) for name, value in rows])
     if status.folders:
-        table = make_table("folder", "photos", "unreachable", "last indexed", right=("photos", "unreachable"))
-        for root, here in status.folders:
-            table.add_row(
-                text_cell(os.fsdecode(root.path)),
-                f"{here.present + here.unreachable:,}",
-                f"{here.unreachable:,}" if here.unreachable else "",
-                (root.indexed or "not finished").replace("T", " "),
-            )
-        out.print(table)
+        print()
+        _print_folders(status.folders)
     if status.partial:
-        table = make_table("partial", "reason")
-        for photo in status.partial:
-            table.add_row(text_cell(os.fsdecode(photo.path)), text_cell(photo.reason))
-        out.print(table)
+        print()
+        _print_files("partial photos", [(photo.path, photo.reason) for photo in status.partial])
     if status.failures:
-        table = make_table("failed", "reason", "date")
-        for failure in status.failures:
-            table.add_row(
-                text_cell(os.fsdecode(failure.path)),
-                text_cell(failure.reason),
-                failure.date[:16].replace("T", " "),
-            )
-        out.print(table)
+        print()
+        reasons = [
+            (each.path, f"{each.date[:16].replace('T', ' ')}: {each.reason}") for each in status.failures
+        ]
+        _print_files("failed files", reasons)
+
+
+def _print_folders(folders: Iterable[tuple[Root, Counts]]) -> None:
+    columns = [
+        Column("photos", right=True),
+        Column("unreachable", right=True),
+        Column("last indexed"),
+        Column("folder"),
+    ]
+    rows = [
+        (
+            f"{here.present + here.unreachable:,}",
+            f"{here.unreachable:,}" if here.unreachable else "",
+            (root.indexed or "not finished").replace("T", " "),
+            paths.short(os.fsdecode(root.path)),
+        )
+        for root, here in folders
+    ]
+    print_columns(columns, rows)
+
+
+def _print_files(heading: str, files: Iterable[tuple[bytes, str]]) -> None:
+    """Print files, each with a reason below its path."""
+    width = terminal.width(sys.stdout) - len(_INDENT)
+    rows = [
+        [Cell(paths.short(os.fsdecode(path)), more=tuple(_INDENT + line for line in fold(reason, width)))]
+        for path, reason in files
+    ]
+    print_columns([Column(heading)], rows)
 
 
 def status_to_dict(status: Status) -> dict[str, Any]:
@@ -217,47 +227,57 @@ def status_to_dict(status: Status) -> dict[str, Any]:
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
     """Print installed and available models; `in_use` is the name of the library's."""
-    table = make_table(
-        "",
-        "model",
-        "here",
-        "size",
-        "dim",
-        "ImageNet",
-        "retrieval",
-        "licence",
-        right=("size", "dim", "ImageNet", "retrieval"),
+    here = [model for model in models if model.on_disk]
+    others = [model for model in models if not model.on_disk]
+    print("on this machine:")
+    _print_models(here, in_use)
+    print("\nto download (clipsight index --model NAME):")
+    _print_models(others, in_use)
+    print(
+        "\n* this library's model, r recommended, m multilingual, n not for commercial"
+        "\nuse, p partly downloaded. ImageNet: zero-shot top-1 in percent. recall: mean"
+        "\nof recall@1, @5 and @10 in percent on the English captions of Crossmodal-3600."
+        "\nMore, and the sources: docs/models.md and --json."
     )
+
+
+def _print_models(models: Iterable["ModelStatus"], in_use: str | None) -> None:
+    columns = [
+        Column(""),
+        Column("size", right=True),
+        Column("ImageNet", right=True),
+        Column("recall", right=True),
+        Column("licence"),
+        Column("model"),
+    ]
+    rows = []
     for model in models:
-        marks = ("*" if model.name == in_use else "") + ("r" if model.recommended else "")
-        here = model.problem or ("yes" if model.on_disk else "partly" if model.partial_bytes else "")
-        table.add_row(
-            marks,
-            text_cell(model.name + (" (multilingual)" if model.multilingual else "")),
-            text_cell(here),
-            _bytes(model.size_bytes) if model.size_bytes else "",
-            str(model.embed_dim or ""),
-            _figure(model.imagenet_top1),
-            _figure(model.retrieval),
-            text_cell(
-                (model.license or "") + (", not for commercial use" if model.commercial is False else "")
-            ),
+        marks = {
+            "*": model.name == in_use,
+            "r": model.recommended,
+            "m": model.multilingual,
+            "n": model.commercial is False,
+            "p": model.partial_bytes and not model.on_disk,
+        }
+        rows.append(
+            (
+                "".join(mark for mark, applies in marks.items() if applies),
+                file_size(model.size_bytes) if model.size_bytes else "",
+                _figure(model.imagenet_top1),
+                _figure(model.retrieval),
+                re.split("[;(]", model.license or "")[0].strip(),
+                Cell(model.name, more=(f"  {model.problem}",) if model.problem else ()),
+            )
         )
-    out = stdout_console()
-    out.print(table)
-    out.print(
-        "*: this library's model; r: recommended. ImageNet: zero-shot top-1 in percent. Retrieval: mean of"
-    )
-    out.print(
-        "recall@1, @5 and @10 in percent, Crossmodal-3600, English. Sources: docs/models.md and --json."
-    )
+    print_columns(columns, rows)
 
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _bytes(count: int) -> str:
+def file_size(count: int) -> str:
+    """A number of bytes, such as "1.5 GB"."""
     size = float(count)
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1000 or unit == "GB":

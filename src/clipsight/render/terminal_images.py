@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
 from clipsight.core.text import visible
+from clipsight.render.columns import cell_width
 from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import ELLIPSIS
 from clipsight.search.results import Match, Matches
@@ -200,11 +201,9 @@ def _strip(row: Sequence[Match], cells: int, pixels_a_cell: int) -> "tuple[Image
 
 def _fit(text: str, cells: int) -> str:
     """Pad `text` to exactly `cells` cells, or shorten it in the middle."""
-    from rich.cells import cell_len
-
     for kept in range(len(text), -1, -1):
         tail = kept // 2
         short = text if kept == len(text) else text[: kept - tail] + ELLIPSIS + text[len(text) - tail :]
-        if cell_len(short) <= cells:
-            return short + " " * (cells - cell_len(short))
+        if cell_width(short) <= cells:
+            return short + " " * (cells - cell_width(short))
     return " " * cells

@@ -2,21 +2,19 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
-from rich.text import Text
 
+from clipsight.core import terminal
 from clipsight.core.text import visible
-from clipsight.explain.base import Explanation, WordShare
+from clipsight.explain.base import Explanation
 from clipsight.render.colors import signed_colour, text_colour
+from clipsight.render.columns import Paint, coloured, fold
 from clipsight.render.explanations.captions import region_caption, title, words_caption
 from clipsight.render.explanations.overlay import open_photo, overlay_heat
-from clipsight.render.tables import make_table, stdout_console, text_cell
+from clipsight.render.tables import print_table
 from clipsight.render.terminal_images import ImageProtocol, half_blocks, image_protocol
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _HEAT = 38
 """Maximum width of the heat map in cells, and of its height in half cells."""
@@ -24,52 +22,46 @@ _HEAT = 38
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation on stdout; with colours and heat map if the terminal supports them."""
-    out = stdout_console()
-    out.print(text_cell(title(explanation), "bold"))
+    paint = coloured(sys.stdout)
+    print(paint(visible(title(explanation)), "bold"))
     if len(explanation.parts) > 1:
-        out.print(_parts(explanation))
+        _print_parts(explanation)
     if explanation.words:
-        if out.is_terminal:
-            out.print(_coloured(explanation))
-        out.print(_words(explanation))
-        out.print(text_cell(words_caption(explanation)))
+        if terminal.has_colours(sys.stdout):
+            print(" ".join(_coloured_words(explanation, paint)))
+        _print_words(explanation)
+        _print_folded(words_caption(explanation))
     if explanation.region:
         _print_heat(explanation)
-        out.print(text_cell(region_caption(explanation)))
+        _print_folded(region_caption(explanation))
 
 
-def _parts(explanation: Explanation) -> "Table":
-    header = ("part", "share", "cosine")
-    table = make_table(*header, right=header[1:])
-    for part in explanation.parts:
-        table.add_row(text_cell(part.part), f"{part.share:+.3f}", f"{part.cosine:.3f}")
-    return table
+def _print_folded(text: str) -> None:
+    print("\n".join(fold(visible(text), terminal.width(sys.stdout))))
 
 
-def _words(explanation: Explanation) -> "Table":
-    """One row per word, without columns that the method does not fill."""
+def _print_parts(explanation: Explanation) -> None:
+    rows = [(part.part, f"{part.share:+.3f}", f"{part.cosine:.3f}") for part in explanation.parts]
+    print_table(("part", "share", "cosine"), rows)
+
+
+def _print_words(explanation: Explanation) -> None:
+    """Print a row for each word, without columns that the method does not fill."""
     errors = any(word.stderr is not None for word in explanation.words)
     alone = any(word.leave_one_out is not None for word in explanation.words)
-    header = ("word", "share", *(["±"] * errors), *(["if left out"] * alone))
-    table = make_table(*header, right=header[1:])
+    rows = []
     for word in explanation.words:
         numbers = [f"{word.contribution:+.3f}", *([f"{word.stderr or 0:.3f}"] * errors)]
         numbers += [f"{-(word.leave_one_out or 0.0):+.3f}"] * alone
-        table.add_row(text_cell(word.word), *numbers)
-    return table
+        rows.append((word.word, *numbers))
+    print_table(("word", "share", *(["±"] * errors), *(["if left out"] * alone)), rows)
 
 
-def _coloured(explanation: Explanation) -> Text:
+def _coloured_words(explanation: Explanation, paint: Paint) -> Iterator[str]:
     longest = max(abs(word.contribution) for word in explanation.words)
-    line = Text()
     for word in explanation.words:
-        line.append_text(_coloured_word(word, longest)).append(" ")
-    return line
-
-
-def _coloured_word(word: WordShare, longest: float) -> Text:
-    red, green, blue = colour = signed_colour(word.contribution, longest)
-    return Text(f" {visible(word.word)} ", style=f"{text_colour(colour)} on rgb({red},{green},{blue})")
+        red, green, blue = colour = signed_colour(word.contribution, longest)
+        yield paint(f" {visible(word.word)} ", f"{text_colour(colour)} on rgb({red},{green},{blue})")
 
 
 def _print_heat(explanation: Explanation) -> None:

@@ -1,18 +1,17 @@
 """Endpoints that use the model on photos: search, classify, explain."""
 
-import io
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
-from rich.console import Console
 
 from clipsight.classification.predictions import best_labels
 from clipsight.core.version import __version__
 from clipsight.models.encoder import Stop
 from clipsight.models.registry import BUILTIN
-from clipsight.render.tables import NO_MATCH, Format, matches_as_table, matches_as_text
+from clipsight.render.columns import basic, format_table, plain
+from clipsight.render.tables import NO_MATCH, Format, matches_as_columns, matches_as_text
 from clipsight.search.options import SearchOptions
 from clipsight.search.results import Matches
 from clipsight.web.api.requests import (
@@ -118,23 +117,8 @@ def _command_output(matches: Matches, form: Format, *, width: int, colour: bool)
     if form is not Format.TABLE:
         text = matches_as_text(matches, form)
     elif matches:
-        text = _render_table(matches, width, colour)
+        text = format_table(*matches_as_columns(matches), width=width, paint=basic if colour else plain)
     else:
         notes, text = [NO_MATCH, *notes], ""
     head = "".join(f"{note}\n" for note in notes)
     return f"{head}\n".encode(errors="replace") + text.encode(errors="surrogateescape")
-
-
-def _render_table(matches: Matches, width: int, colour: bool) -> str:
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        legacy_windows=False,
-        _environ={},
-    )
-    console.print(matches_as_table(matches))
-    return out.getvalue()

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from clipsight.core import paths
+from clipsight.core import paths, terminal
 from clipsight.web.client import discovery
 from clipsight.web.client.search_options import FLAGS, OPTIONS
 
@@ -94,17 +94,8 @@ def find_server(fields: list[tuple[str, str]]) -> tuple[str, str] | None:
 
 def terminal_fields() -> list[tuple[str, str]]:
     """Width of a table on this terminal, and whether it may have colours."""
-    if not sys.stdout.isatty():
-        return [("width", "200"), ("colour", "false")]
-    try:
-        width = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
-    except (ValueError, OSError):
-        try:
-            width = os.get_terminal_size().columns
-        except OSError:
-            width = 80
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
-    return [("width", str(width)), ("colour", "false" if plain else "true")]
+    colour = "true" if terminal.has_colours(sys.stdout) else "false"
+    return [("width", str(terminal.width(sys.stdout))), ("colour", colour)]
 
 
 def search(url: str, token: str, fields: list[tuple[str, str]]) -> tuple[list[str], bytes]:

@@ -1,0 +1,31 @@
+"""Width and colours of the terminal behind a stream. Imports are kept light, as in `core.paths`."""
+
+import os
+from contextlib import suppress
+
+TYPE_CHECKING = False  # typing's own costs a start 10 ms
+if TYPE_CHECKING:
+    from typing import TextIO
+
+UNLIMITED = 1000
+"""Width, in cells, where there is no terminal: a line for another program is never folded."""
+
+
+def width(stream: "TextIO") -> int:
+    """Number of cells in a line: $COLUMNS, else the terminal's; `UNLIMITED` for a pipe or a file."""
+    if not stream.isatty():
+        return UNLIMITED
+    try:
+        columns = int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        columns = 0
+    if columns <= 0:
+        with suppress(OSError, ValueError):
+            columns = os.get_terminal_size(stream.fileno()).columns
+    return min(max(columns or 80, 20), UNLIMITED)
+
+
+def has_colours(stream: "TextIO") -> bool:
+    """True for a terminal that shows colours, unless $NO_COLOR forbids them."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+    return stream.isatty() and not plain
