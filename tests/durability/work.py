@@ -12,7 +12,7 @@ from clipsight import Library
 from clipsight.indexing import pipeline
 from clipsight.maintenance import backup
 from clipsight.maintenance.check import check
-from clipsight.store.vectors import faiss
+from clipsight.store.vectors import faiss, flat
 
 Report = Callable[[Any], None]
 
@@ -22,6 +22,7 @@ def scaled() -> Iterator[None]:
     """A few dozen photos are treated like a million: commits, tails of search files, approximate ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
+        patch.setattr(flat, "MOST", 0)
         patch.setattr(faiss, "SMALL", 8)
         patch.setattr(faiss, "MIN_VECTORS", 16)
         yield

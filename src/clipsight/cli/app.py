@@ -3,36 +3,83 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from clipsight.cli import (
-    classify,
-    collection,
-    compare_models,
-    demo,
-    evaluate,
-    explain,
-    export_model,
-    maintenance,
-    match,
-    models,
-    organize,
-    probe,
-    search,
-    serve,
-    train,
-)
 from clipsight.cli.messages import QUIET, print_error, with_flags
 from clipsight.cli.options import Interrupted
 from clipsight.core.errors import ClipsightError
 from clipsight.core.version import __version__
 
+if TYPE_CHECKING:
+    from typer._click.core import Command
+
+_COMMANDS = {
+    "search": "search:search",
+    "explain": "explain:explain",
+    "classify": "classify:classify",
+    "match": "match:match",
+    "organize": "organize:organize",
+    "probe": "probe:app",
+    "serve": "serve:serve",
+    "train": "train:train",
+    "evaluate": "evaluate:evaluate",
+    "export-model": "export_model:export_model",
+    "index": "collection:index",
+    "status": "collection:status",
+    "optimize": "maintenance:optimize",
+    "check": "maintenance:check",
+    "backup": "maintenance:backup",
+    "restore": "maintenance:restore",
+    "models": "models:models",
+    "compare-models": "compare_models:compare_models",
+    "forget": "collection:forget",
+    "export": "collection:export",
+    "import": "collection:import_",
+    "demo": "demo:demo",
+}
+"""Module and name of each command, or group of commands, in the order of `--help`."""
+
+
+class _Commands(Mapping[str, "Command"]):
+    """The commands by name, each imported and built from its signature when it is asked for."""
+
+    def __getitem__(self, name: str) -> "Command":
+        module, _, function = _COMMANDS[name].partition(":")
+        found = getattr(import_module(f"clipsight.cli.{module}"), function)
+        command = get_group(found) if isinstance(found, typer.Typer) else _single(found)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+def _single(function: Callable[..., None]) -> "Command":
+    """The command that calls this function."""
+    program = typer.Typer(add_completion=False, rich_markup_mode=None)
+    program.command()(function)
+    return get_command(program)
+
+
+class _Program(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # only read
+
+
 app = typer.Typer(
     name="clipsight",
+    cls=_Program,
     help="Semantic photo search with CLIP: find photos by words, by a picture, or by both at once.",
     no_args_is_help=True,
     add_completion=False,
@@ -40,28 +87,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(search.search)
-app.command()(explain.explain)
-app.command()(classify.classify)
-app.command()(match.match)
-app.command()(organize.organize)
-app.add_typer(probe.app, name="probe")
-app.command()(serve.serve)
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command("export-model")(export_model.export_model)
-app.command()(collection.index)
-app.command()(collection.status)
-app.command()(maintenance.optimize)
-app.command()(maintenance.check)
-app.command()(maintenance.backup)
-app.command()(maintenance.restore)
-app.command()(models.models)
-app.command("compare-models")(compare_models.compare_models)
-app.command()(collection.forget)
-app.command("export")(collection.export)
-app.command("import")(collection.import_)
-app.command()(demo.demo)
 
 
 def main() -> NoReturn:
