@@ -6,7 +6,6 @@ file name, so that it does not depend on the order of files or on other sources.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from clipsight.training.datasets import open_dataset
 
 from .errors import RecipeError
+from .everyday import load_everyday, read_rows
 from .words import class_captions, clothing_captions, product_captions, scene_captions
 
 SEED = 20240
@@ -28,7 +28,7 @@ class Photo:
     path: str
     """Relative to the data folder."""
     source: str
-    """flickr, coco, products, clothing, scenes or imagenet."""
+    """flickr, coco, products, clothing, scenes, imagenet, or a set of everyday/."""
     split: str
     """train, dev (for choosing and calibrating) or test (looked at once, at the end)."""
     captions: tuple[str, ...]
@@ -56,15 +56,6 @@ def assign_splits(names: Iterable[str], source: str, seed: int = SEED) -> dict[s
     }
 
 
-def _rows(path: Path, columns: set[str]) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    missing = columns - set(rows[0] if rows else {})
-    if missing:
-        raise RecipeError(f"{path} has no column {', '.join(sorted(missing))}: is it the right data folder?")
-    return rows
-
-
 def _captioned(data: Path) -> list[Photo]:
     source = open_dataset(data / "captioned" / "captions.csv")
     captions = {Path(source.name(i)).name: source.captions(i) for i in range(len(source))}
@@ -77,7 +68,9 @@ def _captioned(data: Path) -> list[Photo]:
 
 
 def _products(data: Path) -> list[Photo]:
-    rows = _rows(data / "products" / "products.csv", {"filepath", "name", "gender", "article_type", "colour"})
+    rows = read_rows(
+        data / "products" / "products.csv", {"filepath", "name", "gender", "article_type", "colour"}
+    )
     splits = assign_splits((row["filepath"] for row in rows), "products")
     return [
         Photo(
@@ -122,7 +115,7 @@ def _imagenet(data: Path) -> list[Photo]:
 
 
 def load_photos(data: Path) -> list[Photo]:
-    """All photos in a fixed order. Raises RecipeError if a part of the data is missing."""
+    """The first edition's photos in a fixed order. Raises RecipeError if a part of the data is missing."""
     if not data.is_dir():
         raise RecipeError(f"no data folder at {data}: give the folder that holds captioned/ with --data")
     for part in ("captioned/captions.csv", "products/products.csv", "clothing", "scenes", "imagenet_samples"):
@@ -130,6 +123,15 @@ def load_photos(data: Path) -> list[Photo]:
             raise RecipeError(f"{data} has no {part}: give the folder that holds captioned/ with --data")
     photos = _captioned(data) + _products(data) + _folders(data, "clothing") + _folders(data, "scenes")
     return sorted(photos + _imagenet(data), key=lambda photo: photo.path)
+
+
+def load_photos_with_everyday(data: Path) -> list[Photo]:
+    """The photos of `load_photos` and of `everyday/`. Raises RecipeError if a part of the data is missing."""
+    everyday = [
+        Photo(photo.path, photo.source, photo.split, photo.captions, photo.label)
+        for photo in load_everyday(data, SEED)
+    ]
+    return sorted(load_photos(data) + everyday, key=lambda photo: photo.path)
 
 
 def load_sentences(data: Path) -> list[str]:

@@ -12,7 +12,7 @@ import csv
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,12 @@ from .metrics import (
 PROMPTS = {"clothing": "a photo of a {}", "scenes": "a photo of {}", "products": "a photo of {}"}
 SIZES = (64, 128, 192, 256)
 _SENTENCES = 2000
+_CHUNK = 16
 _OPTIONS = 10
 _PROBE_C = 3.0  # inverse regularisation strength; the best of 3, 10, 30 and 100 on dev
+
+Change = Callable[[Image.Image], Image.Image]
+"""A change of an RGB photo before it is preprocessed."""
 
 
 class Bench:
@@ -55,17 +59,22 @@ class Bench:
         """Photos of one source and split, and their embeddings, unit float32[n,embed_dim]."""
         chosen = [photo for photo in self.photos if photo.source == source and photo.split == split]
         missing = [photo.path for photo in chosen if photo.path not in self._images]
-        chunks = [missing[start : start + 16] for start in range(0, len(missing), 16)]
-        with ThreadPoolExecutor(self.encoder.workers) as pool:
-            for names, vectors in zip(chunks, pool.map(self._embed, chunks), strict=True):
-                self._images.update(zip(names, vectors, strict=True))
+        self._images.update(zip(missing, self.embed(missing), strict=True))
         return chosen, np.stack([self._images[photo.path] for photo in chosen])
 
-    def _embed(self, names: Sequence[str]) -> Vectors:
+    def embed(self, names: Sequence[str], change: Change | None = None) -> Vectors:
+        """Unit embeddings of photos, float32[n,embed_dim], each changed first if `change` is given."""
+        chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+        with ThreadPoolExecutor(self.encoder.workers) as pool:
+            parts = list(pool.map(lambda chunk: self._embed(chunk, change), chunks))
+        return np.concatenate([np.empty((0, self.encoder.dim), np.float32), *parts])
+
+    def _embed(self, names: Sequence[str], change: Change | None) -> Vectors:
         images = []
         for name in names:
-            with Image.open(self.data / name) as image:
-                images.append(image.convert("RGB"))
+            with Image.open(self.data / name) as opened:
+                image = opened.convert("RGB")
+                images.append(change(image) if change else image)
         return self.encoder.encode_images(images)
 
     def captions(self, source: str, split: str) -> tuple[Vectors, Vectors, list[int]]:

@@ -72,3 +72,16 @@ def shorten(vectors: Vectors, axes: Vectors) -> Vectors:
     """Project onto `axes` and normalise: float[n,dim] -> unit float[n,count]."""
     short = vectors @ axes.T
     return short / np.linalg.norm(short, axis=1, keepdims=True)
+
+
+def average_precision(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
+    """Mean precision at the ranks of the relevant items, 0..1; equal scores keep their order."""
+    hits = relevant[np.argsort(-scores, kind="stable")]
+    ranks = np.flatnonzero(hits) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).mean())
+
+
+def found_within(scores: Vectors, relevant: NDArray[np.bool_], k: int) -> float:
+    """Per cent of the queries with a relevant item among the first k; both arguments [queries,items]."""
+    first = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return round(100 * float(np.take_along_axis(relevant, first, axis=1).any(axis=1).mean()), 1)

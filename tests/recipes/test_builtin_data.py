@@ -9,7 +9,9 @@ import pytest
 from clipsight.core.errors import TrainingError
 from recipes.builtin import data as sources
 from recipes.builtin.errors import RecipeError
+from recipes.builtin.everyday import DOCUMENTS, LABELLED, NAMED
 from recipes.builtin.words import class_captions, class_words, product_captions
+from tests.recipes.builtin_data import write_everyday
 
 
 @pytest.fixture
@@ -63,6 +65,15 @@ def test_every_photo_has_captions_and_one_split(folder: Path) -> None:
         "train": 200,
     }
     assert {p.split for p in photos if p.source == "imagenet"} == {"train"}
+    assert [photo.path for photo in photos] == sorted(photo.path for photo in photos)
+
+
+def test_everyday_photos_are_added_without_changing_the_others(folder: Path) -> None:
+    write_everyday(folder)
+    photos = sources.load_photos_with_everyday(folder)
+    everyday = [photo for photo in photos if photo.path.startswith("everyday/")]
+    assert len(everyday) == 10 * len((*LABELLED, *NAMED, *DOCUMENTS))
+    assert [photo for photo in photos if photo not in everyday] == sources.load_photos(folder)
     assert [photo.path for photo in photos] == sorted(photo.path for photo in photos)
 
 

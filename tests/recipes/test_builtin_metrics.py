@@ -51,3 +51,21 @@ def test_principal_axes_keep_what_lies_in_few_directions() -> None:
 
 def test_accuracy() -> None:
     assert metrics.accuracy(np.array([[1, 2], [3, 1], [0, 1]], np.float32), [1, 0, 0]) == 66.7
+
+
+def test_average_precision_by_hand() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    # The right ones are ranked 1st and 3rd: (1/1 + 2/3) / 2.
+    assert metrics.average_precision(scores, np.array([True, False, True, False])) == pytest.approx(5 / 6)
+    assert metrics.average_precision(scores, np.array([True, True, False, False])) == 1.0
+
+
+def test_equal_scores_keep_their_order() -> None:
+    equal = np.ones(3, np.float32)
+    assert metrics.average_precision(equal, np.array([False, False, True])) == pytest.approx(1 / 3)
+
+
+def test_found_within_counts_queries_with_any_right_item() -> None:
+    scores = np.array([[3, 2, 1], [1, 2, 3]], np.float32)
+    right = np.array([[False, True, False], [True, False, False]])
+    assert [metrics.found_within(scores, right, k) for k in (1, 2, 3)] == [0.0, 50.0, 100.0]

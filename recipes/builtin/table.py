@@ -1,0 +1,96 @@
+"""The table of the second edition: `python -m recipes.builtin.table --data DATA --model FOLDER`.
+
+Prints one row a figure, in per cent. All photos are of splits that no step of the recipe trains on, except
+those of ImageNet's samples, which are shown in a view that no step saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from clipsight.core.errors import ClipsightError
+from clipsight.models.encoder import Encoder
+from clipsight.models.folder import ModelFolder
+
+from .data import SEED, load_photos_with_everyday
+from .evaluate import Bench
+from .everyday import held_out_names, load_everyday
+from .everyday_figures import (
+    album_figures,
+    imagenet_figures,
+    label_figures,
+    language_recall,
+    mean_of,
+    name_figures,
+    word_figures,
+)
+from .metrics import accuracy, percent_recall
+
+LANGUAGES = {"zh": "Chinese", "de": "German", "fr": "French", "ar": "Arabic"}
+"""Languages with captions of the held-out Flickr8k photos."""
+
+
+def measure(bench: Bench, split: str) -> dict[str, object]:
+    """All figures of the table, by row."""
+    by_set = label_figures(bench, split)
+    unseen = held_out_names(load_everyday(bench.data, SEED), SEED)
+    rows: dict[str, object] = {
+        "Flickr8k, English, R@1/5/10": percent_recall(*bench.captions("flickr", split))["text_to_image"]
+    }
+    for language, name in LANGUAGES.items():
+        rows[f"Flickr8k, {name}, R@1/5/10"] = language_recall(bench, language, split)
+    rows["COCO, English, R@1/5/10"] = percent_recall(*bench.captions("coco", split))["text_to_image"]
+    rows["everyday: mean average precision of labels"] = mean_of(by_set, "mean_average_precision")
+    rows["everyday: zero-shot top-1"] = mean_of(by_set, "zero_shot_top_1")
+    rows["everyday: by set"] = by_set
+    rows["names find their photo"] = name_figures(bench, split)
+    rows["clothes, zero-shot"] = accuracy(*bench.labels("clothing", split))
+    rows["scenes, zero-shot"] = accuracy(*bench.labels("scenes", split))
+    rows["colour first of ten"] = accuracy(*bench.colours(split))
+    held_out = label_figures(bench, split, unseen)
+    rows["a fifth of the names (unseen in a control run), mAP"] = mean_of(held_out, "mean_average_precision")
+    rows["album: right photo first"] = album_figures(bench, split)
+    rows["one-word queries"] = word_figures(bench, split)
+    rows["ImageNet samples, unseen views"] = imagenet_figures(bench)
+    return rows
+
+
+def lines(rows: Mapping[str, object]) -> list[str]:
+    """A Markdown table of the rows."""
+    return ["| | per cent |", "|---|---|", *(f"| {name} | {_text(value)} |" for name, value in rows.items())]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return " / ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return str(value)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, or with --json its figures; return 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.builtin.table", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds everyday/")
+    parser.add_argument("--model", type=Path, required=True, help="a model folder")
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args(arguments)
+    try:
+        encoder = Encoder(ModelFolder.read(options.model))
+        rows = measure(Bench(encoder, options.data, load_photos_with_everyday(options.data)), options.split)
+    except ClipsightError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(rows, indent=2, ensure_ascii=False) if options.json else "\n".join(lines(rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
