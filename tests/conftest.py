@@ -50,6 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Every test has its own CLIPSIGHT_HOME, and no test asks the real hub for anything."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("CLIPSIGHT_HOME", str(folder))
+    monkeypatch.setenv("CLIPSIGHT_CONFIG", "/dev/null")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "120")
     for variable in (

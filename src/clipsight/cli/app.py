@@ -128,6 +128,7 @@ def _version(requested: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -136,4 +137,18 @@ def _options(
     ] = False,
 ) -> None:
     """Semantic photo search with CLIP: find photos by words, by a picture, or by both at once."""
-    os.environ[QUIET] = "1" if quiet else ""
+    from clipsight.core.config import read_config
+
+    config = read_config()
+    source = context.get_parameter_source("quiet")
+    is_given = source is not None and source.name != "DEFAULT"
+    os.environ[QUIET] = "1" if (quiet if is_given else config.quiet) else ""
+    if not config.color:
+        os.environ.setdefault("NO_COLOR", "1")
+    context.default_map = _defaults(context.command, config.options())
+
+
+def _defaults(command: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Values by parameter, for `command` and each command below it, as click's `default_map`."""
+    below = getattr(command, "commands", {})
+    return {**values, **{name: _defaults(each, values) for name, each in below.items()}}

@@ -54,8 +54,10 @@ def explain(
     model: Annotated[
         str,
         typer.Option(
+            "--model",
+            envvar="CLIPSIGHT_MODEL",
             help="A name from `clipsight models`, or a model folder; auto: the library's own. For methods "
-            "that need PyTorch: a weights file, a folder with one, or a published model's name."
+            "that need PyTorch: a weights file, a folder with one, or a published model's name.",
         ),
     ] = "auto",
     device: DeviceOption = "cpu",

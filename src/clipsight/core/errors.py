@@ -13,6 +13,10 @@ class ClipsightError(Exception):
     """Base class of the errors that users can resolve; the message is one complete line."""
 
 
+class ConfigError(ClipsightError):
+    """A configuration file that can't be used."""
+
+
 class ModelError(ClipsightError):
     """A model that is missing, incomplete, unknown or can't be downloaded."""
 

@@ -15,6 +15,10 @@ PREFIXES = ("./", "../", "/", "~/")
 """Beginnings of a text that can only be a path."""
 
 
+CONFIG = "CLIPSIGHT_CONFIG"
+"""Environment variable with the path of another configuration file than the user's."""
+
+
 def home() -> "Path":
     """`$CLIPSIGHT_HOME`, else the user's data folder (`~/.local/share/clipsight` on Linux)."""
     from pathlib import Path
@@ -26,15 +30,21 @@ def home_dir() -> str:
     """`home` as a str."""
     if chosen := os.environ.get("CLIPSIGHT_HOME"):
         return os.path.expanduser(chosen)
-    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
-        # as platformdirs, whose import costs 35 ms
-        data = os.environ.get("XDG_DATA_HOME", "")
-        return os.path.join(
-            data if os.path.isabs(data) else os.path.expanduser("~/.local/share"), "clipsight"
-        )
+    if _is_linux():
+        return _xdg_folder("XDG_DATA_HOME", "~/.local/share")
     import platformdirs
 
     return platformdirs.user_data_dir("clipsight")
+
+
+def _is_linux() -> bool:
+    return sys.platform == "linux" and "ANDROID_ROOT" not in os.environ
+
+
+def _xdg_folder(variable: str, usual: str) -> str:
+    """The folder of the XDG standard, as platformdirs finds it, whose import costs 35 ms."""
+    chosen = os.environ.get(variable, "")
+    return os.path.join(chosen if os.path.isabs(chosen) else os.path.expanduser(usual), "clipsight")
 
 
 def default_library() -> "Path":
@@ -50,6 +60,26 @@ def default_library_dir() -> str:
 def models_folder() -> "Path":
     """The folder of downloaded models, with one subfolder a model."""
     return home() / "models"
+
+
+def config_file() -> "Path":
+    """`$CLIPSIGHT_CONFIG`, else `config.toml` in the user's configuration folder (`~/.config/clipsight`)."""
+    from pathlib import Path
+
+    return Path(config_file_path())
+
+
+def config_file_path() -> str:
+    """`config_file` as a str."""
+    if chosen := os.environ.get(CONFIG):
+        return os.path.expanduser(chosen)
+    if _is_linux():
+        folder = _xdg_folder("XDG_CONFIG_HOME", "~/.config")
+    else:
+        import platformdirs
+
+        folder = platformdirs.user_config_dir("clipsight")
+    return os.path.join(folder, "config.toml")
 
 
 def short(path: "str | os.PathLike[str]", inside: "Path | None" = None, *, home: str | None = None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clipsight.core.config import Config
 from clipsight.web.client import discovery
 from clipsight.web.client.discovery import ServerFile
 from clipsight.web.client.local import find_server, parse_arguments, try_server
@@ -98,6 +99,28 @@ def test_a_server_is_found_while_it_lives(tmp_path: Path) -> None:
         ServerFile(str(tmp_path))
     held.remove()
     assert discovery.find(str(tmp_path)) is None and not (tmp_path / discovery.NAME).exists()
+
+
+def test_the_configuration_file_names_the_library(tmp_path: Path) -> None:
+    held = ServerFile(str(tmp_path))
+    held.write("http://127.0.0.1:1", None)
+    try:
+        assert find_server([("q", "x")], Config(library=str(tmp_path))) == ("http://127.0.0.1:1", "")
+        assert find_server([("q", "x")], Config(library=str(tmp_path), model="tiny")) is None
+        assert find_server([("q", "x"), ("library", "/none")], Config(library=str(tmp_path))) is None
+    finally:
+        held.remove()
+
+
+def test_a_faulty_configuration_file_is_left_to_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = ServerFile(str(tmp_path))
+    held.write("http://127.0.0.1:1", None)
+    (tmp_path / "config.toml").write_text("threads")
+    monkeypatch.setenv("CLIPSIGHT_CONFIG", str(tmp_path / "config.toml"))
+    assert try_server(["search", "-n", "cat", "--library", str(tmp_path)]) is None
+    held.remove()
 
 
 @pytest.mark.process

@@ -14,6 +14,10 @@ from clipsight.core import paths, terminal
 from clipsight.web.client import discovery
 from clipsight.web.client.search_options import FLAGS, OPTIONS
 
+TYPE_CHECKING = False  # typing's own costs a start 10 ms
+if TYPE_CHECKING:
+    from clipsight.core.config import Config
+
 _PICTURE_LIKE = (*paths.PREFIXES, "http://", "https://")
 _TIMEOUT_SECONDS = 30.0
 _MAX_BYTES = 64 << 20
@@ -29,10 +33,15 @@ class ResponseError(Exception):
 def try_server(arguments: list[str]) -> int | None:
     """Print a running server's answer; the exit code, or None if the command itself must run."""
     fields = parse_arguments(arguments)
-    server = None if fields is None else find_server(fields)
-    if fields is None or server is None:
+    if fields is None:
         return None
     try:
+        config = _config()
+        server = find_server(fields, config)
+        if server is None:
+            return None
+        if config and not config.color:
+            os.environ.setdefault("NO_COLOR", "1")
         notes, out = search(*server, [*fields, *terminal_fields()])
     except (OSError, ResponseError):
         return None  # the command runs by itself, or reports the error
@@ -41,7 +50,7 @@ def try_server(arguments: list[str]) -> int | None:
     sys.stdout.flush()
     sys.stdout.buffer.write(out)
     sys.stdout.buffer.flush()
-    for note in notes:
+    for note in [] if _is_quiet(config) else notes:
         print(f"clipsight: {note}", file=sys.stderr)
     return 0
 
@@ -81,14 +90,34 @@ def parse_arguments(arguments: list[str]) -> list[tuple[str, str]] | None:
     return [("q", query), *fields]
 
 
-def find_server(fields: list[tuple[str, str]]) -> tuple[str, str] | None:
+def _config() -> "Config | None":
+    """The user's configuration file, read only if there is one, since reading TOML takes long to import."""
+    if not os.environ.get(paths.CONFIG) and not os.path.lexists(paths.config_file_path()):
+        return None
+    from clipsight.core.config import read_config
+    from clipsight.core.errors import ConfigError
+
+    try:
+        return read_config()
+    except ConfigError as error:
+        raise ResponseError(str(error)) from error
+
+
+def _is_quiet(config: "Config | None") -> bool:
+    value = os.environ.get("CLIPSIGHT_QUIET", "")
+    if not value:
+        return config is not None and config.quiet
+    return value.lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def find_server(fields: list[tuple[str, str]], config: "Config | None" = None) -> tuple[str, str] | None:
     """Address and token of the server; None if none is running."""
     values = dict(fields)
-    if os.environ.get("CLIPSIGHT_MODEL"):
+    if os.environ.get("CLIPSIGHT_MODEL") or (config and config.model):
         return None  # the command knows whether the server has that model
     if "server" in values:
         return values["server"], os.environ.get("CLIPSIGHT_TOKEN", "")
-    library = values.get("library") or os.environ.get("CLIPSIGHT_LIBRARY")
+    library = values.get("library") or os.environ.get("CLIPSIGHT_LIBRARY") or (config and config.library)
     return discovery.find(os.path.expanduser(library) if library else paths.default_library_dir())
 
 
