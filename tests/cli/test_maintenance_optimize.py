@@ -24,7 +24,6 @@ def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """A library of a thousand imported photos, which are to be many."""
     monkeypatch.setattr(flat, "MOST", 0)
     monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
-    monkeypatch.setattr(flat, "MOST", 0)
     vectors = unit_vectors(1200, 32)
     np.savez(
         tmp_path / "v.npz", paths=np.array([f"/far/{n % 7}/{n}.jpg" for n in range(1200)]), vectors=vectors
