@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,7 +35,7 @@ def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> I
     target = Path(os.path.realpath(file))
     if is_foreign_picture(target):
         raise error(f"{file} is a picture that clipsight did not write: choose another name")
-    temporary = target.with_name(f".clipsight-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".clipsight-{os.urandom(8).hex()}.tmp")
     try:
         yield temporary
         sync(temporary)

@@ -21,8 +21,7 @@ def create_session(
     """Create the session of one tower, "visual" or "textual", with `threads` intra-op threads.
 
     With `long_running`, loading takes longer and each text less. Raises ModelError if onnxruntime can't
-    load the graph or use the device. The options are measured by `python -m benchmarks.sessions MODEL`;
-    all graph optimisations stay on, because they cost milliseconds.
+    load the graph or use the device. The options are measured by `python -m benchmarks.sessions MODEL`.
     """
     import onnxruntime
 
@@ -38,8 +37,10 @@ def create_session(
     file = folder.path / tower / "model.onnx"
     if tower == "textual" and not long_running:
         # Prepacking copies the weights into the processor's preferred order: it halves the time of a text,
-        # but takes longer than the few texts of a short process.
+        # but takes longer than the few texts of a short process. So do optimisations of the graph: to unpack
+        # 8-bit weights once takes as long as to unpack them for a hundred texts.
         options.add_session_config_entry("session.disable_prepacking", "1")
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # The weights are mapped on the CPU only; other execution providers differ in their support.
     options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(file.parent))
     graph = externalize_weights(file) if device == "cpu" else None

@@ -6,7 +6,6 @@ it SQLite may begin with all vectors of a model. No statement scans the table of
 gigabytes.
 """
 
-import uuid
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -50,6 +49,8 @@ class Catalog(VectorQueries, ModelQueries):
         return int(self._db.value("PRAGMA data_version"))
 
     def _new_uuid(self) -> str:
+        import uuid
+
         self._db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('uuid', ?)", (uuid.uuid4().hex,))
         stored = self._setting("uuid")  # another process's, if it was first
         assert stored is not None
