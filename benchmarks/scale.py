@@ -287,7 +287,7 @@ def _filters(place: _Place) -> list[list[str]]:
 
 def _changes(place: _Place) -> list[list[str]]:
     """Photos that come and go: all that happens in the library beyond reading and embedding them."""
-    from clipsight.store.records import Description, FileStat
+    from clipsight.store.records import FileStat, PhotoInfo
     from clipsight.store.vectors.rerank import rank
 
     rows = [["change", "catalog s", "next opening and search s", "file rewritten"]]
@@ -300,7 +300,7 @@ def _changes(place: _Place) -> list[list[str]]:
             with catalog.transaction():
                 for number, vector in enumerate(vectors):
                     stat = FileStat(b"/photos/new", b"%d.jpg" % number, 1, 1, 1)
-                    catalog.put_vector(catalog.put_photo(stat, None, Description()), model, vector)
+                    catalog.put_vector(catalog.put_photo(stat, None, PhotoInfo()), model, vector)
 
         def look() -> None:
             index = place.index(catalog)

@@ -20,11 +20,11 @@ from clipsight.store.catalog import vectors as catalog_module
 from clipsight.store.path_ranges import gaps, intervals_of, merged
 from clipsight.store.records import (
     Counts,
-    Description,
     FileStat,
     IndexedFile,
     Model,
     PartialPhoto,
+    PhotoInfo,
     Root,
     State,
 )
@@ -68,7 +68,7 @@ class Row:
     id: int
     file: FileStat
     hash: bytes | None
-    description: Description
+    info: PhotoInfo
     state: State
     vectors: dict[int, bytes] = field(default_factory=dict)
     """By model's id."""
@@ -88,8 +88,8 @@ files = st.builds(
     device=st.integers(0, 2**64 - 1),
 )
 optional_text = st.none() | st.text(max_size=5)
-descriptions = st.builds(
-    Description,
+infos = st.builds(
+    PhotoInfo,
     width=st.none() | st.integers(1, 100_000),
     format=optional_text,
     taken=optional_text,
@@ -130,17 +130,17 @@ class CatalogMachine(RuleBasedStateMachine):
     def row(self, index: int) -> Row:
         return list(self.photos.values())[index % len(self.photos)]
 
-    def put(self, file: FileStat, hash_: bytes | None, description: Description, state: State) -> Row:
+    def put(self, file: FileStat, hash_: bytes | None, info: PhotoInfo, state: State) -> Row:
         key = (file.folder, file.name)
         self.failures.pop(key, None)
         old = self.photos.get(key)
         if old is None:
             self.last_photo_id += 1
-            self.photos[key] = Row(self.last_photo_id, file, hash_, description, state)
+            self.photos[key] = Row(self.last_photo_id, file, hash_, info, state)
             return self.photos[key]
         if old.hash != hash_:
             old.vectors.clear()
-        old.file, old.hash, old.description, old.state = file, hash_, description, state
+        old.file, old.hash, old.info, old.state = file, hash_, info, state
         return old
 
     def vector_ids(self, model: Model) -> dict[int, int]:
@@ -150,17 +150,17 @@ class CatalogMachine(RuleBasedStateMachine):
 
     # -- what is done to both ---------------------------------------------------------------
 
-    @rule(file=files, hash_=st.none() | hashes, description=descriptions, state=states)
-    def put_photo(self, file: FileStat, hash_: bytes | None, description: Description, state: State) -> None:
-        found = self.catalog.put_photo(file, hash_, description, state)
-        assert found == self.put(file, hash_, description, state).id
+    @rule(file=files, hash_=st.none() | hashes, info=infos, state=states)
+    def put_photo(self, file: FileStat, hash_: bytes | None, info: PhotoInfo, state: State) -> None:
+        found = self.catalog.put_photo(file, hash_, info, state)
+        assert found == self.put(file, hash_, info, state).id
 
     @rule(file=files, hash_=hashes, vector=vectors, which=st.integers(0, 1))
     def put_embedded(self, file: FileStat, hash_: bytes, vector: np.ndarray, which: int) -> None:
         with self.catalog.transaction():
-            photo_id = self.catalog.put_photo(file, hash_, Description())
+            photo_id = self.catalog.put_photo(file, hash_, PhotoInfo())
             self.catalog.put_vector(photo_id, self.models[which], vector)
-        row = self.put(file, hash_, Description(), State.PRESENT)
+        row = self.put(file, hash_, PhotoInfo(), State.PRESENT)
         row.vectors[self.models[which].id] = vector.tobytes()
 
     @precondition(lambda self: self.photos)
@@ -177,7 +177,7 @@ class CatalogMachine(RuleBasedStateMachine):
         added = self.catalog.import_vector(file, state, model, vector)
         assert added == (old is None or model.id not in old.vectors)
         if added:
-            row = old or self.put(file, None, Description(), state)
+            row = old or self.put(file, None, PhotoInfo(), state)
             row.vectors[model.id] = vector.tobytes()
 
     @precondition(lambda self: self.photos)
@@ -187,7 +187,7 @@ class CatalogMachine(RuleBasedStateMachine):
         if source.hash is None:
             return
         self.catalog.copy_photo(source.id, file, source.hash)
-        copy = self.put(file, source.hash, source.description, State.PRESENT)
+        copy = self.put(file, source.hash, source.info, State.PRESENT)
         copy.vectors = {**source.vectors, **copy.vectors}
 
     @precondition(lambda self: self.photos)
@@ -306,7 +306,7 @@ class CatalogMachine(RuleBasedStateMachine):
                 row.file.device,
                 row.state,
                 model.id in row.vectors,
-                row.description.partial is not None,
+                row.info.partial is not None,
             )
             for row in within
             if row.file.folder == folder
@@ -375,7 +375,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def same_photos(self) -> None:
         for model in self.models:
             shown = {
-                row.id: (os.path.join(*key), row.file.size, row.state, row.description, row.vectors[model.id])
+                row.id: (os.path.join(*key), row.file.size, row.state, row.info, row.vectors[model.id])
                 for key, row in self.photos.items()
                 if model.id in row.vectors and row.state is not State.MISSING
             }
@@ -383,8 +383,7 @@ class CatalogMachine(RuleBasedStateMachine):
             ids = [hit.vector_id for hit in hits]
             assert ids == sorted(set(ids)) and len(hits) == len(shown)
             assert shown == {
-                hit.photo_id: (hit.path, hit.size, hit.state, hit.description, hit.vector.tobytes())
-                for hit in hits
+                hit.photo_id: (hit.path, hit.size, hit.state, hit.info, hit.vector.tobytes()) for hit in hits
             }
             assert {hit.vector_id: hit for hit in self.catalog.embedded_photos(ids)}.keys() == set(ids)
             lacking = [
@@ -410,9 +409,9 @@ class CatalogMachine(RuleBasedStateMachine):
     @invariant()
     def same_partial_photos(self) -> None:
         assert self.catalog.partial_photos() == [
-            PartialPhoto(os.path.join(*key), row.description.partial)
+            PartialPhoto(os.path.join(*key), row.info.partial)
             for key, row in sorted(self.photos.items())
-            if row.description.partial is not None and row.state is not State.MISSING
+            if row.info.partial is not None and row.state is not State.MISSING
         ]
 
     @invariant()
@@ -569,27 +568,27 @@ def ids_of(catalog: Catalog, *models: Model) -> list[list[int]]:
 def test_changed_content_drops_the_vectors_of_all_models(catalog: Catalog) -> None:
     first = some_model(catalog, DIM)
     second = catalog.add_model("b" * 64, "second", "builtin", DIM)
-    photo_id = catalog.put_photo(stat_of(b"/p/1"), b"hash", Description())
+    photo_id = catalog.put_photo(stat_of(b"/p/1"), b"hash", PhotoInfo())
     for model in (first, second):
         catalog.put_vector(photo_id, model, unit_vectors(1, DIM)[0])
-    catalog.put_photo(stat_of(b"/p/1", size=2), b"hash", Description(width=3))  # the same content
+    catalog.put_photo(stat_of(b"/p/1", size=2), b"hash", PhotoInfo(width=3))  # the same content
     assert ids_of(catalog, first, second) == [[1], [2]]
-    assert catalog.put_photo(stat_of(b"/p/1", size=3), b"other", Description()) == photo_id
+    assert catalog.put_photo(stat_of(b"/p/1", size=3), b"other", PhotoInfo()) == photo_id
     assert ids_of(catalog, first, second) == [[], []]
 
 
 def test_a_copy_keeps_the_vectors_it_has(catalog: Catalog) -> None:
     first = some_model(catalog, DIM)
     second = catalog.add_model("b" * 64, "second", "builtin", DIM)
-    source = catalog.put_photo(stat_of(b"/p/source"), b"hash", Description(camera="c"))
-    copy = catalog.put_photo(stat_of(b"/p/copy"), b"hash", Description())
+    source = catalog.put_photo(stat_of(b"/p/source"), b"hash", PhotoInfo(camera="c"))
+    copy = catalog.put_photo(stat_of(b"/p/copy"), b"hash", PhotoInfo())
     catalog.put_vector(source, first, unit_vectors(1, DIM)[0])
     catalog.put_vector(source, second, unit_vectors(1, DIM, 1)[0])
     catalog.put_vector(copy, first, unit_vectors(1, DIM, 2)[0])
     catalog.copy_photo(source, stat_of(b"/p/copy"), b"hash")
     assert ids_of(catalog, first)[0] == [1, 3]
     (_, taken_over) = catalog.iter_embedded_photos(second)
-    assert taken_over.photo_id == copy and taken_over.description.camera == "c"
+    assert taken_over.photo_id == copy and taken_over.info.camera == "c"
     assert np.array_equal(taken_over.vector, unit_vectors(1, DIM, 1)[0])
 
 
@@ -614,7 +613,7 @@ def test_a_root_absorbs_those_below_it(catalog: Catalog) -> None:
 def test_vectors_are_kept_bit_for_bit(catalog: Catalog) -> None:
     model = some_model(catalog, DIM)
     odd = np.array([1e-8, -0.0, 65504.0, 6.1e-5], dtype=np.float64)
-    photo_id = catalog.put_photo(stat_of(b"/p/1"), None, Description())
+    photo_id = catalog.put_photo(stat_of(b"/p/1"), None, PhotoInfo())
     for kept in (odd, odd.astype(np.float32), odd.astype(np.float16), np.repeat(odd, 2)[::2]):
         catalog.put_vector(photo_id, model, kept)
         (hit,) = catalog.iter_embedded_photos(model)
@@ -727,7 +726,7 @@ def test_no_statement_reads_all_vectors(catalog: Catalog) -> None:
     catalog.indexed_files(b"/p/1", model)
     catalog.find_content(b"hash", model)
     catalog.put_vector(1, model, unit_vectors(1, DIM)[0])
-    catalog.put_photo(stat_of(b"/p/1/1"), b"other", Description())
+    catalog.put_photo(stat_of(b"/p/1/1"), b"other", PhotoInfo())
     catalog.import_vector(stat_of(b"/p/9/9"), State.PRESENT, model, unit_vectors(1, DIM)[0])
     catalog.copy_photo(1, stat_of(b"/p/7"), b"hash")
     catalog.move_photo(1, stat_of(b"/p/8"))

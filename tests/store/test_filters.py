@@ -13,7 +13,7 @@ from clipsight.core.errors import QueryError
 from clipsight.store import filters as filters_module
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import EVERYTHING, Filters, parse_bytes, values_of, vector_ids_with
-from clipsight.store.records import Description, Model
+from clipsight.store.records import Model, PhotoInfo
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
 
 DATES = ("2023-12-31T23:59:59", "2024-01-01T00:00:00", "2024-05-06T07:30:00", "2025-02-03T10:00:00", None)
@@ -22,9 +22,9 @@ FORMATS = ("JPEG", "HEIF", "PNG", None)
 SIDES = (640, 4000, 9000, None)
 
 
-def photo(number: int) -> tuple[int, Description]:
+def photo(number: int) -> tuple[int, PhotoInfo]:
     """Size and properties of one of many photos, no two properties of which go together."""
-    return number % 11 * 100_000, Description(
+    return number % 11 * 100_000, PhotoInfo(
         width=SIDES[number % 4],
         height=SIDES[number // 4 % 4],
         format=FORMATS[number // 3 % 4],
@@ -43,8 +43,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     other = opened.add_model("b" * 64, "other", "", 4)
     vectors = unit_vectors(len(PHOTOS), 4)
     with opened.transaction():
-        for number, (size, description) in enumerate(PHOTOS):
-            photo_id = opened.put_photo(stat_of(b"/p/%04d" % number, size=size), None, description)
+        for number, (size, info) in enumerate(PHOTOS):
+            photo_id = opened.put_photo(stat_of(b"/p/%04d" % number, size=size), None, info)
             opened.put_vector(photo_id, other, vectors[number])
             opened.put_vector(photo_id, model, vectors[number])
     yield opened
@@ -203,7 +203,7 @@ def test_a_photo_that_changes_is_found_as_it_is_now(tmp_path: Path) -> None:
     model = some_model(catalog, 4)
     (photo_id,) = add_photos(catalog, model, unit_vectors(1, 4), [b"/p/a"])
     for date in ("2020-01-01T00:00:00", "2024-01-01T00:00:00"):
-        catalog.put_photo(stat_of(b"/p/a"), b"/p/a", Description(taken=date))
+        catalog.put_photo(stat_of(b"/p/a"), b"/p/a", PhotoInfo(taken=date))
         year = date[:4]
         assert len(vector_ids_with(catalog.database, model, Filters(after=year)) or ()) == 1
         assert catalog.photo_id_at(b"/p/a") == photo_id
@@ -215,7 +215,7 @@ def test_cameras_are_found_in_any_unicode_form(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "library")
     model = some_model(catalog, 4)
     add_photos(catalog, model, unit_vectors(1, 4), [b"/p/a.jpg"])
-    catalog.put_photo(stat_of(b"/p/a.jpg"), b"/p/a.jpg", Description(camera="Cam\u00e9ra"))
+    catalog.put_photo(stat_of(b"/p/a.jpg"), b"/p/a.jpg", PhotoInfo(camera="Cam\u00e9ra"))
     for wanted in ("CAME\u0301RA", "cam\u00c9ra", "cam\u00e9"):
         found = vector_ids_with(catalog.database, model, Filters(cameras=(wanted,)))
         assert found is not None and len(found) == 1

@@ -21,7 +21,7 @@ from clipsight.store.labels import (
     labels_of_photo,
     vector_ids_labelled,
 )
-from clipsight.store.records import Description, Model, State
+from clipsight.store.records import Model, PhotoInfo, State
 from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
@@ -102,7 +102,7 @@ def test_unknown_label_names_those_there_are(catalog: Catalog, database: Databas
 
 def test_photos_without_a_vector_get_no_label(catalog: Catalog, database: Database) -> None:
     model, (only,) = filled(catalog, 1)
-    bare = catalog.put_photo(stat_of(b"/p/bare.jpg"), None, Description())
+    bare = catalog.put_photo(stat_of(b"/p/bare.jpg"), None, PhotoInfo())
     give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in (0, bare, only, 999)])
     assert photos_labelled(catalog, database, model, "dog") == {only}
 
@@ -190,7 +190,7 @@ class LabelMachine(RuleBasedStateMachine):
 
     @rule(name=names, content=st.integers(0, 2))
     def index(self, name: bytes, content: int) -> None:
-        id_ = self.catalog.put_photo(stat_of(name), b"%16d" % content, Description())
+        id_ = self.catalog.put_photo(stat_of(name), b"%16d" % content, PhotoInfo())
         if self.content.get(name) != content:
             self.catalog.put_vector(id_, self.model, unit_vectors(1, DIM, seed=content)[0])
             self.labels[name] = {}

@@ -18,7 +18,7 @@ import pytest
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
-from clipsight.store.records import Counts, Description, Root, State
+from clipsight.store.records import Counts, PhotoInfo, Root, State
 from clipsight.store.schema import MIGRATIONS
 from tests.support.catalogs import stat_of
 
@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 VERSIONS = range(1, len(MIGRATIONS) + 1)
 
 VECTOR = np.array([0.6, -0.8, 0.0], dtype="<f2")
-DESCRIPTION = Description(640, 480, "JPEG", "2024-05-06T07:08:09", "exif", "A Camera", 6, 48.1, 11.5)
+INFO = PhotoInfo(640, 480, "JPEG", "2024-05-06T07:08:09", "exif", "A Camera", 6, 48.1, 11.5)
 PARTIAL = "truncated JPEG"
 """What the catalogs since version 5 have for the first photo."""
 
@@ -57,16 +57,16 @@ def test_a_catalog_of_each_version_opens_with_all_it_holds(version: int, tmp_pat
     first, second = catalog.iter_embedded_photos(model)
     assert (first.photo_id, first.path, first.size, first.state) == (1, b"/p\xff/a.jpg", 7, State.PRESENT)
     partial = PARTIAL if version >= 5 else None
-    assert first.description == replace(DESCRIPTION, partial=partial)
+    assert first.info == replace(INFO, partial=partial)
     assert np.array_equal(first.vector, VECTOR)
     assert (second.path, second.state) == (b"/p\xff/sub/b.jpg", State.UNREACHABLE)
-    assert second.description == Description() and np.array_equal(second.vector, -VECTOR)
+    assert second.info == PhotoInfo() and np.array_equal(second.vector, -VECTOR)
     assert [(failure.path, failure.reason) for failure in catalog.failures()] == [
         (b"/p\xff/c.jpg", "cut short")
     ]
     assert catalog.find_content(b"\x01" * 16, model) == (1, b"/p\xff/a.jpg")
     assert catalog.last_vector_id() == 3  # of which one is dead, and its id is not used again
-    catalog.put_vector(catalog.put_photo(stat_of(b"/p\xff/new.jpg"), None, Description()), model, VECTOR)
+    catalog.put_vector(catalog.put_photo(stat_of(b"/p\xff/new.jpg"), None, PhotoInfo()), model, VECTOR)
     assert [hit.vector_id for hit in catalog.iter_embedded_photos(model)] == [1, 3, 4]
     catalog.close()
 
@@ -106,9 +106,9 @@ def dump(library: Path) -> str:
     model = catalog.add_model("a" * 64, "tiny", "./tiny", 3)
     catalog.set_current_model(model)
     catalog.set_root(b"/p\xff", '{"exclude": []}', reachable=True, indexed="2026-01-02T03:04:05")
-    description = replace(DESCRIPTION, partial=PARTIAL)
-    first = catalog.put_photo(stat_of(b"/p\xff/a.jpg", size=7), b"\x01" * 16, description)
-    second = catalog.put_photo(stat_of(b"/p\xff/sub/b.jpg"), None, Description(), State.UNREACHABLE)
+    info = replace(INFO, partial=PARTIAL)
+    first = catalog.put_photo(stat_of(b"/p\xff/a.jpg", size=7), b"\x01" * 16, info)
+    second = catalog.put_photo(stat_of(b"/p\xff/sub/b.jpg"), None, PhotoInfo(), State.UNREACHABLE)
     catalog.put_vector(first, model, VECTOR)
     for _ in range(2):  # the first of the two dies
         catalog.put_vector(second, model, -VECTOR)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from clipsight.core.arrays import Float32, Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Description, EmbeddedPhoto, FileStat, Model
+from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo
 from clipsight.store.vectors.base import VectorIndex
 from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
@@ -45,7 +45,7 @@ def add_photos(catalog: Catalog, model: Model, vectors: Vectors, paths: Sequence
     ids = []
     with catalog.transaction():
         for path, vector in zip(paths, vectors, strict=True):
-            ids.append(catalog.put_photo(stat_of(path), path[-16:], Description()))
+            ids.append(catalog.put_photo(stat_of(path), path[-16:], PhotoInfo()))
             catalog.put_vector(ids[-1], model, vector)
     return ids
 

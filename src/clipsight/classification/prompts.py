@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from clipsight.core import paths
 from clipsight.core.errors import LabelError
 from clipsight.core.text import nfc
 from clipsight.search.label_embeddings import fill
@@ -61,8 +62,8 @@ def read_labels(spec: str) -> tuple[str, ...]:
 
     Raises `LabelError` as `check_labels` does, and for an empty or unreadable file.
     """
-    if _is_file(spec):
-        lines = _lines(Path(spec).expanduser())
+    if (file := paths.find_file(spec)) is not None:
+        lines = _lines(file)
         if not lines:
             raise LabelError(f"{spec} is empty: write one label per line")
         for number, line in enumerate(lines, start=1):
@@ -107,11 +108,12 @@ def _read_set(name: str) -> tuple[str, ...]:
         return SIMPLE
     if name == "imagenet":
         return tuple((files("clipsight.classification") / _IMAGENET).read_text(encoding="utf-8").splitlines())
-    if not _is_file(name):
+    file = paths.find_file(name)
+    if file is None:
         raise LabelError(
             f"no templates {name!r}: choose {', '.join(_SETS)}, or a file with one template per line"
         )
-    templates = tuple(_checked(line, f"{name}: ") for line in _lines(Path(name).expanduser()) if line.strip())
+    templates = tuple(_checked(line, f"{name}: ") for line in _lines(file) if line.strip())
     if not templates:
         raise LabelError(f'{name} is empty: write one template per line, like "a photo of a {{}}."')
     return templates
@@ -148,10 +150,3 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_file(value: str) -> bool:
-    try:
-        return Path(value).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
-        return False

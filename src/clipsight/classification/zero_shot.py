@@ -14,6 +14,7 @@ import numpy as np
 
 from clipsight.classification.predictions import NONE, Prediction, Predictions
 from clipsight.classification.prompts import TemplateSet, check_labels
+from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
@@ -228,8 +229,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
 
     Raises `LabelError` for a URL, and for a text that looks like the path of a photo that does not exist.
     """
-    photos = [Path(value).expanduser() for value in arguments if _exists(value)]
-    texts = [value for value in arguments if not _exists(value)]
+    found = {value: paths.find(value) for value in arguments}
+    photos = [photo for value in arguments if (photo := found[value]) is not None]
+    texts = [value for value in arguments if found[value] is None]
     for text in texts:
         if text.lower().startswith(("http://", "https://")):
             raise LabelError(f"can't classify a URL: download {text} and name the file")
@@ -250,14 +252,7 @@ def _notes(labels: Sequence[str], encoder: "Encoder", templates: TemplateSet) ->
     )
 
 
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
-        return False
-
-
 def _looks_like_path(value: str) -> bool:
-    if value.startswith(("./", "../", "/", "~/")):
+    if value.startswith(paths.PREFIXES):
         return True
     return " " not in value and has_photo_suffix(os.fsencode(value))

@@ -19,6 +19,23 @@ CONFIG = "CLIPSIGHT_CONFIG"
 """Environment variable with the path of another configuration file than the user's."""
 
 
+def find(text: str) -> "Path | None":
+    """The existing file or folder that a user's text names; None for any other text."""
+    from pathlib import Path
+
+    try:
+        path = Path(text).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
+        return None
+
+
+def find_file(text: str) -> "Path | None":
+    """As `find`, for files only."""
+    found = find(text)
+    return found if found is not None and found.is_file() else None
+
+
 def home() -> "Path":
     """`$CLIPSIGHT_HOME`, else the user's data folder (`~/.local/share/clipsight` on Linux)."""
     from pathlib import Path

@@ -23,9 +23,9 @@ import numpy.typing as npt
 from clipsight.core.errors import NoDirectionError, PhotoError
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
-from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, PhotoInfo, decode
+from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import Description, FileStat, Model
+from clipsight.store.records import FileStat, Model, PhotoInfo
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -286,7 +286,7 @@ class Pipeline:
         file = result.file
         match result:
             case _Embedded():
-                photo_id = self.catalog.put_photo(file, result.content_hash, _description(result.info))
+                photo_id = self.catalog.put_photo(file, result.content_hash, result.info)
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
                 self.progress.partial += result.info.partial is not None
@@ -337,18 +337,3 @@ def hash_content(source: bytes | Path) -> bytes:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return bytes(digest.digest())
-
-
-def _description(info: PhotoInfo) -> Description:
-    return Description(
-        info.width,
-        info.height,
-        info.format,
-        info.taken,
-        info.taken_source,
-        info.camera,
-        info.orientation,
-        info.latitude,
-        info.longitude,
-        info.partial,
-    )

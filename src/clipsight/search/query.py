@@ -277,7 +277,4 @@ def _names_picture(value: str) -> bool:
     """True for an existing file, if a folder or a photo's suffix tells it from a word: `./dog`, `dog.jpg`."""
     if "/" not in value and not has_photo_suffix(value.encode(errors="replace")):
         return False
-    try:
-        return Path(value).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
-        return False
+    return paths.find_file(value) is not None

@@ -249,15 +249,15 @@ def absolute(folder: str | os.PathLike[str]) -> bytes:
 
 
 def _match(ranked: "ScoredPhoto") -> Match:
-    photo, description = ranked.photo, ranked.photo.description
+    photo, info = ranked.photo, ranked.photo.info
     return Match(
         path=Path(os.fsdecode(photo.path)),
         score=ranked.score,
         id=photo.photo_id,
-        width=description.width,
-        height=description.height,
-        taken=description.taken,
-        taken_source=description.taken_source,
+        width=info.width,
+        height=info.height,
+        taken=info.taken,
+        taken_source=info.taken_source,
         size=photo.size,
         reachable=photo.state is State.PRESENT,
     )

@@ -65,20 +65,28 @@ class FileStat:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """Metadata of a photo; width and height in pixels, upright."""
+class PhotoInfo:
+    """Metadata of a photo; width and height in pixels, upright, at full size.
+
+    All are None for a photo whose file was never read: its vector was imported.
+    """
 
     width: int | None = None
     height: int | None = None
     format: str | None = None
+    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF"""
     taken: str | None = None
+    """ISO 8601 local time, to the second"""
     taken_source: str | None = None
+    """`exif`, or `mtime` if EXIF has no valid date"""
     camera: str | None = None
     orientation: int | None = None
+    """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
     latitude: float | None = None
+    """degrees, if it was to be stored"""
     longitude: float | None = None
     partial: str | None = None
-    """what is wrong with the file, if it holds a part of the picture only"""
+    """what is wrong with the file, if a part of the picture is missing, which is grey or black"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class PhotoRecord:
     size: int
     mtime_ns: int
     state: State
-    description: Description
+    info: PhotoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class EmbeddedPhoto:
     path: bytes
     size: int
     state: State
-    description: Description
+    info: PhotoInfo
     vector: Float16
 
 

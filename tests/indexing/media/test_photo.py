@@ -24,13 +24,13 @@ from clipsight.indexing.media.photo import (
     DCT_MARGIN,
     DEFAULT_MAX_PIXELS,
     DecodedPhoto,
-    PhotoInfo,
     decode,
     open_picture,
 )
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.models.registry import builtin_folder
+from clipsight.store.records import PhotoInfo
 from tests.support import photo_files as files
 
 # Pillow warns of what is odd in odd files; `decode` silences it, but pytest listens all the same.
@@ -443,6 +443,7 @@ def test_the_limit_admits_what_pillow_alone_would_refuse() -> None:
     file = bytearray(saved(Image.new("L", (64, 48)), "JPEG"))
     struct.pack_into(">HH", file, file.index(b"\xff\xc0") + 5, 12_240, 16_320)  # the largest phone photos
     info = photo(bytes(file), min_side=224).info
+    assert info.width and info.height
     assert 179_000_000 < info.width * info.height < DEFAULT_MAX_PIXELS
 
 
@@ -542,8 +543,8 @@ def decode_or_reason(file: bytes, min_side: int | None) -> None:
     except PhotoError as error:
         assert str(error) and "\n" not in str(error)
     else:
-        assert image.mode == "RGB" and info.width > 0 and info.height > 0 and 1 <= info.orientation <= 8
-        datetime.fromisoformat(info.taken)
+        assert image.mode == "RGB" and info.width and info.height and info.orientation in range(1, 9)
+        assert info.taken and datetime.fromisoformat(info.taken)
 
 
 @settings(max_examples=150)
@@ -619,7 +620,7 @@ def test_any_text_is_a_date_or_none(text: str | bytes) -> None:
 def test_which_date_counts() -> None:
     original, digitized, changed = "2001:01:01 01:01:01", "2002:02:02 02:02:02", "2003:03:03 03:03:03"
 
-    def taken(tags: dict[int, Any], details: dict[int, Any]) -> tuple[str, str]:
+    def taken(tags: dict[int, Any], details: dict[int, Any]) -> tuple[str | None, str | None]:
         info = photo(files.encode("JPEG", exif=files.exif(tags, details))).info
         return info.taken, info.taken_source
 

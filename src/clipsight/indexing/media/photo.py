@@ -22,6 +22,7 @@ from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
 from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.tiff import check_layout
+from clipsight.store.records import PhotoInfo
 
 DEFAULT_MAX_PIXELS = 250_000_000
 """Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
@@ -91,27 +92,6 @@ _UPRIGHT = {
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoInfo:
-    """Metadata of a photo for the catalog; width and height in pixels, upright, at full size."""
-
-    width: int
-    height: int
-    format: str
-    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, JPEG2000, PPM, AVIF or HEIF"""
-    taken: str
-    """ISO 8601 local time, to the second"""
-    taken_source: str
-    """`exif`, or `mtime` if EXIF has no valid date"""
-    camera: str | None
-    orientation: int
-    """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
-    latitude: float | None = None
-    longitude: float | None = None
-    partial: str | None = None
-    """what is wrong with the file, if a part of the picture is missing, which is grey or black"""
 
 
 @dataclass(frozen=True, slots=True)

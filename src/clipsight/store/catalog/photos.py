@@ -12,17 +12,17 @@ from clipsight.store.path_ranges import under
 from clipsight.store.records import (
     MISSING_DAYS,
     Counts,
-    Description,
     Failure,
     FileStat,
     IndexedFile,
     Model,
     PartialPhoto,
+    PhotoInfo,
     PhotoRecord,
     State,
 )
 
-DESCRIPTION_COLUMNS = ", ".join(field.name for field in fields(Description))
+INFO_COLUMNS = ", ".join(field.name for field in fields(PhotoInfo))
 
 _MAX_PARAMETERS = 5000
 """Parameters of one statement; SQLite allows 32,766."""
@@ -140,11 +140,11 @@ class PhotoQueries:
         self,
         file: FileStat,
         content_hash: bytes | None,
-        description: Description,
+        info: PhotoInfo,
         state: State = State.PRESENT,
     ) -> int:
         """Add or replace the photo at this path and return its id; drop vectors of other content."""
-        columns = f"size, mtime_ns, device, hash, {DESCRIPTION_COLUMNS}, state, state_since"
+        columns = f"size, mtime_ns, device, hash, {INFO_COLUMNS}, state, state_since"
         old = self._db.row(
             "SELECT id, hash FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name)
         )
@@ -153,7 +153,7 @@ class PhotoQueries:
             file.mtime_ns,
             _signed(file.device),
             content_hash,
-            *_description_values(description),
+            *_info_values(info),
             state,
             None if state is State.PRESENT else _now(),
         )
@@ -176,7 +176,7 @@ class PhotoQueries:
 
     def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes) -> None:
         """Add a photo whose content the catalog has: copy metadata and vectors of the photo `source_id`."""
-        photo_id = self.put_photo(file, content_hash, self._description(source_id))
+        photo_id = self.put_photo(file, content_hash, self._info(source_id))
         self._db.run(
             "INSERT OR IGNORE INTO vectors (photo_id, model_id, vector) "
             "SELECT ?, model_id, vector FROM vectors WHERE photo_id = ? AND photo_id != ?",
@@ -266,15 +266,15 @@ class PhotoQueries:
     def photo(self, photo_id: int) -> PhotoRecord | None:
         """The photo with this id, or None if there is none or its file is missing."""
         row = self._db.row(
-            f"SELECT id, folder, name, size, mtime_ns, state, {DESCRIPTION_COLUMNS} FROM photos "
+            f"SELECT id, folder, name, size, mtime_ns, state, {INFO_COLUMNS} FROM photos "
             "WHERE id = ? AND state != ?",
             (photo_id, State.MISSING),
         )
         if row is None:
             return None
-        id_, folder, name, size, mtime_ns, state, *description = row
+        id_, folder, name, size, mtime_ns, state, *info = row
         path = os.path.join(folder, name)
-        return PhotoRecord(id_, path, size, mtime_ns, State(state), Description(*description))
+        return PhotoRecord(id_, path, size, mtime_ns, State(state), PhotoInfo(*info))
 
     def counts(self, folder: bytes | None = None) -> Counts:
         """Number of photos by state, of all or of those in and below `folder`."""
@@ -338,13 +338,13 @@ class PhotoQueries:
             (file.folder, file.name, size, mtime_ns, reason, _now(), model and model.id),
         )
 
-    def _description(self, photo_id: int) -> Description:
-        row = self._db.row(f"SELECT {DESCRIPTION_COLUMNS} FROM photos WHERE id = ?", (photo_id,))
-        return Description(*row) if row else Description()
+    def _info(self, photo_id: int) -> PhotoInfo:
+        row = self._db.row(f"SELECT {INFO_COLUMNS} FROM photos WHERE id = ?", (photo_id,))
+        return PhotoInfo(*row) if row else PhotoInfo()
 
 
-def _description_values(description: Description) -> tuple[Any, ...]:
-    return tuple(getattr(description, column) for column in DESCRIPTION_COLUMNS.split(", "))
+def _info_values(info: PhotoInfo) -> tuple[Any, ...]:
+    return tuple(getattr(info, column) for column in INFO_COLUMNS.split(", "))
 
 
 def _signed(device: int) -> int:

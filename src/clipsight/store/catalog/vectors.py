@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Float16, Ids
-from clipsight.store.catalog.photos import DESCRIPTION_COLUMNS, PhotoQueries, chunks
+from clipsight.store.catalog.photos import INFO_COLUMNS, PhotoQueries, chunks
 from clipsight.store.path_ranges import Interval, gaps, intervals_of, merged
-from clipsight.store.records import Description, EmbeddedPhoto, FileStat, Model, State
+from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo, State
 
 _CHUNK = 2048  # vectors read at a time: 4 MB at 512 dimensions, as float32 while an index is built
 
@@ -39,7 +39,7 @@ class VectorQueries(PhotoQueries):
         )
         if known is not None and known[1] is not None:
             return False
-        photo_id = known[0] if known else self.put_photo(file, None, Description(), state)
+        photo_id = known[0] if known else self.put_photo(file, None, PhotoInfo(), state)
         self.put_vector(photo_id, model, vector)
         return True
 
@@ -180,7 +180,7 @@ class VectorQueries(PhotoQueries):
     ) -> list[EmbeddedPhoto]:
         """Photos with vectors, less missing ones; `condition` is SQL on photos p and vectors v."""
         rows = self._db.rows(
-            f"SELECT v.id, p.id, p.folder, p.name, p.size, p.state, v.vector, {DESCRIPTION_COLUMNS} "
+            f"SELECT v.id, p.id, p.folder, p.name, p.size, p.state, v.vector, {INFO_COLUMNS} "
             f"FROM vectors v JOIN photos p ON p.id = v.photo_id WHERE {condition} AND p.state != ? {order}",
             (*arguments, State.MISSING),
         )
@@ -191,10 +191,10 @@ class VectorQueries(PhotoQueries):
                 os.path.join(folder, name),
                 size,
                 State(state),
-                Description(*description),
+                PhotoInfo(*info),
                 np.frombuffer(vector, dtype="<f2"),
             )
-            for vector_id, photo_id, folder, name, size, state, vector, *description in rows
+            for vector_id, photo_id, folder, name, size, state, vector, *info in rows
         ]
 
     def _any_between(self, low: bytes, high: bytes) -> bool:

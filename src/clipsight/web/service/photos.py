@@ -39,7 +39,7 @@ class Photos:
         """Metadata of a photo; `location` adds the coordinates."""
         with self._current.use() as library:
             kept, labels = library.photo(photo_id), library.labels_of(photo_id)
-        known = kept.description
+        known = kept.info
         return PhotoDetails(
             id=photo_id,
             path=Path(os.fsdecode(kept.path)),

@@ -69,7 +69,8 @@ def check_unchanged(photo: PhotoRecord) -> None:
 def original_file(photo: PhotoRecord) -> PhotoFile:
     """The photo's file, byte for byte. Raises `NotFoundError`."""
     data = _read(photo)
-    format_ = photo.description.format or _decode(photo, data, None).info.format
+    format_ = photo.info.format or _decode(photo, data, None).info.format
+    assert format_ is not None  # decoding tells it
     return PhotoFile(data, _MEDIA_TYPES[format_], _name(photo))
 
 
