@@ -81,6 +81,17 @@ def encode(format: str, image: Image.Image | None = None, **options: Any) -> byt
     return file.getvalue()
 
 
+def png_with(*chunks: tuple[bytes, bytes], end: bool = False) -> bytes:
+    """The test picture as a PNG with more chunks, kind and content, before its pixels or at its end."""
+    file = encode("PNG")
+    at = file.index(b"IEND" if end else b"IDAT") - 4
+    new = [
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    ]
+    return file[:at] + b"".join(new) + file[at:]
+
+
 def exif(
     tags: dict[int, Any] | None = None,
     details: dict[int, Any] | None = None,

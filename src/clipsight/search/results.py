@@ -19,8 +19,8 @@ class Match:
 
     `score` is the cosine of the query's and the photo's embedding (-1 to 1). `width` and
     `height` are pixels of the upright photo, `size` is bytes; they and `taken` (ISO 8601,
-    local time; `taken_source` is "exif" or "mtime") are None for imported vectors whose file
-    was never read. `reachable` is False while the photo's folder can't be read.
+    local time, from `taken_source`, such as "exif": see `indexing.media.taken`) are None for
+    imported vectors whose file was never read. `reachable` is False while the photo's folder can't be read.
     """
 
     path: Path

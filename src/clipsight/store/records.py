@@ -78,7 +78,7 @@ class PhotoInfo:
     taken: str | None = None
     """ISO 8601 local time, to the second"""
     taken_source: str | None = None
-    """`exif`, or `mtime` if EXIF has no valid date"""
+    """a source of `indexing.media.taken`, such as `exif`"""
     camera: str | None = None
     orientation: int | None = None
     """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""

@@ -19,7 +19,7 @@ from PIL import Image, ImageColor, ImageFile, ImageOps
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media import photo as decode_module
-from clipsight.indexing.media.exif import camera_name, date_of_file, parse_date
+from clipsight.indexing.media.exif import camera_name
 from clipsight.indexing.media.photo import (
     DCT_MARGIN,
     DEFAULT_MAX_PIXELS,
@@ -574,49 +574,6 @@ def test_damaged_files_decode_or_give_a_reason(
 # EXIF
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2021:03:04 05:06:07", "2021-03-04T05:06:07"),
-        ("2021:03:04 05:06:07\0", "2021-03-04T05:06:07"),
-        (b"2021:03:04 05:06:07\0", "2021-03-04T05:06:07"),
-        ("2021-03-04T05:06:07.123+02:00", "2021-03-04T05:06:07"),
-        ("2021/3/4 5:06", "2021-03-04T05:06:00"),
-        ("1826:06:01 12:00:00", "1826-06-01T12:00:00"),
-        ("1825:06:01 12:00:00", None),
-        ("0000:00:00 00:00:00", None),
-        ("    :  :     :  :  ", None),
-        ("2021:02:30 00:00:00", None),
-        ("2021:13:01 00:00:00", None),
-        ("2021:01:01 24:00:00", "2021-01-02T00:00:00"),
-        ("2021:01:01 23:59:60", "2021-01-01T23:59:59"),
-        ("2021:01:01 99:99:99", "2021-01-01T00:00:00"),
-        ("2021:01:01 12:05:00 AM", "2021-01-01T00:05:00"),
-        ("2021.01.01 1:05 pm", "2021-01-01T13:05:00"),
-        ("2021: 1: 1   :  :  ", "2021-01-01T00:00:00"),
-        ("2021:01:01", "2021-01-01T00:00:00"),
-        ("1980:01:01 00:00:17", None),
-        ("2002:12:08 12:00:00", None),
-        (f"{datetime.now().year + 1}:01:01 00:00:00", f"{datetime.now().year + 1}-01-01T00:00:00"),
-        (f"{datetime.now().year + 2}:01:01 00:00:00", None),
-        ("9999:12:31 23:59:59", None),
-        ("garbage", None),
-        ("", None),
-        (None, None),
-        (2021, None),
-        (("2021:03:04 05:06:07",), None),
-    ],
-)
-def test_dates(text: object, expected: str | None) -> None:
-    assert parse_date(text) == expected
-
-
-@given(st.one_of(st.text(), st.binary(), st.from_regex(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", fullmatch=True)))
-def test_any_text_is_a_date_or_none(text: str | bytes) -> None:
-    date = parse_date(text)
-    assert date is None or datetime.fromisoformat(date).isoformat(timespec="seconds") == date
-
-
 def test_which_date_counts() -> None:
     original, digitized, changed = "2001:01:01 01:01:01", "2002:02:02 02:02:02", "2003:03:03 03:03:03"
 
@@ -632,16 +589,6 @@ def test_which_date_counts() -> None:
     assert taken({0x0132: changed}, {})[0] == "2003-03-03T03:03:03"
     assert taken({0x0132: "9999:99:99 99:99:99"}, {}) == (MTIME_DATE, "mtime")
     assert taken({}, {}) == (MTIME_DATE, "mtime")
-
-
-@pytest.mark.parametrize("mtime_ns", [0, -1, -(2**63), 2**63 - 1, 10**30])
-def test_any_modification_time_is_a_date(mtime_ns: int) -> None:
-    datetime.fromisoformat(date_of_file(mtime_ns))
-
-
-def test_modification_times() -> None:
-    assert date_of_file(MTIME) == MTIME_DATE
-    assert date_of_file(10**30) == date_of_file(0)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from typing import IO, Any, cast
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipsight.core.errors import PhotoError
-from clipsight.indexing.media.exif import ORIENTATION, date_of_file, read_metadata, valid_orientation
+from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
 from clipsight.indexing.media.heif import check_item_types
 from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
 from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.pixels import to_rgb
+from clipsight.indexing.media.taken import taken_at_mtime, taken_in
 from clipsight.indexing.media.tiff import check_layout
 from clipsight.store.records import PhotoInfo
 
@@ -115,7 +116,7 @@ def decode(
     """Decode a photo from its bytes or its path. Thread-safe.
 
     With `min_side`, the length in pixels that the short side must have at least, JPEGs may be decoded at a
-    reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo without an EXIF date;
+    reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo that holds none;
     with `gps`, the position is read too. Embedded colour profiles are converted to sRGB.
 
     JPEGs without their end marker and PNGs with a damaged ancillary chunk are read like whole ones. Of JPEGs
@@ -250,26 +251,28 @@ def _read_photo(
     with ExitStack() as reserved:
         reserved.enter_context(DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL))
         picture.load()
-        metadata = read_metadata(picture, gps=gps)
+        exif = Exif(picture)
+        taken = taken_in(picture, exif, file) or taken_at_mtime(mtime_ns)
         image = to_rgb(picture)
         if scale > 1:
             image = _without_partial_edges(image, full, scale)
-        if metadata.orientation in _UPRIGHT:
-            image = image.transpose(_UPRIGHT[metadata.orientation])
+        if exif.orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[exif.orientation])
         memory.push(reserved.pop_all())
     if scale == 1:  # a HEIC's size is reliable only after decoding
         full = image.size
-    elif metadata.orientation >= 5:
+    elif exif.orientation >= 5:
         full = full[::-1]
+    latitude, longitude = exif.position if gps else (None, None)
     info = PhotoInfo(
         *full,
         format=format_,
-        taken=metadata.taken or date_of_file(mtime_ns),
-        taken_source="exif" if metadata.taken else "mtime",
-        camera=metadata.camera,
-        orientation=orientation or metadata.orientation,
-        latitude=metadata.latitude,
-        longitude=metadata.longitude,
+        taken=taken.date,
+        taken_source=taken.source,
+        camera=exif.camera,
+        orientation=orientation or exif.orientation,
+        latitude=latitude,
+        longitude=longitude,
     )
     return DecodedPhoto(image, info)
 

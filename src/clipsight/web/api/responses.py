@@ -35,7 +35,9 @@ class PhotoAnswer(BaseModel):
     height: int | None
     format: str | None
     taken: str | None
-    taken_source: str | None = Field(description="exif, or mtime where EXIF has no date.")
+    taken_source: str | None = Field(
+        description="exif, xmp, png, gps, sidecar, name, takeout, modified or mtime: see docs/indexing.md."
+    )
     camera: str | None
     reachable: bool
     labels: list[str]

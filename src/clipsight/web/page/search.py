@@ -216,7 +216,7 @@ class Search:
     def _facts(self, photo: Any) -> list[tuple[str, str]]:
         texts = self.texts
         taken = (photo.taken or "").replace("T", " ")[:16]
-        if taken and photo.taken_source != "exif":
+        if taken and photo.taken_source == "mtime":
             taken = texts.file_date.format(date=taken)
         pixels = f"{photo.width:,} × {photo.height:,}" if photo.width and photo.height else ""
         facts = [

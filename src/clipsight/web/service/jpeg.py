@@ -9,7 +9,7 @@ import struct
 
 from PIL import Image
 
-from clipsight.indexing.media.exif import ORIENTATION, read_metadata
+from clipsight.indexing.media.exif import ORIENTATION, Exif
 
 _KEPT_APPS = {0xE0, 0xEE}  # JFIF; Adobe's, which defines the colour transform
 _ICC = b"ICC_PROFILE\0"
@@ -78,7 +78,7 @@ def _orientation_of(data: bytes) -> bytes:
     """An EXIF segment with nothing but the orientation of this JPEG; empty for an upright one."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
-            orientation = read_metadata(picture, gps=False).orientation
+            orientation = Exif(picture).orientation
     except Exception:  # Pillow raises anything; a browser shows what it can of such a file
         orientation = 1
     if orientation == 1:
