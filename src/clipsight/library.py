@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
 from clipsight.core.arguments import texts
-from clipsight.core.errors import LabelError, LibraryError
+from clipsight.core.errors import LabelError
 from clipsight.core.progress import Progress, StageProgress, no_progress, no_stage_progress
-from clipsight.search import model_selection
+from clipsight.search.connection import Connection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Query
 from clipsight.search.results import Embeddings, Matches, Status
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
     from clipsight.maintenance.check import CheckReport
     from clipsight.models.encoder import Encoder
+    from clipsight.models.folder import ModelFolder
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
@@ -36,20 +36,33 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-@dataclass
 class Library:
-    """A collection of indexed photos; make one with `Library.open`.
+    """The collection of indexed photos in the folder `path` (default: the user's own), made if there is none.
 
-    Not for use from several threads at once; several processes may open the same library.
+    `model` is any name that `clipsight models` lists. "auto" is the library's own model, or, for a new
+    library, the recommended one if the hub answers within seconds, else the builtin one. Another model
+    than the library's begins a switch: `index` then embeds the photos again, and the old vectors serve
+    until that is complete. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the
+    number of CPU threads (default: all cores). `note` is called with lines for the user, such as which model
+    was chosen and why. Raises `LibraryError` or `ModelError`.
+
+    Any number of threads may call one `Library` at once: searches go on while one of them indexes. Several
+    processes may open the same library, but not share one: after `os.fork`, open it again in the child. After
+    `close`, every call raises `LibraryError`.
     """
 
-    path: Path
-    device: str = "cpu"
-    threads: int | None = None
-    note: Callable[[str], None] = lambda line: None
-    """called with lines for the user, such as which model was chosen and why"""
-    _wanted: str = field(default="auto", repr=False)
-    _catalog: Catalog = field(init=False, repr=False)
+    def __init__(
+        self,
+        path: PathLike | None = None,
+        model: str = "auto",
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.path = _folder(path)
+        self.device, self.threads, self.note = device, threads, note
+        self._connection = Connection(self.path, model, self._make_encoder, note)
 
     @classmethod
     def open(
@@ -61,26 +74,18 @@ class Library:
         threads: int | None = None,
         note: Callable[[str], None] = lambda line: None,
     ) -> "Library":
-        """Open the library in the folder `path` (default: the user's own), made if there is none.
-
-        `model` is any name that `clipsight models` lists. "auto" is the library's own model, or, for a new
-        library, the recommended one if the hub answers within seconds, else the builtin one. Another model
-        than the library's begins a switch: `index` then embeds the photos again, and the old vectors serve
-        until that is complete. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the
-        number of CPU threads (default: all cores). Raises `LibraryError` or `ModelError`.
-        """
-        folder = _folder(path)
-        library = cls(folder, device, threads, note, model)
-        library._catalog = Catalog(folder)
-        if model != "auto":
-            _ = library._model  # raises for a wrong name
-        return library
+        """Open a library: the same as `Library(...)`."""
+        return cls(path, model, device=device, threads=threads, note=note)
 
     def close(self) -> None:
-        """Close the library's files."""
-        self._catalog.close()
+        """Close the library's files. Calls of other threads fail from then on."""
+        self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"Library({os.fspath(self.path)!r})"
 
     def __enter__(self) -> "Library":
+        self._connection.check()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,21 +113,7 @@ class Library:
         interruption, the next call continues. Raises `LibraryError` for a folder that can't be read and of
         which the library has no photo; others are reported as unreachable.
         """
-        from clipsight.indexing.indexer import check_folders, index_folders
-
-        roots = [absolute(folder) for folder in folders] or [root.path for root in self._catalog.roots()]
-        if not roots:
-            raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
-        check_folders(roots, self._catalog)  # before a model is chosen, or downloaded
-        if self._model != self._catalog.current_model():
-            self._catalog.begin_switch(self._model)
-        sources = (self._catalog, self._model, lambda: self.encoder)
-        reports = index_folders(roots, *sources, changes, retry=retry, observer=observer)
-        model_selection.finish_switch(self._catalog, self._model, self.path / "vectors", self.note)
-        if any(report.changed for report in reports):
-            self._forget_snapshot()
-            self._snapshot.index.compact()
-        return reports
+        return self._opened.index(folders, changes, retry=retry, observer=observer)
 
     def search(
         self,
@@ -154,7 +145,7 @@ class Library:
         """The matches of each query as `search` finds them, in the queries' order; faster than one by one."""
         parsed = [Query.of(query) for query in queries]
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
-        return self._snapshot.search(parsed, chosen) if parsed else []
+        return self._snapshot.search(parsed, chosen)
 
     def classify(
         self,
@@ -269,11 +260,7 @@ class Library:
 
     def forget(self, folder: PathLike) -> int:
         """Drop `folder` from the library and return the number of its photos; files are not touched."""
-        path = absolute(folder)
-        if not self._catalog.has_folder(path):
-            raise LibraryError(f"the library knows nothing of {os.fsdecode(path)}: see clipsight status")
-        self._forget_snapshot()
-        return self._catalog.forget(path)
+        return self._opened.forget_folder(absolute(folder))
 
     def export(self, file: PathLike) -> int:
         """Write `paths` and `vectors`, float16[n, dim], to a .npz or .parquet file; return n."""
@@ -286,17 +273,12 @@ class Library:
 
         They must be of this library's model; if the file names one, it is checked. Raises `LibraryError`.
         """
-        from clipsight.store.vector_io import import_vectors
+        return self._opened.import_vectors(Path(file).expanduser())
 
-        self._forget_snapshot()
-        return import_vectors(self._catalog, self._model, Path(file).expanduser())
-
-    @cached_property
+    @property
     def encoder(self) -> "Encoder":
         """Encoder of the model, loaded on first use."""
-        from clipsight.models.encoder import Encoder
-
-        return Encoder(model_selection.model_folder(self._model), device=self.device, threads=self.threads)
+        return self._opened.encoder
 
     @staticmethod
     def check(
@@ -323,6 +305,7 @@ class Library:
         """
         from clipsight.maintenance.backup import backup
 
+        self._connection.check()
         return backup(self.path, Path(file).expanduser(), replace=replace)
 
     @staticmethod
@@ -335,17 +318,28 @@ class Library:
 
         return restore(Path(file).expanduser(), _folder(path), replace=replace)
 
-    @cached_property
+    def _make_encoder(self, folder: "ModelFolder") -> "Encoder":
+        from clipsight.models.encoder import Encoder
+
+        return Encoder(folder, device=self.device, threads=self.threads)
+
+    @property
+    def _opened(self) -> "Connection[Encoder]":
+        """The library's files, while they may be used."""
+        self._connection.check()
+        return self._connection
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._opened.catalog
+
+    @property
     def _model(self) -> Model:
-        return model_selection.choose_model(self._catalog, self._wanted, self.note)
+        return self._opened.model
 
-    @cached_property
+    @property
     def _snapshot(self) -> Snapshot:
-        """Snapshot that searches use until the library changes."""
-        return Snapshot(self.path, self._catalog, self._model, lambda: self.encoder)
-
-    def _forget_snapshot(self) -> None:
-        self.__dict__.pop("_snapshot", None)
+        return self._opened.snapshot
 
 
 def _folder(path: PathLike | None) -> Path:

@@ -427,22 +427,25 @@ def slow_model(path: Path) -> Path:
 def test_cancel_ends_running_calls_and_leaves_the_encoder_usable(tmp_path: Path) -> None:
     encoder = load(slow_model(tmp_path / "slow"))
     ended: list[BaseException] = []
+    flags = [threading.Event(), threading.Event()]
 
-    def encode() -> None:
+    def encode(flag: threading.Event) -> None:
         try:
-            encoder.encode_pixels(pixels(2))
+            encoder.encode_pixels(pixels(2), stop=flag)
         except BaseException as error:
             ended.append(error)
 
-    threads = [threading.Thread(target=encode) for _ in range(2)]
+    threads = [threading.Thread(target=encode, args=[flag]) for flag in flags]
     for thread in threads:
         thread.start()
     while len(encoder._running) < 2:
         time.sleep(0.01)
     time.sleep(0.3)  # so that they are among the layers
+    encoder.cancel(flags[0])
+    threads[0].join()
+    assert [flag for _, flag in encoder._running] == flags[1:]
     encoder.cancel()
-    for thread in threads:
-        thread.join()
+    threads[1].join()
     # Left to run, they raise nothing.
     assert [type(error) for error in ended] == [Cancelled, Cancelled]
     assert encoder.encode_texts(["still works"]).shape == (1, 32)

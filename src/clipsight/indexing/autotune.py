@@ -12,8 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,17 +138,19 @@ class EncoderBenchmark:
         encoder.set_intra_op_threads(settings.intra_op_threads)
         with suppress(NoDirectionError):
             encoder.encode_pixels(pixels[:1])  # loads the model
+        stop = Event()
         with ThreadPoolExecutor(encoder.workers) as pool:
 
             def encode_on_all_workers() -> None:
-                for run in [pool.submit(encoder.encode_pixels, pixels) for _ in range(encoder.workers)]:
+                encode = partial(encoder.encode_pixels, pixels, stop=stop)
+                for run in [pool.submit(encode) for _ in range(encoder.workers)]:
                     with suppress(NoDirectionError):  # noise that the model can't embed takes as long
                         run.result()
 
             try:
                 return _measure(encode_on_all_workers, settings.batch_size * encoder.workers)
             except BaseException:  # an interrupt: the runs in progress would not end by themselves
-                encoder.cancel()
+                encoder.cancel(stop)
                 raise
 
 

@@ -213,7 +213,9 @@ def index_folders(
 
 
 def check_folders(folders: Sequence[bytes], catalog: Catalog) -> None:
-    """Raise `LibraryError` for a folder that can't be indexed and of which the catalog has no photo."""
+    """Raise `LibraryError` for no folders, and for one that can't be read and has no photo in the catalog."""
+    if not folders:
+        raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
     for folder in folders:
         if os.path.isfile(folder):
             raise LibraryError(f"{os.fsdecode(folder)} is a file: name the folder it is in")

@@ -171,7 +171,7 @@ class Pipeline:
                     self._commit()
         except BaseException:
             self._stop.set()
-            self.encoder.cancel()
+            self.encoder.cancel(self._stop)
             for future in running:
                 if future.done() and future.exception() is None:
                     self._results += future.result()

@@ -49,7 +49,8 @@ class Encoder:
 
     On the CPU, a call of `encode_pixels` runs in the calling thread only, unless `set_intra_op_threads`
     allows more; `workers` concurrent calls keep every core busy without synchronising at every layer.
-    Raises ModelError if the device is not available, and when a tower is loaded whose files are invalid.
+    Raises ModelError if the device is not available, when a tower is loaded whose files are invalid, and in a
+    process that was forked from the one that made the encoder, where ONNX Runtime would wait for ever.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Encoder:
         self._textual_tower: tuple[InferenceSession, TextGraph] | None = None
         self._tokenizer: Tokenizer | None = None
         self._running_lock = Lock()
-        self._running: list[RunOptions] = []
+        self._running: list[tuple[RunOptions, Stop | None]] = []
+        self._process = os.getpid()
 
     @property
     def name(self) -> str:
@@ -109,7 +111,7 @@ class Encoder:
 
     def set_intra_op_threads(self, threads: int) -> None:
         """Set the CPU threads of each call of `encode_pixels`; must not be called while one runs."""
-        with self._loading:
+        with self._locked():
             if threads != self._intra_op_threads:
                 self._intra_op_threads, self._visual_tower = threads, None
 
@@ -142,11 +144,12 @@ class Encoder:
         """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
         return self._tokenize(texts, pad_to_context=False).truncated
 
-    def cancel(self) -> None:
-        """End the calls running in other threads, after their current layer; each raises Cancelled."""
+    def cancel(self, stop: Stop | None = None) -> None:
+        """End the calls running with `stop` (None: all), after their current layer; each raises Cancelled."""
         with self._running_lock:
-            for options in self._running:
-                options.terminate = True
+            for options, flag in self._running:
+                if stop is None or flag is stop:
+                    options.terminate = True
 
     def _pixel_vectors(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], stop: Stop | None = None
@@ -156,7 +159,7 @@ class Encoder:
         if not len(pixels):
             return vectors
         session, graph = self._visual()
-        with self._cancellable() as options:
+        with self._cancellable(stop) as options:
             for batch_slice in _batches(len(pixels), graph.batch or _IMAGE_BATCH):
                 if stop is not None and stop.is_set():
                     raise Cancelled
@@ -182,8 +185,18 @@ class Encoder:
                 vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
         return _unit(vectors)
 
-    def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock under which towers are loaded, in the process that made the encoder."""
+        if self._process != os.getpid():  # before the lock, which another thread may have held at the fork
+            raise ModelError(
+                f"the encoder of {self.name} was made before this process was forked: open it again here"
+            )
         with self._loading:
+            yield
+
+    def _visual(self) -> "tuple[InferenceSession, ImageGraph]":
+        with self._locked():
             if self._visual_tower is None:
                 threads = self._intra_op_threads if self.device == "cpu" else self.threads
                 session = create_session(self.folder, "visual", self.device, threads)
@@ -193,7 +206,7 @@ class Encoder:
             return self._visual_tower
 
     def _textual(self) -> "tuple[InferenceSession, TextGraph]":
-        with self._loading:
+        with self._locked():
             if self._textual_tower is None:
                 threads = min(self.threads, _MAX_TEXT_THREADS)
                 session = create_session(
@@ -205,25 +218,26 @@ class Encoder:
             return self._textual_tower
 
     def _tokenize(self, texts: Sequence[str], *, pad_to_context: bool) -> Tokens:
-        with self._loading:
+        with self._locked():
             if self._tokenizer is None:
                 self._tokenizer = Tokenizer(self.folder)
         return self._tokenizer(texts, pad_to_context=pad_to_context)
 
     @contextmanager
-    def _cancellable(self) -> "Iterator[RunOptions]":
+    def _cancellable(self, stop: Stop | None = None) -> "Iterator[RunOptions]":
         """Run options of one call, registered for `cancel`."""
         from onnxruntime import RunOptions
 
         options = RunOptions()
         options.only_execute_path_to_fetches = True
+        running = (options, stop)
         with self._running_lock:
-            self._running.append(options)
+            self._running.append(running)
         try:
             yield options
         finally:
             with self._running_lock:
-                self._running.remove(options)
+                self._running.remove(running)
 
     def _run(
         self,

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipsight.core.arrays import Float32, Ids
 from clipsight.core.errors import LibraryError, QueryError
+from clipsight.core.once import once
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.search.query import Kind, Query, combine, embed_parts, language_notes, truncation_notes
@@ -58,14 +60,15 @@ class Snapshot:
     ) -> None:
         self.folder, self.catalog, self.model = folder, catalog, model
         self._make_encoder = encoder
+        self._lock = RLock()
         self._filtered: tuple[object, Ids | None] | None = None
 
-    @cached_property
+    @once
     def encoder(self) -> "Encoder":
         """The model's encoder. Raises `ModelError`."""
         return self._make_encoder()
 
-    @cached_property
+    @once
     def index(self) -> "VectorIndex":
         """The index of the model's vectors."""
         if not self.catalog.has_more_vectors(self.model, flat.MOST):
@@ -143,11 +146,11 @@ class Snapshot:
         """Photo vectors that mixed queries are balanced by, float32[n, dim]; None if no query is mixed."""
         return self._sample if any(query.is_mixed for query in queries) else None
 
-    @cached_property
+    @once
     def _sample(self) -> Float32:
         return self.catalog.sample_vectors(self.model, BALANCE_SAMPLE).astype(np.float32)
 
-    @cached_property
+    @once
     def calibration(self) -> "Calibration":
         """The distribution of meaningless text cosines over the library's photos; see `confidence`.
 
@@ -195,10 +198,11 @@ class Snapshot:
     def _allowed(self, filters: Filters) -> Ids | None:
         """Ids of the vectors that pass the filters, int64[n]; None for all. The last answer is kept."""
         key = (filters, self.catalog.version())
-        if self._filtered is None or self._filtered[0] != key:
+        filtered = self._filtered  # read once: another thread may replace it
+        if filtered is None or filtered[0] != key:
             folders = self.known_folders(filters.folders)
-            self._filtered = (key, allowed_ids(filters, folders, self.catalog, self.model))
-        return self._filtered[1]
+            filtered = self._filtered = (key, allowed_ids(filters, folders, self.catalog, self.model))
+        return filtered[1]
 
     def _own_pictures(self, query: Query) -> set[int]:
         """Photo ids of the query's own pictures, as far as the library has them."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.core.errors import LibraryError
+from clipsight.core.fork import keep_in_children
 from clipsight.store.schema import MIGRATIONS
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -36,12 +37,15 @@ class Database:
     One connection serves all threads of the process, one statement at a time. WAL mode with
     `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file always opens.
     All methods raise `LibraryError` for a file that is damaged (it is renamed, never deleted), that a
-    newer clipsight wrote (it is not changed), or that can't be written.
+    newer clipsight wrote (it is not changed), or that can't be written; after `close`; and in a process that
+    was forked from the one that opened the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._closed = False
         self._damage: LibraryError | None = None
         with self._translate_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,10 +60,14 @@ class Database:
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA cache_size = -32768")
             self._migrate()
+        keep_in_children(self)
 
     def close(self) -> None:
         """Close the connection. Calls of other threads fail from then on."""
+        if self._process != os.getpid():  # its connection is the parent's
+            return
         with self._lock:  # a statement under way in another thread would crash the process
+            self._closed = True
             self._connection.close()
 
     def run(self, sql: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -91,7 +99,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all writes of the block or none. Waits for other writers; joins an outer transaction."""
-        with self._lock:
+        with self._exclusive():
             if self._in_transaction():
                 yield
                 return
@@ -106,7 +114,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read one state of the file in the block, whatever other processes commit, without blocking them."""
-        with self._lock:
+        with self._exclusive():
             if self._in_transaction():
                 yield
                 return
@@ -125,8 +133,20 @@ class Database:
             return self._connection.in_transaction
 
     @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the connection. Raises `LibraryError` if it can't be used any more."""
+        if self._process != os.getpid():  # before the lock, which another thread may have held at the fork
+            raise LibraryError(
+                f"{self.path} was opened before this process was forked: open the library again here"
+            )
         with self._lock:
+            if self._closed:
+                raise LibraryError(f"the library in {self.path.parent} is closed: open it again")
+            yield
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        with self._exclusive():
             try:
                 yield
             except (*SQLITE_ERRORS, OSError) as error:

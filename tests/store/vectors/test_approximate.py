@@ -136,7 +136,7 @@ def test_new_photos_are_appended_and_the_lists_stay(
     photos.add_to("many", clustered(500, seed=2))
     index = photos.open_index()
     assert index.is_approximate and len(index) == COUNT + few + 500
-    assert index._tail.ntotal == 0 and file.stat().st_ino != before
+    assert index._parts.tail.ntotal == 0 and file.stat().st_ino != before
     new = next(hit for hit in photos.embedded() if hit.path == b"/many/00007")
     [[(_, best)]] = photos.ranked(index, new.vector.astype(np.float32)[None], 1)
     assert best == new.path
@@ -204,7 +204,7 @@ def test_a_reader_waits_for_the_second_of_two_renames(
         return done
 
     monkeypatch.setattr(Path, "replace", between)
-    index._file.write(faiss.clone_index(index._main), index._contents)
+    index._file.write(faiss.clone_index(index._parts.main), index._parts.contents)
     assert finish(opened) == ["True\n"]
 
 

@@ -91,7 +91,7 @@ def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     photos.add(vectors, paths_for(len(vectors)))
     photos.index()
     index = photos.index()
-    assert index._tail.ntotal == 0 and index._main.ntotal == len(vectors)
+    assert index._parts.tail.ntotal == 0 and index._parts.main.ntotal == len(vectors)
     return index
 
 
@@ -101,7 +101,7 @@ def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
     photos.add(vectors, paths_for(len(vectors)))
     index = photos.index()
-    assert index._tail.ntotal == len(vectors) and index._main.ntotal == 0
+    assert index._parts.tail.ntotal == len(vectors) and index._parts.main.ntotal == 0
     return index
 
 
@@ -114,7 +114,7 @@ def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
     photos.add(vectors[half:], paths[half:])
     index = photos.index()
-    assert index._tail.ntotal == len(vectors) - half and index._main.ntotal == half
+    assert index._parts.tail.ntotal == len(vectors) - half and index._parts.main.ntotal == half
     return index
 
 

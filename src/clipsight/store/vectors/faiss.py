@@ -8,7 +8,10 @@ vector. Only a catalog that lost its last commits (a power cut, a restored older
 the file's stamp detects that.
 """
 
+import os
+import sys
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,28 @@ FEW = 2_000
 """Up to this many allowed vectors are read from the catalog and all compared, whatever the index."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """FAISS indexes that are searched together; replaced as a whole, since other threads search them."""
+
+    main: Any
+    """The file's."""
+    contents: Contents
+    """Contents of `main`."""
+    tail: Any
+    """Newer vectors, in memory."""
+
+    def __len__(self) -> int:
+        return int(self.tail.ntotal) + (int(self.main.ntotal) if self.main is not None else 0)
+
+    @property
+    def is_approximate(self) -> bool:
+        return self.contents.trained > 0
+
+    def is_exact_for(self, allowed: Ids | None) -> bool:
+        return not self.is_approximate or (allowed is not None and len(allowed) <= FEW)
+
+
 class FaissIndex:
     """A `VectorIndex` in the folder `folder`, by FAISS.
 
@@ -54,33 +79,31 @@ class FaissIndex:
         self._file = IndexFile(folder, catalog, model)
         self._catalog = catalog
         self.model = model
-        self._main: Any = None
-        self._contents = Contents()
-        self._tail = _empty(model.dim)
+        self._parts = _Parts(None, Contents(), _empty(model.dim))
         opened = self._file.open()
         if opened is not None:
-            self._main, self._contents = opened
-            self._tail, _ = self._read_after(self._contents.last_id)
-        if opened is None or self._exceeds(int(self._tail.ntotal)):
+            self._parts = _Parts(*opened, self._read_after(opened[1].last_id)[0])
+        if opened is None or self._exceeds(int(self._parts.tail.ntotal)):
             self._update()
 
     def __len__(self) -> int:
         """Number of vectors that can be found, deleted ones included."""
-        return int(self._tail.ntotal) + (int(self._main.ntotal) if self._main is not None else 0)
+        return len(self._parts)
 
     @property
     def is_approximate(self) -> bool:
         """True if searches may miss some of the best vectors; see also `is_exact_for`."""
-        return self._contents.trained > 0
+        return self._parts.is_approximate
 
     @property
     def should_optimize(self) -> bool:
         """True if an approximate index pays: the library is large, or has outgrown its lists."""
-        return len(self) >= max(MIN_VECTORS, REBUILD_GROWTH * self._contents.trained)
+        parts = self._parts
+        return len(parts) >= max(MIN_VECTORS, REBUILD_GROWTH * parts.contents.trained)
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
         """True if a search restricted to `allowed` always finds all of the best vectors."""
-        return not self.is_approximate or (allowed is not None and len(allowed) <= FEW)
+        return self._parts.is_exact_for(allowed)
 
     def search(
         self,
@@ -97,15 +120,16 @@ class FaissIndex:
         """
         import faiss
 
-        if self.is_approximate and (exact or self.is_exact_for(allowed)):
+        parts = self._parts
+        if parts.is_approximate and (exact or parts.is_exact_for(allowed)):
             return self._search_catalog(queries, k, allowed)
         selector = None if allowed is None else _selector(allowed)
-        searched = len(self) if allowed is None else len(allowed)
+        searched = len(parts) if allowed is None else len(allowed)
         ids, scores = [np.empty((len(queries), 0), np.int64)], [np.empty((len(queries), 0), np.float32)]
         complete = True
-        for index in (self._main, self._tail):
+        for index in (parts.main, parts.tail):
             params = None if selector is None else faiss.SearchParameters(sel=selector)
-            if index is self._main and self.is_approximate:
+            if index is parts.main and parts.is_approximate:
                 params = search_parameters(index, searched, effort, selector)
                 complete = params.nprobe == index.nlist
             if index.ntotal:
@@ -179,20 +203,20 @@ class FaissIndex:
             self._replace(*self._read_after(0, room=count))
             return
         index, contents = loaded
-        if index.ntotal + self._tail.ntotal > count:
+        if index.ntotal + self._parts.tail.ntotal > count:
             _keep_only(index, self._catalog.vector_ids(self.model))
         self._replace(index, self._add_to(index, contents))
 
     def _replace(self, index: Any, contents: Contents) -> bool:
         """Search this in-memory index from now on, and write it to the file; return False if that fails."""
-        self._main, self._contents, self._tail = index, contents, _empty(self.model.dim)
+        self._parts = _Parts(index, contents, _empty(self.model.dim))
         try:
             self._file.write(index, contents)
         except OSError:
             return False  # read-only or full disk: search the index in memory
         opened = self._file.open()
         if opened is not None and opened[1] == contents:  # else another process has written its own file
-            self._main = opened[0]
+            self._parts = replace(self._parts, main=opened[0])
         return True
 
     def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, Contents]:
@@ -212,6 +236,16 @@ class FaissIndex:
             contents = contents.with_vectors(ids, vectors)
             progress(int(index.ntotal), total)
         return contents
+
+
+def _use_one_thread() -> None:
+    """Let FAISS compute on the calling thread in a forked process: GNU's OpenMP would wait for the others."""
+    if "faiss" in sys.modules:
+        sys.modules["faiss"].omp_set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)
 
 
 def remove_files_of_other_models(folder: Path, model: Model) -> None:

@@ -1,0 +1,126 @@
+"""A library that is open in this process: its catalog, model, encoder and snapshot, for all threads."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from clipsight.core.errors import LibraryError
+from clipsight.core.once import forget, once
+from clipsight.search import model_selection
+from clipsight.search.session import Snapshot, absolute
+from clipsight.store.catalog import Catalog
+from clipsight.store.records import Model
+
+if TYPE_CHECKING:
+    from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.models.encoder import Encoder
+    from clipsight.models.folder import ModelFolder
+    from clipsight.store.vector_io import ImportReport
+
+AnyEncoder = TypeVar("AnyEncoder", bound="Encoder")
+
+
+class Connection(Generic[AnyEncoder]):
+    """The library in `folder`, made if there is none; any number of threads may use it at once.
+
+    `wanted` is the name of the model, or "auto" (see `model_selection`); `make_encoder` loads a model. Raises
+    `LibraryError`, and `ModelError` for a wrong name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wanted: str,
+        make_encoder: "Callable[[ModelFolder], AnyEncoder]",
+        note: Callable[[str], None],
+    ) -> None:
+        self.folder, self.note = folder, note
+        self._wanted, self._make_encoder = wanted, make_encoder
+        self._process = os.getpid()
+        self._closed = False
+        self._lock = RLock()
+        self._indexing = Lock()  # the queue of files belongs to the catalog's one connection
+        self.catalog = Catalog(folder)
+        if wanted != "auto":
+            _ = self.model
+
+    def check(self) -> None:
+        """Raise `LibraryError` after `close`, and in another process than the one that opened the library."""
+        if self._process != os.getpid():
+            raise LibraryError(
+                f"the library in {self.folder} was opened before this process was forked: "
+                "open it again here, with Library.open"
+            )
+        if self._closed:
+            raise LibraryError(f"the library in {self.folder} is closed: open it again, with Library.open")
+
+    def close(self) -> None:
+        """Close the library's files; calls of other threads fail from then on."""
+        self._closed = True
+        self.catalog.close()
+
+    @once
+    def model(self) -> Model:
+        """The model, chosen on first use."""
+        return model_selection.choose_model(self.catalog, self._wanted, self.note)
+
+    @once
+    def encoder(self) -> AnyEncoder:
+        """The encoder of the model, loaded on first use."""
+        return self._make_encoder(model_selection.model_folder(self.model))
+
+    @once
+    def snapshot(self) -> Snapshot:
+        """The snapshot that searches use until the library changes."""
+        return Snapshot(self.folder, self.catalog, self.model, lambda: self.encoder)
+
+    def index(
+        self,
+        folders: "Sequence[str | os.PathLike[str]]",
+        changes: "IndexKeywords",
+        *,
+        retry: bool = False,
+        observer: "Observer | None" = None,
+    ) -> "list[IndexReport]":
+        """Index `folders` (default: those indexed before), one thread at a time; see `Library.index`."""
+        from clipsight.indexing.indexer import check_folders, index_folders
+
+        with self._indexing:
+            roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
+            if not roots:
+                raise LibraryError(
+                    "no folder has been indexed yet: name one, like clipsight index ~/Pictures"
+                )
+            check_folders(roots, self.catalog)  # before a model is chosen, or downloaded
+            if self.model != self.catalog.current_model():
+                self.catalog.begin_switch(self.model)
+            sources = (self.catalog, self.model, lambda: self.encoder)
+            reports = index_folders(roots, *sources, changes, retry=retry, observer=observer)
+            model_selection.finish_switch(self.catalog, self.model, self.folder / "vectors", self.note)
+            if any(report.changed for report in reports):
+                self._changed()
+                self.snapshot.index.compact()
+            return reports
+
+    def forget_folder(self, folder: bytes) -> int:
+        """Drop a folder and return the number of its photos. Raises `LibraryError` for an unknown one."""
+        if not self.catalog.has_folder(folder):
+            raise LibraryError(f"the library knows nothing of {os.fsdecode(folder)}: see clipsight status")
+        count = self.catalog.forget(folder)
+        self._changed()
+        return count
+
+    def import_vectors(self, file: Path) -> "ImportReport":
+        """Add the vectors of a file; see `store.vector_io`."""
+        from clipsight.store.vector_io import import_vectors
+
+        try:
+            return import_vectors(self.catalog, self.model, file)
+        finally:
+            self._changed()
+
+    def _changed(self) -> None:
+        """Let later searches see what was written, before this is called."""
+        forget(self, "snapshot")
