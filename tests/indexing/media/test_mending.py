@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from tests.support import photo_files as files
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8))
 
 
-def encoded(format: str, **options: object) -> bytes:
+def encoded(format: str, image: Image.Image = NOISE, **options: Any) -> bytes:
     file = io.BytesIO()
-    NOISE.save(file, format, **options)
+    image.save(file, format, **options)
     return file.getvalue()
 
 
@@ -56,17 +57,96 @@ def test_a_png_without_its_last_chunk_is_whole() -> None:
     assert np.array_equal(pixels(file[:-12]), pixels(file))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
-def test_what_is_there_of_a_cut_file_is_read(format: str, share: float) -> None:
-    file = encoded(format)
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("JPEG", {}),
+        ("PNG", {}),
+        ("GIF", {"interlace": 0}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("PPM", {}),
+    ],
+)
+def test_what_is_there_of_a_cut_file_is_read(format: str, options: dict[str, Any], share: float) -> None:
+    file = encoded(format, **options)
     cut = file[: int(len(file) * share)]
     photo = decode(cut, mtime_ns=0)
-    assert photo.info.partial
+    assert photo.info.partial == f"truncated {format}: the file ends before its picture does"
     rows = int(120 * share) - 24  # of JPEG, the headers are a part, and a row of blocks may be cut
-    assert np.array_equal(np.asarray(photo.image)[:rows], pixels(file)[:rows])
+    found, whole = np.asarray(photo.image), pixels(file)
+    if format == "BMP":  # its rows come from below
+        found, whole = found[::-1], whole[::-1]
+    assert np.array_equal(found[:rows], whole[:rows])
+    assert not np.array_equal(found, whole)
     with pytest.raises(PhotoError, match=f"truncated {format}: the file ends before its picture does"):
         decode(cut, mtime_ns=0, strict=True)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+@pytest.mark.parametrize("name", ["HEIF", "AVIF", "WEBP"])
+def test_the_top_of_cut_pictures_of_other_codecs_is_near(name: str, share: float) -> None:
+    """Lossy codecs go on with something where their data ends; what is above stays as it was."""
+    smooth = NOISE.resize((6, 4)).resize((512, 384), Image.Resampling.BICUBIC)
+    smooth = Image.blend(smooth, NOISE.resize((512, 384)), 0.2)
+    file = files.heic() if name == "HEIF" else encoded(name, smooth, quality=90)
+    start = file.index(b"mdat") if name != "WEBP" else 30
+    cut = file[: start + int((len(file) - start) * share)]
+    try:
+        photo = decode(cut, mtime_ns=0)
+    except PhotoError as error:  # a codec may give up
+        assert name == "AVIF" and str(error).startswith("truncated AVIF")
+        return
+    assert photo.info.partial == f"truncated {name}: the file ends before its picture does"
+    found, whole = np.asarray(photo.image).astype(int), pixels(file).astype(int)
+    rows = int(len(found) * share * 0.4)
+    assert np.abs(found[:rows] - whole[:rows]).mean() < 4
+    with pytest.raises(PhotoError, match=f"truncated {name}"):
+        decode(cut, mtime_ns=0, strict=True)
+
+
+@pytest.mark.parametrize("container", [True, False])
+def test_a_cut_jpeg2000_is_less_sharp(container: bool) -> None:
+    smooth = NOISE.resize((12, 9)).resize((160, 120), Image.Resampling.BICUBIC)
+    file = encoded("JPEG2000", smooth, no_jp2=not container)
+    for share, difference in ((0.5, 20), (0.9, 5)):
+        photo = decode(file[: int(len(file) * share)], mtime_ns=0)
+        assert photo.info.partial == "truncated JPEG2000: the file ends before its picture does"
+        assert np.abs(np.asarray(photo.image).astype(int) - pixels(file)).mean() < difference
+    assert decode(file[:-2], mtime_ns=0, strict=True).info.partial is None  # the end marker only
+
+
+def test_a_jpeg2000_that_lacks_tiles_is_refused() -> None:
+    file = encoded("JPEG2000", tile_size=(64, 64))
+    for cut in (len(file) // 2, file.rindex(b"\xff\x90")):
+        with pytest.raises(PhotoError, match="truncated JPEG2000"):
+            decode(file[:cut], mtime_ns=0)
+
+
+def test_an_animated_webp_without_its_last_frames_is_whole() -> None:
+    frames = [NOISE.resize((64, 48)).rotate(angle) for angle in (0, 90, 180)]
+    file = encoded("WEBP", frames[0], save_all=True, append_images=frames[1:], lossless=True)
+    second = file.index(b"ANMF", file.index(b"ANMF") + 4)
+    photo = decode(file[: second + 40], mtime_ns=0, strict=True)
+    assert np.array_equal(np.asarray(photo.image), np.asarray(frames[0])) and photo.info.partial is None
+    first = decode(file[: second - 40], mtime_ns=0)
+    assert first.info.partial and np.array_equal(np.asarray(first.image)[:30], np.asarray(frames[0])[:30])
+
+
+def test_a_webp_that_lacks_metadata_behind_the_picture_is_whole() -> None:
+    file = encoded("WEBP", lossless=True, exif=files.exif({0x0110: "A Camera"}), xmp=b"<x/>")
+    photo = decode(file[:-6], mtime_ns=0, strict=True)
+    assert np.array_equal(np.asarray(photo.image), np.asarray(NOISE)) and photo.info.partial is None
+    assert photo.info.camera == "A Camera"
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF", "HEIF"])
+def test_the_reason_of_what_can_not_be_filled_is_true(format: str) -> None:
+    file = files.heic() if format == "HEIF" else encoded(format)
+    with pytest.raises(PhotoError, match=f"truncated {format}"):
+        decode(file[: 40 if format == "WEBP" else file.index(b"mdat") + 12], mtime_ns=0)
 
 
 def test_a_cut_progressive_jpeg_is_partial() -> None:
@@ -82,14 +162,39 @@ def test_less_than_a_tenth_is_refused(format: str) -> None:
         decode(file[: start + 800], mtime_ns=0)
 
 
-def test_interlaced_pngs() -> None:
-    """Adam7, 1 x 1 and 5 x 3 pixels: the number of bytes of its passes is that of the specification."""
-    for width, height, size in ((1, 1, 4), (5, 3, 4 + 4 + 4 + 10 + 2 * 7 + 16)):
-        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
-        for missing in (0, 1):
-            body = chunk(b"IDAT", zlib.compress(bytes(size - missing)))
-            mended = mend(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body, "PNG", 1000)
-            assert mended is not None and mended.partial == bool(missing)
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_png_with_much_compressed_text_is_whole(kind: bytes) -> None:
+    """As programs that generate pictures write their settings; Pillow refuses more than 1 MiB."""
+    head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind]
+    text = chunk(kind, head + zlib.compress(bytes(3 << 20)))
+    file = with_chunk(encoded("PNG"), text)
+    assert np.array_equal(pixels(file), np.asarray(NOISE))
+    many = with_chunk(encoded("PNG"), chunk(kind, head + zlib.compress(bytes(1_000_000))) * 70)
+    assert np.array_equal(pixels(many), np.asarray(NOISE))
+
+
+def test_a_png_whose_pixels_are_damaged_is_partial() -> None:
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in np.asarray(NOISE)), 0)
+    header = struct.pack(">IIBBBBB", 160, 120, 8, 2, 0, 0, 0)
+
+    def file(rows: bytes, **damage: int) -> bytes:
+        parts = chunk(b"IHDR", header) + chunk(b"IDAT", rows, **damage) + chunk(b"IEND", b"")
+        return b"\x89PNG\r\n\x1a\n" + parts
+
+    broken = rows[: len(rows) // 2] + b"\xff" * (len(rows) // 2)  # filters of an unknown type
+    photo = decode(file(broken), mtime_ns=0)
+    assert photo.info.partial == "damaged PNG: unrecognized data stream contents when reading image file"
+    assert np.array_equal(np.asarray(photo.image)[:59], np.asarray(NOISE)[:59])
+    with pytest.raises(PhotoError, match="damaged PNG: "):
+        decode(file(broken), mtime_ns=0, strict=True)
+    stream = zlib.compressobj()
+    start = stream.compress(bytes(481 * 70)) + stream.flush(zlib.Z_FULL_FLUSH)
+    wrong = decode(file(start + b"\xff" * 500), mtime_ns=0)  # a block of an unknown type
+    assert wrong.info.partial == "damaged PNG: its pixels can be decompressed to 57% only"
+    assert np.array_equal(pixels(file(rows, damage=1)), np.asarray(NOISE))
+    assert np.array_equal(pixels(file(rows[:-4] + b"abcd")), np.asarray(NOISE))
+    both = decode(file(rows[:-4] + b"abcd", damage=1), mtime_ns=0)
+    assert both.info.partial == "damaged PNG: some of its pixels are wrong"
 
 
 def test_a_bomb_with_a_damaged_chunk_is_not_decompressed() -> None:
@@ -98,7 +203,33 @@ def test_a_bomb_with_a_damaged_chunk_is_not_decompressed() -> None:
         decode(file, mtime_ns=0)
 
 
-def test_other_formats_are_not_mended() -> None:
-    assert mend(files.encode("GIF"), "GIF", 1000) is None
-    assert mend(b"", "PNG", 1000) is None
-    assert mend(b"\xff\xd8", "JPEG", 1000) is None
+def test_what_can_not_be_mended() -> None:
+    for format in ("GIF", "PNG", "JPEG", "WEBP", "AVIF", "JPEG2000"):
+        assert mend(bytes(100), format, 1000) is None
+    for head in (b"\xff\xd8", b"\xff\x4f\xff\x51"):
+        assert mend(head + bytes(100), "JPEG2000", 1000) is mend(head + bytes(100), "JPEG", 1000) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "format"), [(b"\xff\xd8\xff\xf7", "JPEG-LS"), (b"8BPS", "Photoshop"), (b"qoif", "QOI")]
+)
+def test_unsupported_formats_are_not_called_damaged(start: bytes, format: str) -> None:
+    with pytest.raises(PhotoError, match=f"^unsupported format: {format}$"):
+        decode(start + bytes(50), mtime_ns=0)
+
+
+def test_kinds_that_are_not_supported() -> None:
+    bmp, jpeg = bytearray(files.encode("BMP")), bytearray(files.encode("JPEG"))
+    bmp[30] = 4  # compressed as a JPEG
+    jpeg[jpeg.index(b"\xff\xc0") + 4] = 12  # bits
+    for file in (bmp, jpeg):
+        with pytest.raises(PhotoError, match=r"^unsupported (BMP|JPEG): "):
+            decode(bytes(file), mtime_ns=0)
+
+
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_what_follows_a_picture_is_ignored(format: str) -> None:
+    file = files.encode(format)
+    for more in (b"more" * 100, bytes(5000)):
+        photo = decode(file + more, mtime_ns=0, strict=True)
+        assert photo.info.partial is None and files.corners(photo.image) == files.UPRIGHT

@@ -1,60 +1,75 @@
-"""Readable copies of JPEG and PNG files that lack their end, or have a damaged ancillary chunk."""
+"""Readable copies of files that a strict reader refuses, though all or a part of their picture is there.
+
+Whole are a JPEG without its end marker, a PNG with a damaged ancillary chunk, an animation whose first frame
+is complete. What is missing of a file that is cut short is filled with zeros, no more than nine times of what
+is there.
+"""
 
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from clipsight.core.errors import PhotoError
+from clipsight.indexing.media import png_chunks
+from clipsight.indexing.media.formats import truncated
 from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
 
 MIN_SHARE = 0.1
-"""Smallest share of a picture, from its top, that is worth decoding."""
+"""Smallest share of a picture that is worth decoding."""
 
 _EOI = b"\xff\xd9"
 _NOISE = b"\x55" * 64
-_PNG = b"\x89PNG\r\n\x1a\n"
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_BLOCK = 1 << 20
+_SOC_SIZ, _SOT, _EOC = b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\xd9"
+_WEBP_FRAMES = (b"VP8 ", b"VP8L", b"ANMF")
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A file that a strict reader accepts; `partial` if pixels are missing, which are grey or black in it."""
+    """A file that a strict reader accepts; `problem` is why a part of the picture is missing, if one is."""
 
     data: bytes
-    partial: bool
+    problem: str | None = None
 
 
 def mend(data: bytes, format_: str, max_pixels: int) -> Mended | None:
-    """Mend a JPEG or PNG that could not be decoded.
+    """Mend a file that could not be decoded; None where that is not known to be possible.
 
-    None if it is of another format, its header is damaged, or less than `MIN_SHARE` of its pixels is there.
-    Of a PNG with more than `max_pixels` pixels no pixels are decompressed.
+    Of a PNG with more than `max_pixels` pixels no pixels are decompressed. Raises PhotoError with the reason
+    if less than `MIN_SHARE` of the picture is there.
     """
     try:
-        if format_ == "JPEG":
-            return _mend_jpeg(data)
-        return _mend_png(data, max_pixels) if format_ == "PNG" else None
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error):
-        return None
+        match format_:
+            case "JPEG":
+                return _mend_jpeg(data)
+            case "PNG":
+                return _mend_png(data, max_pixels)
+            case "WEBP":
+                return _mend_webp(data)
+            case "JPEG2000":
+                return _mend_jpeg2000(data)
+            case "AVIF" | "HEIF":
+                return _mend_boxes(data, format_)
+    except (OSError, SyntaxError, ValueError, ArithmeticError, struct.error, zlib.error):
+        pass
+    return None
 
 
-def _mend_jpeg(data: bytes) -> Mended | None:
+def _mend_jpeg(data: bytes) -> Mended:
     """Append the end marker; noise before it changes the pixels if entropy-coded data is missing."""
     data = data.rstrip(b"\xff")
     ended, noisy = data + _EOI, data + _NOISE + _EOI
     changed = _changed_rows(ended, noisy, reduced=True)
     if changed.any() and changed.argmax() < MIN_SHARE * changed.size:
-        return None
+        raise _too_little("JPEG")
     with Image.open(io.BytesIO(ended), formats=["JPEG"]) as picture:
         size = 2 * picture.width * picture.height * BYTES_PER_PIXEL
     with DECODING.reserve(size):
-        return Mended(ended, bool(changed.any() or _changed_rows(ended, noisy, reduced=False).any()))
+        is_partial = changed.any() or _changed_rows(ended, noisy, reduced=False).any()
+    return Mended(ended, truncated("JPEG") if is_partial else None)
 
 
 def _changed_rows(one: bytes, other: bytes, *, reduced: bool) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
@@ -68,64 +83,103 @@ def _changed_rows(one: bytes, other: bytes, *, reduced: bool) -> "np.ndarray[tup
 
 
 def _mend_png(data: bytes, max_pixels: int) -> Mended | None:
-    """Drop ancillary chunks with a wrong checksum; complete the compressed pixels with zeros."""
-    chunks = [(kind, body) for kind, body, is_right in _chunks(data) if is_right or kind[:1].isupper()]
+    """Drop ancillary chunks that can't be read; complete the compressed pixels with zeros."""
+    chunks = list(png_chunks.readable(png_chunks.split(data)))
     if not chunks or chunks[0][0] != b"IHDR":
         return None
-    pixels = b"".join(body for kind, body in chunks if kind == b"IDAT")
-    width, height = struct.unpack_from(">II", chunks[0][1])
-    partial = False
+    header = chunks[0][1]
+    pixels = [(body, is_right) for kind, body, is_right in chunks if kind == b"IDAT"]
+    data, problem = b"".join(body for body, _ in pixels), None
+    width, height = struct.unpack_from(">II", header)
     if width * height <= max_pixels:
-        expected = _raw_size(*struct.unpack(">IIBBBBB", chunks[0][1]))
-        completed, found = _complete(pixels, expected)
+        expected = png_chunks.raw_size(header)
+        data, found, is_damaged = png_chunks.complete(data, expected)
+        if is_damaged:
+            problem = f"damaged PNG: its pixels can be decompressed to {found / expected:.0%} only"
+        elif found < expected:
+            problem = truncated("PNG")
+        elif not all(is_right for _, is_right in pixels):
+            problem = "damaged PNG: some of its pixels are wrong"
         if found < MIN_SHARE * expected:
-            return None
-        if found < expected:
-            pixels, partial = completed, True
-    before = [(kind, body) for kind, body in chunks if kind not in (b"IDAT", b"IEND")]
-    mended = [*before, (b"IDAT", pixels), (b"IEND", b"")]
-    return Mended(_PNG + b"".join(_chunk(*each) for each in mended), partial)
+            raise PhotoError(problem) if is_damaged else _too_little("PNG")
+    others = [(kind, body) for kind, body, _ in chunks if kind not in (b"IDAT", b"IEND")]
+    return Mended(png_chunks.join([*others, (b"IDAT", data), (b"IEND", b"")]), problem)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield the type and content of each chunk, and True if its checksum is right; the last may be cut."""
-    at = len(_PNG)
+def _mend_webp(data: bytes) -> Mended | None:
+    """Keep the chunks that are whole; fill the picture, or the first frame of an animation, with zeros."""
+    at = end = len(b"RIFFsizeWEBP")
+    frames, kind = 0, b""
     while at + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        end = at + 8 + size
-        checksum = data[end : end + 4]
-        yield data[at + 4 : at + 8], data[at + 8 : end], checksum == _checksum(data[at + 4 : end])
-        at = end + 4
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        end = at + 8 + size + size % 2
+        if end > len(data) + 1:  # the last byte may be padding
+            break
+        frames += kind in _WEBP_FRAMES
+        at = end
+    if frames:
+        return Mended(_riff(data[12:at].ljust(at - 12, b"\0")))
+    if end <= len(data):
+        return None
+    if kind not in _WEBP_FRAMES:
+        raise PhotoError(truncated("WEBP"))
+    return Mended(_riff(_filled(data, at, end, "WEBP")[12:]), truncated("WEBP"))
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + _checksum(kind + body)
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
-def _checksum(data: bytes) -> bytes:
-    return struct.pack(">I", zlib.crc32(data))
+def _mend_jpeg2000(data: bytes) -> Mended | None:
+    """Fill the last tile with zeros, which are empty packets (ITU-T T.800, B.10.3), and end the stream."""
+    at, tile, size = data.index(_SOC_SIZ), -1, 1
+    start = at
+    tiles = _tile_count(data, at + 6)
+    at += 2
+    while at < len(data) and data[at : at + 2] != _SOT:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    while at < len(data) and size and data[at : at + 2] == _SOT:
+        tile, size = struct.unpack_from(">HI", data, at + 4)
+        start, at = at, at + size
+    if at < len(data):
+        return None
+    if tile != tiles - 1:  # tiles are missing altogether
+        raise PhotoError(truncated("JPEG2000"))
+    problem = truncated("JPEG2000") if at > len(data) else None
+    return Mended(_filled(data, start, at, "JPEG2000") + _EOC, problem)
 
 
-def _raw_size(
-    width: int, height: int, bits: int, colour: int, _compression: int, _filter: int, interlaced: int
-) -> int:
-    """Number of bytes of the filtered rows (PNG specification, 7.2 and 8)."""
-    size = 0
-    for left, top, step, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
-        columns, rows = -(-(width - left) // step), -(-(height - top) // down)
-        if columns > 0 and rows > 0:
-            size += rows * (1 + (columns * bits * _CHANNELS.get(colour, 1) + 7) // 8)
-    return size
+def _tile_count(data: bytes, at: int) -> int:
+    """Number of tiles, by the content of the marker segment SIZ (A.5.1)."""
+    _, width, height, _, _, tile_width, tile_height, left, top = struct.unpack_from(">H8I", data, at)
+    return int(-(-(width - left) // tile_width) * -(-(height - top) // tile_height))
 
 
-def _complete(pixels: bytes, expected: int) -> tuple[bytes, int]:
-    """A zlib stream of `expected` bytes that begins as `pixels` does, and the number of bytes found there."""
-    source, target = zlib.decompressobj(), zlib.compressobj(1)
-    out, found = [], 0
-    while found < expected and (block := source.decompress(pixels, min(_BLOCK, expected - found))):
-        pixels = source.unconsumed_tail
-        found += len(block)
-        out.append(target.compress(block))
-    for start in range(found, expected, _BLOCK):
-        out.append(target.compress(bytes(min(_BLOCK, expected - start))))
-    return b"".join(out) + target.flush(), found
+def _mend_boxes(data: bytes, format_: str) -> Mended | None:
+    """Fill the last box of an ISO base media file with zeros."""
+    start, end = _last_box(data)
+    return Mended(_filled(data, start, end, format_), truncated(format_)) if end > len(data) else None
+
+
+def _last_box(data: bytes) -> tuple[int, int]:
+    """Start and end of the last box, by its own size."""
+    start = at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16])
+        if size < 8:  # 0: the box ends with the file
+            return at, len(data)
+        start, at = at, at + size
+    return start, at
+
+
+def _filled(data: bytes, start: int, end: int, format_: str) -> bytes:
+    """`data`, of which a part from `start` to `end` is cut short, with zeros up to `end`."""
+    if len(data) - start < MIN_SHARE * (end - start):
+        raise _too_little(format_)
+    return data.ljust(end, b"\0")
+
+
+def _too_little(format_: str) -> PhotoError:
+    return PhotoError(f"truncated {format_}: less than a tenth of the picture is there")

@@ -1,6 +1,5 @@
 """Photo files to upright RGB pixels and metadata, or a PhotoError with the reason."""
 
-import importlib
 import io
 import logging
 import os
@@ -13,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
+from clipsight.indexing.media.formats import open_reader, reason, sniff
 from clipsight.indexing.media.heif import check_item_types
 from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
-from clipsight.indexing.media.mending import mend
+from clipsight.indexing.media.mending import MIN_SHARE, mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.taken import taken_at_mtime, taken_in
 from clipsight.indexing.media.tiff import check_layout
@@ -38,44 +38,8 @@ then resizes in 2, 5 and 61. Above 1.67, 4000 x 3000 pixels would no longer come
 of 224 x 224.
 """
 
-_MODULES = {
-    "JPEG": "PIL.JpegImagePlugin",
-    "PNG": "PIL.PngImagePlugin",
-    "WEBP": "PIL.WebPImagePlugin",
-    "GIF": "PIL.GifImagePlugin",
-    "BMP": "PIL.BmpImagePlugin",
-    "TIFF": "PIL.TiffImagePlugin",
-    "JPEG2000": "PIL.Jpeg2KImagePlugin",
-    "PPM": "PIL.PpmImagePlugin",
-    "AVIF": "PIL.AvifImagePlugin",
-    "HEIF": "pi_heif.HeifImagePlugin",
-}
-"""Pillow plugin of each supported format, imported when the first file of the format is read.
-
-Pillow's other plugins, some of them hazardous (EPS runs Ghostscript), are never used.
-"""
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
-    (b"\xff\x4f\xff\x51", "JPEG2000"),
-    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
-)
-
-_BRANDS = {
-    **dict.fromkeys((b"avif", b"avis"), ("AVIF",)),
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), ("HEIF",)),
-    **dict.fromkeys((b"mif1", b"msf1"), ("AVIF", "HEIF")),
-}
-"""Major brand of an ISO base media file -> possible formats; the last two brands are ambiguous."""
+_READ_BY_ROWS = ("GIF", "BMP", "TIFF", "PPM")
+"""Formats that are not mended: where their reader fails, its image has the rows before, and zeros."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -119,8 +83,9 @@ def decode(
     reduced DCT scale; without it, pixels are exact. `mtime_ns` is the date of a photo that holds none;
     with `gps`, the position is read too. Embedded colour profiles are converted to sRGB.
 
-    JPEGs without their end marker and PNGs with a damaged ancillary chunk are read like whole ones. Of JPEGs
-    and PNGs that are cut short what is there is read (`PhotoInfo.partial`), except with `strict`.
+    Files whose picture is whole though their end or an ancillary part is missing or damaged are read like
+    whole ones (`mending`). Of files that are cut short what is there is read if it is a tenth of the picture
+    at least, and `PhotoInfo.partial` is what is wrong; with `strict` they are refused.
 
     All threads together decode within the budget of `memory.DECODING`. The share of this photo is released on
     return, or when `memory` is closed, for callers that keep the image for a while.
@@ -142,32 +107,34 @@ def decode(
 
 def _decode_or_mend(
     source: bytes | Path,
-    read: Callable[[IO[bytes], tuple[str, ...]], DecodedPhoto],
+    read: Callable[[IO[bytes], tuple[str, ...], bool], DecodedPhoto],
     max_pixels: int,
     strict: bool,
 ) -> DecodedPhoto:
     with _open(source) as file:
-        formats = _sniff(file)
+        formats = sniff(file)
         try:
-            return read(file, formats)
+            return read(file, formats, not strict and formats[0] in _READ_BY_ROWS)
         except PhotoError:
             raise
         except Exception as error:  # Pillow, libtiff, libheif and zlib raise many types
-            failure = PhotoError(_reason(error, formats))
+            failure = PhotoError(reason(error, formats, at_end=not file.read(1)))
             failure.__cause__ = error.with_traceback(None)  # which would keep the pixels
-        if formats[0] not in ("JPEG", "PNG"):
-            raise failure
         file.seek(0)
         mended = mend(file.read(), formats[0], max_pixels)
-    if mended is None or (strict and mended.partial):
+    if mended is None:
         raise failure
+    if mended.problem:
+        failure = PhotoError(mended.problem)
+        if strict:
+            raise failure
     try:
-        photo = read(io.BytesIO(mended.data), formats)
+        photo = read(io.BytesIO(mended.data), formats, not strict)
     except PhotoError:
         raise
     except Exception:  # what could not be mended
-        raise failure from failure.__cause__
-    return replace(photo, info=replace(photo.info, partial=str(failure) if mended.partial else None))
+        raise failure from None
+    return replace(photo, info=replace(photo.info, partial=mended.problem or photo.info.partial))
 
 
 def open_picture(
@@ -188,39 +155,11 @@ def _open(source: bytes | Path) -> IO[bytes]:
         raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _sniff(file: IO[bytes]) -> tuple[str, ...]:
-    """Possible formats by the first bytes: one, or two that share a container."""
-    try:
-        head = file.read(32)
-    except OSError as error:
-        raise PhotoError(f"can't be read: {error.strerror or error}") from error
-    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
-        return _BRANDS[head[8:12]]
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return ("WEBP",)
-    for signature, format_ in _SIGNATURES:
-        if head.startswith(signature):
-            return (format_,)
-    raise PhotoError(f"not an image: {_describe(head)}")
-
-
-def _describe(head: bytes) -> str:
-    if not head:
-        return "the file is empty"
-    if not head.strip(b"\0"):
-        return "the file holds zeros"
-    if all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head):
-        return "the file is text"
-    return f"unknown content, begins with {head[:8].hex(' ')}"
-
-
 def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> ImageFile.ImageFile:
-    for format_ in formats:
-        importlib.import_module(_MODULES[format_])
     if "HEIF" in formats:
         file.seek(0)
         check_item_types(file.read())
-    picture = Image.open(file, formats=formats)
+    picture = open_reader(file, formats)
     width, height = picture.size
     if width * height > max_pixels:
         raise PhotoError(
@@ -234,6 +173,7 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
 def _read_photo(
     file: IO[bytes],
     formats: tuple[str, ...],
+    accept_part: bool,
     *,
     mtime_ns: int,
     min_side: int | None,
@@ -242,7 +182,7 @@ def _read_photo(
     memory: ExitStack,
 ) -> DecodedPhoto:
     picture = _read_header(file, formats, max_pixels)
-    format_ = "JPEG" if picture.format == "MPO" else str(picture.format)
+    format_ = str(picture.format)
     orientation = _orientation_applied_by_plugin(picture)
     full = picture.size
     scale = _dct_scale(full, min_side) if min_side and format_ == "JPEG" else 1
@@ -250,7 +190,7 @@ def _read_photo(
         picture.draft(None, (full[0] // scale, full[1] // scale))
     with ExitStack() as reserved:
         reserved.enter_context(DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL))
-        picture.load()
+        problem = _load(picture, accept_part)
         exif = Exif(picture)
         taken = taken_in(picture, exif, file) or taken_at_mtime(mtime_ns)
         image = to_rgb(picture)
@@ -273,8 +213,24 @@ def _read_photo(
         orientation=orientation or exif.orientation,
         latitude=latitude,
         longitude=longitude,
+        partial=problem,
     )
     return DecodedPhoto(image, info)
+
+
+def _load(picture: ImageFile.ImageFile, accept_part: bool) -> str | None:
+    """Decode the pixels; return what is wrong if only a part of them could be decoded, and is accepted."""
+    try:
+        picture.load()
+    except Exception as error:  # any type
+        if not accept_part or picture._im is None:
+            raise
+        box = picture._new(picture.im).getbbox(alpha_only=False)
+        if box is None or box[3] - box[1] < MIN_SHARE * picture.height:
+            raise
+        picture.tile = []
+        return reason(error, (str(picture.format),))
+    return None
 
 
 def _dct_scale(size: tuple[int, int], min_side: int) -> int:
@@ -303,18 +259,3 @@ def _orientation_applied_by_plugin(picture: ImageFile.ImageFile) -> int | None:
     if picture.format == "HEIF":
         return valid_orientation(picture.info.get("original_orientation"))
     return None
-
-
-def _reason(error: Exception, formats: tuple[str, ...]) -> str:
-    """Describe in one line what is wrong with the file."""
-    name = "/".join(formats)
-    if isinstance(error, MemoryError):
-        return f"{name} too large for this machine's memory"
-    if isinstance(error, OSError) and error.errno:
-        return f"can't be read: {error.strerror}"
-    if isinstance(error, UnidentifiedImageError):
-        return f"damaged {name}, or a kind of it that can't be read"
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    if "truncated" in text.lower():
-        return f"truncated {name}: the file ends before its picture does"
-    return f"damaged {name}: {text}"
