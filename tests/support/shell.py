@@ -82,7 +82,6 @@ def run_program(
         stack.enter_context(_environment(environment or {}))
         stack.enter_context(_signals_restored())
         stack.enter_context(mock.patch.object(sys, "argv", ["clipsight", *map(str, arguments)]))
-        stack.enter_context(mock.patch.object(sys.modules["__main__"], "__package__", ""))  # for "Usage:"
         stack.enter_context(mock.patch.object(os, "_exit", _exit))
         stack.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")))
         for name, errors in (("stdout", "strict"), ("stderr", "backslashreplace")):

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from clipsight.cli.completion import NAME, handle_script
+from clipsight.cli.help import GroupedCommand
 from clipsight.cli.messages import QUIET, print_error, with_flags
 from clipsight.cli.options import Interrupted
 from clipsight.core.errors import ClipsightError
@@ -51,11 +54,7 @@ class _Commands(Mapping[str, "Command"]):
     """The commands by name, each imported and built from its signature when it is asked for."""
 
     def __getitem__(self, name: str) -> "Command":
-        module, _, function = _COMMANDS[name].partition(":")
-        found = getattr(import_module(f"clipsight.cli.{module}"), function)
-        command = get_group(found) if isinstance(found, typer.Typer) else _single(found)
-        command.name = name
-        return command
+        return _command(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(_COMMANDS)
@@ -64,10 +63,19 @@ class _Commands(Mapping[str, "Command"]):
         return len(_COMMANDS)
 
 
+@cache
+def _command(name: str) -> "Command":
+    module, _, function = _COMMANDS[name].partition(":")
+    found = getattr(import_module(f"clipsight.cli.{module}"), function)
+    command = get_group(found) if isinstance(found, typer.Typer) else _single(found)
+    command.name = name
+    return command
+
+
 def _single(function: Callable[..., None]) -> "Command":
     """The command that calls this function."""
     program = typer.Typer(add_completion=False, rich_markup_mode=None)
-    program.command()(function)
+    program.command(cls=GroupedCommand)(function)
     return get_command(program)
 
 
@@ -78,11 +86,10 @@ class _Program(TyperGroup):
 
 
 app = typer.Typer(
-    name="clipsight",
+    name=NAME,
     cls=_Program,
     help="Semantic photo search with CLIP: find photos by words, by a picture, or by both at once.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -95,7 +102,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     code: Any = 0
     try:
-        app(_reordered(sys.argv[1:]))
+        if not handle_script(sys.argv[1:]):
+            app(_reordered(sys.argv[1:]), prog_name=NAME)
     except SystemExit as request:
         code = request.code
     except ClipsightError as error:
@@ -145,10 +153,6 @@ def _options(
     os.environ[QUIET] = "1" if (quiet if is_given else config.quiet) else ""
     if not config.color:
         os.environ.setdefault("NO_COLOR", "1")
-    context.default_map = _defaults(context.command, config.options())
-
-
-def _defaults(command: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Values by parameter, for `command` and each command below it, as click's `default_map`."""
-    below = getattr(command, "commands", {})
-    return {**values, **{name: _defaults(each, values) for name, each in below.items()}}
+    name, values = str(context.invoked_subcommand), config.options()
+    below = dict.fromkeys(getattr(_command(name), "commands", ()), values)
+    context.default_map = {name: {**values, **below}}

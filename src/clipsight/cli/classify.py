@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import (
+    LIBRARY,
+    OUTPUT,
     DeviceOption,
     JsonOption,
     LibraryOption,
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
     from clipsight.library import Library
 
+LABELS, SORTING = "Labels", "Sorting into folders"
+"""Headings of options in the help."""
+
 
 def classify(
     arguments: Annotated[
@@ -42,44 +48,83 @@ def classify(
         ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="Labels to choose from: a,b,c or a file, one per line.")
+        str | None,
+        typer.Option(
+            "--labels", rich_help_panel=LABELS, help="Labels to choose from: a,b,c or a file, one per line."
+        ),
     ] = None,
     template: Annotated[
         list[str] | None,
-        typer.Option("--template", help='Prompt template for labels, like "a photo of a {}."; repeatable.'),
+        typer.Option(
+            "--template",
+            rich_help_panel=LABELS,
+            help='Prompt template for labels, like "a photo of a {}."; repeatable.',
+        ),
     ] = None,
     templates: Annotated[
         str | None,
-        typer.Option("--templates", help="plain, simple, imagenet, or a file with one template per line."),
+        typer.Option(
+            "--templates",
+            autocompletion=completion.templates,
+            rich_help_panel=LABELS,
+            help="plain, simple, imagenet, or a file with one template per line.",
+        ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", "-t", min=1, help="Only the best labels of each photo.")
+        int | None,
+        typer.Option(
+            "--top", "-t", min=1, rich_help_panel=OUTPUT, help="Only the best labels of each photo."
+        ),
     ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write a page with thumbnails (.html).")] = None,
-    png: Annotated[Path | None, typer.Option(help="Also write a picture with thumbnails (.png).")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Also write a page with thumbnails (.html).")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Also write a picture with thumbnails (.png).")
+    ] = None,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Also mark photos that no label matches.")
+        bool,
+        typer.Option("--unknown", rich_help_panel=LABELS, help="Also mark photos that no label matches."),
     ] = False,
     organize: Annotated[
         Path | None,
-        typer.Option(metavar="DEST", help="Sort photos into DEST/<label>/."),
+        typer.Option(metavar="DEST", rich_help_panel=SORTING, help="Sort photos into DEST/<label>/."),
     ] = None,
-    by: Annotated[Literal["label"], typer.Option(help="Sort criterion.")] = "label",
-    copy: Annotated[bool, typer.Option("--copy", help="Sort copies (the default).")] = False,
-    symlink: Annotated[bool, typer.Option("--symlink", help="Sort symbolic links.")] = False,
-    hardlink: Annotated[bool, typer.Option("--hardlink", help="Sort hard links.")] = False,
+    by: Annotated[Literal["label"], typer.Option(rich_help_panel=SORTING, help="Sort criterion.")] = "label",
+    copy: Annotated[
+        bool, typer.Option("--copy", rich_help_panel=SORTING, help="Sort copies (the default).")
+    ] = False,
+    symlink: Annotated[
+        bool, typer.Option("--symlink", rich_help_panel=SORTING, help="Sort symbolic links.")
+    ] = False,
+    hardlink: Annotated[
+        bool, typer.Option("--hardlink", rich_help_panel=SORTING, help="Sort hard links.")
+    ] = False,
     min_prob: Annotated[
-        float, typer.Option(min=0, max=1, help="Sort only photos whose label has at least this probability.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            rich_help_panel=SORTING,
+            help="Sort only photos whose label has at least this probability.",
+        ),
     ] = 0.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be sorted.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=SORTING, help="Only report what would be sorted.")
+    ] = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare-templates", help="Compare templates on a folder of class folders, or a CSV."),
+        typer.Option(
+            "--compare-templates",
+            rich_help_panel=LABELS,
+            help="Compare templates on a folder of class folders, or a CSV.",
+        ),
     ] = False,
     no_indexing: Annotated[
-        bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
+        bool,
+        typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
     ] = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",

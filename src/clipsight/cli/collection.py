@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import (
     DeviceOption,
     Folders,
@@ -75,7 +76,9 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
 
 def forget(
-    folder: Annotated[Path, typer.Argument(help="An indexed folder, or one below it.")],
+    folder: Annotated[
+        Path, typer.Argument(autocompletion=completion.folders, help="An indexed folder, or one below it.")
+    ],
     library: LibraryOption = None,
 ) -> None:
     """Remove a folder from the index; photos are not changed."""

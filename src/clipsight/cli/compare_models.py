@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import JsonOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 def compare_models(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL MODEL...", help="The original model, then other precisions."),
+        typer.Argument(
+            metavar="MODEL MODEL...",
+            autocompletion=completion.models,
+            help="The original model, then other precisions.",
+        ),
     ],
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos to embed (default: the demo's).")

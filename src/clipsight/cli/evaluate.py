@@ -6,28 +6,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import DeviceOption, JsonOption, ThreadsOption
 
 if TYPE_CHECKING:
     from clipsight.classification.prompts import TemplateSet
     from clipsight.evaluation import LinearProbe, Retrieval, Robustness, ZeroShot
 
+FITTING = "Fitting"
+"""Heading of options in the help of `probe fit`."""
+
 TemplatesOption = Annotated[
     str | None,
     typer.Option(
-        "--templates", help="Prompt templates: plain, simple (default), imagenet, or a file, one per line."
+        "--templates",
+        autocompletion=completion.templates,
+        rich_help_panel=FITTING,
+        help="Prompt templates: plain, simple (default), imagenet, or a file, one per line.",
     ),
 ]
 TemplateOption = Annotated[
     list[str] | None,
-    typer.Option("--template", help='Prompt template for class names, like "a photo of a {}."; repeatable.'),
+    typer.Option(
+        "--template",
+        rich_help_panel=FITTING,
+        help='Prompt template for class names, like "a photo of a {}."; repeatable.',
+    ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the split.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, rich_help_panel=FITTING, help="Random seed of the split.")
+]
 
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A name from `clipsight models`, or a model folder.")
+        str,
+        typer.Argument(
+            autocompletion=completion.models, help="A name from `clipsight models`, or a model folder."
+        ),
     ] = "builtin",
     retrieval: Annotated[
         Path | None, typer.Option(help="CSV with filepath and caption: recall@1, 5, 10, median rank.")

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import (
+    LIBRARY,
+    OUTPUT,
     DeviceOption,
     JsonOption,
     LibraryOption,
@@ -26,29 +29,50 @@ _METHODS = "; ".join(
     for each in METHODS.values()
 )
 
+QUERY, METHOD = "Query", "Method"
+"""Headings of options in the help."""
+
 
 def explain(
     query: Annotated[str, typer.Argument(help='Words, a picture, or parts like "flower + 2:bee - cartoon".')],
     photo: Annotated[Path, typer.Argument(help="The photo whose score is explained.")],
     add: Annotated[
-        list[str] | None, typer.Option("--add", "-a", help="Add a query part; repeatable.")
+        list[str] | None,
+        typer.Option("--add", "-a", rich_help_panel=QUERY, help="Add a query part; repeatable."),
     ] = None,
     subtract: Annotated[
-        list[str] | None, typer.Option("--subtract", "-s", help="Subtract a query part; repeatable.")
+        list[str] | None,
+        typer.Option("--subtract", "-s", rich_help_panel=QUERY, help="Subtract a query part; repeatable."),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"{_METHODS}.")] = DEFAULT_METHOD,
+    method: Annotated[
+        str, typer.Option(autocompletion=completion.methods, rich_help_panel=METHOD, help=f"{_METHODS}.")
+    ] = DEFAULT_METHOD,
     word: Annotated[
-        str | None, typer.Option(help="Heat map of this word of the query, or of consecutive ones.")
+        str | None,
+        typer.Option(
+            rich_help_panel=METHOD, help="Heat map of this word of the query, or of consecutive ones."
+        ),
     ] = None,
-    region: Annotated[bool, typer.Option(help="Also compute the heat map; words alone are faster.")] = True,
+    region: Annotated[
+        bool, typer.Option(rich_help_panel=METHOD, help="Also compute the heat map; words alone are faster.")
+    ] = True,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Also write a picture (.png) or a page (.html).")
+        Path | None,
+        typer.Option(
+            "--out", "-o", rich_help_panel=OUTPUT, help="Also write a picture (.png) or a page (.html)."
+        ),
     ] = None,
     cost: Annotated[
         int,
-        typer.Option(min=MIN_COST, help="Maximum number of altered photos to embed; twice as many texts."),
+        typer.Option(
+            min=MIN_COST,
+            rich_help_panel=METHOD,
+            help="Maximum number of altered photos to embed; twice as many texts.",
+        ),
     ] = DEFAULT_COST,
-    balance: Annotated[bool, typer.Option(help="Balance words and pictures in mixed queries.")] = True,
+    balance: Annotated[
+        bool, typer.Option(rich_help_panel=QUERY, help="Balance words and pictures in mixed queries.")
+    ] = True,
     as_json: JsonOption = False,
     library: LibraryOption = None,
     model: Annotated[
@@ -56,6 +80,8 @@ def explain(
         typer.Option(
             "--model",
             envvar="CLIPSIGHT_MODEL",
+            autocompletion=completion.models,
+            rich_help_panel=LIBRARY,
             help="A name from `clipsight models`, or a model folder; auto: the library's own. For methods "
             "that need PyTorch: a weights file, a folder with one, or a published model's name.",
         ),

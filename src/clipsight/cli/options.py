@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clipsight.cli import completion
+
 if TYPE_CHECKING:
     from clipsight.library import Library
+
+OUTPUT = "Output"
+LIBRARY = "Library and model"
+"""Headings of options in the help of commands that have many."""
 
 Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of photos (default: all indexed ones).")]
 LibraryOption = Annotated[
@@ -17,6 +23,7 @@ LibraryOption = Annotated[
     typer.Option(
         "--library",
         envvar="CLIPSIGHT_LIBRARY",
+        rich_help_panel=LIBRARY,
         help="Folder of the index (default: in the user's data folder).",
     ),
 ]
@@ -25,14 +32,25 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         envvar="CLIPSIGHT_MODEL",
+        autocompletion=completion.models,
+        rich_help_panel=LIBRARY,
         help="A name from `clipsight models`, or a model folder; auto: the library's own.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Device of the model, such as cpu or cuda.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        autocompletion=completion.devices,
+        rich_help_panel=LIBRARY,
+        help="Device of the model, such as cpu or cuda.",
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, rich_help_panel=LIBRARY, help="CPU threads (default: all cores)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON.")]
 
 
 class Interrupted(BaseException):

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipsight.cli.evaluate import SeedOption, TemplateOption, TemplatesOption, print_json, prompts_for
+from clipsight.cli.evaluate import (
+    FITTING,
+    SeedOption,
+    TemplateOption,
+    TemplatesOption,
+    print_json,
+    prompts_for,
+)
+from clipsight.cli.help import GroupedCommand
 from clipsight.cli.options import (
+    OUTPUT,
     DeviceOption,
     JsonOption,
     LibraryOption,
@@ -32,31 +41,44 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def fit(
     source: Annotated[Path, typer.Argument(help="A folder per class, or a CSV with filepath and label.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File for the probe.")],
+    out: Annotated[Path, typer.Option("--out", "-o", rich_help_panel=OUTPUT, help="File for the probe.")],
     test: Annotated[
         Path | None,
-        typer.Option(help="Another labelled collection to test on (default: a fifth is held out)."),
+        typer.Option(
+            rich_help_panel=FITTING,
+            help="Another labelled collection to test on (default: a fifth is held out).",
+        ),
     ] = None,
     shots: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many photos per class (default: all).")
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=FITTING, help="Train on so many photos per class (default: all)."
+        ),
     ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
             min=1,
+            rich_help_panel=FITTING,
             help="Random samples per point of the few-shot curve: 1, 2, 4, ... and all photos per class.",
         ),
     ] = None,
     alpha: Annotated[
         str | None,
-        typer.Option(help="Start from zero-shot: from 0 (zero-shot) to 1 (fine-tuned), or auto."),
+        typer.Option(
+            rich_help_panel=FITTING,
+            help="Start from zero-shot: from 0 (zero-shot) to 1 (fine-tuned), or auto.",
+        ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Folder for report.json and confusion.png (and curve.csv, curve.png)."),
+        typer.Option(
+            rich_help_panel=OUTPUT,
+            help="Folder for report.json and confusion.png (and curve.csv, curve.png).",
+        ),
     ] = None,
     templates: TemplatesOption = None,
     template: TemplateOption = None,
@@ -109,7 +131,7 @@ def fit(
     note(f"wrote {out}: {len(found.probe.classes)} classes on vectors of {found.probe.model}")
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def apply(
     file: Annotated[Path, typer.Argument(help="A probe that `clipsight probe fit` wrote.")],
     photos: Annotated[

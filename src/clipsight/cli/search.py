@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from clipsight.cli import completion
 from clipsight.cli.options import (
+    LIBRARY,
+    OUTPUT,
     DeviceOption,
     JsonOption,
     LibraryOption,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from clipsight.search.query import Query
     from clipsight.search.results import Matches
 
+QUERY, RESULTS, FILTERS = "Query", "Results", "Filters"
+"""Headings of options in the help."""
+
 
 def search(
     query: Annotated[
@@ -37,67 +43,130 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[FOLDERS]...",
+            autocompletion=completion.folders,
             help="Folders of photos; default: all indexed before.",
         ),
     ] = None,
     add: Annotated[
-        list[str] | None, typer.Option("--add", "-a", help="Add a query part; repeatable.")
+        list[str] | None,
+        typer.Option("--add", "-a", rich_help_panel=QUERY, help="Add a query part; repeatable."),
     ] = None,
     subtract: Annotated[
-        list[str] | None, typer.Option("--subtract", "-s", help="Subtract a query part; repeatable.")
+        list[str] | None,
+        typer.Option("--subtract", "-s", rich_help_panel=QUERY, help="Subtract a query part; repeatable."),
     ] = None,
-    top: Annotated[int, typer.Option("--top", "-t", min=1, help="Number of photos to show.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Number of best photos to skip.")] = 0,
-    min_score: Annotated[float | None, typer.Option(help="Minimum score.")] = None,
-    sort: Annotated[Literal["score", "date", "path"], typer.Option(help="Order of the results.")] = "score",
-    balance: Annotated[bool, typer.Option(help="Balance words and pictures in mixed queries.")] = True,
+    top: Annotated[
+        int, typer.Option("--top", "-t", min=1, rich_help_panel=RESULTS, help="Number of photos to show.")
+    ] = 10,
+    offset: Annotated[
+        int, typer.Option(min=0, rich_help_panel=RESULTS, help="Number of best photos to skip.")
+    ] = 0,
+    min_score: Annotated[float | None, typer.Option(rich_help_panel=RESULTS, help="Minimum score.")] = None,
+    sort: Annotated[
+        Literal["score", "date", "path"], typer.Option(rich_help_panel=RESULTS, help="Order of the results.")
+    ] = "score",
+    balance: Annotated[
+        bool, typer.Option(rich_help_panel=QUERY, help="Balance words and pictures in mixed queries.")
+    ] = True,
     label: Annotated[
-        list[str] | None, typer.Option(help="Only photos that `classify` gave this label; repeatable: any.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completion.labels,
+            rich_help_panel=FILTERS,
+            help="Only photos that `classify` gave this label; repeatable: any.",
+        ),
     ] = None,
     after: Annotated[
-        str | None, typer.Option(help="Only photos taken since 2024, 2024-05 or 2024-05-06.")
+        str | None,
+        typer.Option(rich_help_panel=FILTERS, help="Only photos taken since 2024, 2024-05 or 2024-05-06."),
     ] = None,
     before: Annotated[
-        str | None, typer.Option(help="Only photos taken before the beginning of 2025, 2025-01...")
+        str | None,
+        typer.Option(
+            rich_help_panel=FILTERS, help="Only photos taken before the beginning of 2025, 2025-01..."
+        ),
     ] = None,
     format_: Annotated[
-        list[str] | None, typer.Option("--format", help="Only jpeg, heic...; repeatable: any.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            autocompletion=completion.formats,
+            rich_help_panel=FILTERS,
+            help="Only jpeg, heic...; repeatable: any.",
+        ),
     ] = None,
     camera: Annotated[
-        list[str] | None, typer.Option(help="Only by cameras with this in their name; repeatable: any.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completion.cameras,
+            rich_help_panel=FILTERS,
+            help="Only by cameras with this in their name; repeatable: any.",
+        ),
     ] = None,
-    min_size: Annotated[str | None, typer.Option(help="Only files of at least 500k, 2.5MB...")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Only files of at most this size.")] = None,
-    min_width: Annotated[int | None, typer.Option(min=1, help="Least width in pixels.")] = None,
-    max_width: Annotated[int | None, typer.Option(min=1, help="Greatest width in pixels.")] = None,
-    min_height: Annotated[int | None, typer.Option(min=1, help="Least height in pixels.")] = None,
-    max_height: Annotated[int | None, typer.Option(min=1, help="Greatest height in pixels.")] = None,
+    min_size: Annotated[
+        str | None, typer.Option(rich_help_panel=FILTERS, help="Only files of at least 500k, 2.5MB...")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(rich_help_panel=FILTERS, help="Only files of at most this size.")
+    ] = None,
+    min_width: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Least width in pixels.")
+    ] = None,
+    max_width: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Greatest width in pixels.")
+    ] = None,
+    min_height: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Least height in pixels.")
+    ] = None,
+    max_height: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Greatest height in pixels.")
+    ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Compare all photos, also after `optimize`.")
+        bool,
+        typer.Option("--exact", rich_help_panel=RESULTS, help="Compare all photos, also after `optimize`."),
     ] = False,
     queries: Annotated[
-        Path | None, typer.Option(help="Answer each line of this file (-: of stdin) in place of QUERY.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=QUERY, help="Answer each line of this file (-: of stdin) in place of QUERY."
+        ),
     ] = None,
     sure: Annotated[
-        bool, typer.Option("--sure", help="Only photos that really match, none if nothing does.")
+        bool,
+        typer.Option(
+            "--sure", rich_help_panel=RESULTS, help="Only photos that really match, none if nothing does."
+        ),
     ] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Tell why the first three match.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", rich_help_panel=OUTPUT, help="Tell why the first three match.")
+    ] = False,
     no_indexing: Annotated[
-        bool, typer.Option("--no-indexing", "-n", help="Don't look for new photos first.")
+        bool,
+        typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
     ] = False,
     filepath_only: Annotated[
-        bool, typer.Option("--paths", "--filepath-only", "-f", help="Print paths only.")
+        bool,
+        typer.Option("--paths", "--filepath-only", "-f", rich_help_panel=OUTPUT, help="Print paths only."),
     ] = False,
-    null: Annotated[bool, typer.Option("-0", help="Print paths only, each ended by a NUL byte.")] = False,
+    null: Annotated[
+        bool, typer.Option("-0", rich_help_panel=OUTPUT, help="Print paths only, each ended by a NUL byte.")
+    ] = False,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    grid: Annotated[Path | None, typer.Option(help="Write a contact sheet (.jpg or .png).")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")] = False,
+    grid: Annotated[
+        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write a contact sheet (.jpg or .png).")
+    ] = None,
     preview: Annotated[
-        bool, typer.Option("--preview", "-p", help="Show the photos in the terminal.")
+        bool, typer.Option("--preview", "-p", rich_help_panel=OUTPUT, help="Show the photos in the terminal.")
     ] = False,
-    open_photos: Annotated[bool, typer.Option("--open", help="Open the photos that were found.")] = False,
+    open_photos: Annotated[
+        bool, typer.Option("--open", rich_help_panel=OUTPUT, help="Open the photos that were found.")
+    ] = False,
     server: Annotated[
-        str | None, typer.Option(help="Let the `clipsight serve` at this address search its library.")
+        str | None,
+        typer.Option(
+            rich_help_panel=LIBRARY, help="Let the `clipsight serve` at this address search its library."
+        ),
     ] = None,
     library: LibraryOption = None,
     model: ModelOption = "auto",

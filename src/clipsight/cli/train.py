@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from clipsight.training.train import TrainResult
     from clipsight.training.trainer import Progress
 
+WEIGHTS, DATA, OPTIMIZATION, RUN = "Weights", "Data", "Optimization", "Run"
+"""Headings of options in the help."""
+
 
 class Tower(Enum):
     """Values of `--lock`."""
@@ -42,71 +45,134 @@ def train(
             "tar shards (a folder, a file, or shards/{000..099}.tar)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", rich_help_panel=RUN, help="Folder of the run.")],
     arch: Annotated[
         str | None,
-        typer.Option(help="Architecture to train from scratch, such as ViT-B-32, or a JSON file."),
+        typer.Option(
+            rich_help_panel=WEIGHTS,
+            help="Architecture to train from scratch, such as ViT-B-32, or a JSON file.",
+        ),
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(help="Weights to start from: a checkpoint, a run's best/, or a published name."),
+        typer.Option(
+            rich_help_panel=WEIGHTS,
+            help="Weights to start from: a checkpoint, a run's best/, or a published name.",
+        ),
     ] = None,
-    lock: Annotated[Tower | None, typer.Option(help="Tower of --init that is not trained.")] = None,
+    lock: Annotated[
+        Tower | None, typer.Option(rich_help_panel=WEIGHTS, help="Tower of --init that is not trained.")
+    ] = None,
     val: Annotated[
-        str | None, typer.Option(help="Photos to validate on, as DATA (default: some of DATA are held out).")
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA, help="Photos to validate on, as DATA (default: some of DATA are held out)."
+        ),
     ] = None,
     hold_out: Annotated[
         int | None,
-        typer.Option(min=0, help="Photos of DATA to hold out (default: a twentieth, at most 1,000)."),
+        typer.Option(
+            min=0,
+            rich_help_panel=DATA,
+            help="Photos of DATA to hold out (default: a twentieth, at most 1,000).",
+        ),
     ] = None,
     zeroshot: Annotated[
         Path | None,
-        typer.Option(help="A folder per class, or a CSV with filepath and label: zero-shot accuracy."),
+        typer.Option(
+            rich_help_panel=DATA,
+            help="A folder per class, or a CSV with filepath and label: zero-shot accuracy.",
+        ),
     ] = None,
-    columns: Annotated[str, typer.Option(help="Path and caption columns of a table.")] = "filepath,caption",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 32,
-    batch_size: Annotated[int, typer.Option(min=2, help="Photos per step, summed over all processes.")] = 256,
+    columns: Annotated[
+        str, typer.Option(rich_help_panel=DATA, help="Path and caption columns of a table.")
+    ] = "filepath,caption",
+    epochs: Annotated[
+        int, typer.Option(min=1, rich_help_panel=OPTIMIZATION, help="Passes over the data.")
+    ] = 32,
+    batch_size: Annotated[
+        int,
+        typer.Option(min=2, rich_help_panel=OPTIMIZATION, help="Photos per step, summed over all processes."),
+    ] = 256,
     micro_batch: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Photos per forward pass, to save memory; the result is that of the whole batch."
+            min=1,
+            rich_help_panel=OPTIMIZATION,
+            help="Photos per forward pass, to save memory; the result is that of the whole batch.",
         ),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(help="Peak learning rate (default: 5e-4; 1e-5 with --init).")
+        float | None,
+        typer.Option(
+            rich_help_panel=OPTIMIZATION, help="Peak learning rate (default: 5e-4; 1e-5 with --init)."
+        ),
     ] = None,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW.")] = 0.2,
+    weight_decay: Annotated[
+        float, typer.Option(min=0, rich_help_panel=OPTIMIZATION, help="Weight decay of AdamW.")
+    ] = 0.2,
     warmup: Annotated[
-        int | None, typer.Option(min=0, help="Steps of warm-up (default: a tenth of all, at most 2,000).")
+        int | None,
+        typer.Option(
+            min=0,
+            rich_help_panel=OPTIMIZATION,
+            help="Steps of warm-up (default: a tenth of all, at most 2,000).",
+        ),
     ] = None,
-    clip_grad: Annotated[float, typer.Option(help="Maximum norm of the gradients.")] = 1.0,
+    clip_grad: Annotated[
+        float, typer.Option(rich_help_panel=OPTIMIZATION, help="Maximum norm of the gradients.")
+    ] = 1.0,
     crop: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Minimum share of a photo's area that a random crop keeps.")
+        float,
+        typer.Option(
+            min=0.01,
+            max=1,
+            rich_help_panel=DATA,
+            help="Minimum share of a photo's area that a random crop keeps.",
+        ),
     ] = 0.9,
     precision: Annotated[
-        Precision, typer.Option(help="auto: bf16 or fp16 on a GPU, fp32 on the CPU.")
+        Precision, typer.Option(rich_help_panel=RUN, help="auto: bf16 or fp16 on a GPU, fp32 on the CPU.")
     ] = Precision.AUTO,
     activation_checkpointing: Annotated[
-        bool, typer.Option("--activation-checkpointing", help="Use less memory for a third more time.")
+        bool,
+        typer.Option(
+            "--activation-checkpointing", rich_help_panel=RUN, help="Use less memory for a third more time."
+        ),
     ] = False,
     save_every: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps between checkpoints with validation (default: an epoch)."),
+        typer.Option(
+            min=1, rich_help_panel=RUN, help="Steps between checkpoints with validation (default: an epoch)."
+        ),
     ] = None,
     max_bad: Annotated[
-        str, typer.Option(help="Maximum share of unusable photos; above it the run fails.")
+        str,
+        typer.Option(rich_help_panel=DATA, help="Maximum share of unusable photos; above it the run fails."),
     ] = "1%",
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the initial weights, the order and the hold-out split.")
+        int,
+        typer.Option(
+            min=0, rich_help_panel=RUN, help="Seed of the initial weights, the order and the hold-out split."
+        ),
     ] = 0,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes that load photos (default: the cores but one, up to 8)."),
+        typer.Option(
+            min=0,
+            rich_help_panel=RUN,
+            help="Processes that load photos (default: the cores but one, up to 8).",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all cores).")] = None,
+    device: Annotated[str, typer.Option(rich_help_panel=RUN, help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=RUN, help="CPU threads (default: all cores).")
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --out, started with the same command.")
+        bool,
+        typer.Option(
+            "--resume", rich_help_panel=RUN, help="Continue the run in --out, started with the same command."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
