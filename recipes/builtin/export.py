@@ -19,15 +19,17 @@ from clipsight.export.onnx_graph import Shape
 
 from .graph import Graph
 from .model import FEATURES, FLOOR, TAP_WIDTH, TAPS, TRAINED_FROM, Builtin
-from .towers import IMAGE_SIZE, Conv, ImageTower, Layer, tokenizer_file
+from .towers import IMAGE_SIZE, Conv, ImageTower, Layer, TextShape, TextTower, tokenizer_file
 
 CONTEXT_LENGTH = 77
 """Maximum number of tokens, [CLS] and [SEP] included, as in CLIP."""
 
-_IMAGE_SHAPE: Shape = ["batch", 3, IMAGE_SIZE, IMAGE_SIZE]
+IMAGE_SHAPE: Shape = ["batch", 3, IMAGE_SIZE, IMAGE_SIZE]
+TEXT_SHAPE: Shape = ["batch", "sequence"]
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
+def array_of(tensor: Tensor) -> NDArray[np.float32]:
+    """The numbers of a tensor."""
     return tensor.detach().float().cpu().numpy()
 
 
@@ -39,8 +41,8 @@ def _conv(graph: Graph, layer: Conv, x: str, size: int, *, relu6: bool) -> tuple
     y = graph.op(
         "Conv",
         x,
-        graph.weight(_array(layer.weight), axis=0),
-        graph.constant(_array(layer.bias)),
+        graph.weight(array_of(layer.weight), axis=0),
+        graph.constant(array_of(layer.bias)),
         kernel_shape=[kernel, kernel],
         strides=[stride, stride],
         pads=[pad // 2, pad // 2, pad - pad // 2, pad - pad // 2],
@@ -75,26 +77,37 @@ def frozen_graph(tower: ImageTower) -> bytes:
         "pooled": (pooled, ["batch", FEATURES]),
         "maps": (maps, ["batch", 208, 9, 9]),
     }
-    return graph.serialise("image", _IMAGE_SHAPE, TensorProto.FLOAT, outputs)
+    return graph.serialise("image", IMAGE_SHAPE, TensorProto.FLOAT, outputs)
 
 
 def visual_graph(model: Builtin) -> bytes:
     """`image`, float[batch,3,260,260] scaled to -1..1 -> `embedding`, unit float[batch,width]."""
-    graph, tower, head = Graph(), model.image, model.image_head
+    graph = Graph()
+    y, _ = photo_vectors(graph, model)
+    return finish(graph, y, "image", IMAGE_SHAPE, TensorProto.FLOAT, model.image_head.linear.out_features)
+
+
+def photo_vectors(graph: Graph, model: Builtin) -> tuple[str, str]:
+    """Add the image side; return the head's output, float[batch,width], and the class probabilities above
+    FLOOR, float[batch,1000].
+    """
+    tower, head = model.image, model.image_head
     pooled, _ = _tower(graph, tower, "image")
     last = graph.op("Slice", pooled, *(graph.constant([i], np.int64) for i in (TAP_WIDTH, FEATURES, 1)))
-    logits = graph.linear(last, _array(tower.classifier.weight), _array(tower.classifier.bias))
+    logits = graph.linear(last, array_of(tower.classifier.weight), array_of(tower.classifier.bias))
     share = graph.op("Relu", graph.op("Sub", graph.op("Softmax", logits, axis=-1), graph.constant(FLOOR)))
-    mixture = graph.unit(graph.linear(share, _array(model.classes.T)))
+    mixture = graph.unit(graph.linear(share, array_of(model.classes.T)))
 
-    pooled = graph.op("Sub", pooled, graph.constant(_array(head.mean)))
-    pooled = graph.op("Div", pooled, graph.constant(_array(head.std)))
+    pooled = graph.op("Sub", pooled, graph.constant(array_of(head.mean)))
+    pooled = graph.op("Div", pooled, graph.constant(array_of(head.std)))
     pooled = graph.op("Clip", pooled, graph.constant(-6.0), graph.constant(6.0))
-    hidden = graph.gelu(graph.linear(pooled, _array(head.up.weight), _array(head.up.bias)))
-    residual = graph.linear(hidden, _array(head.down.weight), _array(head.down.bias))
-    direct = graph.linear(pooled, _array(head.linear.weight), _array(head.linear.bias))
-    y = graph.op("Add", graph.op("Add", direct, residual), graph.linear(mixture, _array(head.mixture.weight)))
-    return _finish(graph, y, "image", _IMAGE_SHAPE, TensorProto.FLOAT, head.linear.out_features)
+    hidden = graph.gelu(graph.linear(pooled, array_of(head.up.weight), array_of(head.up.bias)))
+    residual = graph.linear(hidden, array_of(head.down.weight), array_of(head.down.bias))
+    direct = graph.linear(pooled, array_of(head.linear.weight), array_of(head.linear.bias))
+    y = graph.op(
+        "Add", graph.op("Add", direct, residual), graph.linear(mixture, array_of(head.mixture.weight))
+    )
+    return y, share
 
 
 def _pool(graph: Graph, x: str) -> str:
@@ -109,12 +122,23 @@ def textual_graph(model: Builtin) -> bytes:
     not convert eleven million numbers.
     """
     graph, tower, head = Graph(), model.text, model.text_head
+    mean = mean_tokens(graph, tower, graph.rows(array_of(tower.words.weight), "text"))
+    hidden = graph.op("Mul", mean, graph.constant(6.0))
+    hidden = graph.gelu(graph.linear(hidden, array_of(head.up.weight), array_of(head.up.bias)))
+    residual = graph.linear(hidden, array_of(head.down.weight), array_of(head.down.bias))
+    y = graph.op(
+        "Add", graph.linear(mean, array_of(head.linear.weight), array_of(head.linear.bias)), residual
+    )
+    return finish(graph, y, "text", TEXT_SHAPE, TensorProto.INT32, head.linear.out_features)
+
+
+def mean_tokens(graph: Graph, tower: TextTower, x: str) -> str:
+    """Add a text tower from its token embeddings `x`; return the unit mean over real tokens."""
     shape = tower.shape
     real = graph.op("Not", graph.op("Equal", "text", graph.constant(shape.pad_id, np.int32)))
     real = graph.op("Cast", real, to=TensorProto.FLOAT)
-    x = graph.rows(_array(tower.words.weight), "text")
     length = graph.op("Slice", graph.op("Shape", "text"), *(graph.constant([i], np.int64) for i in (1, 2)))
-    positions = graph.constant(_array(tower.positions.weight[:CONTEXT_LENGTH]))
+    positions = graph.constant(array_of(tower.positions.weight[:CONTEXT_LENGTH]))
     positions = graph.op(
         "Slice", positions, graph.constant([0], np.int64), length, graph.constant([0], np.int64)
     )
@@ -128,7 +152,7 @@ def textual_graph(model: Builtin) -> bytes:
 
         def heads(part: str, perm: list[int], layer: Layer = layer, x: str = x) -> str:
             linear = getattr(layer, part)
-            y = graph.linear(x, _array(linear.weight), _array(linear.bias))
+            y = graph.linear(x, array_of(linear.weight), array_of(linear.bias))
             return graph.op("Transpose", graph.op("Reshape", y, split), perm=perm)
 
         scores = graph.op("MatMul", heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1]))
@@ -137,30 +161,26 @@ def textual_graph(model: Builtin) -> bytes:
         y = graph.op(
             "Transpose", graph.op("MatMul", weights, heads("value", [0, 2, 1, 3])), perm=[0, 2, 1, 3]
         )
-        y = graph.linear(graph.op("Reshape", y, merge), _array(layer.out.weight), _array(layer.out.bias))
+        y = graph.linear(graph.op("Reshape", y, merge), array_of(layer.out.weight), array_of(layer.out.bias))
         x = _norm(graph, layer.norm1, graph.op("Add", x, y))
-        y = graph.gelu(graph.linear(x, _array(layer.up.weight), _array(layer.up.bias)))
-        y = graph.linear(y, _array(layer.down.weight), _array(layer.down.bias))
+        y = graph.gelu(graph.linear(x, array_of(layer.up.weight), array_of(layer.up.bias)))
+        y = graph.linear(y, array_of(layer.down.weight), array_of(layer.down.bias))
         x = _norm(graph, layer.norm2, graph.op("Add", x, y))
 
     column = graph.op("Unsqueeze", real, graph.constant([2], np.int64))
     axis = graph.constant([1], np.int64)
     total = graph.op("ReduceSum", graph.op("Mul", x, column), axis, keepdims=0)
     count = graph.op("Max", graph.op("ReduceSum", real, axis, keepdims=1), graph.constant(1.0))
-    mean = graph.unit(graph.op("Div", total, count))
-    hidden = graph.op("Mul", mean, graph.constant(6.0))
-    hidden = graph.gelu(graph.linear(hidden, _array(head.up.weight), _array(head.up.bias)))
-    residual = graph.linear(hidden, _array(head.down.weight), _array(head.down.bias))
-    y = graph.op("Add", graph.linear(mean, _array(head.linear.weight), _array(head.linear.bias)), residual)
-    return _finish(graph, y, "text", ["batch", "sequence"], TensorProto.INT32, head.linear.out_features)
+    return graph.unit(graph.op("Div", total, count))
 
 
-def _finish(graph: Graph, y: str, name: str, shape: Shape, dtype: int, width: int) -> bytes:
+def finish(graph: Graph, y: str, name: str, shape: Shape, dtype: int, width: int) -> bytes:
+    """Scale `y` to unit length and serialise the graph with this output, `embedding`."""
     return graph.serialise(name, shape, dtype, {"embedding": (graph.unit(y), ["batch", width])})
 
 
 def _norm(graph: Graph, norm: LayerNorm, x: str) -> str:
-    weight, bias = graph.constant(_array(norm.weight)), graph.constant(_array(norm.bias))
+    weight, bias = graph.constant(array_of(norm.weight)), graph.constant(array_of(norm.bias))
     return graph.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.eps)
 
 
@@ -170,30 +190,31 @@ def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, An
     `scale` is the calibrated logit scale, as a factor; `about` is merged into the block "clipsight" of
     config.json.
     """
-    (folder / "visual").mkdir(parents=True, exist_ok=True)
-    (folder / "textual").mkdir(exist_ok=True)
-    (folder / "visual" / "model.onnx").write_bytes(visual_graph(model))
-    (folder / "textual" / "model.onnx").write_bytes(textual_graph(model))
-
     tokenizer = json.loads(tokenizer_file().read_text(encoding="utf-8"))
     tokenizer["padding"] = tokenizer["truncation"] = (
         None  # whoever encodes decides; config.json says how long
     )
-    _write_json(folder / "textual" / "tokenizer.json", tokenizer)
-    _write_json(
-        folder / "textual" / "tokenizer_config.json",
-        {
-            "tokenizer_class": "BertTokenizer",
-            "do_lower_case": True,
-            "model_max_length": CONTEXT_LENGTH,
-            "pad_token": "[PAD]",
-            "unk_token": "[UNK]",
-            "cls_token": "[CLS]",
-            "sep_token": "[SEP]",
-            "mask_token": "[MASK]",
-        },
-    )
-    _write_json(
+    special = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": True,
+        "model_max_length": CONTEXT_LENGTH,
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
+    write_visual(folder, visual_graph(model))
+    write_textual(folder, textual_graph(model), tokenizer, special)
+    width = model.image_head.linear.out_features
+    write_config(folder, width, model.text.shape, {"logit_scale": round(scale, 3), **about})
+
+
+def write_visual(folder: Path, graph: bytes) -> None:
+    """Write the image tower and how photos are prepared for it."""
+    (folder / "visual").mkdir(parents=True, exist_ok=True)
+    (folder / "visual" / "model.onnx").write_bytes(graph)
+    write_json(
         folder / "visual" / "preprocess_cfg.json",
         {
             "size": [IMAGE_SIZE, IMAGE_SIZE],
@@ -205,25 +226,37 @@ def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, An
             "fill_color": 0,
         },
     )
-    _write_json(
+
+
+def write_textual(folder: Path, graph: bytes, tokenizer: object, special: object) -> None:
+    """Write the text tower, its tokenizer and the names of the special tokens."""
+    (folder / "textual").mkdir(parents=True, exist_ok=True)
+    (folder / "textual" / "model.onnx").write_bytes(graph)
+    write_json(folder / "textual" / "tokenizer.json", tokenizer)
+    write_json(folder / "textual" / "tokenizer_config.json", special)
+
+
+def write_config(folder: Path, width: int, text: TextShape, about: dict[str, Any]) -> None:
+    """Write config.json; `about` is merged into its block "clipsight"."""
+    write_json(
         folder / "config.json",
         {
-            "embed_dim": model.image_head.linear.out_features,
+            "embed_dim": width,
             "vision_cfg": {"image_size": IMAGE_SIZE, "architecture": "efficientnet-lite2"},
             "text_cfg": {
                 "context_length": CONTEXT_LENGTH,
-                "vocab_size": model.text.shape.vocabulary,
-                "width": model.text.shape.width,
-                "heads": model.text.shape.heads,
-                "layers": model.text.shape.layers,
+                "vocab_size": text.vocabulary,
+                "width": text.width,
+                "heads": text.heads,
+                "layers": text.layers,
                 "tokenizer_kwargs": {"strip_sep_token": False, "clean": "whitespace"},
             },
-            "clipsight": {"name": "builtin", "logit_scale": round(scale, 3), "logit_bias": None, **about},
+            "clipsight": {"name": "builtin", "logit_bias": None, **about},
         },
     )
 
 
-def _write_json(path: Path, value: object) -> None:
-    # Indented, the tokenizer would have 30,000 short lines and twice the size.
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON; the tokenizer, of many short lines, without indentation."""
     indent = None if path.name == "tokenizer.json" else 2
     path.write_text(json.dumps(value, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")

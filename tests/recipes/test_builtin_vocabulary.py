@@ -10,7 +10,7 @@ from recipes.builtin import vocabulary as vocabularies
 from recipes.builtin.e5 import E5, read_e5
 from recipes.builtin.errors import RecipeError
 
-_WIDTH, _LAYERS = 32, 2
+_WIDTH, _LAYERS, _POSITIONS = 32, 2, 128
 _PIECES = [
     *vocabularies.SPECIAL,
     "\u2581",
@@ -50,7 +50,7 @@ def write_e5(path: Path) -> dict[str, np.ndarray]:
         tensors[name] = (values, values.tobytes())
 
     packed("emb.word", len(_PIECES), _WIDTH)
-    plain("emb.pos", 8 * _WIDTH)
+    plain("emb.pos", _POSITIONS * _WIDTH)
     plain("emb.type", 2 * _WIDTH)
     plain("emb.ln.w", _WIDTH)
     plain("emb.ln.b", _WIDTH)
@@ -67,7 +67,9 @@ def write_e5(path: Path) -> dict[str, np.ndarray]:
     encoded = [piece.encode() for piece in _PIECES]
     offsets = np.cumsum([0, *map(len, encoded)]).astype(np.uint32)
     blob = b"".join(encoded)
-    head = b"E5S1" + struct.pack("<I7ifi", 1, _WIDTH, _LAYERS, 2, 4 * _WIDTH, len(_PIECES), 8, 2, 1e-12, 32)
+    head = b"E5S1" + struct.pack(
+        "<I7ifi", 1, _WIDTH, _LAYERS, 2, 4 * _WIDTH, len(_PIECES), _POSITIONS, 2, 1e-12, 32
+    )
     head += struct.pack("<5iQ", len(_PIECES), 0, 2, 1, 3, len(blob)) + offsets.tobytes()
     head += np.array(_SCORES, np.float32).tobytes() + blob
     head += struct.pack("<iI", 1, 9) + struct.pack("<IBI", 0xFF21, 1, 0x21)
@@ -159,7 +161,7 @@ def test_student_has_the_chosen_layers_and_rows(e5: E5, weights: dict[str, np.nd
     tower = student_tower(e5, vocabulary, [1], positions=4)
     state = {name: tensor.numpy() for name, tensor in tower.state_dict().items()}
     assert np.array_equal(state["words.weight"], weights["emb.word"][vocabulary.ids])
-    places = weights["emb.pos"].reshape(8, _WIDTH)[:4] + weights["emb.type"][:_WIDTH]
+    places = weights["emb.pos"].reshape(_POSITIONS, _WIDTH)[:4] + weights["emb.type"][:_WIDTH]
     assert state["positions.weight"] == pytest.approx(places)
     assert len(tower.layers) == 1
     assert np.array_equal(state["layers.0.down.weight"], weights["l1.fo.w"])
