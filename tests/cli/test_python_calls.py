@@ -30,6 +30,7 @@ CALLS = {
     "export-model": "clipsight.export.export:export_model",
     "index": "clipsight.library:Library.index",
     "status": "clipsight.library:Library.status",
+    "where": "clipsight.maintenance.locations:locations",
     "optimize": "clipsight.library:Library.optimize",
     "check": "clipsight.library:Library.check",
     "backup": "clipsight.library:Library.backup",

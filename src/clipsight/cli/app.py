@@ -36,6 +36,7 @@ _COMMANDS = {
     "export-model": "export_model:export_model",
     "index": "collection:index",
     "status": "collection:status",
+    "where": "collection:where",
     "optimize": "maintenance:optimize",
     "check": "maintenance:check",
     "backup": "maintenance:backup",

@@ -75,6 +75,23 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
         tables.print_status(found)
 
 
+def where(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """Print where clipsight keeps its files, with sizes.
+
+    Of the library, models, caches and configuration. Nothing is created.
+    """
+    import json
+
+    from clipsight.maintenance.locations import locations
+    from clipsight.render import tables
+
+    found = locations(library)
+    if as_json:
+        print(json.dumps([each.to_dict() for each in found], indent=2))
+    else:
+        tables.print_locations(found)
+
+
 def forget(
     folder: Annotated[
         Path, typer.Argument(autocompletion=completion.folders, help="An indexed folder, or one below it.")

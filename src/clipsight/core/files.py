@@ -78,6 +78,29 @@ def is_foreign_picture(file: Path) -> bool:
     return is_picture and MARK.encode() not in head
 
 
+def total_size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder, each counted once; links to folders are not followed.
+
+    What can't be read, or is gone meanwhile, counts as nothing.
+    """
+    files = {(found.st_dev, found.st_ino): found.st_size for found in map(_stat, _files_of(path)) if found}
+    return sum(files.values())
+
+
+def _files_of(path: Path) -> Iterator[str]:
+    if not path.is_dir():
+        yield str(path)
+    for folder, _, names in os.walk(path):
+        yield from (os.path.join(folder, name) for name in names)
+
+
+def _stat(file: str) -> os.stat_result | None:
+    try:
+        return os.stat(file)
+    except OSError:
+        return None
+
+
 def mtime_ns(stat: os.stat_result) -> int:
     """Modification time in ns since 1970, clamped to the 64 bits that SQLite stores: 1677 to 2262."""
     return max(-(2**63), min(stat.st_mtime_ns, 2**63 - 1))

@@ -11,6 +11,9 @@ TYPE_CHECKING = False  # typing's own costs a start 10 ms
 if TYPE_CHECKING:
     from pathlib import Path
 
+THUMBNAILS, LABELS = "thumbnails.sqlite3", "labels.sqlite3"
+"""Caches in a library's folder: of the web page, and of the vectors of labels."""
+
 PREFIXES = ("./", "../", "/", "~/")
 """Beginnings of a text that can only be a path."""
 
@@ -77,6 +80,16 @@ def default_library_dir() -> str:
 def models_folder() -> "Path":
     """The folder of downloaded models, with one subfolder a model."""
     return home() / "models"
+
+
+def texts_folder() -> "Path":
+    """The cache of text files' vectors, of `clipsight match`."""
+    return home() / "texts"
+
+
+def measured_folder() -> "Path":
+    """The libraries of photos that were only measured or learnt from."""
+    return home() / "measured"
 
 
 def config_file() -> "Path":

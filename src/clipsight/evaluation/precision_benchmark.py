@@ -15,6 +15,7 @@ import numpy as np
 
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import ModelError, PhotoError
+from clipsight.core.files import total_size
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -88,7 +89,7 @@ def compare_models(
         ModelComparison(
             name=encoder.name,
             path=str(path),
-            megabytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6,
+            megabytes=total_size(path) / 1e6,
             photos_a_second=photos_a_second,
             texts_a_second=texts_a_second,
             photo_cosine=_least_cosine(seen[number], seen[0]),

@@ -14,6 +14,7 @@ from clipsight.clip.factory import create
 from clipsight.clip.model import CLIP
 from clipsight.clip.pretrained import find_weights, locate, read_preprocess
 from clipsight.core.errors import CheckpointError, ModelError
+from clipsight.core.files import total_size
 from clipsight.core.version import __version__
 from clipsight.export.onnx_graph import Precision
 from clipsight.export.onnx_towers import write_textual, write_visual
@@ -92,7 +93,7 @@ def export_model(
             "export": {"precision": precision, "photos": of_photos.to_dict(), "texts": of_texts.to_dict()}
         }
         _write_json(temporary / "config.json", config)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = total_size(folder)
     return ExportResult(folder, precision, size, of_photos, of_texts)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clipsight.core.errors import ModelError
+from clipsight.core.files import total_size
 from clipsight.models.folder import ModelFolder
 from clipsight.models.hub import (
     HubError,
@@ -52,7 +53,7 @@ def install(listing: RepoListing, folder: Path, *, progress: bool = True) -> Pat
 
 def partial_bytes(folder: Path) -> int:
     """Size in bytes of the unfinished download of the model `folder`."""
-    return sum(file.stat().st_size for file in _partial(folder).rglob("*") if file.is_file())
+    return total_size(_partial(folder))
 
 
 def _install(listing: RepoListing, folder: Path, progress: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clipsight.core import paths
 from clipsight.core.errors import ModelError
+from clipsight.core.files import total_size
 from clipsight.models import hub, model_index
 from clipsight.models.download import install, partial_bytes
 from clipsight.models.folder import ModelFolder
@@ -225,7 +226,7 @@ def _published_status(model: PublishedModel, folder: Path | None) -> ModelStatus
         name=model.name,
         on_disk=folder is not None,
         recommended=model.name == recommended_model(),
-        size_bytes=_bytes_in(folder) if folder else model.size_bytes,
+        size_bytes=total_size(folder) if folder else model.size_bytes,
         partial_bytes=partial_bytes(paths.models_folder() / model.name),
         license=model.license,
         commercial=model.commercial,
@@ -248,7 +249,7 @@ def _folder_status(name: str, path: Path) -> ModelStatus:
     return ModelStatus(
         name=name,
         on_disk=True,
-        size_bytes=_bytes_in(path),
+        size_bytes=total_size(path),
         license=folder.license,
         embed_dim=folder.embed_dim,
         image_size=folder.preprocess.size[0],
@@ -261,7 +262,3 @@ def _problem(path: Path) -> str | None:
     except ModelError as error:
         return str(error)
     return None
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

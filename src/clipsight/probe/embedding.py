@@ -32,7 +32,7 @@ def measuring_library(
     from clipsight.library import Library
 
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in model.name)
-    path = paths.home() / "measured" / f"{name}-{model.fingerprint()[:8]}"
+    path = paths.measured_folder() / f"{name}-{model.fingerprint()[:8]}"
     return Library.open(path, str(model.path), device=device, threads=threads, note=note)
 
 

@@ -16,6 +16,7 @@ from clipsight.search.results import Match, Matches, Status
 from clipsight.store.records import Counts, Root
 
 if TYPE_CHECKING:
+    from clipsight.maintenance.locations import Location
     from clipsight.metrics.classification import ClassificationMetrics
     from clipsight.models.registry import ModelStatus
 
@@ -223,6 +224,20 @@ def status_to_dict(status: Status) -> dict[str, Any]:
         ],
         "partial": [{"path": os.fsdecode(photo.path), "reason": photo.reason} for photo in status.partial],
     }
+
+
+def print_locations(locations: Iterable["Location"]) -> None:
+    """Print clipsight's own files and folders."""
+    columns = [Column("what (*: a cache)"), Column("size", right=True), Column("path")]
+    rows = [
+        (
+            each.name + (" *" if each.is_cache else ""),
+            "none" if each.size is None else file_size(each.size),
+            paths.short(each.path),
+        )
+        for each in locations
+    ]
+    print_columns(columns, rows)
 
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:

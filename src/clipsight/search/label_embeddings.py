@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.store.cache import BlobCache
 
@@ -77,7 +78,7 @@ class LabelCache:
     """Cache of label embeddings in a library's folder, shared by all processes that use the library."""
 
     def __init__(self, folder: Path) -> None:
-        self._blobs = BlobCache(folder / "labels.sqlite3", max_bytes=MAX_BYTES)
+        self._blobs = BlobCache(folder / paths.LABELS, max_bytes=MAX_BYTES)
 
     @staticmethod
     def key(fingerprint: str, templates: Sequence[str], label: str) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Ids
+from clipsight.core.files import total_size
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Counts, Failure, PartialPhoto, Root
 
@@ -127,5 +128,5 @@ class Status:
             folders=tuple((root, catalog.counts(root.path)) for root in catalog.roots()),
             failures=tuple(catalog.failures()),
             partial=tuple(catalog.partial_photos()),
-            bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+            bytes=total_size(path),
         )

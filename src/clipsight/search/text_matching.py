@@ -72,7 +72,7 @@ def match_texts(
     if top < 1:
         raise LabelError(f"top must be at least 1 (got {top})")
     total, content = _fingerprint(file)
-    folder = paths.home() / "texts" / f"{encoder.folder.fingerprint()[:16]}-{content}"
+    folder = paths.texts_folder() / f"{encoder.folder.fingerprint()[:16]}-{content}"
     best: list[TextMatch] = []
     texts = _texts(file)
     done = 0

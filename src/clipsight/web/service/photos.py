@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from clipsight.core import paths
 from clipsight.models.encoder import Stop
 from clipsight.store.cache import BlobCache
 from clipsight.store.records import State
@@ -33,7 +34,7 @@ class Photos:
     def __init__(self, current: CurrentLibrary, semaphore: PrioritySemaphore, cache: Path) -> None:
         self._current = current
         self._semaphore = semaphore
-        self._thumbnails = BlobCache(cache / "thumbnails.sqlite3", max_bytes=_CACHE_BYTES)
+        self._thumbnails = BlobCache(cache / paths.THUMBNAILS, max_bytes=_CACHE_BYTES)
 
     def details(self, photo_id: int, *, location: bool = False) -> PhotoDetails:
         """Metadata of a photo; `location` adds the coordinates."""

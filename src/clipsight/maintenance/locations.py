@@ -1,0 +1,51 @@
+"""The files and folders that clipsight uses outside photo folders, with their sizes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipsight.core import paths
+from clipsight.core.files import total_size
+from clipsight.store.catalog import CATALOG_NAME
+
+
+@dataclass(frozen=True)
+class Location:
+    """A file or folder of clipsight's own.
+
+    `size` is in bytes, with everything below a folder, and None for what does not exist (yet). `is_cache` is
+    true for what may be deleted at any time.
+    """
+
+    name: str
+    path: Path
+    size: int | None
+    is_cache: bool = False
+
+    def to_dict(self) -> dict[str, str | int | bool | None]:
+        """The location as `--json` prints it."""
+        return {"name": self.name, "path": str(self.path), "bytes": self.size, "cache": self.is_cache}
+
+
+def locations(library: str | os.PathLike[str] | None = None) -> list[Location]:
+    """List what belongs to the library in this folder (default: the user's own), and what all of them share.
+
+    Nothing is created. What can't be read is left out of a size.
+    """
+    folder = paths.default_library() if library is None else Path(library).expanduser()
+    return [
+        _location("library", folder),
+        _location("catalog", folder / CATALOG_NAME),
+        _location("search index", folder / "vectors", is_cache=True),
+        _location("thumbnails", folder / paths.THUMBNAILS, is_cache=True),
+        _location("vectors of labels", folder / paths.LABELS, is_cache=True),
+        _location("models", paths.models_folder()),
+        _location("vectors of texts", paths.texts_folder(), is_cache=True),
+        _location("measured photos", paths.measured_folder(), is_cache=True),
+        _location("configuration", paths.config_file()),
+    ]
+
+
+def _location(name: str, path: Path, *, is_cache: bool = False) -> Location:
+    absolute = Path(os.path.abspath(path))
+    return Location(name, absolute, total_size(absolute) if absolute.exists() else None, is_cache)
