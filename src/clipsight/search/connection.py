@@ -94,6 +94,7 @@ class Connection(Generic[AnyEncoder]):
                     "no folder has been indexed yet: name one, like clipsight index ~/Pictures"
                 )
             check_folders(roots, self.catalog)  # before a model is chosen, or downloaded
+            self._renew_builtin()
             if self.model != self.catalog.current_model():
                 self.catalog.begin_switch(self.model)
             sources = (self.catalog, self.model, lambda: self.encoder)
@@ -103,6 +104,16 @@ class Connection(Generic[AnyEncoder]):
                 self._changed()
                 self.snapshot.index.compact()
             return reports
+
+    def _renew_builtin(self) -> None:
+        """Go on with today's builtin model where the library's is an earlier edition; say so once."""
+        if not model_selection.is_outdated(self.model):
+            return
+        self._wanted = self.model.source
+        for name in ("model", "encoder", "snapshot"):
+            forget(self, name)
+        if self.catalog.next_model() != self.model:
+            self.note("the builtin model of this clipsight is a newer edition: photos are embedded again")
 
     def forget_folder(self, folder: bytes) -> int:
         """Drop a folder and return the number of its photos. Raises `LibraryError` for an unknown one."""

@@ -35,12 +35,27 @@ def model_folder(model: Model) -> "ModelFolder":
 
     folder = ModelFolder.read(registry.locate(model.source))
     if folder.fingerprint() != model.fingerprint:
+        if model.source == registry.BUILTIN:
+            raise ModelError(
+                "the photos were embedded with an earlier edition of the builtin model, which this clipsight "
+                "no longer has: embed them again with: clipsight index"
+            )
         raise ModelError(
             f"the model {model.source} has changed since photos were indexed with it: "
             "put the old files back, or embed the photos anew with: "
             f"clipsight index --model {model.source}"
         )
     return folder
+
+
+def is_outdated(model: Model) -> bool:
+    """True for an earlier edition of the builtin model: its files went with the clipsight that had them."""
+    from clipsight.models import registry
+    from clipsight.models.folder import ModelFolder
+
+    if model.source != registry.BUILTIN:
+        return False
+    return ModelFolder.read(registry.locate(registry.BUILTIN)).fingerprint() != model.fingerprint
 
 
 def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[[str], None]) -> None:
@@ -50,7 +65,9 @@ def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[
     if model == catalog.current_model():
         return
     lacking = catalog.count_unembedded(model)
-    if lacking:
+    if lacking and (current := catalog.current_model()) and is_outdated(current):
+        note(f"{lacking:,} photos are not found until they are embedded again too: clipsight index")
+    elif lacking:
         note(
             f"{lacking:,} photos still have vectors of the old model only, which answers until they are "
             f"embedded: clipsight index --model {model.source}"
