@@ -76,6 +76,18 @@ def test_a_candidate_is_what_stat_says(tmp_path: Path) -> None:
     assert expected.path == os.fsencode(tmp_path / "a/one.jpg")
 
 
+def test_files_beside_photos(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "a.jpg.json", "a.xmp", "b.jpg", "metadata.json", "c.jpg", "c.jpg.xmp/", ".b.xmp")
+    os.mkfifo(tmp_path / "b.jpg.xmp")
+    first, second, third = next(walk(os.fsencode(tmp_path))).files
+    assert first.sidecars == (b"a.xmp", b"a.jpg.json") and first.sidecar_stamp != 0
+    for other in (second, third):
+        assert (other.sidecars, other.sidecar_stamp) == ((), 0)
+    os.utime(tmp_path / "a.xmp", (1, 1))
+    assert next(walk(os.fsencode(tmp_path))).files[0].sidecar_stamp != first.sidecar_stamp
+    assert next(walk(os.fsencode(tmp_path), exclude=["*.json"])).files[0].sidecars == (b"a.xmp",)
+
+
 def test_order_is_sorted_parents_first(tmp_path: Path) -> None:
     make(tmp_path, "b.jpg", "a/z.jpg", "a/b/y.jpg", "c/x.jpg", "A.jpg", "a/a.jpg", "aa/w.jpg")
     assert listing(tmp_path) == ["A.jpg", "b.jpg", "a/a.jpg", "a/z.jpg", "a/b/y.jpg", "aa/w.jpg", "c/x.jpg"]

@@ -86,6 +86,8 @@ files = st.builds(
     size=st.integers(0, 2**63 - 1),
     mtime_ns=st.integers(-(2**63), 2**63 - 1),
     device=st.integers(0, 2**64 - 1),
+    sidecars=st.lists(names, max_size=2).map(tuple),
+    sidecar_stamp=st.none() | st.integers(0, 2**32 - 1),
 )
 optional_text = st.none() | st.text(max_size=5)
 infos = st.builds(
@@ -181,13 +183,13 @@ class CatalogMachine(RuleBasedStateMachine):
             row.vectors[model.id] = vector.tobytes()
 
     @precondition(lambda self: self.photos)
-    @rule(index=indexes, file=files)
-    def copy_photo(self, index: int, file: FileStat) -> None:
+    @rule(index=indexes, file=files, info=infos)
+    def copy_photo(self, index: int, file: FileStat, info: PhotoInfo) -> None:
         source = self.row(index)
         if source.hash is None:
             return
-        self.catalog.copy_photo(source.id, file, source.hash)
-        copy = self.put(file, source.hash, source.info, State.PRESENT)
+        self.catalog.copy_photo(source.id, file, source.hash, info)
+        copy = self.put(file, source.hash, info, State.PRESENT)
         copy.vectors = {**source.vectors, **copy.vectors}
 
     @precondition(lambda self: self.photos)
@@ -206,6 +208,14 @@ class CatalogMachine(RuleBasedStateMachine):
         row = self.row(index)
         row.file, row.state = FileStat(row.file.folder, row.file.name, size, 5, device), State.PRESENT
         self.catalog.touch(row.id, row.file)
+
+    @precondition(lambda self: self.photos)
+    @rule(index=indexes, info=infos)
+    def set_info(self, index: int, info: PhotoInfo) -> None:
+        row = self.row(index)
+        self.catalog.set_info(row.id, info)
+        row.info = info
+        assert self.catalog.photo_info(row.id) == info
 
     @precondition(lambda self: self.photos)
     @rule(chosen=st.lists(indexes, max_size=4), state=states)
@@ -307,6 +317,7 @@ class CatalogMachine(RuleBasedStateMachine):
                 row.state,
                 model.id in row.vectors,
                 row.info.partial is not None,
+                row.file.sidecar_stamp,
             )
             for row in within
             if row.file.folder == folder
@@ -585,7 +596,7 @@ def test_a_copy_keeps_the_vectors_it_has(catalog: Catalog) -> None:
     catalog.put_vector(source, first, unit_vectors(1, DIM)[0])
     catalog.put_vector(source, second, unit_vectors(1, DIM, 1)[0])
     catalog.put_vector(copy, first, unit_vectors(1, DIM, 2)[0])
-    catalog.copy_photo(source, stat_of(b"/p/copy"), b"hash")
+    catalog.copy_photo(source, stat_of(b"/p/copy"), b"hash", PhotoInfo(camera="c"))
     assert ids_of(catalog, first)[0] == [1, 3]
     (_, taken_over) = catalog.iter_embedded_photos(second)
     assert taken_over.photo_id == copy and taken_over.info.camera == "c"
@@ -728,7 +739,8 @@ def test_no_statement_reads_all_vectors(catalog: Catalog) -> None:
     catalog.put_vector(1, model, unit_vectors(1, DIM)[0])
     catalog.put_photo(stat_of(b"/p/1/1"), b"other", PhotoInfo())
     catalog.import_vector(stat_of(b"/p/9/9"), State.PRESENT, model, unit_vectors(1, DIM)[0])
-    catalog.copy_photo(1, stat_of(b"/p/7"), b"hash")
+    catalog.copy_photo(1, stat_of(b"/p/7"), b"hash", PhotoInfo())
+    catalog.set_info(1, PhotoInfo())
     catalog.move_photo(1, stat_of(b"/p/8"))
     catalog.put_failure(stat_of(b"/p/8"), "reason")
     catalog.purge_missing()

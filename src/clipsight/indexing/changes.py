@@ -6,7 +6,7 @@ that must be read in a temporary table, so that memory does not grow with the nu
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clipsight.indexing.scan import Candidate, Directory, walk
 from clipsight.store.catalog import Catalog
@@ -106,8 +106,10 @@ class _Walk:
             return False
         if before.partial and self.strict:
             return False
+        if before.sidecar_stamp not in (None, file.sidecar_stamp):
+            return False
         if before.state is not State.PRESENT or before.device != file.device:
-            self.catalog.touch(before.id, _stat(file))
+            self.catalog.touch(before.id, replace(_stat(file), sidecar_stamp=before.sidecar_stamp))
         return True
 
     def _mark_unreadable(self, directory: Directory) -> None:
@@ -145,7 +147,9 @@ class _Walk:
 
 
 def _stat(file: Candidate) -> FileStat:
-    return FileStat(file.folder, file.name, file.size, file.mtime_ns, file.device)
+    return FileStat(
+        file.folder, file.name, file.size, file.mtime_ns, file.device, file.sidecars, file.sidecar_stamp
+    )
 
 
 def _device_of_nearest(folder: bytes) -> int:

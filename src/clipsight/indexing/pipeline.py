@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from clipsight.core.errors import NoDirectionError, PhotoError
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
+from clipsight.indexing.media.taken import Beside, is_complete, read_beside, with_beside, without_beside
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, PhotoInfo
 
@@ -91,6 +92,7 @@ class _Embedded:
 class _KnownContent:
     file: FileStat
     content_hash: bytes
+    beside: Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,7 @@ class Pipeline:
             return _Unreadable(file, f"can't be read: {error.strerror or error}")
         with self._lock:
             if self._find_content(content_hash) is not None:
-                return _KnownContent(file, content_hash)
+                return _KnownContent(file, content_hash, self._beside(file))
             if content_hash in self._in_flight:
                 self._deferred.append(file)
                 return None
@@ -255,7 +257,14 @@ class Pipeline:
                 pixels = self.encoder.preprocess(photo.image)
         except PhotoError as error:
             return _NotAPhoto(file, content_hash, str(error))
-        return _Decoded(file, content_hash, photo.info, pixels)
+        info = photo.info
+        if not is_complete(info, gps=self.options.gps):
+            info = with_beside(info, self._beside(file), gps=self.options.gps)
+        return _Decoded(file, content_hash, info, pixels)
+
+    def _beside(self, file: FileStat) -> Beside:
+        with self._limiter.read():
+            return read_beside(file.folder, file.name, file.sidecars)
 
     def _find_content(self, content_hash: bytes) -> tuple[int, bytes] | None:
         return self.catalog.find_content(content_hash, self.model, whole=self.options.strict)
@@ -286,12 +295,13 @@ class Pipeline:
         file = result.file
         match result:
             case _Embedded():
-                photo_id = self.catalog.put_photo(file, result.content_hash, result.info)
+                watched = self._watched(file, result.info)
+                photo_id = self.catalog.put_photo(watched, result.content_hash, result.info)
                 self.catalog.put_vector(photo_id, self.model, result.vector)
                 self.progress.embedded += 1
                 self.progress.partial += result.info.partial is not None
             case _KnownContent():
-                if self._write_known_content(file, result.content_hash):
+                if self._write_known_content(file, result.content_hash, result.beside):
                     self.progress.known_content += 1
                 else:
                     self._deferred.append(file)
@@ -307,23 +317,36 @@ class Pipeline:
             case _Vanished():
                 self.progress.vanished += 1
 
-    def _write_known_content(self, file: FileStat, content_hash: bytes) -> bool:
+    def _write_known_content(self, file: FileStat, content_hash: bytes, beside: Beside) -> bool:
         """Reuse the vector of a touched, moved or copied photo; False if the catalog has none any more.
 
         The content may be gone if its photo has changed meanwhile, as when two files swap names. A photo
-        that already had this content keeps its row, with the vectors of a model that is being replaced.
+        that already had this content keeps its row, with the vectors of a model that is being replaced. Its
+        date stays, unless there is a better one beside it.
         """
         found = self._find_content(content_hash)
         if found is None:
             return False
         photo_id, path = found
-        if path == os.path.join(file.folder, file.name):
+        is_same = path == os.path.join(file.folder, file.name)
+        before = self.catalog.photo_info(photo_id)
+        known = without_beside(before, file.mtime_ns) if is_same else before
+        info = with_beside(known, beside, gps=self.options.gps)
+        file = self._watched(file, info)
+        if not is_same and (os.path.lexists(path) or self.catalog.has_content(file, content_hash)):
+            self.catalog.copy_photo(photo_id, file, content_hash, info)
+            return True
+        if is_same:
             self.catalog.touch(photo_id, file)
-        elif os.path.lexists(path) or self.catalog.has_content(file, content_hash):
-            self.catalog.copy_photo(photo_id, file, content_hash)
         else:
             self.catalog.move_photo(photo_id, file)
+        if info != before:
+            self.catalog.set_info(photo_id, info)
         return True
+
+    def _watched(self, file: FileStat, info: PhotoInfo) -> FileStat:
+        """The file, with the state of its sidecars only if they may change `info`."""
+        return replace(file, sidecar_stamp=None) if is_complete(info, gps=self.options.gps) else file
 
 
 def hash_content(source: bytes | Path) -> bytes:

@@ -16,10 +16,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipsight.core.files import mtime_ns
+from clipsight.indexing.media.sidecars import SidecarFile, Sidecars, is_sidecar, stamp
 
 PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
@@ -62,6 +63,10 @@ class Candidate:
     mtime_ns: int
     device: int
     """`st_dev` of the file, which distinguishes an unmounted disk from deleted photos"""
+    sidecars: tuple[bytes, ...] = ()
+    """Names of the files beside it that may tell its date."""
+    sidecar_stamp: int = 0
+    """A number that changes with these files; 0 if there are none."""
 
     @property
     def path(self) -> bytes:
@@ -141,6 +146,7 @@ def _list(
 ) -> tuple[Directory, list[bytes], list[bytes]]:
     """Read one directory: its photos, its real sub-directories and its links to directories."""
     files: list[Candidate] = []
+    sidecars: list[SidecarFile] = []
     subfolders: list[bytes] = []
     links: list[bytes] = []
     entries, failure = _entries(path)
@@ -156,11 +162,24 @@ def _list(
             elif has_photo_suffix(name) and entry.is_file():
                 status = entry.stat()
                 files.append(Candidate(path, name, status.st_size, mtime_ns(status), status.st_dev))
+            elif is_sidecar(name) and entry.is_file():
+                status = entry.stat()
+                sidecars.append((name, status.st_size, mtime_ns(status)))
         except OSError as refusal:
             if refusal.errno not in _NOWHERE:
                 failure = failure or refusal
     error = None if failure is None else _reason(failure)
+    if sidecars:
+        files = _with_sidecars(files, Sidecars(sidecars))
     return Directory(path, device, tuple(files), error), subfolders, links
+
+
+def _with_sidecars(files: Sequence[Candidate], sidecars: Sidecars) -> list[Candidate]:
+    found = [(file, sidecars.of(file.name)) for file in files]
+    return [
+        replace(file, sidecars=tuple(name for name, *_ in beside), sidecar_stamp=stamp(beside))
+        for file, beside in found
+    ]
 
 
 def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:

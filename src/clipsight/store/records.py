@@ -51,6 +51,7 @@ class IndexedFile:
     state: State
     embedded: bool
     partial: bool
+    sidecar_stamp: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class FileStat:
     size: int
     mtime_ns: int
     device: int
+    sidecars: tuple[bytes, ...] = ()
+    """names of the files beside it that may tell its date"""
+    sidecar_stamp: int | None = None
+    """a number that changes with these files; None if their changes don't matter"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,4 +115,8 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE photos ADD COLUMN partial TEXT;
     CREATE INDEX photos_partial ON photos (folder, name) WHERE partial IS NOT NULL;
     """,
+    # 6: the state of the files beside a photo (store.records.FileStat); null where it does not matter.
+    """
+    ALTER TABLE photos ADD COLUMN sidecar_stamp INTEGER;
+    """,
 )

@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,17 @@ import pytest
 from PIL import Image
 
 from clipsight.indexing.media.exif import Exif
-from clipsight.indexing.media.taken import Beside, Taken, better, read_beside, taken_at_mtime, taken_in
+from clipsight.indexing.media.taken import (
+    Beside,
+    Taken,
+    is_complete,
+    read_beside,
+    taken_at_mtime,
+    taken_in,
+    with_beside,
+    without_beside,
+)
+from clipsight.store.records import PhotoInfo
 from tests.indexing.media.test_png import time_chunk
 from tests.indexing.media.test_xmp import itxt, packet
 from tests.support import photo_files as files
@@ -77,17 +88,42 @@ def test_the_order_beside_a_file(tmp_path: Path) -> None:
     assert beside("a.jpg") == Beside()
 
 
-def test_the_better_date() -> None:
-    order = ["exif", "xmp", "png", "gps", "sidecar", "name", "takeout", "modified", "mtime"]
-    dates = [Taken(f"20{at:02}", source) for at, source in enumerate(order)]
-    assert [dates.index(better(one, other)) for one in dates for other in dates] == [
-        min(one, other) for one in range(9) for other in range(9)
-    ]
-    assert better(None, dates[8]) is dates[8]
-    assert better(Taken("new", "name"), Taken("old", "name")).date == "new"
-    assert better(dates[8], Taken("from the future", "thought")) is dates[8]
-    assert [date.source for date in dates if date.is_in_file] == order[:4]
-    assert [date.source for date in dates if date.is_beside] == order[4:7]
+ORDER = ("exif", "xmp", "png", "gps", "sidecar", "name", "takeout", "modified", "mtime")
+
+
+@pytest.mark.parametrize("known", [*ORDER, None, "of a later version"])
+@pytest.mark.parametrize("source", ["sidecar", "name", "takeout"])
+def test_a_date_beside_the_file_counts_if_its_source_is_as_good(known: str | None, source: str) -> None:
+    info = PhotoInfo(taken="2001-01-02T03:04:05", taken_source=known)
+    found = with_beside(info, Beside(Taken("2002-01-02T03:04:05", source)), gps=False)
+    counts = known not in ORDER or ORDER.index(source) <= ORDER.index(known)
+    expected = ("2002-01-02T03:04:05", source) if counts else ("2001-01-02T03:04:05", known)
+    assert (found.taken, found.taken_source) == expected
+
+
+def test_a_position_beside_the_file() -> None:
+    beside = Beside(None, 1.5, 2.5)
+    nowhere, somewhere = PhotoInfo(), PhotoInfo(latitude=3.0, longitude=4.0)
+    assert with_beside(nowhere, beside, gps=True) == PhotoInfo(latitude=1.5, longitude=2.5)
+    assert with_beside(nowhere, beside, gps=False) == nowhere
+    assert with_beside(somewhere, beside, gps=True) == somewhere
+
+
+@pytest.mark.parametrize("source", ORDER)
+def test_dates_without_what_was_beside(source: str) -> None:
+    info = PhotoInfo(taken="2001-01-02T03:04:05", taken_source=source, camera="X")
+    mtime = taken_at_mtime(10**18)
+    again = replace(info, taken=mtime.date, taken_source="mtime")
+    assert without_beside(info, 10**18) == (again if source in ("sidecar", "name", "takeout") else info)
+
+
+def test_metadata_that_nothing_beside_can_add_to() -> None:
+    for source in ORDER:
+        info = PhotoInfo(taken="2001-01-02T03:04:05", taken_source=source)
+        assert is_complete(info, gps=False) == (source in ("exif", "xmp", "png", "gps"))
+        assert not is_complete(info, gps=True)
+        assert is_complete(replace(info, latitude=1.5), gps=True) == is_complete(info, gps=False)
+    assert not is_complete(PhotoInfo(), gps=False)
 
 
 @pytest.mark.parametrize("mtime_ns", [0, -1, -(2**63), 2**63 - 1, 10**30])

@@ -7,7 +7,7 @@ the last.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO
 
@@ -17,6 +17,7 @@ from clipsight.indexing.media import png, takeout, xmp
 from clipsight.indexing.media.exif import Exif
 from clipsight.indexing.media.file_names import date_in_name
 from clipsight.indexing.media.sidecars import XMP_SUFFIX, read_sidecar
+from clipsight.store.records import PhotoInfo
 
 _SOURCES = ("exif", "xmp", "png", "gps", "sidecar", "name", "takeout", "modified", "mtime")
 """Names of the sources, in order, as the catalog has them (`taken_source`)."""
@@ -30,21 +31,6 @@ class Taken:
 
     date: str
     source: str
-
-    @property
-    def rank(self) -> int:
-        """Place of the source in the order, from 0."""
-        return _SOURCES.index(self.source) if self.source in _SOURCES else len(_SOURCES)
-
-    @property
-    def is_in_file(self) -> bool:
-        """True if no file beside the photo, nor its name, can have a better date."""
-        return self.rank < _SOURCES.index(_BESIDE[0])
-
-    @property
-    def is_beside(self) -> bool:
-        """True for a date that another name of the photo, or other files beside it, would not have."""
-        return self.source in _BESIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +81,34 @@ def taken_at_mtime(mtime_ns: int) -> Taken:
     return Taken(date.isoformat(timespec="seconds"), "mtime")
 
 
-def better(one: Taken | None, other: Taken) -> Taken:
-    """The date of the better source; `one` if both have the same."""
-    return one if one is not None and one.rank <= other.rank else other
+def is_complete(info: PhotoInfo, *, gps: bool) -> bool:
+    """True if nothing beside the photo can add to its metadata, with `gps` to its position."""
+    return _rank(info.taken_source) < _rank(_BESIDE[0]) and (info.latitude is not None or not gps)
+
+
+def with_beside(info: PhotoInfo, beside: Beside, *, gps: bool) -> PhotoInfo:
+    """Return the metadata with a date from beside the photo if its source is as good or better.
+
+    With `gps`, an unknown position comes from there, too.
+    """
+    if beside.taken and _rank(beside.taken.source) <= _rank(info.taken_source):
+        info = replace(info, taken=beside.taken.date, taken_source=beside.taken.source)
+    if gps and info.latitude is None:
+        info = replace(info, latitude=beside.latitude, longitude=beside.longitude)
+    return info
+
+
+def without_beside(info: PhotoInfo, mtime_ns: int) -> PhotoInfo:
+    """Return the metadata with the modification time in place of a date from beside the photo."""
+    if info.taken_source not in _BESIDE:
+        return info
+    taken = taken_at_mtime(mtime_ns)
+    return replace(info, taken=taken.date, taken_source=taken.source)
+
+
+def _rank(source: str | None) -> int:
+    """Place in the order; the last for none, and for those of later versions."""
+    return _SOURCES.index(source) if source in _SOURCES else len(_SOURCES)
 
 
 def _first(sources: Sequence[_Source]) -> Taken | None:

@@ -45,15 +45,22 @@ class PhotoQueries:
         """The photos directly in `folder`, by name."""
         rows = self._db.rows(
             "SELECT p.name, p.id, p.size, p.mtime_ns, p.device, p.state, v.id IS NOT NULL, "
-            "p.partial IS NOT NULL "
+            "p.partial IS NOT NULL, p.sidecar_stamp "
             "FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? WHERE p.folder = ?",
             (model.id, folder),
         )
         return {
             name: IndexedFile(
-                id_, size, mtime_ns, device % 2**64, State(state), bool(embedded), bool(partial)
+                id_,
+                size,
+                mtime_ns,
+                device % 2**64,
+                State(state),
+                bool(embedded),
+                bool(partial),
+                sidecar_stamp,
             )
-            for name, id_, size, mtime_ns, device, state, embedded, partial in rows
+            for name, id_, size, mtime_ns, device, state, embedded, partial, sidecar_stamp in rows
         }
 
     def failed_files(self, folder: bytes, model: Model) -> dict[bytes, tuple[int, int] | None]:
@@ -110,28 +117,49 @@ class PhotoQueries:
         self._db.run("DROP TABLE IF EXISTS temp.queue")
         self._db.run(
             "CREATE TEMP TABLE queue (id INTEGER PRIMARY KEY, folder BLOB, name BLOB, size INTEGER, "
-            "mtime_ns INTEGER, device INTEGER)"
+            "mtime_ns INTEGER, device INTEGER, sidecars BLOB, sidecar_stamp INTEGER)"
         )
 
     def enqueue(self, files: Iterable[FileStat]) -> None:
         """Append files to the queue."""
         self._db.run_many(
-            "INSERT INTO temp.queue (folder, name, size, mtime_ns, device) VALUES (?, ?, ?, ?, ?)",
-            [(file.folder, file.name, file.size, file.mtime_ns, _signed(file.device)) for file in files],
+            "INSERT INTO temp.queue (folder, name, size, mtime_ns, device, sidecars, sidecar_stamp) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    file.folder,
+                    file.name,
+                    file.size,
+                    file.mtime_ns,
+                    _signed(file.device),
+                    b"/".join(file.sidecars) or None,
+                    file.sidecar_stamp,
+                )
+                for file in files
+            ],
         )
 
     def dequeue(self, count: int) -> list[FileStat]:
         """Remove up to `count` files from the head of the queue and return them."""
         with self._db.transaction():
             rows = self._db.rows(
-                "SELECT id, folder, name, size, mtime_ns, device FROM temp.queue ORDER BY id LIMIT ?",
+                "SELECT id, folder, name, size, mtime_ns, device, sidecars, sidecar_stamp FROM temp.queue "
+                "ORDER BY id LIMIT ?",
                 (count,),
             )
             if rows:
                 self._db.run("DELETE FROM temp.queue WHERE id <= ?", (rows[-1][0],))
         return [
-            FileStat(folder, name, size, mtime_ns, device % 2**64)
-            for _, folder, name, size, mtime_ns, device in rows
+            FileStat(
+                folder,
+                name,
+                size,
+                mtime_ns,
+                device % 2**64,
+                tuple(sidecars.split(b"/")) if sidecars else (),
+                sidecar_stamp,
+            )
+            for _, folder, name, size, mtime_ns, device, sidecars, sidecar_stamp in rows
         ]
 
     # -- writing -----------------------------------------------------------------
@@ -144,7 +172,7 @@ class PhotoQueries:
         state: State = State.PRESENT,
     ) -> int:
         """Add or replace the photo at this path and return its id; drop vectors of other content."""
-        columns = f"size, mtime_ns, device, hash, {INFO_COLUMNS}, state, state_since"
+        columns = f"size, mtime_ns, device, sidecar_stamp, hash, {INFO_COLUMNS}, state, state_since"
         old = self._db.row(
             "SELECT id, hash FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name)
         )
@@ -152,6 +180,7 @@ class PhotoQueries:
             file.size,
             file.mtime_ns,
             _signed(file.device),
+            file.sidecar_stamp,
             content_hash,
             *_info_values(info),
             state,
@@ -174,9 +203,9 @@ class PhotoQueries:
         )
         return int(photo_id)
 
-    def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes) -> None:
-        """Add a photo whose content the catalog has: copy metadata and vectors of the photo `source_id`."""
-        photo_id = self.put_photo(file, content_hash, self._info(source_id))
+    def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes, info: PhotoInfo) -> None:
+        """Add a photo whose content the catalog has, with the vectors of the photo `source_id`."""
+        photo_id = self.put_photo(file, content_hash, info)
         self._db.run(
             "INSERT OR IGNORE INTO vectors (photo_id, model_id, vector) "
             "SELECT ?, model_id, vector FROM vectors WHERE photo_id = ? AND photo_id != ?",
@@ -184,7 +213,7 @@ class PhotoQueries:
         )
 
     def move_photo(self, photo_id: int, file: FileStat) -> None:
-        """Change the path of a photo; keep its id, metadata and vectors."""
+        """Change the path of a photo; keep its id and vectors."""
         self._db.run(
             "DELETE FROM photos WHERE folder = ? AND name = ? AND id != ?", (file.folder, file.name, photo_id)
         )
@@ -195,11 +224,19 @@ class PhotoQueries:
         self.touch(photo_id, file)
 
     def touch(self, photo_id: int, file: FileStat) -> None:
-        """Update size, date and device of a photo whose content is unchanged, and mark it present."""
+        """Update size, date, device and sidecars of a photo of unchanged content, and mark it present."""
         self._db.run(
-            "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, state = 0, state_since = NULL "
-            "WHERE id = ?",
-            (file.size, file.mtime_ns, _signed(file.device), photo_id),
+            "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, sidecar_stamp = ?, state = 0, "
+            "state_since = NULL WHERE id = ?",
+            (file.size, file.mtime_ns, _signed(file.device), file.sidecar_stamp, photo_id),
+        )
+
+    def set_info(self, photo_id: int, info: PhotoInfo) -> None:
+        """Replace the metadata of a photo."""
+        values = _info_values(info)
+        self._db.run(
+            f"UPDATE photos SET ({INFO_COLUMNS}) = ({', '.join('?' * len(values))}) WHERE id = ?",
+            (*values, photo_id),
         )
 
     def set_state(self, photo_ids: Iterable[int], state: State) -> None:
@@ -276,6 +313,11 @@ class PhotoQueries:
         path = os.path.join(folder, name)
         return PhotoRecord(id_, path, size, mtime_ns, State(state), PhotoInfo(*info))
 
+    def photo_info(self, photo_id: int) -> PhotoInfo:
+        """Metadata of the photo with this id, missing or not."""
+        row = self._db.row(f"SELECT {INFO_COLUMNS} FROM photos WHERE id = ?", (photo_id,))
+        return PhotoInfo(*row) if row else PhotoInfo()
+
     def counts(self, folder: bytes | None = None) -> Counts:
         """Number of photos by state, of all or of those in and below `folder`."""
         where, arguments = ("1", []) if folder is None else under(folder)
@@ -337,10 +379,6 @@ class PhotoQueries:
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (file.folder, file.name, size, mtime_ns, reason, _now(), model and model.id),
         )
-
-    def _info(self, photo_id: int) -> PhotoInfo:
-        row = self._db.row(f"SELECT {INFO_COLUMNS} FROM photos WHERE id = ?", (photo_id,))
-        return PhotoInfo(*row) if row else PhotoInfo()
 
 
 def _info_values(info: PhotoInfo) -> tuple[Any, ...]:
