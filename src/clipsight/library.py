@@ -1,9 +1,8 @@
 """`Library`: one collection of indexed photos, and every operation on it."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from clipsight.core.errors import LabelError
 from clipsight.core.progress import Progress, StageProgress, no_progress, no_stage_progress
 from clipsight.search.connection import Connection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
-from clipsight.search.query import Query
+from clipsight.search.query import Query, QueryLike
 from clipsight.search.results import Embeddings, Matches, Status
 from clipsight.search.session import Optimized, Snapshot, absolute
 from clipsight.store.catalog import Catalog
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.indexing.media.picture import PhotoLike
     from clipsight.maintenance.check import CheckReport
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
@@ -117,18 +117,20 @@ class Library:
 
     def search(
         self,
-        query: PathLike | Query,
+        query: QueryLike,
         top: int | None = None,
         *,
-        add: Sequence[str] = (),
-        subtract: Sequence[str] = (),
+        add: "PhotoLike | Iterable[PhotoLike]" = (),
+        subtract: "PhotoLike | Iterable[PhotoLike]" = (),
         options: SearchOptions = DEFAULT_OPTIONS,
         **keywords: "Unpack[SearchKeywords]",
     ) -> Matches:
         """The photos that match best, ties by path; see `Query.parse` for the grammar.
 
-        `top` and `keywords` stand for fields of `options`: `search("dog", 5, sure=True)`. Query pictures
-        that are in the library are left out. Raises `QueryError`, `LabelError` or `LibraryError`.
+        A query is text, a picture of any kind (see `PhotoLike`; a path is given as a `Path`), or its vector;
+        `add` and `subtract` are more of these. `top` and `keywords` stand for fields of `options`:
+        `search("dog", 5, sure=True)`. Query pictures that are files of the library are left out. Raises
+        `QueryError`, `LabelError` or `LibraryError`.
         """
         parsed = Query.of(query, add=add, subtract=subtract)
         (matches,) = self.search_many([parsed], top, options=options, **keywords)
@@ -136,58 +138,55 @@ class Library:
 
     def search_many(
         self,
-        queries: Sequence[PathLike | Query],
+        queries: "QueryLike | Iterable[QueryLike]",
         top: int | None = None,
         *,
         options: SearchOptions = DEFAULT_OPTIONS,
         **keywords: "Unpack[SearchKeywords]",
     ) -> list[Matches]:
-        """The matches of each query as `search` finds them, in the queries' order; faster than one by one."""
-        parsed = [Query.of(query) for query in queries]
+        """The matches of each query as `search` finds them, in the queries' order; faster than one by one.
+
+        One query is one item. Vectors may be the rows of an array, float[n, dim].
+        """
+        parsed = Query.several(queries)
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
         return self._snapshot.search(parsed, chosen)
 
     def classify(
         self,
         labels: Sequence[str],
-        *photos: PathLike,
+        *photos: "PhotoLike | Iterable[PhotoLike]",
         templates: "TemplateSet | str" = "plain",
         unknown: bool = False,
         keep: bool = False,
     ) -> "Classification":
-        """Classify `photos`: files, and all indexed ones in and below folders (default: the whole library).
+        """Classify `photos`, given as for `embed` (default: the whole library).
 
         `templates` are "plain" (labels as they are) or another set of `prompts.load_templates`. `unknown`
         adds a label for photos that no label fits (see `search.confidence`). `keep` saves the best label of
         each photo of the library, for `search(labels=...)`. The result streams: iterate over it once. Raises
-        `LabelError`, and `LibraryError` for a folder that has not been indexed.
+        `LabelError`, and as `embed`.
         """
         from clipsight.classification.prompts import load_templates
-        from clipsight.classification.zero_shot import classify, failures_below, keep_labels
+        from clipsight.classification.zero_shot import classify, keep_labels
         from clipsight.search.label_embeddings import LabelCache
 
         labels = texts(labels, "labels", error=LabelError)
         chosen = load_templates(templates) if isinstance(templates, str) else templates
-        folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
-        files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
-        found = [self.embed(*files)]
-        if folders or not photos:
-            failed = failures_below([absolute(folder) for folder in folders], self._catalog.failures())
-            found += [self.embeddings(*folders), iter([failed])]
-        calibration = self._snapshot.calibration if unknown else None
-        result = classify(
-            chain.from_iterable(found), labels, self.encoder, chosen, LabelCache(self.path), calibration
-        )
-        chunks = (keep_labels(chunk, self._catalog, self._model) for chunk in result.chunks)
+        opened = self._opened
+        found = opened.embed(photos) if photos else opened.embed_indexed([])
+        calibration = opened.snapshot.calibration if unknown else None
+        result = classify(found, labels, opened.encoder, chosen, LabelCache(self.path), calibration)
+        chunks = (keep_labels(chunk, opened.catalog, opened.model) for chunk in result.chunks)
         return replace(result, chunks=chunks) if keep else result
 
     def explain(
         self,
-        query: PathLike | Query,
-        photo: PathLike,
+        query: QueryLike,
+        photo: "PhotoLike",
         *,
-        add: Sequence[str] = (),
-        subtract: Sequence[str] = (),
+        add: "PhotoLike | Iterable[PhotoLike]" = (),
+        subtract: "PhotoLike | Iterable[PhotoLike]" = (),
         method: str = "occlusion",
         word: str | None = None,
         region: bool = True,
@@ -209,26 +208,26 @@ class Library:
         options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
         if checkpoint is not None:
             name = os.fspath(checkpoint)
-            return explain_by_checkpoint(parsed, Path(photo), name, balance=balance, **options)
+            return explain_by_checkpoint(parsed, photo, name, balance=balance, **options)
         sample = self._snapshot.balance_sample([parsed]) if balance else None
-        return explain(parsed, Path(photo), OnnxModel(self.encoder), sample=sample, **options)
+        return explain(parsed, photo, OnnxModel(self.encoder), sample=sample, **options)
 
     def match(
         self,
-        photo: PathLike,
+        photo: "PhotoLike",
         texts: PathLike,
         top: int = 5,
         *,
         progress: Progress = no_progress,
     ) -> "list[TextMatch]":
-        """The `top` lines of the file `texts` with the highest cosine with a photo (a path or URL).
+        """The `top` lines of the file `texts` with the highest cosine with a photo.
 
         The photo need not be indexed. The file is embedded once. Raises `QueryError`, `LabelError`, and
         `LibraryError` if its vectors can't be written.
         """
         from clipsight.search.text_matching import embed_photo, match_texts
 
-        vector = embed_photo(os.fspath(photo), self.encoder)
+        vector = embed_photo(photo, self.encoder)
         return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
 
     def optimize(self, progress: Progress = no_progress) -> Optimized:
@@ -240,19 +239,18 @@ class Library:
 
         They come in chunks, so memory is bounded. Raises `LibraryError` for a folder that was not indexed.
         """
-        from clipsight.search.embeddings import stored_embeddings
+        return self._opened.embeddings(folders)
 
-        return stored_embeddings(self._catalog, self._model, self._snapshot.known_folders(folders) or None)
+    def embed(self, *photos: "PhotoLike | Iterable[PhotoLike]") -> Iterator[Embeddings]:
+        """Yield photos of any kind with their vectors, stored or embedded now, in chunks.
 
-    def embed(self, *photos: PathLike) -> Iterator[Embeddings]:
-        """Yield single photos with their vectors, stored or embedded now, in chunks.
-
-        Files that can't be read are in their chunk's `failures`. Nothing is added to the library.
+        A photo is a path, bytes, a Pillow image, an array of pixels or a ready vector (see `PhotoLike`); a
+        list of photos stands for these, and a folder for its indexed photos. Photos without a file are called
+        "photo 1", "photo 2"... by their place. Files that can't be read are in their chunk's `failures`.
+        Nothing is added to the library. Raises `PhotoError` for what is no photo, and `LibraryError` for a
+        folder that has not been indexed.
         """
-        from clipsight.search.embeddings import embed_files
-
-        files = (Path(photo).expanduser() for photo in photos)
-        return embed_files(files, self._catalog, self._model, lambda: self.encoder)
+        return self._opened.embed(photos)
 
     def status(self) -> Status:
         """Folders, counts, failures with reasons, model, and size on disk."""

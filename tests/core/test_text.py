@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipsight.core.text import caseless, nfc, to_json, visible
+from clipsight.core.text import caseless, is_url, nfc, to_json, visible
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
 
@@ -15,6 +15,10 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
 def test_forms_of_one_name() -> None:
     assert nfc("cafe\u0301") == "caf\u00e9" == nfc("caf\u00e9")
     assert caseless("CAFE\u0301") == caseless("Caf\u00e9")
+
+
+def test_addresses() -> None:
+    assert is_url("HTTPS://a") and not is_url("ftp://a") and not is_url("https:/a")
 
 
 @given(ANY_TEXT)

@@ -24,6 +24,7 @@ class Painter:
     """A model that knows colours and nothing else: how much of each a picture has, or a text names."""
 
     name = "painter"
+    dim = 4
     preprocessing = PreprocessConfig(size=(SIDE, SIDE))
     context_length = 77
 

@@ -9,8 +9,9 @@ import pytest
 
 from clipsight import Library
 from clipsight.core.errors import LibraryError
+from clipsight.indexing.media.picture import pictures
 from clipsight.models.encoder import Encoder
-from clipsight.search.embeddings import CHUNK, embed_files, stored_embeddings
+from clipsight.search.embeddings import CHUNK, embed_photos, stored_embeddings
 from clipsight.store.catalog import Catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
 
@@ -72,7 +73,7 @@ def test_kept_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
     def encoder() -> Encoder:
         raise AssertionError("a photo was read although its vector is kept")
 
-    [chunk] = embed_files(sorted(photos.iterdir()), indexed._catalog, indexed._model, encoder)
+    [chunk] = embed_photos(pictures(sorted(photos.iterdir())), indexed._catalog, indexed._model, encoder)
     assert len(chunk) == 8
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from clipsight.core.errors import QueryError
 from clipsight.search.grammar import (
-    is_url,
     looks_weighted,
     split_summands,
     split_weight,
@@ -122,7 +121,3 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 )
 def test_what_is_still_typed_is_left_out(text: str, rest: str) -> None:
     assert strip_incomplete(text) == rest
-
-
-def test_addresses() -> None:
-    assert is_url("HTTPS://a") and not is_url("ftp://a")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clipsight import Library
 from clipsight.core.errors import QueryError
-from clipsight.search import query as query_module
+from clipsight.indexing.media import fetch
 from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts, language_notes
 from tests.support.fake import DIM, FakeModel
 from tests.support.fake import unit as unit_rows
@@ -240,10 +240,10 @@ def test_pictures_that_cannot_be_fetched(
         library.search(f"{server}/page.jpg")
     with pytest.raises(QueryError, match="404"):
         library.search(f"{server}/nothing.jpg")
-    monkeypatch.setattr(query_module, "MAX_FETCHED_BYTES", 4999)
+    monkeypatch.setattr(fetch, "MAX_BYTES", 4999)
     with pytest.raises(QueryError, match="larger than"):
         library.search(f"{server}/endless.jpg")
-    monkeypatch.setattr(query_module, "MAX_FETCHED_BYTES", 5000)
+    monkeypatch.setattr(fetch, "MAX_BYTES", 5000)
     with pytest.raises(QueryError, match="the file holds zeros"):  # fetched whole
         library.search(f"{server}/endless.jpg")
     with pytest.raises(QueryError, match="can't fetch"):

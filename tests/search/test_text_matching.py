@@ -274,7 +274,9 @@ def test_vectors_that_can_not_be_kept(encoder: Encoder, tmp_path: Path, home: Pa
 
 def test_photos_by_path_and_address(encoder: Encoder, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_path = embed_photo(str(photos / "cat.png"), encoder)
-    monkeypatch.setattr("clipsight.search.query._fetch", lambda address: (photos / "cat.png").read_bytes())
+    monkeypatch.setattr(
+        "clipsight.indexing.media.fetch.fetch", lambda address: (photos / "cat.png").read_bytes()
+    )
     np.testing.assert_allclose(embed_photo("https://example.org/cat.png", encoder), by_path, atol=1e-6)
     assert by_path.shape == (encoder.dim,)
 

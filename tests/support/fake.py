@@ -20,6 +20,7 @@ class FakeModel:
     """Its photos are told apart by how bright their upper left and lower right quarters are; it counts."""
 
     name = "fake"
+    dim = DIM
     preprocessing = PreprocessConfig(size=(SIDE, SIDE))
 
     def __init__(self, context_length: int = 1000) -> None:

@@ -20,7 +20,6 @@ from clipsight.core.errors import LabelError
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
 from clipsight.search.results import Embeddings
-from clipsight.store.records import Failure
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
@@ -207,21 +206,6 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
     labels = [label for label in predictions.labels if label != NONE]
     give_labels(catalog.database, model, labels, given)
     return predictions
-
-
-def failures_below(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
-    """An empty chunk with those of a library's `failures` that are below `folders` (default: all)."""
-    inside = tuple(folder.rstrip(b"/") + b"/" for folder in folders) or (b"",)
-    return Embeddings(
-        np.empty(0, np.int64),
-        (),
-        np.empty((0, 0), np.float32),
-        tuple(
-            (Path(os.fsdecode(failure.path)), failure.reason)
-            for failure in failures
-            if failure.path.startswith(inside)
-        ),
-    )
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -10,6 +10,11 @@ JOINERS = "\u200c\u200d"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def is_url(text: str) -> bool:
+    """True for an http(s) URL."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def nfc(text: str) -> str:
     """Return text in Unicode's composed form, NFC; names from macOS are decomposed."""
     return unicodedata.normalize("NFC", text)

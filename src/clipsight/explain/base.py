@@ -5,7 +5,7 @@ attributes it to the words of a text, a `RegionExplainer` to places of the photo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clipsight.core.arrays import Float32
 from clipsight.explain.registry import DEFAULT_COST, METHODS, Kind
+from clipsight.indexing.media.picture import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,6 +107,12 @@ class Explanation:
     """True if the words sum to the score minus the score of the query with empty texts."""
     seconds: float
     notes: tuple[str, ...] = ()
+    picture: Picture | None = field(default=None, repr=False, compare=False)
+    """The photo itself, to show it; None: the file `photo`."""
+
+    def open_photo(self, *, min_side: int) -> "Image":
+        """The photo, upright in RGB, at least `min_side` pixels a side. Raises PhotoError."""
+        return (self.picture or Picture.of(self.photo)).open(min_side=min_side)
 
     @property
     def kind(self) -> Kind:
@@ -182,6 +189,10 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """Name of the model in messages."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
 
     @property
     def preprocessing(self) -> "PreprocessConfig":

@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from clipsight.explain.base import (
 from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
 from clipsight.explain.registry import DEFAULT_METHOD, METHODS, Method
 from clipsight.explain.text_segments import Word, one_line, split
+from clipsight.indexing.media.picture import PhotoLike, Picture
 from clipsight.search.query import Kind, Part, Query, coefficients, embed_parts
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def explain(
     query: Query,
-    photo: Path,
+    photo: "PhotoLike | Picture",
     model: Model,
     *,
     method: str = DEFAULT_METHOD,
@@ -56,7 +56,8 @@ def explain(
         _check_word(word, query)
     vectors = embed_parts(query, model)
     weights = coefficients(query, vectors, sample)
-    pixels, seen = _read(photo, model)
+    picture = Picture.of(photo)
+    pixels, seen = _read(picture, model)
     cosines = vectors.astype(np.float64) @ model.encode_pixels([pixels])[0].astype(np.float64)
     explainer = word_class(model, settings)
     parts, notes, additive = [], [], True
@@ -75,7 +76,7 @@ def explain(
         heat = region_class(model, settings).explain_region(target.astype(np.float32), pixels)
     return Explanation(
         query=str(query),
-        photo=photo,
+        photo=picture.path,
         model=model.name,
         score=float(weights @ cosines),
         method=words_method.name,
@@ -86,11 +87,12 @@ def explain(
         additive=additive,
         seconds=perf_counter() - started,
         notes=tuple(notes),
+        picture=picture,
     )
 
 
 def explain_by_checkpoint(
-    query: Query, photo: Path, checkpoint: str, *, balance: bool = True, **options: Any
+    query: Query, photo: "PhotoLike | Picture", checkpoint: str, *, balance: bool = True, **options: Any
 ) -> Explanation:
     """As `explain`, by a PyTorch checkpoint (see `open_checkpoint`), of which no library has vectors.
 
@@ -175,15 +177,13 @@ def _supports(method: Method, model: Model) -> bool:
     return any(each is not None and each.unsupported(model) is None for each in classes)
 
 
-def _read(photo: Path, model: Model) -> tuple[Pixels, tuple[float, float, float, float]]:
+def _read(photo: Picture, model: Model) -> tuple[Pixels, tuple[float, float, float, float]]:
     """The preprocessed photo, and the box of it that the model sees."""
-    from clipsight.indexing.media.photo import open_picture
-
     config = model.preprocessing
     try:
-        image = open_picture(photo.expanduser(), min_side=max(config.size))
+        image = photo.open(min_side=max(config.size))
     except PhotoError as error:
-        raise PhotoError(f"can't explain {photo}: {error}") from error
+        raise PhotoError(f"can't explain {photo.name}: {error}") from error
     return model.preprocess(image), seen_box(*image.size, config)
 
 

@@ -29,6 +29,11 @@ class OnnxModel:
         return self.encoder.name
 
     @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.encoder.dim
+
+    @property
     def preprocessing(self) -> PreprocessConfig:
         """Size, resizing and normalisation of the input."""
         return self.encoder.folder.preprocess

@@ -8,9 +8,8 @@ Applying a probe needs no extra but safetensors.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from clipsight.probe.head import Head
 from clipsight.search.results import Embeddings
 
 if TYPE_CHECKING:
+    from clipsight.indexing.media.picture import PhotoLike
     from clipsight.library import Library
 
 _FORMAT = "clipsight probe 1"
@@ -54,17 +54,16 @@ class Probe:
         )
         return Predictions(self.classes, photos.paths, photos.ids, probabilities, photos.failures)
 
-    def apply(self, library: "Library", *photos: str | os.PathLike[str]) -> "ProbeClassification":
-        """Classify `photos`: files, and all that is indexed in and below folders (default: the library).
+    def apply(self, library: "Library", *photos: "PhotoLike | Iterable[PhotoLike]") -> "ProbeClassification":
+        """Classify `photos`, and all that is indexed in and below folders (default: the library).
 
-        Memory does not grow with the number of photos. Raises `LabelError` for a library of another model,
-        and `LibraryError` for a folder that has not been indexed.
+        Photos are given as for `Library.embed`. Memory does not grow with the number of indexed photos.
+        Raises `LabelError` for a library of another model, `PhotoError` for what is no photo, and
+        `LibraryError` for a folder that has not been indexed.
         """
         self.check(library)
-        folders = [photo for photo in photos if Path(photo).expanduser().is_dir()]
-        files = [photo for photo in photos if not Path(photo).expanduser().is_dir()]
-        indexed = library.embeddings(*folders) if folders or not photos else iter(())
-        return ProbeClassification(self, map(self.predict, chain(library.embed(*files), indexed)))
+        found = library.embed(*photos) if photos else library.embeddings()
+        return ProbeClassification(self, map(self.predict, found))
 
     def check(self, library: "Library") -> None:
         """Raise `LabelError` unless `library` holds vectors of the model that the probe was fitted on."""

@@ -1,20 +1,25 @@
 """A library that is open in this process: its catalog, model, encoder and snapshot, for all threads."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from clipsight.core.errors import LibraryError
 from clipsight.core.once import forget, once
+from clipsight.indexing.media.picture import folders_and_pictures
 from clipsight.search import model_selection
+from clipsight.search.embeddings import embed_photos, failures_below, stored_embeddings
+from clipsight.search.results import Embeddings
 from clipsight.search.session import Snapshot, absolute
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
 if TYPE_CHECKING:
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.indexing.media.picture import PhotoLike
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
     from clipsight.store.vector_io import ImportReport
@@ -114,6 +119,21 @@ class Connection(Generic[AnyEncoder]):
             forget(self, name)
         if self.catalog.next_model() != self.model:
             self.note("the builtin model of this clipsight is a newer edition: photos are embedded again")
+
+    def embeddings(self, folders: "Sequence[str | os.PathLike[str]]") -> Iterator[Embeddings]:
+        """Yield the indexed photos in and below `folders` (default: all); see `Library.embeddings`."""
+        return stored_embeddings(self.catalog, self.model, self.snapshot.known_folders(folders) or None)
+
+    def embed(self, photos: "Iterable[PhotoLike | Iterable[PhotoLike]]") -> Iterator[Embeddings]:
+        """Yield photos with their vectors, those of folders last; see `Library.embed`."""
+        folders, pictures = folders_and_pictures(photos)
+        single = embed_photos(pictures, self.catalog, self.model, lambda: self.encoder)
+        return chain(single, self.embed_indexed(folders)) if folders else single
+
+    def embed_indexed(self, folders: "Sequence[str | os.PathLike[str]]") -> Iterator[Embeddings]:
+        """As `embeddings`, followed by the files in `folders` that could not be read."""
+        failures = failures_below([absolute(folder) for folder in folders], self.catalog.failures())
+        return chain(self.embeddings(folders), [failures])
 
     def forget_folder(self, folder: bytes) -> int:
         """Drop a folder and return the number of its photos. Raises `LibraryError` for an unknown one."""

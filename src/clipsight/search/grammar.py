@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from clipsight.core import paths
 from clipsight.core.errors import QueryError
+from clipsight.core.text import is_url
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _SIGNED_WORD = re.compile(r"(?:^|(?<=\s))([+-])((?:(?<=\S\s[+-])\d*\.?\d+:)?[^\W\d_]\S*)")
 _WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
 _INCOMPLETE = re.compile(r"(?:(?:^|\s)(?:[+-]|[+-]?\d*\.?\d+:)\s*)+$")
-_URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def split_summands(text: str) -> list[tuple[float, str]]:
@@ -85,11 +85,6 @@ def looks_weighted(value: str) -> bool:
 def strip_incomplete(text: str) -> str:
     """The query without an operator or weight at its end that still waits for its words."""
     return _INCOMPLETE.sub("", text)
-
-
-def is_url(value: str) -> bool:
-    """True for an http(s) URL."""
-    return _URL.match(value) is not None
 
 
 def _is_weight(number: str, space: str, rest: str) -> bool:

@@ -9,13 +9,11 @@ https://github.com/haofanwang/natural-language-joint-query-search), normalised, 
 scores stay cosines.
 """
 
-import os
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,22 +22,17 @@ from clipsight.core import paths
 from clipsight.core.arguments import texts
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import NoDirectionError, PhotoError, QueryError
+from clipsight.core.text import is_url
+from clipsight.indexing.media.picture import PhotoLike, Picture, is_one, several
 from clipsight.indexing.scan import has_photo_suffix
 from clipsight.search import grammar
+from clipsight.search.embeddings import PhotoEncoder, embed_pictures
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from clipsight.models.encoder import Encoder
-    from clipsight.models.preprocess import PreprocessConfig
 
-
-MAX_FETCHED_BYTES = 64 << 20
-FETCH_TIMEOUT_SECONDS = 20.0
-"""Limits on a picture that is fetched from a URL."""
-
-_NOT_PICTURES = ("text/", "application/json", "application/xml", "application/xhtml+xml")
-"""Media types that no picture has; servers give some pictures strange types, or none."""
+QueryLike: TypeAlias = "Query | PhotoLike"
+"""A query: text by the grammar, a picture of any kind (a path as a `Path`), a ready vector, or a `Query`."""
 
 
 class Kind(Enum):
@@ -52,11 +45,28 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One summand: its text, path or URL, and its weight, negative if subtracted."""
+    """One summand: its text, path or URL, and its weight, negative if subtracted.
+
+    A picture in memory is `given`; `value` is the name to call it by.
+    """
 
     kind: Kind
     value: str
     weight: float = 1.0
+    given: Picture | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def picture(cls, photo: PhotoLike, weight: float = 1.0) -> "Part":
+        """A picture, or a ready vector. Raises `PhotoError` for what is none."""
+        found = Picture.of(photo, "picture")
+        if found.vector is not None:
+            found = replace(found, name="vector")
+        return cls(Kind.PICTURE if found.url is None else Kind.URL, found.name, weight, found)
+
+    @property
+    def source(self) -> Picture:
+        """The picture to open."""
+        return self.given or Picture.of(self.value)
 
     def __str__(self) -> str:
         size = abs(self.weight)
@@ -74,23 +84,37 @@ class Query:
     @classmethod
     def of(
         cls,
-        query: "str | os.PathLike[str] | Query",
+        query: QueryLike,
         *,
-        add: Sequence[str] = (),
-        subtract: Sequence[str] = (),
+        add: "PhotoLike | Iterable[PhotoLike]" = (),
+        subtract: "PhotoLike | Iterable[PhotoLike]" = (),
     ) -> "Query":
-        """A query as Python callers give it: text by the grammar, a path to a picture, or a `Query`.
+        """A query as Python callers give it: text by the grammar, a picture of any kind, or a `Query`.
 
-        Raises `QueryError` as `parse` does, and for anything else.
+        A str is text; the path of a picture, which any text may be, is sure to be one as a `Path`. `add` and
+        `subtract` are more such parts, one or several. Raises `QueryError` as `parse` does.
         """
-        if isinstance(query, Query):
-            return query
-        if isinstance(query, os.PathLike):
-            picture = Part(Kind.PICTURE, os.fspath(query))
-            return cls((picture, *(cls.of("", add=add, subtract=subtract).parts if add or subtract else ())))
-        if not isinstance(query, str):
-            raise QueryError(f"a query is text, a path or a Query, not {type(query).__name__}")
-        return cls.parse(query, add=texts(add, "add"), subtract=texts(subtract, "subtract"))
+        try:
+            parts = [
+                *_parts(query),
+                *(_added(part, 1.0) for part in several(add, "add")),
+                *(_added(part, -1.0) for part in several(subtract, "subtract")),
+            ]
+        except PhotoError as error:
+            raise QueryError(str(error)) from error
+        if not parts:
+            raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
+        return cls(tuple(parts))
+
+    @classmethod
+    def several(cls, queries: "QueryLike | Iterable[QueryLike]") -> "list[Query]":
+        """Queries as Python callers give them: one is one item, and rows of an array are vectors."""
+        if isinstance(queries, Query):
+            return [queries]
+        try:
+            return [cls.of(query) for query in several(queries, "queries")]
+        except PhotoError as error:
+            raise QueryError(str(error)) from error
 
     @classmethod
     def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
@@ -99,12 +123,7 @@ class Query:
         `+` and `-` are operators where white space stands on both sides. Raises `QueryError` for an
         empty query or part, a weight that is not a finite number, a picture that does not exist.
         """
-        parts = [_part(summand, sign) for sign, summand in _summands(text)]
-        parts += [_part(text, 1.0) for text in add]
-        parts += [_part(text, -1.0) for text in subtract]
-        if not parts:
-            raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
-        return cls(tuple(parts))
+        return cls.of(text, add=texts(add, "add"), subtract=texts(subtract, "subtract"))
 
     def __str__(self) -> str:
         first, *rest = self.parts
@@ -149,18 +168,8 @@ def coefficients(
     return weights / length
 
 
-class PartEncoder(Protocol):
+class PartEncoder(PhotoEncoder, Protocol):
     """Methods of an `Encoder` that embedding a query needs."""
-
-    @property
-    def preprocessing(self) -> "PreprocessConfig":
-        """Preparation of photos."""
-
-    def preprocess(self, image: "Image") -> npt.NDArray[np.uint8]:
-        """Pixels of an RGB photo as the model takes them, uint8[H, W, 3]."""
-
-    def encode_pixels(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Float32:
-        """Unit vectors of such pixels, float32[n, dim]."""
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Unit vectors of texts, float32[n, dim]."""
@@ -172,17 +181,14 @@ def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
     Raises `QueryError` for a picture that can't be fetched or read, and for a part without a vector.
     """
     words = [part.value for part in query.parts if part.kind is Kind.TEXT]
-    names = [part.value for part in query.parts if part.kind is not Kind.TEXT]
-    pictures = [
-        encoder.preprocess(_open(part, encoder)) for part in query.parts if part.kind is not Kind.TEXT
-    ]
-    values = words
+    pictures = [part.source for part in query.parts if part.kind is not Kind.TEXT]
     try:
         text_vectors = iter(encoder.encode_texts(words) if words else ())
-        values = names
-        picture_vectors = iter(encoder.encode_pixels(pictures) if pictures else ())
+        picture_vectors = iter(embed_pictures(pictures, encoder))
     except NoDirectionError as error:
-        raise QueryError(f"can't search for {values[error.rows[0]]!r}: {error.reason}") from error
+        raise QueryError(f"can't search for {words[error.rows[0]]!r}: {error.reason}") from error
+    except PhotoError as error:
+        raise QueryError(str(error)) from error
     return np.stack(
         [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
     )
@@ -214,38 +220,19 @@ def language_notes(query: Query, model: str) -> tuple[str, ...]:
     )
 
 
-def _open(part: Part, encoder: PartEncoder) -> "Image":
-    """Open the picture that a part names, as indexing opens photos."""
-    from clipsight.indexing.media.photo import open_picture
+def _parts(query: QueryLike) -> Sequence[Part]:
+    if isinstance(query, Query):
+        return query.parts
+    if isinstance(query, str):
+        return [_part(summand, sign) for sign, summand in _summands(query)]
+    if not is_one(query):
+        raise QueryError(f"a query is text, a picture or a Query, not {type(query).__name__}")
+    return [Part.picture(query)]
 
-    source = _fetch(part.value) if part.kind is Kind.URL else Path(part.value).expanduser()
-    try:
-        return open_picture(source, min_side=max(encoder.preprocessing.size))
-    except PhotoError as error:
-        raise QueryError(f"can't use the picture {part.value}: {error}") from error
 
-
-def _fetch(url: str) -> bytes:
-    """Fetch a picture from an http(s) URL, within the limits on time and size.
-
-    Raises `QueryError` if the request fails or the response is not a picture.
-    """
-    from clipsight.core import http
-
-    request = http.Request(
-        url, headers={"Accept": "image/*"}, max_bytes=MAX_FETCHED_BYTES, timeout=FETCH_TIMEOUT_SECONDS
-    )
-    try:
-        response = http.send(request)
-    except http.HttpError as error:
-        raise QueryError(f"can't fetch {url}: {error}") from error
-    if response.status != 200:
-        raise QueryError(
-            f"can't fetch {url}: the server answered {response.status} {response.reason}".rstrip()
-        )
-    if response.content_type.startswith(_NOT_PICTURES):
-        raise QueryError(f"can't fetch {url}: the server sent {response.content_type}, not a picture")
-    return response.body
+def _added(part: PhotoLike, sign: float) -> Part:
+    """One more part of a query: a str is one summand."""
+    return _part(part, sign) if isinstance(part, str) else Part.picture(part, sign)
 
 
 def _summands(text: str) -> list[tuple[float, str]]:
@@ -262,7 +249,7 @@ def _part(summand: str, sign: float) -> Part:
 
 
 def _kind(value: str) -> Kind:
-    if grammar.is_url(value):
+    if is_url(value):
         return Kind.URL
     if _names_picture(value):
         return Kind.PICTURE

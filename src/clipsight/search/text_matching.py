@@ -18,10 +18,11 @@ from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.core.files import atomic_write
 from clipsight.core.progress import Progress, no_progress
-from clipsight.search.grammar import is_url
-from clipsight.search.query import Kind, Part, Query, embed_parts
+from clipsight.core.text import is_url
+from clipsight.search.query import Query, embed_parts
 
 if TYPE_CHECKING:
+    from clipsight.indexing.media.picture import PhotoLike
     from clipsight.models.encoder import Encoder
 
 SHARD = 4096
@@ -43,14 +44,12 @@ class TextMatch:
         return {"line": self.line, "text": self.text, "score": round(self.score, 6)}
 
 
-def embed_photo(photo: str, encoder: "Encoder") -> Float32:
-    """Unit vector of a photo, float32[dim]; `photo` is a path or an http(s) URL. Raises `QueryError`."""
-    if is_url(photo):
-        query = Query((Part(Kind.URL, photo),))
-    elif Path(photo).expanduser().is_file():
-        query = Query((Part(Kind.PICTURE, photo),))
-    else:
-        raise QueryError(f"no such photo: {photo}")
+def embed_photo(photo: "PhotoLike", encoder: "Encoder") -> Float32:
+    """Unit vector of a photo of any kind, float32[dim]. Raises `QueryError`."""
+    query = Query.of(Path(photo) if isinstance(photo, str) and not is_url(photo) and photo else photo)
+    file = query.parts[0].source.file
+    if file is not None and paths.find_file(str(file)) is None:
+        raise QueryError(f"no such photo: {file}")
     vector: Float32 = embed_parts(query, encoder)[0]
     return vector
 

@@ -60,6 +60,11 @@ class TorchModel:
     preprocessing: PreprocessConfig
 
     @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.clip.architecture.embed_dim
+
+    @property
     def context_length(self) -> int:
         """Maximum number of tokens of a text."""
         return self.clip.architecture.text_cfg.context_length

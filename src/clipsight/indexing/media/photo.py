@@ -144,6 +144,25 @@ def open_picture(
     return decode(source, mtime_ns=0, min_side=min_side, max_pixels=max_pixels).image
 
 
+def upright_rgb(picture: Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Return the pixels of a picture that a caller has opened, as `decode` gives those of a file.
+
+    The picture is not changed. Raises PhotoError.
+    """
+    _check_size(picture, max_pixels)
+    try:
+        with DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL):
+            check_layout(picture)
+            picture.load()
+            orientation = Exif(picture).orientation
+            image = to_rgb(picture)
+            return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    except PhotoError:
+        raise
+    except Exception as error:
+        raise PhotoError(reason(error, (picture.format or "picture",))) from error
+
+
 def _open(source: bytes | Path) -> IO[bytes]:
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -160,14 +179,19 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
         file.seek(0)
         check_item_types(file.read())
     picture = open_reader(file, formats)
+    _check_size(picture, max_pixels)
+    check_layout(picture)
+    return picture
+
+
+def _check_size(picture: Image.Image, max_pixels: int) -> None:
+    """Raise PhotoError for more than `max_pixels` pixels."""
     width, height = picture.size
     if width * height > max_pixels:
         raise PhotoError(
             f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
             f"the limit is {max_pixels / 1e6:.0f}"
         )
-    check_layout(picture)
-    return picture
 
 
 def _read_photo(

@@ -115,7 +115,7 @@ def _cell(tag: str, column: int, text: str) -> str:
 
 
 def _photos(explanation: Explanation) -> Iterator[str]:
-    photo = open_photo(explanation.photo, _LONGEST)
+    photo = open_photo(explanation, _LONGEST)
     yield '<div class="photos">\n'
     yield f"<figure>{_image(photo, 'the photo')}</figure>\n"
     if explanation.region:

@@ -1,6 +1,5 @@
 """A photo blended with the heat map of its explanation."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +17,11 @@ _OUTSIDE = 0.3
 """Brightness of the photo outside the box that the model sees."""
 
 
-def open_photo(photo: Path, longest: int) -> "Image":
-    """Open a photo, upright in RGB, and scale its longer side to `longest` pixels. Raises PhotoError."""
+def open_photo(explanation: Explanation, longest: int) -> "Image":
+    """Open the photo, upright in RGB, and scale its longer side to `longest` pixels. Raises PhotoError."""
     from PIL.Image import Resampling
 
-    from clipsight.indexing.media.photo import open_picture
-
-    image = open_picture(photo.expanduser(), min_side=longest)
+    image = explanation.open_photo(min_side=longest)
     scale = longest / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)

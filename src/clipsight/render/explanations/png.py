@@ -82,7 +82,7 @@ def _blocks(explanation: Explanation) -> Iterator[_Block]:
         yield _Lines.of(renderer, [words], _SMALL, MUTED_TEXT)
         bars = [_Bar(word.word, word.contribution, word.stderr or 0.0) for word in explanation.words]
         yield from _Strip.rows(renderer, bars)
-    photo = open_photo(explanation.photo, _PHOTO)
+    photo = open_photo(explanation, _PHOTO)
     if explanation.region:
         yield _Photos((photo, overlay_heat(photo, explanation)))
         yield _Scale(renderer, max_heat(explanation))

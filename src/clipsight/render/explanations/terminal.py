@@ -72,7 +72,7 @@ def _print_heat(explanation: Explanation) -> None:
     protocol = (
         ImageProtocol.COLOURS_256 if supported is ImageProtocol.COLOURS_256 else ImageProtocol.TRUECOLOR
     )
-    picture = overlay_heat(open_photo(explanation.photo, _HEAT), explanation).convert("RGBA")
+    picture = overlay_heat(open_photo(explanation, _HEAT), explanation).convert("RGBA")
     pixels = np.asarray(picture)
     blank = np.zeros((len(pixels) % 2, pixels.shape[1], 4), np.uint8)
     for line in half_blocks(np.concatenate([pixels, blank]), protocol):

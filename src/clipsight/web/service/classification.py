@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import Classification, classify, failures_below, keep_labels
+from clipsight.classification.zero_shot import Classification, classify, keep_labels
 from clipsight.core.errors import BusyError
 from clipsight.models.encoder import Cancelled, Stop
-from clipsight.search.embeddings import CHUNK, stored_embeddings
+from clipsight.search.embeddings import CHUNK, failures_below, stored_embeddings
 from clipsight.search.label_embeddings import LabelCache
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Model

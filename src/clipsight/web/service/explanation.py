@@ -1,7 +1,6 @@
 """Explanations of scores, for library photos and uploads."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from clipsight.core.errors import NotFoundError, PhotoError
 from clipsight.explain.base import Explanation, Settings
 from clipsight.explain.explanation import explain
 from clipsight.explain.onnx_model import OnnxModel
+from clipsight.indexing.media.picture import Picture
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.query import Kind, Part, Query
 from clipsight.web.service import pictures
@@ -26,59 +26,42 @@ def explain_photo(
     word: str | None,
     stop: Stop | None,
 ) -> Explanation:
-    """Explain like `Library.explain`; uploads are validated, and kept in a temporary folder meanwhile.
-
-    No path of that folder appears in the result.
-    """
-    query = to_query(parts)
+    """Explain like `Library.explain`; uploads are validated, and never written to a file."""
 
     def check_stop(what: str, done: int, total: int) -> None:
         if stop is not None and stop.is_set():
             raise Cancelled
 
-    with tempfile.TemporaryDirectory(prefix="clipsight-") as name:
-        folder = Path(name)
-        with_files = Query(
-            tuple(
-                part
-                if isinstance(given, TextPart)
-                else replace(part, value=str(_picture_file(given, library, folder / str(number))))
-                for number, (part, given) in enumerate(zip(query.parts, parts, strict=True))
-            )
+    query = Query(
+        tuple(
+            part if isinstance(given, TextPart) else replace(part, given=_picture(given, library))
+            for part, given in zip(to_query(parts).parts, parts, strict=True)
         )
-        file = _picture_file(photo, library, folder / "photo")
-        try:
-            found = explain(
-                with_files,
-                file,
-                OnnxModel(library.encoder),
-                method=method,
-                word=word,
-                sample=library.snapshot.balance_sample([query]),
-                settings=Settings(progress=check_stop),
-            )
-        except PhotoError as error:
-            raise NotFoundError(f"the photo can't be read any more: {error.__cause__ or error}") from error
-    return replace(
-        found,
-        query=str(query),
-        photo=Path(photo.name) if isinstance(photo, UploadPart) else file,
-        parts=tuple(
-            replace(share, part=_label(part)) for share, part in zip(found.parts, query.parts, strict=True)
-        ),
-        region_of=str(query) if word is None else found.region_of,
     )
+    try:
+        found = explain(
+            query,
+            _picture(photo, library),
+            OnnxModel(library.encoder),
+            method=method,
+            word=word,
+            sample=library.snapshot.balance_sample([query]),
+            settings=Settings(progress=check_stop),
+        )
+    except PhotoError as error:
+        raise NotFoundError(f"the photo can't be read any more: {error.__cause__ or error}") from error
+    labelled = zip(found.parts, query.parts, strict=True)
+    return replace(found, parts=tuple(replace(share, part=_label(part)) for share, part in labelled))
 
 
-def _picture_file(picture: PhotoPart | UploadPart, library: OpenLibrary, copy: Path) -> Path:
-    """The photo's own file, after a check that it is unchanged; an upload is written to `copy`."""
+def _picture(picture: PhotoPart | UploadPart, library: OpenLibrary) -> Picture:
+    """The photo's own file, after a check that it is unchanged, or an upload, after a check of its size."""
     if isinstance(picture, PhotoPart):
         record = library.photo(picture.id)
         pictures.check_unchanged(record)
-        return Path(os.fsdecode(record.path))
+        return Picture.of(Path(os.fsdecode(record.path)))
     pictures.open_upload(picture, min_side=max(library.encoder.input_size))
-    copy.write_bytes(picture.data)
-    return copy
+    return Picture(picture.name, content=picture.data)
 
 
 def _label(part: Part) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipsight.core.errors import QueryError
+from clipsight.core.text import is_url
 from clipsight.search import grammar
 from clipsight.search.query import Kind, Part, Query
 
@@ -59,7 +60,7 @@ def to_query(parts: Sequence[QueryPart]) -> Query:
 
 def _text_part(sign: float, summand: str) -> TextPart:
     weight, value = grammar.split_weight(summand)
-    if grammar.is_url(value):
+    if is_url(value):
         raise QueryError(f"a server fetches no addresses: download {value[:80]} and send the picture")
     return TextPart(value, sign * weight)
 
