@@ -5,29 +5,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from typer import BadParameter
 
 from clipsight.cli.app import app
 from clipsight.core.errors import ClipsightError
-from tests.support.samples import SAMPLES
+from tests.support.samples import CLASSES, SAMPLES, write_classes
 from tests.support.shell import Shell, check_golden
-
-CLASSES = {"cat": "cat.png", "coffee_cup": "coffee.png", "galaxies": "galaxies.jpg"}
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
     """A shell beside two collections of three classes, `a` and, darker, `b`, and a CSV of captions."""
     folder = tmp_path_factory.mktemp("measured")
-    for name, sample in CLASSES.items():
-        for collection, dimmed in (("a", 1.0), ("b", 0.6)):
-            (folder / collection / name).mkdir(parents=True)
-            with Image.open(SAMPLES[sample]) as photo:
-                for number in range(5):
-                    box = (20 * number, 10 * number, 20 * number + 250, 10 * number + 200)
-                    crop = photo.convert("RGB").crop(box).point(lambda value: int(value * dimmed))  # noqa: B023
-                    crop.save(folder / collection / name / f"{number}.png")
+    write_classes(folder / "a", 5)
+    write_classes(folder / "b", 5, brightness=0.6)
     (folder / "photos").mkdir()
     lines = ["filepath,caption\n"]
     for name in ("cat.png", "coffee.png", "rocket.jpg"):

@@ -19,22 +19,15 @@ from clipsight.probe import Probe, load
 from clipsight.probe.head import Head
 from clipsight.store.catalog import Catalog
 from tests.support.catalogs import add_photos, unit_vectors
-from tests.support.samples import SAMPLES
+from tests.support.samples import CLASSES, SAMPLES, write_classes
 from tests.support.shell import Shell, check_golden
-
-CLASSES = {"cat": "cat.png", "coffee_cup": "coffee.png", "galaxies": "galaxies.jpg"}
 
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
     """A shell beside `labelled`, three classes of six crops of real photos, indexed, and a probe of them."""
     folder = tmp_path_factory.mktemp("pets")
-    for name, sample in CLASSES.items():
-        (folder / "labelled" / name).mkdir(parents=True)
-        with Image.open(SAMPLES[sample]) as photo:
-            for number in range(6):
-                box = (20 * number, 10 * number, 20 * number + 250, 10 * number + 200)
-                photo.convert("RGB").crop(box).save(folder / "labelled" / name / f"{number}.png")
+    write_classes(folder / "labelled", 6)
     shutil.copyfile(SAMPLES["rocket.jpg"], folder / "rocket.jpg")
     shell = Shell(folder, tiny_model, folder / "home")
     shell.run("probe", "fit", "labelled", "-o", "pets.probe", "--model", tiny_model)

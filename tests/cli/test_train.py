@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 
 from tests.support import pictures
+from tests.support.clip_weights import SMALL_CONFIG
 from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.torch
-
-ARCHITECTURE = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 12, "width": 16, "heads": 1, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with captions.csv of 36 pictures, and arch.json."""
     made = tmp_path_factory.mktemp("train")
     pictures.write(made, pictures.scenes(colour=3, shape=3, size=1, place=2, count=2), 1, 16)
-    (made / "arch.json").write_text(json.dumps(ARCHITECTURE))
+    (made / "arch.json").write_text(json.dumps(SMALL_CONFIG))
     return made
 
 

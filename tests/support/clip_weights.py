@@ -12,6 +12,13 @@ TINY_TEXT = TextConfig(context_length=12, vocab_size=50, width=32, heads=2, laye
 TINY_VIT = Architecture(24, VisionConfig(32, 2, 48, 8, head_width=16, mlp_ratio=3.0), TINY_TEXT, True)
 TINY_RESNET = Architecture(24, VisionConfig(64, (2, 1, 1, 1), 8, None, head_width=32), TINY_TEXT)
 
+SMALL_CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 12, "width": 16, "heads": 1, "layers": 1},
+}
+"""An architecture's config file, small enough to be trained in a test."""
+
 
 def fill(model: nn.Module) -> None:
     """Give every tensor of `model` values of a usual size that depend on its name and shape alone."""

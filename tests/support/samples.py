@@ -4,6 +4,8 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
 
 def package_folder(name: str) -> Path:
     """Where an installed package lies, found without importing it."""
@@ -23,6 +25,21 @@ SAMPLES = {
     "flower.jpg": package_folder("sklearn") / "datasets" / "images" / "flower.jpg",
 }
 """Real photos that ship inside scikit-image and scikit-learn, by the name tests give them."""
+
+
+CLASSES = {"cat": "cat.png", "coffee_cup": "coffee.png", "galaxies": "galaxies.jpg"}
+"""Class -> the sample photo whose crops are its photos."""
+
+
+def write_classes(folder: Path, count: int, *, brightness: float = 1.0) -> None:
+    """Make `folder` with a folder for each of `CLASSES`, of `count` crops of its photo."""
+    for name, sample in CLASSES.items():
+        (folder / name).mkdir(parents=True)
+        with Image.open(SAMPLES[sample]) as photo:
+            for number in range(count):
+                box = (20 * number, 10 * number, 20 * number + 250, 10 * number + 200)
+                crop = photo.convert("RGB").crop(box).point(lambda value: int(value * brightness))
+                crop.save(folder / name / f"{number}.png")
 
 
 def copy_samples(folder: Path) -> Path:

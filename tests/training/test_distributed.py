@@ -18,17 +18,12 @@ from clipsight.training.run_log import read_metrics
 from clipsight.training.train import train
 from clipsight.training.trainer import LAST, read_state
 from tests.support import pictures
-from tests.support.clip_weights import TINY_VIT, fill, ids, images
+from tests.support.clip_weights import SMALL_CONFIG, TINY_VIT, fill, ids, images
 from tests.training.two_processes import CONFIG, ROWS
 
 pytestmark = pytest.mark.torch
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
-ARCHITECTURE = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 12, "width": 16, "heads": 1, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes, started by torchrun, have left, and what they were given."""
     out = tmp_path_factory.mktemp("two")
     data = pictures.write(out / "data", pictures.scenes(colour=3, shape=2, size=1, place=2, count=2), 1, 16)
-    (out / "arch.json").write_text(json.dumps(ARCHITECTURE))
+    (out / "arch.json").write_text(json.dumps(SMALL_CONFIG))
     root = SCRIPT.parents[2]
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT]
     paths = [str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")]

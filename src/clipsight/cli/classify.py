@@ -14,12 +14,13 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import (
-    LIBRARY,
     OUTPUT,
+    CsvOption,
     DeviceOption,
     JsonOption,
     LibraryOption,
     ModelOption,
+    NoIndexingOption,
     ThreadsOption,
     check_outputs,
     index_folders,
@@ -77,7 +78,7 @@ def classify(
         ),
     ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")] = False,
+    as_csv: CsvOption = False,
     html: Annotated[
         Path | None, typer.Option(rich_help_panel=OUTPUT, help="Also write a page with thumbnails (.html).")
     ] = None,
@@ -122,10 +123,7 @@ def classify(
             help="Compare templates on a folder of class folders, or a CSV.",
         ),
     ] = False,
-    no_indexing: Annotated[
-        bool,
-        typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
-    ] = False,
+    no_indexing: NoIndexingOption = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",

@@ -10,9 +10,12 @@ from clipsight.cli import completion
 from clipsight.cli.options import (
     LIBRARY,
     OUTPUT,
+    AddOption,
+    BalanceOption,
     DeviceOption,
     JsonOption,
     LibraryOption,
+    SubtractOption,
     ThreadsOption,
     check_outputs,
     open_library,
@@ -29,21 +32,15 @@ _METHODS = "; ".join(
     for each in METHODS.values()
 )
 
-QUERY, METHOD = "Query", "Method"
+METHOD = "Method"
 """Headings of options in the help."""
 
 
 def explain(
     query: Annotated[str, typer.Argument(help='Words, a picture, or parts like "flower + 2:bee - cartoon".')],
     photo: Annotated[Path, typer.Argument(help="The photo whose score is explained.")],
-    add: Annotated[
-        list[str] | None,
-        typer.Option("--add", "-a", rich_help_panel=QUERY, help="Add a query part; repeatable."),
-    ] = None,
-    subtract: Annotated[
-        list[str] | None,
-        typer.Option("--subtract", "-s", rich_help_panel=QUERY, help="Subtract a query part; repeatable."),
-    ] = None,
+    add: AddOption = None,
+    subtract: SubtractOption = None,
     method: Annotated[
         str, typer.Option(autocompletion=completion.methods, rich_help_panel=METHOD, help=f"{_METHODS}.")
     ] = DEFAULT_METHOD,
@@ -70,9 +67,7 @@ def explain(
             help="Maximum number of altered photos to embed; twice as many texts.",
         ),
     ] = DEFAULT_COST,
-    balance: Annotated[
-        bool, typer.Option(rich_help_panel=QUERY, help="Balance words and pictures in mixed queries.")
-    ] = True,
+    balance: BalanceOption = True,
     as_json: JsonOption = False,
     library: LibraryOption = None,
     model: Annotated[

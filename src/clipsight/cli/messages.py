@@ -62,7 +62,7 @@ def note_skipped(failures: Sequence[tuple[Path, str]]) -> None:
     for path, reason in failures[:_MAX_SKIPPED]:
         note(f"left out {visible(str(path))}: {reason}")
     if len(failures) > _MAX_SKIPPED:
-        note(f"left out {len(failures) - _MAX_SKIPPED:,} more: --json names them all")
+        note(f"left out {len(failures) - _MAX_SKIPPED:,} more: --json lists them all")
 
 
 def with_flags(message: str) -> str:

@@ -13,6 +13,7 @@ from clipsight.cli import completion
 if TYPE_CHECKING:
     from clipsight.library import Library
 
+QUERY = "Query"
 OUTPUT = "Output"
 LIBRARY = "Library and model"
 """Headings of options in the help of commands that have many."""
@@ -51,6 +52,27 @@ ThreadsOption = Annotated[
     typer.Option("--threads", min=1, rich_help_panel=LIBRARY, help="CPU threads (default: all cores)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")]
+NoIndexingOption = Annotated[
+    bool,
+    typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
+]
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option("--add", "-a", rich_help_panel=QUERY, help="Add a query part; repeatable."),
+]
+SubtractOption = Annotated[
+    list[str] | None,
+    typer.Option("--subtract", "-s", rich_help_panel=QUERY, help="Subtract a query part; repeatable."),
+]
+BalanceOption = Annotated[
+    bool,
+    typer.Option(
+        "--balance/--no-balance",
+        rich_help_panel=QUERY,
+        help="Balance words and pictures in mixed queries.",
+    ),
+]
 
 
 class Interrupted(BaseException):

@@ -17,10 +17,12 @@ from clipsight.cli.evaluate import (
 from clipsight.cli.help import GroupedCommand
 from clipsight.cli.options import (
     OUTPUT,
+    CsvOption,
     DeviceOption,
     JsonOption,
     LibraryOption,
     ModelOption,
+    NoIndexingOption,
     ThreadsOption,
     check_outputs,
     index_folders,
@@ -138,10 +140,8 @@ def apply(
         list[Path] | None, typer.Argument(help="Photos and folders; default: the whole library.")
     ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    no_indexing: Annotated[
-        bool, typer.Option("--no-indexing", "-n", help="Don't index new photos of the folders first.")
-    ] = False,
+    as_csv: CsvOption = False,
+    no_indexing: NoIndexingOption = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
     device: DeviceOption = "cpu",

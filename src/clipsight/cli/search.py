@@ -11,10 +11,16 @@ from clipsight.cli import completion
 from clipsight.cli.options import (
     LIBRARY,
     OUTPUT,
+    QUERY,
+    AddOption,
+    BalanceOption,
+    CsvOption,
     DeviceOption,
     JsonOption,
     LibraryOption,
     ModelOption,
+    NoIndexingOption,
+    SubtractOption,
     ThreadsOption,
     check_outputs,
     index_folders,
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from clipsight.search.query import Query
     from clipsight.search.results import Matches
 
-QUERY, RESULTS, FILTERS = "Query", "Results", "Filters"
+RESULTS, FILTERS = "Results", "Filters"
 """Headings of options in the help."""
 
 
@@ -47,14 +53,8 @@ def search(
             help="Folders of photos; default: all indexed before.",
         ),
     ] = None,
-    add: Annotated[
-        list[str] | None,
-        typer.Option("--add", "-a", rich_help_panel=QUERY, help="Add a query part; repeatable."),
-    ] = None,
-    subtract: Annotated[
-        list[str] | None,
-        typer.Option("--subtract", "-s", rich_help_panel=QUERY, help="Subtract a query part; repeatable."),
-    ] = None,
+    add: AddOption = None,
+    subtract: SubtractOption = None,
     top: Annotated[
         int, typer.Option("--top", "-t", min=1, rich_help_panel=RESULTS, help="Number of photos to show.")
     ] = 10,
@@ -65,9 +65,7 @@ def search(
     sort: Annotated[
         Literal["score", "date", "path"], typer.Option(rich_help_panel=RESULTS, help="Order of the results.")
     ] = "score",
-    balance: Annotated[
-        bool, typer.Option(rich_help_panel=QUERY, help="Balance words and pictures in mixed queries.")
-    ] = True,
+    balance: BalanceOption = True,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,10 +138,7 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", rich_help_panel=OUTPUT, help="Tell why the first three match.")
     ] = False,
-    no_indexing: Annotated[
-        bool,
-        typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
-    ] = False,
+    no_indexing: NoIndexingOption = False,
     filepath_only: Annotated[
         bool,
         typer.Option("--paths", "--filepath-only", "-f", rich_help_panel=OUTPUT, help="Print paths only."),
@@ -152,7 +147,7 @@ def search(
         bool, typer.Option("-0", rich_help_panel=OUTPUT, help="Print paths only, each ended by a NUL byte.")
     ] = False,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")] = False,
+    as_csv: CsvOption = False,
     grid: Annotated[
         Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write a contact sheet (.jpg or .png).")
     ] = None,
