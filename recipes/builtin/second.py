@@ -30,7 +30,7 @@ from .joint import Parts, axes_of
 from .licences import CHOICES, Choice, allowed
 from .model import FROZEN_WIDTH, Builtin
 from .multilingual import Sources, dev_recall, prepare, teach, write
-from .table import lines, measure, open_everyday
+from .table import figures, line, open_everyday
 from .teacher import Teacher
 from .texts import class_vectors, encode, tokenise
 from .towers import (
@@ -104,9 +104,11 @@ def run(data: Path, out: Path, work: Path, choice: Choice, *, control: bool) -> 
     about = {"license": LICENSE, "provenance": _PROVENANCE}
     write(partial, teacher, tower, {"logit_scale": distil.scale, **about})
     scale = fit_scale(open_everyday(data, partial))
-    rows = measure(open_everyday(data, partial), "test")
+    rows = {}
+    for name, value in figures(open_everyday(data, partial), "test"):
+        rows[name] = value
+        print(line(name, value), flush=True)
     write(partial, teacher, tower, {"logit_scale": round(scale, 3), **about, "figures": {"test": rows}})
-    print("\n".join(lines(rows)))
     shutil.copytree(partial, out, dirs_exist_ok=True)
     log(f"wrote {out}")
 
