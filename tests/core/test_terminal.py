@@ -56,3 +56,7 @@ def test_colours_of_a_terminal(screen: TextIO, monkeypatch: pytest.MonkeyPatch) 
 def test_lines_for_other_programs_are_neither_folded_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert width(io.StringIO()) == UNLIMITED and not has_colours(io.StringIO())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert has_colours(io.StringIO())

@@ -26,6 +26,6 @@ def width(stream: "TextIO") -> int:
 
 
 def has_colours(stream: "TextIO") -> bool:
-    """True for a terminal that shows colours, unless $NO_COLOR forbids them."""
+    """True for a terminal that shows colours, or with $FORCE_COLOR, unless $NO_COLOR forbids them."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
-    return stream.isatty() and not plain
+    return not plain and (stream.isatty() or bool(os.environ.get("FORCE_COLOR")))
