@@ -43,10 +43,9 @@ def cli_reference() -> str:
 
 
 def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if not children:
+    children = getattr(command, "commands", {})
+    if not children or command.invoke_without_command:
         yield name, command
-        return
     for child_name, child in children.items():
         yield from _leaves(f"{name} {child_name}", child)
 

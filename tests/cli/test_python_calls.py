@@ -36,6 +36,8 @@ CALLS = {
     "backup": "clipsight.library:Library.backup",
     "restore": "clipsight.library:Library.restore",
     "models": "clipsight.models.registry:list_models",
+    "models download": "clipsight.models.registry:locate",
+    "models import": "clipsight.models.import_folder:import_folder",
     "compare-models": "clipsight.evaluation:compare_models",
     "forget": "clipsight.library:Library.forget",
     "export": "clipsight.library:Library.export",
@@ -79,6 +81,7 @@ PYTHON_NAMES = {
     },
     "explain": {"cost": "settings"},
     "classify": {"arguments": "photos", "template": "templates"},
+    "models import": {"folder": "source"},
     "organize": {"undo": "destination"},
     "probe fit": {"template": "templates"},
     "serve": {"allow_host": "allowed_hosts"},
@@ -121,6 +124,8 @@ def commands() -> Iterator[tuple[str, Any]]:
     root: Any = get_command(app)
     for name, command in root.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield name, command
             yield from ((f"{name} {sub}", each) for sub, each in command.commands.items())
         else:
             yield name, command

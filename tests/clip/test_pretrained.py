@@ -1,6 +1,7 @@
 """Published weights by name: from the hub, from its cache without a hub, and what is said otherwise."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,8 +106,10 @@ def test_a_login_page_is_not_taken_for_a_hub(server: HubServer) -> None:
 
 def test_no_hub_is_asked_when_it_may_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set") as caught:
         locate(OPENCLIP)
+    bring = r"bring from https://huggingface\.co/\S+ open_clip_model\.safetensors and open_clip_config\.json"
+    assert re.search(bring, str(caught.value)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

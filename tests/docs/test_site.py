@@ -23,7 +23,7 @@ DOCUMENTED = re.findall(
 
 def _commands(name: str, command: Any) -> dict[str, Any]:
     children = getattr(command, "commands", {})
-    found = {} if children else {name: command}
+    found = {} if children and not command.invoke_without_command else {name: command}
     for child, definition in children.items():
         found |= _commands(f"{name} {child}", definition)
     return found

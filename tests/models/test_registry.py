@@ -15,6 +15,7 @@ import clipsight
 from clipsight.core.errors import ModelError
 from clipsight.models import registry
 from clipsight.models.folder import ModelFolder, model_files
+from clipsight.models.hub import HubError
 from clipsight.models.model_index import published_models
 from clipsight.models.registry import (
     MULTILINGUAL,
@@ -204,6 +205,44 @@ def test_a_model_is_downloaded_once_and_then_found_offline(
         ModelError, match=f"{RECOMMENDED_REPO} is not on disk and HF_HUB_OFFLINE is set; unset it"
     ):
         locate(RECOMMENDED)
+
+
+FILES = (
+    "config.json, visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx, textual/tokenizer.json "
+    "and what else is in visual/ and textual/"
+)
+
+
+def test_without_a_hub_the_files_to_bring_and_their_folder_are_named(hub: HubServer, home: Path) -> None:
+    hub.stop()
+    with pytest.raises(HubError) as caught:
+        locate("ViT-B/32")
+    assert str(caught.value).endswith(
+        f"; try again later (a download goes on where it stopped); without internet, bring from "
+        f"{hub.url}/immich-app/{OPENAI} {FILES} into {home / 'models' / OPENAI} "
+        f"(on a machine with internet, `clipsight models download {OPENAI}` fetches that folder)"
+    )
+
+
+def test_the_named_files_in_the_named_folder_are_the_model(
+    hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(HubError, match=f"bring from https://huggingface.co/immich-app/{OPENAI} ") as caught:
+        locate(OPENAI)
+    named = set(str(caught.value).partition(" bring from ")[2].replace(",", "").split())
+    for file, content in tiny_repository().items():
+        if file in named:
+            target = home / "models" / OPENAI / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    assert ModelFolder.read(locate(OPENAI)).embed_dim == 8
+
+
+def test_a_hub_that_answers_is_not_worked_around(hub: HubServer) -> None:
+    with pytest.raises(HubError, match="there is no model someone/none") as caught:
+        locate("hf-hub:someone/none")
+    assert "bring" not in str(caught.value)
 
 
 def test_a_model_of_someone_else_is_found_again_by_the_name_of_its_folder(hub: HubServer, home: Path) -> None:

@@ -133,7 +133,7 @@ def test_marks_of_models_are_explained(capsys: pytest.CaptureFixture[str]) -> No
         "                                      broken",
         "                                        no visual/model.onnx",
         "",
-        "to download (clipsight index --model NAME):",
+        "to download (clipsight models download NAME):",
         "        size  ImageNet  recall  licence     model",
     ]
     assert out.splitlines()[8] == "rmnp  2.0 GB      66.6    50.0  apple-amlr  far"

@@ -41,7 +41,7 @@ _COMMANDS = {
     "check": "maintenance:check",
     "backup": "maintenance:backup",
     "restore": "maintenance:restore",
-    "models": "models:models",
+    "models": "models:app",
     "compare-models": "compare_models:compare_models",
     "forget": "collection:forget",
     "export": "collection:export",

@@ -1,23 +1,83 @@
-"""Command `clipsight models`."""
+"""`clipsight models`: list them, download one, import the folder of one."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipsight.cli import completion
+from clipsight.cli.help import GroupedCommand
 from clipsight.cli.options import JsonOption, LibraryOption, open_library
 
+app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
-def models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
-    """List installed and available models.
 
-    With size, licence and published results.
+@app.callback()
+def models(context: typer.Context, library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List models, download one, or import one from a folder.
+
+    Without a command: the installed and the available models, with size, licence and published results.
     """
     import json
     from dataclasses import asdict
 
+    from clipsight.core import paths
     from clipsight.models.registry import list_models
     from clipsight.render import tables
+    from clipsight.store.catalog import CATALOG_NAME
 
-    with open_library(library) as photos:
-        in_use = photos.status().model
+    if context.invoked_subcommand is not None:
+        return
+    in_use = None
+    if ((library or paths.default_library()).expanduser() / CATALOG_NAME).exists():
+        with open_library(library) as photos:
+            in_use = photos.status().model
     found = list_models()
     if as_json:
         print(json.dumps([{**asdict(model), "in_use": model.name == in_use} for model in found], indent=2))
     else:
         tables.print_models(found, in_use)
+
+
+@app.command(cls=GroupedCommand)
+def download(
+    name: Annotated[
+        str, typer.Argument(autocompletion=completion.models, help="Any name that `--model` takes.")
+    ],
+) -> None:
+    """Download a model, and print its folder.
+
+    To use it on a machine without internet, bring that folder there: clipsight models import FOLDER
+    """
+    from clipsight.models.folder import ModelFolder
+    from clipsight.models.registry import locate
+
+    print(ModelFolder.read(locate(name)).path)
+
+
+@app.command("import", cls=GroupedCommand)
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder of a model, brought from another machine.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name to give to --model (default: the model's own).")
+    ] = None,
+    symlink: Annotated[
+        bool, typer.Option("--symlink", help="Link to the folder in place of copying it.")
+    ] = False,
+) -> None:
+    """Import a model from a folder, and print its new one.
+
+    The model is run once before, and has all of its files afterwards or none.
+    """
+    from clipsight.cli.messages import note
+    from clipsight.cli.progress import spinner
+    from clipsight.models.import_folder import import_folder
+
+    with spinner("importing"):
+        target = import_folder(folder, name, symlink=symlink)
+    print(target)
+    note(f"to use it: clipsight index --model {target.name}")

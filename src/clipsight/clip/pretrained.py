@@ -14,7 +14,7 @@ from clipsight.clip.huggingface_config import from_huggingface
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.version import __version__
 from clipsight.models import model_index
-from clipsight.models.hub import HubError, as_hub_error, endpoint_for, network_errors
+from clipsight.models.hub import HubError, UnreachableError, as_hub_error, endpoint_for, network_errors, page
 from clipsight.models.preprocess import PreprocessConfig
 
 CONFIG_FILES = {
@@ -25,6 +25,7 @@ CONFIG_FILES = {
 }
 """Weights files of a repository in order of preference, each with its config file."""
 
+_PAIRS = ", or ".join(f"{weights} and {config}" for weights, config in CONFIG_FILES.items())
 _PREPROCESSOR = "preprocessor_config.json"
 _BEST = "best"
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -150,6 +151,11 @@ def _download(repo: str) -> Path:
             return _fetch(repo, endpoint)
         except network_errors() as error:
             raise as_hub_error(error, repo, endpoint) from error
+    except UnreachableError as error:
+        raise CheckpointError(
+            f"{error.reason}; {error.remedy}; without internet, bring from {page(repo)} {_PAIRS} "
+            "into a folder, and give its path on disk in place of the name"
+        ) from error
     except HubError as error:
         raise CheckpointError(f"{error.reason}; or give the path of a checkpoint on disk") from error
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +54,38 @@ def install(listing: RepoListing, folder: Path, *, progress: bool = True) -> Pat
 def partial_bytes(folder: Path) -> int:
     """Size in bytes of the unfinished download of the model `folder`."""
     return total_size(_partial(folder))
+
+
+@contextmanager
+def new_folder(folder: Path, size: int) -> Iterator[Path]:
+    """Yield the path of a folder of `size` bytes, or of a link, to be made; on success it becomes `folder`.
+
+    Waits for another process that makes the same model. Whatever happens, what was made is `folder` or gone.
+    Raises ModelError if `folder` exists, and HubError about the disk.
+    """
+    try:
+        with _locked(_partial(folder)):
+            if os.path.lexists(folder):
+                raise ModelError(f"{folder} exists already: delete that folder, or choose another `name`")
+            _check_free_space(folder, size)
+            new = _partial(folder).with_name(f"{folder.name}.new")
+            _remove(new)  # what an interruption left
+            try:
+                yield new
+                new.rename(folder)
+            finally:
+                _remove(new)
+                with suppress(OSError):  # there, and not empty, after an unfinished download
+                    _partial(folder).rmdir()
+    except OSError as error:
+        raise _disk_error(error, folder) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _install(listing: RepoListing, folder: Path, progress: bool) -> None:
@@ -137,7 +169,7 @@ class _DiskError(Exception):
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[None]:
-    """Hold the lock on the download of this model, partial for another process to release it."""
+    """Hold the lock on the model that is collected in `partial`; wait for another process to release it."""
     partial.mkdir(parents=True, exist_ok=True)
     with partial.with_name(f"{partial.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

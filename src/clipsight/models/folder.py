@@ -19,6 +19,9 @@ from clipsight.models.preprocess import PreprocessConfig
 
 _CONFIG = "config.json"
 _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
+REQUIRED_FILES = (_CONFIG, *_PARTS)
+"""Files without which a folder is no model; it may have others, such as weights beside `model.onnx`."""
+
 _TOWERS = ("visual", "textual")
 # Towers for other runtimes (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
 _OTHER_RUNTIMES = (".armnn", ".rknn")
@@ -62,7 +65,7 @@ class ModelFolder:
         path = Path(path)
         if not path.is_dir():
             raise ModelError(f"no model folder at {path}; `clipsight models` lists what there is")
-        for part in (_CONFIG, *_PARTS):
+        for part in REQUIRED_FILES:
             _check_present(path, part)
         config = _json_object(path, _CONFIG)
         own = _section(path, config, "clipsight")

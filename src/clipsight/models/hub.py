@@ -37,6 +37,14 @@ class HubError(ModelError):
         self.reason = reason
 
 
+class UnreachableError(HubError):
+    """A hub that can't be asked, now or by the user's own settings; `remedy` is how to have it asked."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, f'{remedy}, or use `model="builtin"`')
+        self.remedy = remedy
+
+
 class NotOnnxError(HubError):
     """A repository without a model in the layout that clipsight reads."""
 
@@ -89,7 +97,7 @@ def list_repo(repo: str, *, timeout: float = _TIMEOUT) -> RepoListing:
     try:
         info = api.model_info(repo, files_metadata=True, timeout=timeout)
     except (ValueError, TypeError, KeyError) as error:  # first: the ValueErrors of requests are OSErrors too
-        raise HubError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
+        raise UnreachableError(f"{endpoint} does not answer as a model hub", "check HF_ENDPOINT") from error
     except network_errors() as error:
         raise as_hub_error(error, repo, endpoint) from error
     files = {file.rfilename: file for file in info.siblings or ()}
@@ -161,12 +169,12 @@ def stream_file(listing: RepoListing, file: RemoteFile, start: int) -> Iterator[
 def endpoint_for(repo: str) -> str:
     """Return the URL of the hub. Raises HubError about `repo` if offline or if HF_ENDPOINT is invalid."""
     if _is_offline():
-        advice = 'unset it to download, or use `model="builtin"`'
-        raise HubError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", advice)
+        raise UnreachableError(f"{repo} is not on disk and HF_HUB_OFFLINE is set", "unset it to download")
     endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise HubError(f"HF_ENDPOINT is {endpoint!r}, not a web address", f"unset it for {DEFAULT_ENDPOINT}")
+        reason = f"HF_ENDPOINT is {endpoint!r}, not a web address"
+        raise UnreachableError(reason, f"unset it for {DEFAULT_ENDPOINT}")
     return endpoint
 
 
@@ -198,9 +206,17 @@ def as_hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
     return _unavailable(endpoint, str(error).strip().partition("\n")[0][:120] or type(error).__name__)
 
 
-def _unavailable(endpoint: str, detail: str) -> HubError:
-    advice = 'try again later (a download goes on where it stopped), or use `model="builtin"`'
-    return HubError(f"the model hub at {endpoint} can't be used now ({detail})", advice)
+def page(repo: str) -> str:
+    """The web address of a repository, for a person."""
+    try:
+        return f"{endpoint_for(repo)}/{repo}"
+    except HubError:
+        return f"{DEFAULT_ENDPOINT}/{repo}"
+
+
+def _unavailable(endpoint: str, detail: str) -> UnreachableError:
+    remedy = "try again later (a download goes on where it stopped)"
+    return UnreachableError(f"the model hub at {endpoint} can't be used now ({detail})", remedy)
 
 
 def _utils() -> Any:

@@ -15,7 +15,7 @@ from clipsight.core.errors import ModelError
 from clipsight.core.files import total_size
 from clipsight.models import hub, model_index
 from clipsight.models.download import install, partial_bytes
-from clipsight.models.folder import ModelFolder
+from clipsight.models.folder import REQUIRED_FILES, ModelFolder
 from clipsight.models.model_index import PublishedModel
 
 RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
@@ -117,6 +117,13 @@ def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
         return install(hub.list_repo(found.repo), folder, progress=progress)
     except hub.NotOnnxError as error:
         raise _not_onnx(error.reason, found.repo) from error
+    except hub.UnreachableError as error:
+        raise hub.HubError(
+            error.reason,
+            f"{error.remedy}; without internet, bring from {hub.page(found.repo)} "
+            f"{', '.join(REQUIRED_FILES)} and what else is in visual/ and textual/ into {folder} "
+            f"(on a machine with internet, `clipsight models download {found.name}` fetches that folder)",
+        ) from error
 
 
 def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:

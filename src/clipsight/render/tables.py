@@ -246,7 +246,7 @@ def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
     others = [model for model in models if not model.on_disk]
     print("on this machine:")
     _print_models(here, in_use)
-    print("\nto download (clipsight index --model NAME):")
+    print("\nto download (clipsight models download NAME):")
     _print_models(others, in_use)
     print(
         "\n* this library's model, r recommended, m multilingual, n not for commercial"
