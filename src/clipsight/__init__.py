@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from clipsight.core.errors import ClipsightError as ClipsightError
+    from clipsight.encoder import Encoder as Encoder
+    from clipsight.indexing.media.picture import PhotoLike as PhotoLike
     from clipsight.library import Library as Library
-    from clipsight.models.encoder import Encoder as Encoder
     from clipsight.search.query import Query as Query
     from clipsight.search.results import Match as Match
     from clipsight.search.results import Matches as Matches
 
 _HOME_OF = {
     "ClipsightError": "clipsight.core.errors",
-    "Encoder": "clipsight.models.encoder",
+    "Encoder": "clipsight.encoder",
     "Library": "clipsight.library",
     "Match": "clipsight.search.results",
     "Matches": "clipsight.search.results",
+    "PhotoLike": "clipsight.indexing.media.picture",
     "Query": "clipsight.search.query",
 }
 

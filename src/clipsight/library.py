@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from clipsight.classification.prompts import TemplateSet
     from clipsight.classification.zero_shot import Classification
+    from clipsight.encoder import Encoder
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
     from clipsight.indexing.media.picture import PhotoLike
     from clipsight.maintenance.check import CheckReport
-    from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
@@ -39,8 +39,8 @@ PathLike = str | os.PathLike[str]
 class Library:
     """The collection of indexed photos in the folder `path` (default: the user's own), made if there is none.
 
-    `model` is any name that `clipsight models` lists. "auto" is the library's own model, or, for a new
-    library, the recommended one if the hub answers within seconds, else the builtin one. Another model
+    `model` is any name that `clipsight models` lists, or a model folder. "auto" is the library's own, or, for
+    a new library, the recommended one if the hub answers within seconds, else the builtin one. Another model
     than the library's begins a switch: `index` then embeds the photos again, and the old vectors serve
     until that is complete. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the
     number of CPU threads (default: all cores). `note` is called with lines for the user, such as which model
@@ -54,7 +54,7 @@ class Library:
     def __init__(
         self,
         path: PathLike | None = None,
-        model: str = "auto",
+        model: PathLike = "auto",
         *,
         device: str = "cpu",
         threads: int | None = None,
@@ -68,7 +68,7 @@ class Library:
     def open(
         cls,
         path: PathLike | None = None,
-        model: str = "auto",
+        model: PathLike = "auto",
         *,
         device: str = "cpu",
         threads: int | None = None,
@@ -317,7 +317,7 @@ class Library:
         return restore(Path(file).expanduser(), _folder(path), replace=replace)
 
     def _make_encoder(self, folder: "ModelFolder") -> "Encoder":
-        from clipsight.models.encoder import Encoder
+        from clipsight.encoder import Encoder
 
         return Encoder(folder, device=self.device, threads=self.threads)
 

@@ -69,14 +69,18 @@ class ModelStatus:
     problem: str | None = None
 
 
-def parse_name(name: str) -> ModelName:
+def parse_name(name: str | os.PathLike[str]) -> ModelName:
     """Parse any of the names of a model, without network access.
 
     `builtin`; a folder's path; `ViT-B-32__openai` (immich); `ViT-B/32` (OpenAI); `ViT-B-32/openai` and
     `hf-hub:owner/name` (OpenCLIP); `openai/clip-vit-base-patch32` (Hugging Face). Letter case, and `-` for
-    `_`, don't matter. A published name takes precedence over a folder of that name; `./NAME` is the folder.
-    Raises ModelError with the nearest valid names.
+    `_`, don't matter. A published name takes precedence over a folder of that name; `./NAME`, or a path
+    object, is the folder. Raises ModelError with the nearest valid names.
     """
+    if isinstance(name, os.PathLike):
+        return _folder_name(os.fspath(name))
+    if not isinstance(name, str):
+        raise ModelError(f"`model` takes a name or the path of a model folder, not {name!r}")
     wanted = name.strip()
     if wanted.startswith(("/", "./", "../", "~")) or wanted in (".", ".."):
         return _folder_name(wanted)
@@ -97,11 +101,18 @@ def parse_name(name: str) -> ModelName:
     raise _unknown(wanted)
 
 
-def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
+def locate(
+    name: str | os.PathLike[str],
+    *,
+    download: bool = True,
+    progress: bool = True,
+    note: Callable[[str], None] = lambda line: None,
+) -> Path:
     """Return the folder of the model `name` (see `parse_name`), downloading it if it is not on disk.
 
-    With `progress`, a download shows a bar on stderr if that is a terminal. Raises ModelError: an unknown
-    name, a missing folder, or (`hub.HubError`) a failed download.
+    Before a download, `note` receives a line with the model's size and places; with `progress`, it shows a
+    bar on stderr if that is a terminal. Raises ModelError: an unknown name, a missing folder, or
+    (`hub.HubError`) a failed download.
     """
     found = parse_name(name)
     if found.folder is not None:
@@ -114,7 +125,9 @@ def locate(name: str, *, download: bool = True, progress: bool = True) -> Path:
     if not download:
         raise ModelError(f"the model {found.name} is not on disk; `clipsight models` lists those that are")
     try:
-        return install(hub.list_repo(found.repo), folder, progress=progress)
+        listing = hub.list_repo(found.repo)
+        note(f"downloading {found.name} ({listing.size / 1e6:,.0f} MB) from {listing.endpoint} to {folder}")
+        return install(listing, folder, progress=progress)
     except hub.NotOnnxError as error:
         raise _not_onnx(error.reason, found.repo) from error
     except hub.UnreachableError as error:

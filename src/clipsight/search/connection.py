@@ -37,7 +37,7 @@ class Connection(Generic[AnyEncoder]):
     def __init__(
         self,
         folder: Path,
-        wanted: str,
+        wanted: "str | os.PathLike[str]",
         make_encoder: "Callable[[ModelFolder], AnyEncoder]",
         note: Callable[[str], None],
     ) -> None:

@@ -1,5 +1,6 @@
 """Model of a library: chosen once, checked at each use, switched when all photos are embedded."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from clipsight.models.folder import ModelFolder
 
 
-def choose_model(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> Model:
+def choose_model(catalog: Catalog, wanted: "str | os.PathLike[str]", note: Callable[[str], None]) -> Model:
     """Choose the model to use and enter it in the catalog; a new library's first model stays its own.
 
     "auto" is the catalog's own model, or for a new library that of `registry.choose_auto`.
@@ -21,11 +22,11 @@ def choose_model(catalog: Catalog, wanted: str, note: Callable[[str], None]) -> 
 
     current = catalog.current_model()
     if wanted != "auto":
-        return _adopt(catalog, wanted)
+        return _adopt(catalog, wanted, note)
     if current is not None:
         return current
     name, _ = registry.choose_auto(note=note)
-    return _adopt(catalog, name)
+    return _adopt(catalog, name, note)
 
 
 def model_folder(model: Model) -> "ModelFolder":
@@ -77,14 +78,14 @@ def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[
         remove_files_of_other_models(vectors, model)
 
 
-def _adopt(catalog: Catalog, name: str) -> Model:
+def _adopt(catalog: Catalog, name: "str | os.PathLike[str]", note: Callable[[str], None]) -> Model:
     """Enter the model in the catalog, as the current one if it is the library's first."""
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
 
-    path = registry.locate(name)
+    path = registry.locate(name, note=note)
     folder = ModelFolder.read(path)
-    source = str(path.resolve()) if Path(name).expanduser().is_dir() else name
+    source = str(path.resolve()) if Path(name).expanduser().is_dir() else os.fspath(name)
     model = catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
     if catalog.current_model() is None:
         catalog.set_current_model(model)
