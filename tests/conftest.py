@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_variable, "1")
 
 from clipsight import Library
-from tests.support import processor
+from tests.support import processor, sharing
 from tests.support.samples import copy_samples
+
+_SLOW_IMPORTS = {"torch", "gradio", "transformers", "matplotlib", "skimage"}
 
 # A busy machine fails no property: neither an example nor the drawing of examples has a time limit.
 settings.register_profile("clipsight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,6 +46,24 @@ def another_processor() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         processor.imitate(monkeypatch)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared() -> Iterator[None]:
+    """What `support.sharing` makes once a process."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        sharing.share(monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that imports what takes seconds to import has a marker for it."""
+    before = _SLOW_IMPORTS & sys.modules.keys()
+    yield
+    found = _SLOW_IMPORTS & sys.modules.keys() - before
+    if found and not any(request.node.get_closest_marker(name) for name in ("slow", "torch")):
+        pytest.fail(f"imports {', '.join(sorted(found))}: mark it as slow or torch")
 
 
 @pytest.fixture(autouse=True)

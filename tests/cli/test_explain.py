@@ -84,8 +84,8 @@ def test_errors_are_one_line(arguments: tuple[str, ...], message: str, shell: Sh
     assert message in done.stderr and done.stdout == ""
 
 
+@pytest.mark.torch
 def test_a_method_the_model_can_not_do(shell: Shell) -> None:
-    pytest.importorskip("torch")
     done = shell.run("explain", "a cat", "photos/cat.png", "--method", "attention", code=2)
     assert "--method attention can't explain tiny" in done.stderr and "choose occlusion" in done.stderr
 

@@ -114,8 +114,8 @@ def test_an_unknown_method_is_told_which_there_are(photos: Path) -> None:
         asked("bee", photos / "cat.png", method="lime")
 
 
+@pytest.mark.torch
 def test_a_method_that_can_not_do_the_model_says_which_can(photos: Path) -> None:
-    pytest.importorskip("torch")
     with pytest.raises(ModelError, match=r"can't explain fake, .*: choose occlusion"):
         asked("bee", photos / "cat.png", method="attention")
 
@@ -134,8 +134,8 @@ def test_what_a_method_can_not_do_occlusion_does(photos: Path, monkeypatch: pyte
     assert found.region is not None and found.region.method == "occlusion"
 
 
+@pytest.mark.torch
 def test_every_method_is_where_it_is_said_to_be() -> None:
-    pytest.importorskip("torch")
     for method in METHODS.values():
         assert method.words or method.regions
         for explainer in (

@@ -9,13 +9,11 @@ from PIL import Image
 
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-
-skimage = pytest.importorskip("skimage")
-sklearn = pytest.importorskip("sklearn")
+from tests.support.samples import package_folder
 
 FOLDER = Path(__file__).parents[2] / "src" / "clipsight" / "models" / "builtin"
-_SKIMAGE = Path(skimage.__file__).parent / "data"
-_SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
+_SKIMAGE = package_folder("skimage") / "data"
+_SKLEARN = package_folder("sklearn") / "datasets" / "images"
 ALBUM = {
     "astronaut": _SKIMAGE / "astronaut.png",
     "brick": _SKIMAGE / "brick.png",

@@ -4,19 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage
-import sklearn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import OPENAI_MEAN, OPENAI_STD, PreprocessConfig, normalise, resize_and_crop
+from tests.support.samples import package_folder
 
 PHOTOS = sorted(
     [
-        *(Path(skimage.__file__).parent / "data").glob("*.[jp][pn]g"),
-        *(Path(sklearn.__file__).parent / "datasets" / "images").glob("*.jpg"),
+        *(package_folder("skimage") / "data").glob("*.[jp][pn]g"),
+        *(package_folder("sklearn") / "datasets" / "images").glob("*.jpg"),
     ]
 )
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}

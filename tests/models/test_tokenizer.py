@@ -4,6 +4,7 @@ import html
 import json
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
-from transformers import CLIPTokenizer
 
 from clipsight.core.errors import ModelError
 from clipsight.models.clip_bpe import END, START, clip_tokenizer, clip_vocabulary, read_merges
@@ -19,9 +19,16 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.tokenizer import Tokenizer, canonicalise
 from tests.support.tiny_models import make_model_folder
 
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+needs_transformers = pytest.mark.slow  # importing it takes seconds
+
 
 @pytest.fixture(scope="module")
-def reference() -> CLIPTokenizer:
+def reference() -> "CLIPTokenizer":
+    from transformers import CLIPTokenizer
+
     merges = read_merges()
     return CLIPTokenizer(vocab=clip_vocabulary(merges), merges=merges)  # type: ignore[arg-type]
 
@@ -31,7 +38,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return Tokenizer(ModelFolder.read(make_model_folder(tmp_path_factory.mktemp("clip"))))
 
 
-def expected(reference: CLIPTokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def expected(reference: "CLIPTokenizer", texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     out = reference(texts, padding="max_length", truncation=True, max_length=77, return_tensors="np")
     return out["input_ids"], out["attention_mask"]
 
@@ -63,7 +70,8 @@ def generated_texts(count: int) -> list[str]:
     return ["".join(piece() + rng.choice(["", " "]) for _ in range(rng.randint(0, 40))) for _ in range(count)]
 
 
-def test_ids_equal_clips_on_2000_generated_texts(clip: Tokenizer, reference: CLIPTokenizer) -> None:
+@needs_transformers
+def test_ids_equal_clips_on_2000_generated_texts(clip: Tokenizer, reference: "CLIPTokenizer") -> None:
     texts = generated_texts(2000)
     assert len(set(texts)) > 1900
     ids, mask = expected(reference, texts)
@@ -74,6 +82,7 @@ def test_ids_equal_clips_on_2000_generated_texts(clip: Tokenizer, reference: CLI
     assert 100 < sum(tokens.truncated) < 1900
 
 
+@needs_transformers
 @pytest.mark.parametrize(
     "text",
     [
@@ -94,13 +103,14 @@ def test_ids_equal_clips_on_2000_generated_texts(clip: Tokenizer, reference: CLI
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_ids_equal_clips_on_the_awkward(clip: Tokenizer, reference: CLIPTokenizer, text: str) -> None:
+def test_ids_equal_clips_on_the_awkward(clip: Tokenizer, reference: "CLIPTokenizer", text: str) -> None:
     np.testing.assert_array_equal(clip([text]).ids, expected(reference, [text])[0])
 
 
+@needs_transformers
 @settings(max_examples=200)
 @given(text=st.text(max_size=200))
-def test_ids_equal_clips_on_any_text(clip: Tokenizer, reference: CLIPTokenizer, text: str) -> None:
+def test_ids_equal_clips_on_any_text(clip: Tokenizer, reference: "CLIPTokenizer", text: str) -> None:
     np.testing.assert_array_equal(clip([text]).ids, expected(reference, [text])[0])
 
 
@@ -114,7 +124,8 @@ def test_known_ids() -> None:
     assert (vocabulary[START], vocabulary[END]) == (49406, 49407)
 
 
-def test_the_tokenizer_is_transformers_own_to_the_letter(reference: CLIPTokenizer) -> None:
+@needs_transformers
+def test_the_tokenizer_is_transformers_own_to_the_letter(reference: "CLIPTokenizer") -> None:
     ours, theirs = (json.loads(one.to_str()) for one in (clip_tokenizer(), reference.backend_tokenizer))
     assert ours == theirs | {"padding": None, "truncation": None}
 

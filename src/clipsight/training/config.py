@@ -1,9 +1,10 @@
 """Hyperparameters of a training run."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Tower = Literal["image", "text"]
@@ -40,8 +41,10 @@ class TrainConfig:
     """Maximum share of unreadable or uncaptioned photos; above it the run fails."""
     seed: int = 0
 
-    def precision_on(self, device: torch.device) -> Precision:
+    def precision_on(self, device: "torch.device") -> Precision:
         """Precision on `device`, with auto resolved."""
+        import torch
+
         if self.precision != "auto":
             return self.precision
         if device.type != "cuda":

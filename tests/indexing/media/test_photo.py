@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-import skimage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageFile, ImageOps
@@ -32,6 +31,7 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.registry import builtin_folder
 from clipsight.store.records import PhotoInfo
 from tests.support import photo_files as files
+from tests.support.samples import package_folder
 
 # Pillow warns of what is odd in odd files; `decode` silences it, but pytest listens all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -407,7 +407,7 @@ def test_the_embedding_of_a_scaled_jpeg_is_that_of_the_exact_one(name: str) -> N
     """The promise of 0.995 on a few real photos; `benchmarks/dct_scale.py` measures it on many."""
     encoder = Encoder(ModelFolder.read(builtin_folder()), threads=1)
     side = max(encoder.input_size)
-    original = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
+    original = Image.open(package_folder("skimage") / "data" / name).convert("RGB")
     short = int(DCT_MARGIN * side * 4) + 3  # just above the margin at 1/4, and not a multiple of 4
     factor = short / min(original.size)
     file = files.encode(
