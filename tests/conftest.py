@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Several workers of pytest share the cores: threads of BLAS and OpenMP that spin while they wait would take
-# them from each other. Before NumPy or PyTorch is imported, and for the processes that tests start.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(_variable, "1")
+# Workers of pytest share the cores with each other and with other jobs: threads of BLAS and OpenMP that spin
+# while they wait take ten times as long there for the smallest of regressions. Before NumPy or PyTorch is
+# imported, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 from clipsight import Library
 from tests.support import processor, sharing
 from tests.support.samples import copy_samples
 
 _SLOW_IMPORTS = {"torch", "gradio", "transformers", "matplotlib", "skimage"}
+_MARKERS = ("slow", "process", "browser", "torch")
 
 # A busy machine fails no property: neither an example nor the drawing of examples has a time limit.
 settings.register_profile("clipsight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,7 +64,7 @@ def marked(request: pytest.FixtureRequest) -> Iterator[None]:
     before = _SLOW_IMPORTS & sys.modules.keys()
     yield
     found = _SLOW_IMPORTS & sys.modules.keys() - before
-    if found and not any(request.node.get_closest_marker(name) for name in ("slow", "torch")):
+    if found and not any(map(request.node.get_closest_marker, _MARKERS)):
         pytest.fail(f"imports {', '.join(sorted(found))}: mark it as slow or torch")
 
 

@@ -18,7 +18,6 @@ FOLDERS = {
 OTHERS = {
     "cli/test_python_calls.py": "every command as a call of Library",
     "explain/test_pointing.py": "how well every method points at what is named",
-    "probe/test_probe.py": "the whole room, from photos to a probe",
     "test_architecture.py": "ARCHITECTURE.md",
     "test_deprecated.py": "names of the last release",
     "test_layout.py": "the tests",

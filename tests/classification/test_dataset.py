@@ -1,42 +1,23 @@
-"""Labelled collections: folders and CSV files read, photos embedded, everything wrong told in one line."""
+"""Labelled collections: folders and CSV files read, everything wrong told in one line."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clipsight import Library
-from clipsight.classification.dataset import read_labelled
+from clipsight.classification.dataset import LabelledVectors, read_labelled
 from clipsight.core.errors import LabelError
-from clipsight.probe.embedding import embed_files, embed_labelled
-from tests.support.samples import SAMPLES
+from tests.support.labelled import make_collection, points, put_sample, write_text
 
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
-    """Two classes of real photos."""
-    for name in ("astronaut.png", "cat.png", "coffee.png"):
-        _put(tmp_path / "labelled" / "indoors" / name)
-    for name in ("rocket.jpg", "temple.jpg"):
-        _put(tmp_path / "labelled" / "outdoors" / "more" / name)
-    return tmp_path / "labelled"
-
-
-def _put(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(SAMPLES[path.name].read_bytes())
-    return path
-
-
-def _write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
+    return make_collection(tmp_path / "labelled")
 
 
 def test_folders_are_classes(collection: Path) -> None:
     (collection / ".cache").mkdir()
-    _put(collection / "cat.png")  # beside the classes, in none of them
+    put_sample(collection / "cat.png")  # beside the classes, in none of them
     found = read_labelled(collection)
     assert found.classes == ("indoors", "outdoors")
     assert [path.name for path in found.paths] == [
@@ -50,7 +31,7 @@ def test_folders_are_classes(collection: Path) -> None:
 
 
 def test_a_csv_names_photos_beside_it(collection: Path) -> None:
-    table = _write(
+    table = write_text(
         collection / "labels.csv",
         "\ufefffilepath,year,label\noutdoors/more/rocket.jpg,1,machine\nindoors/cat.png,2, animal \n"
         "indoors/cat.png,3,animal\n",
@@ -76,7 +57,7 @@ def test_a_csv_names_photos_beside_it(collection: Path) -> None:
 )
 def test_a_wrong_csv_is_told(collection: Path, text: str, message: str) -> None:
     with pytest.raises(LabelError, match=message):
-        read_labelled(_write(collection / "labels.csv", text))
+        read_labelled(write_text(collection / "labels.csv", text))
 
 
 def test_a_csv_that_is_no_text_is_told(collection: Path) -> None:
@@ -96,63 +77,9 @@ def test_folders_that_are_no_classes_are_told(collection: Path, tmp_path: Path) 
         read_labelled(collection)
 
 
-def test_vectors_are_those_of_the_library_in_the_order_of_paths(collection: Path, library: Library) -> None:
-    embedded = embed_labelled(read_labelled(collection), library)
-    assert [path.name for path in embedded.paths] == [path.name for path in read_labelled(collection).paths]
-    stored = {
-        path: vector
-        for chunk in library.embeddings()
-        for path, vector in zip(chunk.paths, chunk.vectors, strict=True)
-    }
-    for path, vector in zip(embedded.paths, embedded.vectors, strict=True):
-        np.testing.assert_array_equal(vector, stored[path])
-    assert embedded.labels.tolist() == [0, 0, 0, 1, 1]
-    assert embedded.failures == ()
-
-
-def test_other_photos_of_the_same_folder_are_left_alone(collection: Path, library: Library) -> None:
-    table = _write(
-        collection / "labels.csv", "filepath,label\nindoors/cat.png,a\noutdoors/more/temple.jpg,b\n"
-    )
-    embedded = embed_labelled(read_labelled(table), library)
-    assert [path.name for path in embedded.paths] == ["cat.png", "temple.jpg"]
-
-
-def test_broken_photos_are_left_out_with_their_reason(collection: Path, library: Library) -> None:
-    broken = _write(collection / "indoors" / "letter.jpg", "Dear Sir or Madam")
-    embedded = embed_labelled(read_labelled(collection), library)
-    assert len(embedded) == 5
-    [(path, reason)] = embedded.failures
-    assert path == broken and reason == "not an image: the file is text"
-
-
-def test_a_class_without_a_readable_photo_is_told(collection: Path, library: Library) -> None:
-    (collection / "letters").mkdir()
-    _write(collection / "letters" / "letter.jpg", "Dear Sir or Madam")
-    with pytest.raises(LabelError, match="no photo of the class 'letters' can be read"):
-        embed_labelled(read_labelled(collection), library)
-
-
-def test_links_to_photos_and_to_class_folders(collection: Path, library: Library, tmp_path: Path) -> None:
-    (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "a").symlink_to(collection / "indoors")
-    (tmp_path / "linked" / "b").mkdir()
-    (tmp_path / "linked" / "b" / "temple.jpg").symlink_to(collection / "outdoors/more/temple.jpg")
-    embedded = embed_labelled(read_labelled(tmp_path / "linked"), library)
-    assert embedded.labels.tolist() == [0, 0, 0, 1] and embedded.failures == ()
-
-
-def test_names_that_are_no_text(collection: Path, library: Library) -> None:
-    strange = os.fsdecode(os.fsencode(collection / "indoors") + b"/caf\xe9.png")
-    Path(strange).write_bytes(SAMPLES["cat.png"].read_bytes())
-    embedded = embed_labelled(read_labelled(collection), library)
-    assert Path(strange) in embedded.paths
-
-
-def test_files_keep_the_order_they_are_named_in(collection: Path, library: Library) -> None:
-    files = [collection / "outdoors/more/temple.jpg", collection / "indoors/cat.png"]
-    missing = collection / "indoors" / "dog.png"
-    paths, vectors, failures = embed_files([*files, missing], library)
-    assert paths == tuple(files) and vectors.shape == (2, 32)
-    [(path, reason)] = failures
-    assert path == missing and "missing" in reason
+def test_test_photos_may_have_some_of_the_classes() -> None:
+    photos = points(2)
+    part = LabelledVectors(("class 2", "class 1"), photos.paths[:2], photos.vectors[:2], np.array([0, 1]))
+    assert part.with_classes(photos.classes).labels.tolist() == [2, 1]
+    with pytest.raises(LabelError, match="'class 1' of the test photos is not one of the trained classes"):
+        part.with_classes(("class 0", "class 2"))

@@ -68,3 +68,21 @@ def test_splits_of_existing_seeds_stay_the_same() -> None:
     assert rows_of(sample_shots(photos, 2, seed=(1, 2))[0]) == [1, 2, 6, 8]
     folds = [validation.tolist() for _, validation in stratified_k_fold(photos.labels, 3)]
     assert folds == [[0, 1, 3, 4], [2, 6, 8], [5, 7]]
+
+
+def test_a_fifth_of_every_class_is_held_out_unless_told() -> None:
+    photos = photos_of([10, 10, 10])
+    train, test = train_test_split(photos)
+    assert np.bincount(test.labels).tolist() == [2, 2, 2] and len(train) == 24
+    assert rows_of(train_test_split(photos)[1]) == rows_of(test)
+    assert rows_of(train_test_split(photos, seed=1)[1]) != rows_of(test)
+
+
+def test_shots_are_sampled_from_every_class() -> None:
+    photos = photos_of([10, 10, 10])
+    sample, rest = sample_shots(photos, 4)
+    assert np.bincount(sample.labels).tolist() == [4, 4, 4]
+    assert sorted([*rows_of(sample), *rows_of(rest)]) == list(range(30))
+    for shots in (0, 11):
+        with pytest.raises(LabelError, match=f"`shots` is {shots}, but the class 'a' has 10 photos"):
+            sample_shots(photos, shots)

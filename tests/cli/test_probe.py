@@ -41,6 +41,7 @@ def test_fit_prints_a_report(pets: Shell) -> None:
     assert (pets.folder / "again.probe").read_bytes() == (pets.folder / "pets.probe").read_bytes()
 
 
+@pytest.mark.slow  # importing Matplotlib takes seconds
 def test_fit_writes_what_was_asked_for(pets: Shell) -> None:
     done = pets.run(
         *("probe", "fit", "labelled", "-o", "all.probe", "--alpha", "auto", "--shots", "4"),
