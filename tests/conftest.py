@@ -61,11 +61,15 @@ def shared() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that imports what takes seconds to import has a marker for it."""
-    before = _SLOW_IMPORTS & sys.modules.keys()
+    before = _slow_imports()
     yield
-    found = _SLOW_IMPORTS & sys.modules.keys() - before
+    found = _slow_imports() - before
     if found and not any(map(request.node.get_closest_marker, _MARKERS)):
         pytest.fail(f"imports {', '.join(sorted(found))}: mark it as slow or torch")
+
+
+def _slow_imports() -> set[str]:
+    return {name for name in _SLOW_IMPORTS if getattr(sys.modules.get(name), "__spec__", None)}
 
 
 @pytest.fixture(autouse=True)

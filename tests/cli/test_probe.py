@@ -147,7 +147,10 @@ def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
         (["fit", "labelled", "-o", "x", "--alpha", "most"], ""),
         (["fit", "labelled", "-o", "x", "--template", "a photo"], "{}"),
         (["fit", "labelled", "-o", "nowhere/x"], "can't write nowhere/x: there is no folder nowhere"),
-        (["fit", "labelled", "-o", "x", "--report", "rocket.jpg"], "can't make the folder rocket.jpg"),
+        pytest.param(
+            *(["fit", "labelled", "-o", "x", "--report", "rocket.jpg"], "can't make the folder rocket.jpg"),
+            marks=pytest.mark.slow,  # importing Matplotlib takes seconds
+        ),
         (["fit", "labelled", "-o", "x", "--test", "others"], "the class 'sky' of the test photos"),
         (["apply", "nothing.probe"], "no such probe: nothing.probe"),
         (["apply", "rocket.jpg"], "rocket.jpg is not a probe of clipsight, or damaged"),

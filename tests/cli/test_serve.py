@@ -6,6 +6,7 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,6 +32,9 @@ def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         on_ready("http://127.0.0.1:7860")
 
     monkeypatch.setattr(server, "serve", run)
+    monkeypatch.setitem(
+        sys.modules, "gradio", ModuleType("gradio")
+    )  # it is there; importing it takes seconds
     return found
 
 

@@ -20,6 +20,7 @@ from clipsight.core.errors import ModelError, NoDirectionError
 from clipsight.models import encoder as encoder_module
 from clipsight.models.encoder import Cancelled, Encoder, available_devices
 from clipsight.models.folder import ModelFolder
+from tests.support.samples import SAMPLES
 from tests.support.tiny_models import make_model_blind_to_black, make_model_folder
 
 TEXTS = ["a red dog", "two dogs on a beach", "", "x" * 5000, "a red dog"]
@@ -499,12 +500,9 @@ def test_memory_stays_flat_over_batches_of_every_size(usual: Encoder) -> None:
 
 
 def test_the_builtin_model_knows_a_cat_from_a_cup() -> None:
-    import skimage
-
     from clipsight.models.registry import builtin_folder
 
-    data = Path(skimage.__file__).parent / "data"
-    photos = [Image.open(data / name).convert("RGB") for name in ("chelsea.png", "coffee.png", "rocket.jpg")]
+    photos = [Image.open(SAMPLES[name]).convert("RGB") for name in ("cat.png", "coffee.png", "rocket.jpg")]
     encoder = load(builtin_folder())
     cosines = encoder.encode_texts(["a cat", "a cup of coffee", "a rocket"]) @ encoder.encode_images(photos).T
     assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
