@@ -32,6 +32,21 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted
 
 
+def lab_to_srgb(image: Image.Image) -> Image.Image:
+    """Convert CIELab (D50), mode LAB, to RGB in sRGB."""
+    converted = Image.new("RGB", image.size, None)
+    _lab_transform().apply(image, converted)
+    return converted
+
+
+@lru_cache(maxsize=1)
+def _lab_transform() -> "ImageCmsTransform":
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, srgb, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+
+
 @lru_cache(maxsize=32)
 def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Transform from `profile` to sRGB; None if it can't be used, or would change nothing."""

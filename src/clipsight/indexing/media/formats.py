@@ -19,15 +19,15 @@ _READERS = {
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "TIFF": ("clipsight.indexing.media.tiff", "open_tiff"),
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pi_heif.as_plugin", "HeifImageFile"),
 }
-"""Module and class of each format's reader, imported when the first file of the format is read.
+"""Module and class or function of each format's reader, imported when the first file of the format is read.
 
-The class takes a file and a file name, and raises anything. It is called directly: `Image.open` replaces
+It takes a file and a file name, and raises anything. It is called directly: `Image.open` replaces
 the reason of a failure by "cannot identify image file".
 """
 

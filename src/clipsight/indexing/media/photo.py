@@ -22,7 +22,7 @@ from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
 from clipsight.indexing.media.mending import MIN_SHARE, mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.taken import taken_at_mtime, taken_in
-from clipsight.indexing.media.tiff import check_layout
+from clipsight.indexing.media.tiff import read_right
 from clipsight.store.records import PhotoInfo
 
 DEFAULT_MAX_PIXELS = 250_000_000
@@ -152,7 +152,7 @@ def upright_rgb(picture: Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXELS) -
     _check_size(picture, max_pixels)
     try:
         with DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL):
-            check_layout(picture)
+            picture = read_right(picture)
             picture.load()
             orientation = Exif(picture).orientation
             image = to_rgb(picture)
@@ -180,7 +180,6 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
         check_item_types(file.read())
     picture = open_reader(file, formats)
     _check_size(picture, max_pixels)
-    check_layout(picture)
     return picture
 
 

@@ -1,17 +1,14 @@
 """Conversion to 8-bit sRGB: deeper values are scaled, ICC profiles applied, transparency is composited."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from clipsight.indexing.media.color_profile import to_srgb
-from clipsight.indexing.media.tiff import BITS, PHOTOMETRIC, WHITE_IS_ZERO, correction, integer_range
-
-Correction = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+from clipsight.indexing.media.color_profile import lab_to_srgb, to_srgb
+from clipsight.indexing.media.scaling import black_and_white, to_8_bits
 
 _STRIP_PIXELS = 1 << 20
 _BACKGROUNDS = (255, 0, 128)
@@ -28,9 +25,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     copied. An embedded ICC profile is applied (`color_profile`). Transparency is composited (`_background`).
     """
     profile = picture.info.get("icc_profile")
-    correct = correction(picture)
-    if correct or picture.mode.startswith("I") or picture.mode == "F":
-        picture = _to_8_bits(picture, correct)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        picture = _to_grey(picture)
+    if picture.mode == "LAB":
+        return lab_to_srgb(picture)
     if picture.has_transparency_data:
         image = _composite(picture, profile)
     else:
@@ -78,27 +76,12 @@ def _background(colours: Image.Image, alpha: Image.Image) -> tuple[int, int, int
     return grey, grey, grey
 
 
-def _to_8_bits(picture: Image.Image, correct: Correction | None) -> Image.Image:
-    """Scale grey values of other types than 8 bits without sign to mode L, without clipping.
-
-    Unsigned 16-bit values have a known range, and floats from 0 to 1 have one too. Other integers have the
-    range of their type if they span more than half of it. All else, such as measured heights, has no standard
-    white and is stretched from its minimum to its maximum.
-    """
-    tags = getattr(picture, "tag_v2", {})  # of a TIFF
-    if picture.mode == "L":
-        scale = _identity
-    elif picture.mode.startswith("I;16"):
-        bits = tags.get(BITS, (16,))[0]  # 12-bit values come as they are, below 4096
-        scale = partial(_shift, bits - 8)
-    else:
-        scale = partial(_stretch, *_range(picture, correct))
+def _to_grey(picture: Image.Image) -> Image.Image:
+    """Scale grey values of other types than 8 bits to mode L (`scaling`)."""
+    black, white = black_and_white(values for _, values in _values(picture))
     page = Image.new("L", picture.size)
-    for top, values in _values(picture, correct):
-        grey = scale(values)
-        # Pillow inverts 8-bit grey values if 0 is white, but not deeper ones.
-        inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode != "L"
-        page.paste(Image.fromarray(255 - grey if inverted else grey), (0, top))
+    for top, values in _values(picture):
+        page.paste(Image.fromarray(to_8_bits(values, black, white)), (0, top))
     return page
 
 
@@ -109,37 +92,6 @@ def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
 
 
-def _values(picture: Image.Image, correct: Correction | None) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def _values(picture: Image.Image) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     for top, strip in _strips(picture):
-        values = np.asarray(strip)
-        yield top, correct(values) if correct else values
-
-
-def _identity(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return values.astype(np.uint8)
-
-
-def _shift(bits: int, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return (values >> bits).astype(np.uint8)
-
-
-def _stretch(low: float, high: float, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
-    return np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
-
-
-def _range(picture: Image.Image, correct: Correction | None) -> tuple[float, float]:
-    """Values of black and white in a picture of mode I or F."""
-    if picture.format == "PPM" and picture.mode == "I":  # Pillow has scaled it to 16 bits
-        return 0.0, 65535.0
-    lows, highs = [], []
-    for _, values in _values(picture, correct):
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            lows.append(float(finite.min()))
-            highs.append(float(finite.max()))
-    low, high = (min(lows), max(highs)) if lows else (0.0, 1.0)
-    if picture.mode == "F":
-        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    lowest, highest = integer_range(picture) or (low, high)
-    return (lowest, highest) if high - low > (highest - lowest) / 2 else (low, high)
+        yield top, np.asarray(strip)

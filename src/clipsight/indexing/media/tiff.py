@@ -1,70 +1,204 @@
-"""TIFF layouts that Pillow misreads without an error: mended where its values allow it, else refused."""
+"""TIFF files: Pillow's reader where it is right, else one of our own.
 
-import sys
-from collections.abc import Callable
-from typing import Any
+Pillow (12.3 at least) has no mode for most types of samples, and reads others wrongly without an error:
+samples in planes, of more than 8 bits, with a sign.
+"""
+
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from clipsight.core.errors import PhotoError
+from clipsight.indexing.media.scaling import black_and_white, to_8_bits
+from clipsight.indexing.media.tiff_layout import LOSSLESS, NONE, Layout, Values, read_bands
 
-BITS, PHOTOMETRIC = 0x0102, 0x0106
-"""Tags of TIFF 6.0 that change the meaning of grey values."""
-WHITE_IS_ZERO = 0
-"""Value of `PHOTOMETRIC`."""
-
-_COMPRESSION, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 0x0103, 0x0115, 0x011C, 0x0153
-_UNCOMPRESSED, _SEPARATE = 1, 2
-_UNSIGNED, _SIGNED = 1, 2
-
-Values = npt.NDArray[Any]
-
-
-def check_layout(picture: Image.Image) -> None:
-    """Raise PhotoError for samples in planes that Pillow (12.3 at least) reads into the wrong places."""
-    tags = _tags(picture)
-    if tags.get(_PLANES) != _SEPARATE or tags.get(_SAMPLES, 1) == 1:
-        return
-    bits = max(tags.get(BITS, (1,)))
-    if bits > 8 and tags.get(_COMPRESSION) == _UNCOMPRESSED:
-        raise PhotoError(f"unsupported TIFF: planes of {bits} bits a sample without compression")
-    if picture.mode == "LA":
-        raise PhotoError("unsupported TIFF: grey and transparency in planes")
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
+_COLOURS = {
+    _WHITE_IS_ZERO: "L",
+    _BLACK_IS_ZERO: "L",
+    _RGB: "RGB",
+    _PALETTE: "P",
+    _CMYK: "CMYK",
+    _YCBCR: "YCbCr",
+    _LAB: "LAB",
+    _ICC_LAB: "LAB",
+}
+"""Photometric interpretation -> Pillow's mode of its colours."""
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
+_ASSOCIATED, _UNASSOCIATED, _COREL = 1, 2, 999
+_WEBP = 50001
 
 
-def correction(picture: Image.Image) -> Callable[[Values], Values] | None:
-    """Function from grey values as Pillow reads them to the true ones; None if they are read right.
+def open_tiff(file: IO[bytes], name: str) -> ImageFile.ImageFile:
+    """Read the first directory. Raises PhotoError with the reason, and anything if the file is damaged."""
+    tags = _read_directory(file)
+    compression = tags.get(259, NONE)
+    if compression not in TiffImagePlugin.COMPRESSION_INFO or compression == _WEBP:
+        raise PhotoError(f"unsupported TIFF: compression {compression}")
+    if _is_plain(tags):
+        file.seek(0)
+        try:
+            return TiffImagePlugin.TiffImageFile(file, name)
+        except SyntaxError:  # Pillow has no mode for it
+            pass
+    file.seek(0)
+    return TiffFile(file, name)
 
-    Pillow (12.3 at least) reads signed 8-bit values as unsigned and unsigned 32-bit values as signed, and it
-    swaps the bytes of compressed values of the other byte order, which libtiff has swapped already.
+
+def read_right(picture: Image.Image) -> Image.Image:
+    """The picture, or what its file holds if it is a TIFF that Pillow misreads. Raises PhotoError."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile) or _is_plain(picture.tag_v2):
+        return picture
+    try:
+        file: Any = picture._fp  # which Pillow keeps open for further pages
+        file.seek(0)
+    except (AttributeError, ValueError):
+        file = None
+    if file is None or picture.tell():
+        raise PhotoError("Pillow misreads this kind of TIFF: give the path of its file instead")
+    return TiffFile(file, "")
+
+
+def _read_directory(file: IO[bytes]) -> Any:
+    head = file.read(8)
+    prefix = head[:2]
+    if b"+" in head[2:4]:  # BigTIFF, which Pillow recognises in little-endian files only
+        head = b"II+\0" + head[4:] + file.read(8)
+    tags: Any = TiffImagePlugin.ImageFileDirectory_v2(head, prefix)
+    end = file.seek(0, 2)
+    if not 0 < tags.next < end:
+        raise PhotoError("truncated TIFF: the file ends before its directory")
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def _is_plain(tags: Any) -> bool:
+    """True for unsigned samples of up to 8 bits, side by side or in planes that only libtiff decompresses."""
+    compression, is_ycbcr = tags.get(259, NONE), tags.get(262) == _YCBCR
+    if tags.get(284, 1) != 1 and tags.get(277, 1) > 1:
+        is_right = compression not in LOSSLESS and not is_ycbcr
+    else:
+        is_right = compression != NONE or not is_ycbcr
+    return is_right and max(tags.get(258, (1,))) <= 8 and set(tags.get(339, (1,))) == {1}
+
+
+class TiffFile(ImageFile.ImageFile):
+    """A TIFF read by `tiff_layout`, scaled to 8 bits.
+
+    `load` raises OSError if pixels are missing; the image then has the others, and zeros.
     """
-    tags = _tags(picture)
-    bits = tags.get(BITS, (0,))[0]
-    format_ = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
-    if picture.mode == "L" and bits == 8 and format_ == _SIGNED:
-        return lambda values: values ^ 0x80
-    if picture.mode == "I" and bits == 32 and format_ == _UNSIGNED:
-        return lambda values: values.view(np.uint32)
-    if picture.mode in ("I", "F") and tags.get(_COMPRESSION, 1) != _UNCOMPRESSED and _is_foreign(tags):
-        return lambda values: (values.astype(np.int16) if bits == 16 else values).byteswap()
-    return None
+
+    format = "TIFF"
+    format_description = "TIFF"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self.tag_v2 = tags = _read_directory(self.fp)
+        self._layout = layout = Layout.of(tags)
+        self._size = layout.width, layout.height
+        self._photometric = tags.get(262, _WHITE_IS_ZERO if layout.samples < 3 else _RGB)
+        self._colours = _COLOURS.get(self._photometric, "")
+        if not self._colours:
+            raise PhotoError(f"unsupported TIFF: photometric interpretation {self._photometric}")
+        if self._photometric == _YCBCR and tags.get(530, (2, 2)) != (1, 1):
+            raise PhotoError("unsupported TIFF: YCbCr with subsampling")
+        self._count = Image.getmodebands(self._colours)
+        if layout.samples < self._count:
+            raise PhotoError(f"damaged TIFF: {layout.samples} samples a pixel of {self._colours}")
+        self._alpha, self._is_associated = self._find_alpha(tuple(tags.get(338, ())))
+        self._mode = {"P": "RGB"}.get(self._colours, self._colours)
+        if self._alpha is not None:
+            self._mode = _WITH_ALPHA[self._colours]
+        if profile := tags.get(34675):
+            self.info["icc_profile"] = profile
+
+    def _find_alpha(self, extra: tuple[int, ...]) -> tuple[int | None, bool]:
+        """Index of the sample that is the opacity, if any, and True if the colours are multiplied by it."""
+        if not extra and self._colours == "RGB" and self._layout.samples == 4:
+            extra = (_UNASSOCIATED,)
+        for index, meaning in enumerate(extra, self._count):
+            if meaning in (_ASSOCIATED, _UNASSOCIATED, _COREL) and index < self._layout.samples:
+                return (index, meaning == _ASSOCIATED) if self._colours in _WITH_ALPHA else (None, False)
+        return None, False
+
+    def load(self) -> Any:
+        """Read the pixels."""
+        if self._im is None:
+            self._read_pixels()
+        return Image.Image.load(self)
+
+    def _read_pixels(self) -> None:
+        layout, is_whole = self._layout, True
+        page = Image.new(self.mode, self.size)
+        ranges = black_and_white(self._colour_values(), layout.bits)
+        for top, values, is_there in self._bands():
+            page.paste(self._to_image(values, ranges), (0, top))
+            is_whole &= is_there
+        self.im = page.im
+        self.tile = []
+        if not is_whole:
+            raise OSError("truncated, or damaged: pixels are missing")
+
+    def _bands(self) -> Iterator[tuple[int, Values, bool]]:
+        assert self.fp is not None
+        return read_bands(self.fp, self._layout)
+
+    def _colour_values(self) -> Iterator[Values]:
+        return (values[..., : self._count] for _, values, _ in self._bands())
+
+    def _to_image(self, values: Values, colour_range: tuple[float, float]) -> Image.Image:
+        """A band of rows as an image of the file's mode."""
+        colours = values[..., : self._count]
+        if self._colours == "P":
+            channels = self._palette()[colours[..., 0].astype(np.intp)]
+        elif self._colours == "LAB":
+            channels = _lab(colours, self._photometric)
+        else:
+            channels = to_8_bits(colours, *colour_range)
+        if self._photometric == _WHITE_IS_ZERO:
+            channels = 255 - channels
+        if self._alpha is None:
+            return _image(channels, self._mode)
+        opacity = values[..., self._alpha : self._alpha + 1]
+        alpha = to_8_bits(opacity, 0, _opaque(opacity, self._layout.bits))
+        both = np.concatenate([channels, alpha], axis=-1)
+        if not self._is_associated:
+            return _image(both, self._mode)
+        return _image(both, {"LA": "La", "RGBA": "RGBa"}[self._mode]).convert(self._mode)
+
+    def _palette(self) -> npt.NDArray[np.uint8]:
+        """Colours uint8[2 ** bits, 3]; the file's have 16 bits, or 8 by mistake."""
+        stored = np.asarray(self.tag_v2[320], np.uint16)
+        colours = stored.reshape(3, -1).T
+        palette = np.zeros((1 << self._layout.bits, 3), np.uint8)
+        palette[: len(colours)] = (colours >> 8 if stored.max(initial=0) > 255 else colours)[: len(palette)]
+        return palette
 
 
-def integer_range(picture: Image.Image) -> tuple[int, int] | None:
-    """Lowest and highest value of the integer type of a TIFF in mode I; None for other pictures."""
-    tags = _tags(picture)
-    if picture.mode != "I" or not tags:
-        return None
-    bits = tags.get(BITS, (32,))[0]
-    signed = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _SIGNED
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+def _opaque(values: Values, bits: int) -> float:
+    return (
+        1.0
+        if values.dtype.kind == "f"
+        else float((1 << bits) - 1 if values.dtype.kind == "u" else (1 << bits - 1) - 1)
+    )
 
 
-def _tags(picture: Image.Image) -> Any:
-    return getattr(picture, "tag_v2", {}) if picture.format == "TIFF" else {}
+def _lab(values: Values, photometric: int) -> npt.NDArray[np.uint8]:
+    """CIELab values of 8 or 16 bits as Pillow takes them: 8 bits, a and b with a sign."""
+    bits = 8 * values.dtype.itemsize
+    if values.dtype.kind == "f" or bits > 16:
+        raise PhotoError(f"unsupported TIFF: CIELab of {bits} bits")
+    high = (values.view(f"u{bits // 8}") >> (bits - 8)).astype(np.uint8)
+    if photometric == _ICC_LAB:
+        high[..., 1:] ^= 0x80
+    return high
 
 
-def _is_foreign(tags: Any) -> bool:
-    return bool(tags.prefix == (b"MM" if sys.byteorder == "little" else b"II"))
+def _image(channels: npt.NDArray[np.uint8], mode: str) -> Image.Image:
+    height, width, count = channels.shape
+    content = np.ascontiguousarray(channels[..., 0] if count == 1 else channels)
+    return Image.frombuffer(mode, (width, height), content.tobytes(), "raw", mode, 0, 1)
