@@ -84,7 +84,7 @@ def test_strips_of_any_height(bigtiff: bool, order: str, rows: int) -> None:
 
 
 def predicted(values: np.ndarray[Any, Any], **options: Any) -> bytes:
-    """A Deflate TIFF of one strip whose values are stored as differences, as tifffile does with imagecodecs."""
+    """A Deflate TIFF of one strip whose values are stored as differences, for which tifffile needs more."""
     is_float = values.dtype.kind == "f"
     file = io.BytesIO()
     tifffile.imwrite(file, values, compression="zlib", rowsperstrip=len(values), **options)

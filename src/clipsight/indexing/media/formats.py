@@ -21,7 +21,7 @@ _READERS = {
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "TIFF": ("clipsight.indexing.media.tiff", "open_tiff"),
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
-    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "PPM": ("clipsight.indexing.media.netpbm", "NetpbmFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pi_heif.as_plugin", "HeifImageFile"),
 }
@@ -31,6 +31,7 @@ It takes a file and a file name, and raises anything. It is called directly: `Im
 the reason of a failure by "cannot identify image file".
 """
 
+_AFTER_MAGIC = (b" ", b"\t", b"\n", b"\r", b"#")
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -43,7 +44,7 @@ _SIGNATURES = (
     (b"MM\0+", "TIFF"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
-    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
+    *((b"P" + kind + space, "PPM") for kind in b"1 2 3 4 5 6 7 f F".split() for space in _AFTER_MAGIC),
 )
 
 _UNSUPPORTED_SIGNATURES = (

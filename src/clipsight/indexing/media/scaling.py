@@ -1,4 +1,4 @@
-"""Values of any type to 8 bits.
+"""Values of any type to images of 8 bits.
 
 Unsigned integers of up to 16 bits have a known range. Floats from 0 to 1 have one, too. Other integers have
 the range of their type if they span more than half of it. All else, such as measured heights, has no standard
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Values = npt.NDArray[Any]
 
@@ -47,3 +48,10 @@ def to_8_bits(values: Values, black: float, white: float) -> npt.NDArray[np.uint
             return (values >> 8).astype(np.uint8)
     unit = (values.astype(np.float64) - black) / ((white - black) or 1.0)
     return np.nan_to_num(unit * 255, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
+
+
+def to_image(channels: npt.NDArray[np.uint8], mode: str) -> Image.Image:
+    """An image of `mode` from its channels, uint8[height, width, channels], as Pillow's raw mode has them."""
+    height, width, count = channels.shape
+    content = np.ascontiguousarray(channels[..., 0] if count == 1 else channels)
+    return Image.frombuffer(mode, (width, height), content.tobytes(), "raw", mode, 0, 1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from clipsight.core.errors import PhotoError
-from clipsight.indexing.media.scaling import black_and_white, to_8_bits
+from clipsight.indexing.media.scaling import black_and_white, to_8_bits, to_image
 from clipsight.indexing.media.tiff_layout import LOSSLESS, NONE, Layout, Values, read_bands
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
@@ -162,13 +162,13 @@ class TiffFile(ImageFile.ImageFile):
         if self._photometric == _WHITE_IS_ZERO:
             channels = 255 - channels
         if self._alpha is None:
-            return _image(channels, self._mode)
+            return to_image(channels, self._mode)
         opacity = values[..., self._alpha : self._alpha + 1]
         alpha = to_8_bits(opacity, 0, _opaque(opacity, self._layout.bits))
         both = np.concatenate([channels, alpha], axis=-1)
         if not self._is_associated:
-            return _image(both, self._mode)
-        return _image(both, {"LA": "La", "RGBA": "RGBa"}[self._mode]).convert(self._mode)
+            return to_image(both, self._mode)
+        return to_image(both, {"LA": "La", "RGBA": "RGBa"}[self._mode]).convert(self._mode)
 
     def _palette(self) -> npt.NDArray[np.uint8]:
         """Colours uint8[2 ** bits, 3]; the file's have 16 bits, or 8 by mistake."""
@@ -196,9 +196,3 @@ def _lab(values: Values, photometric: int) -> npt.NDArray[np.uint8]:
     if photometric == _ICC_LAB:
         high[..., 1:] ^= 0x80
     return high
-
-
-def _image(channels: npt.NDArray[np.uint8], mode: str) -> Image.Image:
-    height, width, count = channels.shape
-    content = np.ascontiguousarray(channels[..., 0] if count == 1 else channels)
-    return Image.frombuffer(mode, (width, height), content.tobytes(), "raw", mode, 0, 1)
