@@ -31,7 +31,7 @@ _MAX_SAMPLES = 64
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the samples of a picture lie in its file, and their type."""
+    """Places of the samples of a picture in its file, and their type."""
 
     width: int
     height: int
