@@ -1,5 +1,6 @@
 """Labelled collections: folders and CSV files read, everything wrong told in one line."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,20 @@ def test_folders_are_classes(collection: Path) -> None:
         "temple.jpg",
     ]
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_classes_compare_in_nfc(collection: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    photo = put_sample(collection / decomposed / "cat.png")
+    found = read_labelled(collection)
+    assert composed in found.classes and decomposed not in found.classes
+    for label in (composed, decomposed):
+        rows = f"filepath,label\n{composed}/cat.png,{label}\noutdoors/more/rocket.jpg,other\n"
+        table = read_labelled(write_text(collection / "labels.csv", rows))
+        assert table.classes == (composed, "other")
+        assert table.paths[0] == photo
+    vectors = LabelledVectors((composed,), (collection,), np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
+    assert vectors.with_classes(["a", decomposed]).labels.tolist() == [1]
 
 
 def test_a_csv_names_photos_beside_it(collection: Path) -> None:

@@ -1,5 +1,7 @@
-"""The folders of clipsight's own files: those of platformdirs, found without importing it."""
+"""Paths as users write them, in any Unicode form, and the folders of clipsight's own files."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 import platformdirs
@@ -56,3 +58,43 @@ def test_a_home_that_is_everything_is_none() -> None:
 def test_the_home_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/bob")
     assert paths.short("/home/bob/a.jpg") == "~/a.jpg"
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(("typed", "stored"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_names_in_another_unicode_form(
+    typed: str, stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / stored / "sub").mkdir(parents=True)
+    file = tmp_path / stored / "sub" / f"{stored}.jpg"
+    file.touch()
+    assert str(paths.spelled(tmp_path / typed / "sub" / f"{typed}.jpg")) == str(file)
+    assert str(paths.spelled(tmp_path / stored / "sub" / f"{stored}.jpg")) == str(file)
+    assert paths.find_file(str(tmp_path / typed / "sub" / f"{typed}.jpg")) == file
+    monkeypatch.chdir(tmp_path)
+    assert str(paths.spelled(typed)) == stored
+    assert str(paths.spelled(f"./{typed}/../{typed}")) == f"{stored}/../{stored}"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(paths.spelled(f"~/{typed}")) == str(tmp_path / stored)
+
+
+def test_a_name_that_is_there_is_preferred(tmp_path: Path) -> None:
+    for name in (COMPOSED, DECOMPOSED):
+        (tmp_path / name).mkdir()
+    if len(os.listdir(tmp_path)) < 2:
+        pytest.skip("this file system has one form")
+    for name in (COMPOSED, DECOMPOSED):
+        assert str(paths.spelled(tmp_path / name)) == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "caf\u00e9/none", "/none/caf\u00e9", "\u00e9\0", "\u00e9" * 300, "~nobody\u00e9/x", "\udce9"]
+)
+def test_paths_to_nothing_stay_as_they_are(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paths.spelled(text) == Path(text)
+    assert text == "" or paths.find(text) is None

@@ -2,6 +2,7 @@ import errno
 import os
 import socket
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_files_beside_photos(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.xmp", (1, 1))
     assert next(walk(os.fsencode(tmp_path))).files[0].sidecar_stamp != first.sidecar_stamp
     assert next(walk(os.fsencode(tmp_path), exclude=["*.json"])).files[0].sidecars == (b"a.xmp",)
+
+
+BOTH_FORMS = [unicodedata.normalize("NFC", "Café"), unicodedata.normalize("NFD", "Café")]
+
+
+@pytest.mark.parametrize("typed", BOTH_FORMS)
+@pytest.mark.parametrize("stored", BOTH_FORMS)
+def test_excludes_compare_in_nfc(typed: str, stored: str, tmp_path: Path) -> None:
+    make(tmp_path, f"{stored}/a.jpg", "b/c.jpg")
+    for exclude in (typed, f"{typed}/*", "*" + typed[3:]):
+        assert listing(tmp_path, exclude=[exclude]) == ["b/c.jpg"]
 
 
 def test_order_is_sorted_parents_first(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import LabelError
+from clipsight.core.paths import spelled
 from clipsight.core.tables import read_table
+from clipsight.core.text import nfc
 from clipsight.indexing.scan import photos_in
 
 
@@ -53,10 +55,13 @@ class LabelledVectors:
 
     def with_classes(self, classes: Sequence[str]) -> "LabelledVectors":
         """The photos with labels that index `classes`. Raises `LabelError` for a class that is not in it."""
+        places = {
+            nfc(name): place for place, name in enumerate(classes)
+        }  # files of earlier versions: any form
         for name in self.classes:
-            if name not in classes:
+            if name not in places:
                 raise LabelError(f"the class {name!r} of the test photos is not one of the trained classes")
-        index = np.array([list(classes).index(name) for name in self.classes])
+        index = np.array([places[name] for name in self.classes])
         return LabelledVectors(tuple(classes), self.paths, self.vectors, index[self.labels], self.failures)
 
 
@@ -74,6 +79,7 @@ def read_labelled(source: Path) -> Labelled:
             raise LabelError(f"no such folder or CSV file: {source}")
     except OSError as error:
         raise LabelError(f"can't read {source}: {error.strerror or error}") from error
+    found = [(path, nfc(label)) for path, label in found]
     classes = sorted({label for _, label in found})
     if len(classes) < 2:
         raise LabelError(f"{source} has {len(classes)} classes: two or more are needed")
@@ -98,8 +104,8 @@ def _from_csv(source: Path) -> list[tuple[Path, str]]:
     for line, filepath, label in read_table(source, ("filepath", "label"), error=LabelError):
         if not filepath or not label:
             raise LabelError(f"{source}, line {line}: filepath or label is empty")
-        path = Path(filepath)
-        if found.setdefault(path, label) != label:
+        path = spelled(filepath)
+        if nfc(found.setdefault(path, label)) != nfc(label):
             raise LabelError(f"{source}, line {line}: {path} has two labels, {found[path]} and {label}")
         if not path.is_file():
             raise LabelError(f"{source}, line {line}: no such photo: {path}")

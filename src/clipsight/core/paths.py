@@ -22,12 +22,39 @@ CONFIG = "CLIPSIGHT_CONFIG"
 """Environment variable with the path of another configuration file than the user's."""
 
 
-def find(text: str) -> "Path | None":
-    """The existing file or folder that a user's text names; None for any other text."""
+def spelled(path: "str | os.PathLike[str]") -> "Path":
+    """The path with `~` expanded and, where nothing has its name, with the same name in another Unicode form.
+
+    Disks that macOS wrote have decomposed names (NFD), keyboards type composed ones (NFC).
+    """
     from pathlib import Path
 
+    typed = Path(os.path.expanduser(path))
+    if str(typed).isascii() or os.path.lexists(typed):
+        return typed
+    found = Path(typed.anchor)
+    for part in typed.relative_to(typed.anchor).parts:
+        found /= _entry(found, part)
+    return found
+
+
+def _entry(folder: "Path", name: str) -> str:
+    """The name in `folder` that is `name` in NFC; `name` itself if it is there, or none is."""
+    from clipsight.core.text import nfc
+
+    if name.isascii() or os.path.lexists(folder / name):
+        return name
     try:
-        path = Path(text).expanduser()
+        entries = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return name
+    return next((entry for entry in entries if nfc(entry) == nfc(name)), name)
+
+
+def find(text: str) -> "Path | None":
+    """The existing file or folder that a user's text names; None for any other text."""
+    try:
+        path = spelled(text)
         return path if path.exists() else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
         return None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipsight.core.files import mtime_ns
+from clipsight.core.text import nfc
 from clipsight.indexing.media.sidecars import SidecarFile, Sidecars, is_sidecar, stamp
 
 PHOTO_SUFFIXES = frozenset(
@@ -96,8 +97,8 @@ def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> I
 
     `exclude` adds shell patterns to `DEFAULT_EXCLUDES`. One without a slash is matched against the name
     of a directory or file (`thumbs`, `*.gif`), one with a slash against the path relative to `root`
-    (`2019/*`, `*/thumbs`; `*` also crosses slashes). Case matters. A directory that matches is not
-    entered. `hidden` also enters and lists what begins with a dot.
+    (`2019/*`, `*/thumbs`; `*` also crosses slashes). Names compare in NFC, and case matters. A directory
+    that matches is not entered. `hidden` also enters and lists what begins with a dot.
     """
     root = os.path.abspath(root)
     skipped = _skip_rule(root, exclude, hidden)
@@ -209,7 +210,7 @@ def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
 
 def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[bytes, bytes], bool]:
     """Predicate of a directory's path and a name in it: True to leave the name out."""
-    patterns = [*DEFAULT_EXCLUDES, *(pattern.rstrip("/") for pattern in exclude)]
+    patterns = [*DEFAULT_EXCLUDES, *(nfc(pattern.rstrip("/")) for pattern in exclude)]
     excluded_name = _matcher([pattern for pattern in patterns if "/" not in pattern])
     relative = [pattern for pattern in patterns if "/" in pattern]
     excluded_path = _matcher([pattern.removeprefix("./").removeprefix("/") for pattern in relative])
@@ -218,9 +219,9 @@ def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[b
     def skipped(folder: bytes, name: bytes) -> bool:
         if name.startswith(b".") and not hidden:
             return True
-        if excluded_name(os.fsdecode(name)):
+        if excluded_name(nfc(os.fsdecode(name))):
             return True
-        return bool(relative) and excluded_path(os.fsdecode(os.path.join(folder, name)[strip:]))
+        return bool(relative) and excluded_path(nfc(os.fsdecode(os.path.join(folder, name)[strip:])))
 
     return skipped
 

@@ -132,11 +132,12 @@ class Connection(Generic[AnyEncoder]):
 
     def embed_indexed(self, folders: "Sequence[str | os.PathLike[str]]") -> Iterator[Embeddings]:
         """As `embeddings`, followed by the files in `folders` that could not be read."""
-        failures = failures_below([absolute(folder) for folder in folders], self.catalog.failures())
+        failures = failures_below(self.snapshot.known_folders(folders), self.catalog.failures())
         return chain(self.embeddings(folders), [failures])
 
     def forget_folder(self, folder: bytes) -> int:
         """Drop a folder and return the number of its photos. Raises `LibraryError` for an unknown one."""
+        folder = self.catalog.spelled(folder)
         if not self.catalog.has_folder(folder):
             raise LibraryError(f"the library knows nothing of {os.fsdecode(folder)}: see clipsight status")
         count = self.catalog.forget(folder)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clipsight.core import paths
 from clipsight.core.arrays import Float32, Ids
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.core.once import once
@@ -179,7 +180,7 @@ class Snapshot:
 
     def known_folders(self, folders: Sequence[str | os.PathLike[str]]) -> list[bytes]:
         """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""
-        known = [absolute(folder) for folder in folders]
+        known = [self.catalog.spelled(absolute(folder)) for folder in folders]
         for folder in known:
             if not self.catalog.has_folder(folder):
                 name = os.fsdecode(folder)
@@ -250,7 +251,7 @@ def allowed_ids(filters: Filters, folders: Sequence[bytes], catalog: Catalog, mo
 
 def absolute(folder: str | os.PathLike[str]) -> bytes:
     """The folder as the catalog names it: absolute, without resolving links."""
-    return os.fsencode(os.path.abspath(Path(folder).expanduser()))
+    return os.fsencode(os.path.abspath(paths.spelled(folder)))
 
 
 def _match(ranked: "ScoredPhoto") -> Match:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import PhotoError
 from clipsight.core.text import is_url
@@ -66,8 +67,8 @@ class Picture:
             raise PhotoError(f"{name} is an empty path: {_KINDS}")
         if is_url(path):
             return cls(path, url=path)
-        expanded = os.path.expanduser(path)
-        return cls(expanded, file=Path(expanded))
+        file = paths.spelled(path)
+        return cls(str(file), file=file)
 
     @classmethod
     def _of_array(cls, array: npt.NDArray[Any], name: str) -> "Picture":

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from clipsight.core.arrays import Ids
+from clipsight.core.text import nfc
 from clipsight.store.database import Database
 from clipsight.store.path_ranges import under
 from clipsight.store.records import (
@@ -93,6 +94,21 @@ class PhotoQueries:
             return True
         where, arguments = under(folder)
         return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
+
+    def spelled(self, folder: bytes) -> bytes:
+        """A folder with photos in or below it that is `folder` in NFC; `folder` itself if there is none."""
+        where, arguments = under(folder)
+        if folder.isascii() or self._db.value(
+            f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments
+        ):
+            return folder
+        wanted = nfc(os.fsdecode(folder))
+        depth = folder.count(b"/") + 1
+        for (stored,) in self._db.rows("SELECT DISTINCT folder FROM photos ORDER BY folder"):
+            above = b"/".join(stored.split(b"/")[:depth])
+            if nfc(os.fsdecode(above)) == wanted:
+                return above
+        return folder
 
     def find_content(
         self, content_hash: bytes, model: Model, *, whole: bool = False
