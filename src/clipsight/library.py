@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from clipsight.classification.prompts import TemplateSet
     from clipsight.classification.zero_shot import Classification
+    from clipsight.core.arrays import Float32
     from clipsight.encoder import Encoder
     from clipsight.explain.base import Explanation, Settings
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
@@ -168,17 +168,13 @@ class Library:
         `LabelError`, and as `embed`.
         """
         from clipsight.classification.prompts import load_templates
-        from clipsight.classification.zero_shot import classify, keep_labels
-        from clipsight.search.label_embeddings import LabelCache
+        from clipsight.classification.zero_shot import classify_in
 
         labels = texts(labels, "labels", error=LabelError)
         chosen = load_templates(templates) if isinstance(templates, str) else templates
         opened = self._opened
         found = opened.embed(photos) if photos else opened.embed_indexed([])
-        calibration = opened.snapshot.calibration if unknown else None
-        result = classify(found, labels, opened.encoder, chosen, LabelCache(self.path), calibration)
-        chunks = (keep_labels(chunk, opened.catalog, opened.model) for chunk in result.chunks)
-        return replace(result, chunks=chunks) if keep else result
+        return classify_in(opened.snapshot, found, labels, chosen, unknown=unknown, keep=keep)
 
     def explain(
         self,
@@ -240,6 +236,14 @@ class Library:
         They come in chunks, so memory is bounded. Raises `LibraryError` for a folder that was not indexed.
         """
         return self._opened.embeddings(folders)
+
+    def vectors(self, *folders: PathLike) -> "tuple[tuple[Path, ...], Float32]":
+        """The paths and vectors, float32[n, dim] of unit length, of all photos in and below `folders`.
+
+        By default those of the whole library. Photos that are missing, or that the library's model has not
+        embedded, are left out. Raises `LibraryError` for a folder that was not indexed.
+        """
+        return self._opened.vectors(folders)
 
     def embed(self, *photos: "PhotoLike | Iterable[PhotoLike]") -> Iterator[Embeddings]:
         """Yield photos of any kind with their vectors, stored or embedded now, in chunks.

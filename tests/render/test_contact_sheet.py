@@ -14,7 +14,7 @@ from PIL import Image
 from clipsight.core.errors import LibraryError
 from clipsight.indexing.media.photo import open_picture
 from clipsight.render import contact_sheet, fonts
-from clipsight.render.contact_sheet import TILE, Box, choose_columns, lay_out, thumbnails, write_contact_sheet
+from clipsight.render.contact_sheet import TILE, Box, choose_columns, lay_out, write_contact_sheet
 from clipsight.search.results import Match, Matches
 from tests.support.samples import SAMPLES
 
@@ -262,23 +262,3 @@ def test_a_sheet_that_fails_half_way_leaves_the_old_one(
         assert str(caught.value) == f"can't write {file}: No space left on device"
     assert file.read_bytes() == before
     assert os.listdir(tmp_path) == ["out.jpg"]
-
-
-def test_thumbnails_come_in_order_and_small(tmp_path: Path) -> None:
-    paths = [SAMPLES["temple.jpg"], tmp_path / "gone.jpg", SAMPLES["cat.png"]]
-    temple, reason, cat = thumbnails(found(*paths), (40, 40))
-    assert isinstance(temple, Image.Image) and temple.size == (40, 27)
-    assert isinstance(cat, Image.Image) and cat.size == (40, 27)
-    assert reason == "can't be read: No such file or directory"
-
-
-def test_photos_larger_than_usual_that_the_library_took_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("clipsight.indexing.media.photo.DEFAULT_MAX_PIXELS", 100)
-    photo = plain(tmp_path / "large.png", "blue", (30, 20))
-    known = Match(photo, 0.2, 1, 30, 20, None, None, 1, True)
-    unknown = Match(photo, 0.2, 1, None, None, None, None, 1, True)
-    shown, refused = thumbnails([known, unknown], TILE)
-    assert isinstance(shown, Image.Image)
-    assert isinstance(refused, str) and "too large" in refused

@@ -117,6 +117,7 @@ def calls(library: Library, photo: Path, file: Path) -> dict[str, Callable[[], A
         "optimize": library.optimize,
         "embeddings": library.embeddings,
         "embed": lambda: library.embed(photo),
+        "vectors": library.vectors,
         "status": library.status,
         "forget": lambda: library.forget(photo.parent),
         "export": lambda: library.export(file.with_suffix(".npz")),

@@ -1,9 +1,16 @@
 """What a search answers behaves like a list and prints as JSON."""
 
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from clipsight import Library
+from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.search.results import Match, Matches
+from tests.support.photo_files import corners, turned
 
 
 def match(name: str, score: float) -> Match:
@@ -31,3 +38,62 @@ def test_json_shape() -> None:
             "taken": "2024-05-01T12:00:00",
         }
     ]
+
+
+def test_a_part_of_the_matches_are_matches() -> None:
+    found = Matches("a cat", "builtin", tuple(match(f"{n}.jpg", 0.5) for n in range(5)), ("a note",))
+    assert found[1:3] == Matches("a cat", "builtin", found.matches[1:3], ("a note",))
+
+
+def test_the_photo_is_opened_upright(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(turned("JPEG", 6))
+    found = Match(tmp_path / "a.jpg", 0.5, 1, None, None, None, None, 1, True)
+    assert (found.image.mode, corners(found.image)) == ("RGB", "RGBY")
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(PhotoError, match=r"^can't open .*a\.jpg: can't be read: No such file or directory$"):
+        _ = found.image
+
+
+def test_matches_as_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    found = Matches("a cat", "builtin", (match("a.jpg", 0.3), match("b.jpg", 0.2)))
+    frame = found.to_dataframe()
+    assert frame.to_dict("records") == found.to_dicts()
+    assert list(Matches("x", "builtin", ()).to_dataframe().columns) == list(frame.columns)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(LibraryError, match=r"^data frames need pandas: pip install 'clipsight\[notebook\]'$"):
+        found.to_dataframe()
+
+
+def test_classification_as_a_data_frame(library: Library, photos: Path) -> None:
+    pytest.importorskip("pandas")
+    library.index(photos)
+    labels = ["path", "rocket", "a, b"]
+    frame = library.classify(labels, photos).to_dataframe()
+    expected = list(library.classify(labels, photos))
+    assert list(frame.columns) == ["path", "id", "label", "probability", *labels]
+    assert frame.iloc[:, :3].values.tolist() == [[str(each.path), each.id, each.label] for each in expected]
+    np.testing.assert_allclose(frame.iloc[:, 4:], [each.probabilities for each in expected], atol=1e-6)
+    empty = library.classify(labels, []).to_dataframe()
+    assert (list(empty.columns), len(empty)) == (list(frame.columns), 0)
+
+
+def test_vectors_are_those_of_the_photos_that_are_there(library: Library, photos: Path) -> None:
+    (photos / "more").mkdir()
+    (photos / "cat.png").rename(photos / "more" / "cat.png")
+    assert [part.shape if isinstance(part, np.ndarray) else part for part in library.vectors()] == [
+        (),
+        (0, 32),
+    ]
+    library.index(photos)
+    paths, vectors = library.vectors()
+    assert (len(paths), vectors.shape, vectors.dtype) == (len(library), (len(library), 32), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)
+    (chunk,) = library.embed(paths)
+    np.testing.assert_array_equal(chunk.vectors, vectors)
+    assert library.vectors(photos / "more")[0] == (photos / "more" / "cat.png",)
+    (photos / "more" / "cat.png").unlink()
+    library.index()
+    assert set(library.vectors()[0]) == set(paths) - {photos / "more" / "cat.png"}
+    with pytest.raises(LibraryError, match="has not been indexed"):
+        library.vectors("/nowhere")

@@ -1,7 +1,7 @@
 """Predictions of a classifier, zero-shot or a linear probe: photos with the probability of every label."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Float32
+from clipsight.indexing.media.picture import Picture
+from clipsight.search.results import Embeddings
 
 NONE = "none of these"
 """The label of photos that no other label fits, with `unknown=True`."""
@@ -23,6 +25,13 @@ class Prediction:
     """The photo's id in the library; 0 if the library does not have it."""
     labels: tuple[str, ...]
     probabilities: Float32
+    given: Picture | None = field(default=None, repr=False, compare=False)
+    """The photo itself, if it may be none of a file."""
+
+    @property
+    def picture(self) -> Picture:
+        """The photo, to open it."""
+        return self.given or Picture(str(self.path), file=self.path)
 
     @property
     def label(self) -> str:
@@ -46,13 +55,22 @@ class Predictions:
     """float32[n, labels]"""
     failures: tuple[tuple[Path, str], ...] = ()
     """Files that could not be read, with the reason."""
+    pictures: tuple[Picture, ...] = ()
+    """The photos themselves, if they need not be files."""
+
+    @classmethod
+    def of(cls, photos: Embeddings, labels: tuple[str, ...], probabilities: Float32) -> "Predictions":
+        """The photos with their probabilities, float32[n, labels]."""
+        return cls(labels, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Prediction]:
-        for path, id_, row in zip(self.paths, self.ids.tolist(), self.probabilities, strict=True):
-            yield Prediction(path, id_, self.labels, row)
+        pictures = self.pictures or (None,) * len(self)
+        columns = (self.paths, self.ids.tolist(), self.probabilities, pictures)
+        for path, id_, row, picture in zip(*columns, strict=True):
+            yield Prediction(path, id_, self.labels, row, picture)
 
 
 class PredictionStream(Protocol):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clipsight.classification.predictions import NONE, Prediction, Predictions
+from clipsight.classification.predictions import NONE, Predictions
 from clipsight.classification.prompts import TemplateSet, check_labels
+from clipsight.classification.stream import StreamedPredictions
 from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError
@@ -24,6 +25,7 @@ from clipsight.search.results import Embeddings
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
+    from clipsight.search.session import Snapshot
     from clipsight.store.catalog import Catalog
     from clipsight.store.records import Model
 
@@ -89,7 +91,9 @@ class Classifier:
         probabilities = (
             self.probabilities(photos.vectors) if len(photos) else np.empty((0, len(self.labels)), np.float32)
         )
-        return Predictions(self.labels, photos.paths, photos.ids, probabilities, photos.failures)
+        return Predictions(
+            self.labels, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures
+        )
 
     @cached_property
     def _scaled(self) -> Float32:
@@ -97,7 +101,7 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(StreamedPredictions):
     """Photos that are classified while this, or `chunks`, is iterated over, which is possible once."""
 
     model: str
@@ -137,10 +141,6 @@ class Classification:
             "labels": list(self.labels),
         }
 
-    def __iter__(self) -> Iterator[Prediction]:
-        for chunk in self.chunks:
-            yield from chunk
-
 
 def classify(
     photos: Iterable[Embeddings],
@@ -170,6 +170,25 @@ def classify(
         encoder.folder.logit_scale_assumed,
         unknown=calibration is not None,
     )
+
+
+def classify_in(
+    snapshot: "Snapshot",
+    photos: Iterable[Embeddings],
+    labels: Sequence[str],
+    templates: TemplateSet,
+    *,
+    unknown: bool,
+    keep: bool,
+) -> Classification:
+    """Classify photos by the model of a library; see `Library.classify` for `unknown` and `keep`."""
+    calibration = snapshot.calibration if unknown else None
+    cache = LabelCache(snapshot.folder)
+    result = classify(photos, labels, snapshot.encoder, templates, cache, calibration)
+    if not keep:
+        return result
+    chunks = (keep_labels(chunk, snapshot.catalog, snapshot.model) for chunk in result.chunks)
+    return replace(result, chunks=chunks)
 
 
 def _reduced(function: np.ufunc, rows: Float32) -> Float32:

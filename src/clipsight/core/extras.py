@@ -6,6 +6,7 @@ from typing import Any
 from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ServerError, TrainingError
 
 _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
+    "notebook": ("data frames need", LibraryError),
     "parquet": ("Parquet files need", LibraryError),
     "probe": ("probes need", LabelError),
     "train": ("training needs", TrainingError),

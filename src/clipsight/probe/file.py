@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.predictions import Prediction, Predictions
+from clipsight.classification.predictions import Predictions
+from clipsight.classification.stream import StreamedPredictions
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
@@ -52,7 +53,9 @@ class Probe:
             if len(photos)
             else np.empty((0, len(self.classes)), np.float32)
         )
-        return Predictions(self.classes, photos.paths, photos.ids, probabilities, photos.failures)
+        return Predictions(
+            self.classes, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures
+        )
 
     def apply(self, library: "Library", *photos: "PhotoLike | Iterable[PhotoLike]") -> "ProbeClassification":
         """Classify `photos`, and all that is indexed in and below folders (default: the library).
@@ -98,7 +101,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class ProbeClassification:
+class ProbeClassification(StreamedPredictions):
     """Photos that a probe classifies while this, or `chunks`, is iterated over, which is possible once."""
 
     probe: Probe
@@ -117,10 +120,6 @@ class ProbeClassification:
     def describe(self) -> dict[str, object]:
         """Model and labels, with which `--json` begins."""
         return {"model": self.probe.model, "labels": list(self.labels)}
-
-    def __iter__(self) -> Iterator[Prediction]:
-        for chunk in self.chunks:
-            yield from chunk
 
 
 def load(file: str | os.PathLike[str]) -> Probe:

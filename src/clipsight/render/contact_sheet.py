@@ -1,15 +1,15 @@
 """Contact sheets: the results of a query as thumbnails with captions in one picture."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipsight.core.errors import LibraryError, PhotoError
+from clipsight.core.errors import LibraryError
 from clipsight.core.files import write_picture
+from clipsight.indexing.media.thumbnails import thumbnails
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import TextRenderer
 from clipsight.search.results import Match, Matches
@@ -112,30 +112,6 @@ def choose_columns(count: int) -> int:
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal), -columns))
 
 
-def thumbnails(matches: Iterable[Match], size: tuple[int, int]) -> "Iterator[Image | str]":
-    """Yield each photo in RGB within `size` (width, height), or the reason why it can't be read.
-
-    Photos keep their aspect ratio and are not enlarged. At most four are decoded at a time.
-    """
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda match: _thumbnail(match, size), matches)
-
-
-def _thumbnail(match: Match, size: tuple[int, int]) -> "Image | str":
-    from PIL.Image import Resampling
-
-    from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
-
-    # The library may accept larger photos than the default limit.
-    limit = max(DEFAULT_MAX_PIXELS, (match.width or 0) * (match.height or 0))
-    try:
-        photo = decode(match.path, mtime_ns=0, min_side=min(size), max_pixels=limit).image
-    except PhotoError as error:
-        return str(error)
-    photo.thumbnail(size, Resampling.LANCZOS, reducing_gap=3.0)
-    return photo
-
-
 def _draw(matches: Matches, columns: int) -> "Image":
     """The contact sheet, mode RGB."""
     from PIL import Image, ImageDraw
@@ -154,7 +130,9 @@ def _draw(matches: Matches, columns: int) -> "Image":
     sheet = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
     canvas = ImageDraw.Draw(sheet)
     _draw_title(canvas, renderer, title, renderer.legible(subtitle))
-    for match, tile, photo in zip(matches, layout.tiles, thumbnails(matches, TILE), strict=True):
+    for match, tile, photo in zip(
+        matches, layout.tiles, thumbnails((match.picture for match in matches), TILE), strict=True
+    ):
         if isinstance(photo, str):
             _draw_missing(canvas, tile, photo)
         else:

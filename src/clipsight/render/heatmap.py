@@ -3,9 +3,7 @@
 Few labels are columns of a matrix. Of many labels, the columns are each photo's best ones by rank.
 """
 
-import base64
 import html
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +15,12 @@ from clipsight.classification.predictions import Prediction, PredictionStream, b
 from clipsight.core import paths, terminal
 from clipsight.core.files import atomic_write, write_picture
 from clipsight.core.text import visible
+from clipsight.indexing.media.thumbnails import data_uri, thumbnails
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT, heat_colour, text_colour
 from clipsight.render.columns import Cell as TextCell
 from clipsight.render.columns import Column, coloured, print_columns
-from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import TextRenderer
 from clipsight.render.predictions import PredictionTally
-from clipsight.search.results import Match
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -182,9 +179,7 @@ def _html_cell(cell: Cell, *, named: bool) -> str:
 def _html_picture(thumbnail: "Image | str") -> str:
     if isinstance(thumbnail, str):
         return f'<div class="missing">{html.escape(visible(thumbnail))}</div>'
-    out = io.BytesIO()
-    thumbnail.save(out, "JPEG", quality=85)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'
+    return f'<img alt="" src="{data_uri(thumbnail)}">'
 
 
 # -- PNG ----------------------------------------------------------------------------
@@ -275,7 +270,4 @@ def _centred(
 
 
 def _thumbnails(rows: Sequence[Prediction]) -> "Iterator[Image | str]":
-    return thumbnails(
-        (Match(row.path, row.probability, row.id, None, None, None, None, 0, True) for row in rows),
-        _THUMBNAIL,
-    )
+    return thumbnails((row.picture for row in rows), _THUMBNAIL)

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
 from clipsight.core.text import visible
+from clipsight.indexing.media.thumbnails import thumbnails
 from clipsight.render.columns import cell_width
-from clipsight.render.contact_sheet import thumbnails
 from clipsight.render.fonts import ELLIPSIS
 from clipsight.search.results import Match, Matches
 
@@ -184,7 +184,7 @@ def _strip(row: Sequence[Match], cells: int, pixels_a_cell: int) -> "tuple[Image
     size = (width, width * 3 // 4)
     photos: list[Image.Image] = []
     names, scores = [], []
-    for match, photo in zip(row, thumbnails(row, size), strict=True):
+    for match, photo in zip(row, thumbnails([match.picture for match in row], size), strict=True):
         score = f"{match.score:.3f}"
         if isinstance(photo, str):
             score, photo = f"{score} {photo}", Image.new("RGB", size, _GREY)

@@ -7,6 +7,9 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
+from clipsight.core.arrays import Float32
 from clipsight.core.errors import LibraryError
 from clipsight.core.once import forget, once
 from clipsight.indexing.media.picture import folders_and_pictures
@@ -123,6 +126,14 @@ class Connection(Generic[AnyEncoder]):
     def embeddings(self, folders: "Sequence[str | os.PathLike[str]]") -> Iterator[Embeddings]:
         """Yield the indexed photos in and below `folders` (default: all); see `Library.embeddings`."""
         return stored_embeddings(self.catalog, self.model, self.snapshot.known_folders(folders) or None)
+
+    def vectors(self, folders: "Sequence[str | os.PathLike[str]]") -> tuple[tuple[Path, ...], Float32]:
+        """Paths and vectors of the indexed photos, float32[n, dim]; see `Library.vectors`."""
+        chunks = list(self.embeddings(folders))
+        paths = tuple(path for chunk in chunks for path in chunk.paths)
+        return paths, np.concatenate(
+            [np.empty((0, self.model.dim), np.float32), *(c.vectors for c in chunks)]
+        )
 
     def embed(self, photos: "Iterable[PhotoLike | Iterable[PhotoLike]]") -> Iterator[Embeddings]:
         """Yield photos with their vectors, those of folders last; see `Library.embed`."""

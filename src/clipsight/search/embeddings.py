@@ -127,6 +127,7 @@ def _embed_chunk(
         paths=tuple(photos[row].path for row in good),
         vectors=vectors[good],
         failures=tuple((photos[row].path, failures[row]) for row in sorted(failures)),
+        pictures=tuple(photos[row] for row in good),
     )
 
 

@@ -1,17 +1,24 @@
 """Results of a library: small frozen dataclasses that print, count and convert themselves."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Ids
+from clipsight.core.errors import PhotoError
+from clipsight.core.extras import require
 from clipsight.core.files import total_size
+from clipsight.indexing.media.picture import Picture
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Counts, Failure, PartialPhoto, Root
+
+if TYPE_CHECKING:
+    import pandas
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,23 @@ class Match:
     taken_source: str | None
     size: int
     reachable: bool
+
+    @property
+    def picture(self) -> Picture:
+        """The photo, to open it."""
+        size = (self.width, self.height) if self.width and self.height else None
+        return Picture(str(self.path), file=self.path, size=size)
+
+    @property
+    def image(self) -> "Image":
+        """The photo as a Pillow image: upright, RGB in sRGB, opened anew each time.
+
+        Raises `PhotoError` if the file has gone or can't be read.
+        """
+        try:
+            return self.picture.open()
+        except PhotoError as error:
+            raise PhotoError(f"can't open {self.path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The match as `--json` prints it."""
@@ -65,9 +89,9 @@ class Matches(Sequence[Match]):
     @overload
     def __getitem__(self, index: int) -> Match: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Match]: ...
-    def __getitem__(self, index: int | slice) -> Match | Sequence[Match]:
-        return self.matches[index]
+    def __getitem__(self, index: slice) -> "Matches": ...
+    def __getitem__(self, index: int | slice) -> "Match | Matches":
+        return self.matches[index] if isinstance(index, int) else replace(self, matches=self.matches[index])
 
     def __repr__(self) -> str:
         best = f", best {self.matches[0].score:.3f} {self.matches[0].path.name!r}" if self.matches else ""
@@ -81,6 +105,22 @@ class Matches(Sequence[Match]):
         """All of it as `--json` prints it."""
         return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
 
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The matches as a table of pandas, with the columns of `Match.to_dict`.
+
+        Raises `LibraryError` if pandas is not installed.
+        """
+        columns = list(Match(Path(), 0.0, 0, None, None, None, None, 0, True).to_dict())
+        return require("notebook", "pandas").DataFrame(self.to_dicts(), columns=columns)
+
+    def _repr_html_(self) -> str:
+        """The first photos with their scores, for notebooks."""
+        from clipsight.search.notebook import SHOWN, Row, table
+
+        rows = [Row(match.picture, (f"{match.score:.3f}", match.taken or "")) for match in self[:SHOWN]]
+        more = len(self) - len(rows)
+        return table(repr(self)[8:-1] + f", model {self.model}", ("score", "taken"), rows, more=more)
+
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -93,6 +133,8 @@ class Embeddings:
     """float32[n, dim], unit length (as far as float16 in the library tells)"""
     failures: tuple[tuple[Path, str], ...] = ()
     """Files that could not be read, with the reason."""
+    pictures: tuple[Picture, ...] = ()
+    """The photos themselves, if they need not be files."""
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -29,7 +30,7 @@ _KINDS = "give a path, bytes, a Pillow image, pixels or a vector"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A photo with the name that results and messages give it; one of the other fields is set."""
+    """A photo with the name that results and messages give it; one of the next four fields is set."""
 
     name: str
     file: Path | None = None
@@ -38,6 +39,8 @@ class Picture:
     """The file's bytes, or a Pillow image."""
     vector: Float32 | None = None
     """float32[dim], unit length."""
+    size: tuple[int, int] | None = None
+    """Width and height of a photo that the library has accepted, though it may exceed the usual limit."""
 
     @classmethod
     def of(cls, value: "PhotoLike | Picture", name: str = "photo") -> "Picture":
@@ -96,15 +99,15 @@ class Picture:
         Raises `PhotoError` with the reason, without the name.
         """
         from clipsight.indexing.media.fetch import fetch
-        from clipsight.indexing.media.photo import open_picture, upright_rgb
+        from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, open_picture, upright_rgb
 
         if self.vector is not None:
             raise PhotoError("a vector has no pixels: give the photo itself")
-        if self.url is not None:
-            return open_picture(fetch(self.url), min_side=min_side)
-        if self.content is None or isinstance(self.content, bytes):
-            return open_picture(self.path if self.content is None else self.content, min_side=min_side)
-        return upright_rgb(self.content)
+        source = fetch(self.url) if self.url is not None else self.content
+        if source is None or isinstance(source, bytes):
+            limit = max(DEFAULT_MAX_PIXELS, prod(self.size or (0,)))
+            return open_picture(self.path if source is None else source, min_side=min_side, max_pixels=limit)
+        return upright_rgb(source)
 
     def vector_of(self, model: str, dim: int) -> Float32 | None:
         """The ready vector, if it is one. Raises `PhotoError` unless it has the model's length, `dim`."""

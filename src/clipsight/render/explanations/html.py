@@ -1,8 +1,6 @@
 """An explanation as one self-contained HTML file: coloured words, tables, photo and heat map."""
 
-import base64
 import html
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING
 from clipsight.core.files import atomic_write
 from clipsight.core.text import visible
 from clipsight.explain.base import Explanation, WordShare
+from clipsight.indexing.media.thumbnails import data_uri
 from clipsight.render.colors import heat_palette, signed_colour, text_colour
 from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
 from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
@@ -128,10 +127,7 @@ def _photos(explanation: Explanation) -> Iterator[str]:
 
 
 def _image(image: "Image", alt: str) -> str:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=90)
-    data = base64.b64encode(out.getvalue()).decode()
-    return f'<img alt="{alt}" src="data:image/jpeg;base64,{data}">'
+    return f'<img alt="{alt}" src="{data_uri(image, quality=90)}">'
 
 
 def _safe(text: str) -> str:

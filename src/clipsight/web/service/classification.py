@@ -2,39 +2,17 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.prompts import TemplateSet
-from clipsight.classification.zero_shot import Classification, classify, keep_labels
 from clipsight.core.errors import BusyError
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.embeddings import CHUNK, failures_below, stored_embeddings
-from clipsight.search.label_embeddings import LabelCache
 from clipsight.search.results import Embeddings
 from clipsight.store.records import Model
-from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
-
-
-def classify_photos(
-    library: OpenLibrary,
-    labels: Sequence[str],
-    photos: Iterator[Embeddings],
-    templates: TemplateSet,
-    *,
-    unknown: bool,
-    keep: bool,
-) -> Classification:
-    """Classify like `Library.classify`: embed the labels now, read `photos` during iteration."""
-    calibration = library.snapshot.calibration if unknown else None
-    result = classify(photos, labels, library.encoder, templates, LabelCache(library.path), calibration)
-    if not keep:
-        return result
-    chunks = (keep_labels(chunk, library.catalog, library.model) for chunk in result.chunks)
-    return replace(result, chunks=chunks)
+from clipsight.web.service.snapshots import CurrentLibrary
 
 
 def upload_embeddings(names: Sequence[str], vectors: npt.NDArray[np.float32]) -> Embeddings:

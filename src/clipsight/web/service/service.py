@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipsight.classification.prompts import load_templates
+from clipsight.classification.zero_shot import classify_in
 from clipsight.core import paths
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError
@@ -32,7 +33,7 @@ from clipsight.search.results import Matches
 from clipsight.web.scheduling.priority import PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service import pictures
-from clipsight.web.service.classification import classify_photos, iter_embeddings, upload_embeddings
+from clipsight.web.service.classification import iter_embeddings, upload_embeddings
 from clipsight.web.service.folders import Folders
 from clipsight.web.service.indexing import Indexing
 from clipsight.web.service.library import LibraryInfo
@@ -154,7 +155,7 @@ class Service:
                 stop=stop,
             )
             chosen = load_templates(templates, extra_templates)
-            return classify_photos(library, labels, chunks, chosen, unknown=unknown, keep=keep)
+            return classify_in(library.snapshot, chunks, labels, chosen, unknown=unknown, keep=keep)
 
     def explain(
         self,
