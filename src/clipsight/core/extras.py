@@ -3,9 +3,17 @@
 from importlib import import_module
 from typing import Any
 
-from clipsight.core.errors import ClipsightError, LabelError, LibraryError, ServerError, TrainingError
+from clipsight.core.errors import (
+    ClipsightError,
+    LabelError,
+    LibraryError,
+    PhotoError,
+    ServerError,
+    TrainingError,
+)
 
 _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
+    "jxl": ("JPEG XL needs", PhotoError),
     "notebook": ("data frames need", LibraryError),
     "parquet": ("Parquet files need", LibraryError),
     "probe": ("probes need", LabelError),
@@ -14,7 +22,7 @@ _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
 }
 """Extra -> how an error message begins, and the class of the error."""
 
-_PACKAGES = {"sklearn": "scikit-learn"}
+_PACKAGES = {"pillow_jxl": "pillow-jxl-plugin", "sklearn": "scikit-learn"}
 """Module -> package, where the names differ."""
 
 

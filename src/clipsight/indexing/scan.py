@@ -25,7 +25,7 @@ from clipsight.indexing.media.sidecars import SidecarFile, Sidecars, is_sidecar,
 
 PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
-    b"pnm ppm pgm pbm pam pfm avif avifs heic heics heif heifs hif".split()
+    b"pnm ppm pgm pbm pam pfm avif avifs heic heics heif heifs hif jxl".split()
 )
 """Suffixes of photo files, lower case and without the dot."""
 

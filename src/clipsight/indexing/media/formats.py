@@ -24,6 +24,7 @@ _READERS = {
     "PPM": ("clipsight.indexing.media.netpbm", "NetpbmFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pi_heif.as_plugin", "HeifImageFile"),
+    "JXL": ("clipsight.indexing.media.jxl", "JxlFile"),
 }
 """Module and class or function of each format's reader, imported when the first file of the format is read.
 
@@ -44,6 +45,8 @@ _SIGNATURES = (
     (b"MM\0+", "TIFF"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\xff\x0a", "JXL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
     *((b"P" + kind + space, "PPM") for kind in b"1 2 3 4 5 6 7 f F".split() for space in _AFTER_MAGIC),
 )
 

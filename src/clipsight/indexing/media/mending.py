@@ -53,6 +53,8 @@ def mend(data: bytes, format_: str, max_pixels: int) -> Mended | None:
                 return _mend_jpeg2000(data)
             case "AVIF" | "HEIF":
                 return _mend_boxes(data, format_)
+            case "JXL" if data[4:8] == b"JXL " and _last_box(data)[1] > len(data):
+                raise PhotoError(truncated("JXL"))
     except (OSError, SyntaxError, ValueError, ArithmeticError, struct.error, zlib.error):
         pass
     return None

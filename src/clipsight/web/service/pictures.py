@@ -35,6 +35,7 @@ _MEDIA_TYPES = {
     "PPM": "image/x-portable-anymap",
     "AVIF": "image/avif",
     "HEIF": "image/heif",
+    "JXL": "image/jxl",
 }
 
 
