@@ -20,8 +20,8 @@ from PIL import Image
 
 from clipsight import Library
 from clipsight.core.errors import QueryError
-from clipsight.indexing import pipeline
-from clipsight.indexing.autotune import MIN_FILES_PER_CORE, PipelineSettings
+from clipsight.indexing import autotune, pipeline
+from clipsight.indexing.autotune import PipelineSettings
 from clipsight.models.encoder import Encoder
 from tests.support.tiny_models import make_model_blind_to_black
 from tests.support.waiting import PATIENCE, wait_until
@@ -246,15 +246,16 @@ def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for number in range(MIN_FILES_PER_CORE):
-        Image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(photos / f"{number}.png")
+    monkeypatch.setattr(autotune, "MIN_FILES_PER_CORE", 20)
+    for number in range(20):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(photos / f"{number}.png")
     monkeypatch.setattr(Encoder, "preprocess", interrupted := Interrupt(Encoder.preprocess))
     with Library.open(tmp_path / "library", model=str(tiny_model), threads=1) as library:
         with pytest.raises(KeyboardInterrupt):
             library.index(photos)
         assert interrupted.calls == 1 and not len(library) and not (home / "tuning.json").exists()
         library.index(photos)
-        assert len(library) == MIN_FILES_PER_CORE and (home / "tuning.json").exists()
+        assert len(library) == 20 and (home / "tuning.json").exists()
 
 
 class Interrupt:
