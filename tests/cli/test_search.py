@@ -106,7 +106,7 @@ def test_queries_of_a_file_are_answered_as_alone(shell: Shell) -> None:
     assert done.stderr == "clipsight: answered by tiny\n"
     found = json.loads(done.stdout)
     heading, *rows = csv.reader(shell.run(*command, "--csv", "-t", "3").stdout.splitlines())
-    assert heading == ["query", "path", "score", "id", "width", "height", "taken"]
+    assert heading == ["query", "path", "score", "id", "width", "height", "taken", "taken_source"]
     assert [row[0] for row in rows] == [answer["query"] for answer in found for _ in range(3)]
     check_golden("search.queries.txt", shell.run(*command, "-t", "2").stdout, shell)
     check_as_one_by_one(shell, found, "-t", "3")

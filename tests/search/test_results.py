@@ -36,6 +36,7 @@ def test_json_shape() -> None:
             "width": 640,
             "height": 480,
             "taken": "2024-05-01T12:00:00",
+            "taken_source": "exif",
         }
     ]
 

@@ -70,7 +70,7 @@ def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | N
         sys.stdout.buffer.write(f"{to_json([answer.to_dict() for answer in answers])}\n".encode())
         return
     if form is Format.CSV:
-        columns = ("path", "score", "id", "width", "height", "taken")
+        columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
         lines = [csv_line(("query", *columns))]
         for answer in answers:
             lines += [csv_line((answer.query, *map(row.get, columns))) for row in answer.to_dicts()]

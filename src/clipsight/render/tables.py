@@ -124,7 +124,7 @@ def _taken(match: Match) -> str:
 
 
 def _csv(matches: Matches) -> str:
-    columns = ("path", "score", "id", "width", "height", "taken")
+    columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
     rows = ([row[column] for column in columns] for row in matches.to_dicts())
     return "".join(f"{csv_line(cells)}\n" for cells in (columns, *rows))
 

@@ -67,6 +67,7 @@ class Match:
             "width": self.width,
             "height": self.height,
             "taken": self.taken,
+            "taken_source": self.taken_source,
         }
 
 

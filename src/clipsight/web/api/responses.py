@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+_TAKEN_SOURCE = "exif, xmp, png, gps, sidecar, name, takeout, modified or mtime: see docs/indexing.md."
+
 
 class FoundPhoto(BaseModel):
     """A photo that matches a query."""
@@ -14,6 +16,7 @@ class FoundPhoto(BaseModel):
     width: int | None
     height: int | None
     taken: str | None = Field(description="ISO 8601, local time.")
+    taken_source: str | None = Field(description=_TAKEN_SOURCE)
 
 
 class SearchAnswer(BaseModel):
@@ -35,9 +38,7 @@ class PhotoAnswer(BaseModel):
     height: int | None
     format: str | None
     taken: str | None
-    taken_source: str | None = Field(
-        description="exif, xmp, png, gps, sidecar, name, takeout, modified or mtime: see docs/indexing.md."
-    )
+    taken_source: str | None = Field(description=_TAKEN_SOURCE)
     camera: str | None
     reachable: bool
     labels: list[str]

@@ -77,7 +77,7 @@ def _match(found: dict[str, Any]) -> Match:
         width=found["width"],
         height=found["height"],
         taken=found["taken"],
-        taken_source="exif" if found["taken"] else None,  # not told, as in `--json`
+        taken_source=found.get("taken_source"),  # earlier servers don't tell it
         size=0,
         reachable=True,
     )
