@@ -4,6 +4,7 @@ One Gradio application per language, at /en/, /zh-Hant/ and /zh-Hans/; / redirec
 browser. The page loads nothing from other hosts, and takes photos from /api/v1.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,15 @@ _GRADIO_ENVIRONMENT = {
 
 
 def mount(app: "FastAPI", service: "Service") -> None:
-    """Add the page to `app`, after all routes of the API, which has to serve the same `service`."""
+    """Add the page to `app`, after all routes of the API, which has to serve the same `service`.
+
+    Must not be called in a running event loop.
+    """
+    asyncio.run(_mount(app, service))
+
+
+async def _mount(app: "FastAPI", service: "Service") -> None:
+    """The body of `mount`, in an event loop: without one, Gradio opens one for each lock, for ever."""
     os.environ.update(_GRADIO_ENVIRONMENT)
     import gradio as gr
     from fastapi.staticfiles import StaticFiles
