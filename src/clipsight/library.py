@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from clipsight.indexing.media.picture import PhotoLike
     from clipsight.maintenance.check import CheckReport
     from clipsight.models.folder import ModelFolder
+    from clipsight.organize import OrganizeResult
+    from clipsight.organize.labelling import OrganizeKeywords
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
@@ -175,6 +177,22 @@ class Library:
         opened = self._opened
         found = opened.embed(photos) if photos else opened.embed_indexed([])
         return classify_in(opened.snapshot, found, labels, chosen, unknown=unknown, keep=keep)
+
+    def organize(
+        self,
+        folders: "PathLike | Iterable[PathLike]",
+        destination: PathLike,
+        **options: "Unpack[OrganizeKeywords]",
+    ) -> "OrganizeResult":
+        """Sort indexed photos by label, date or camera into folders of `destination`; photos are only read.
+
+        `folders` are those of the photos (empty: the whole library), `options` the fields of
+        `organize.OrganizeOptions`. `organize.undo` takes it back. Raises `LabelError` or `LibraryError`.
+        """
+        from clipsight.organize.labelling import OrganizeOptions, organize_indexed
+
+        chosen = OrganizeOptions(**options)
+        return organize_indexed(self._opened, self.classify, folders, destination, chosen)
 
     def explain(
         self,

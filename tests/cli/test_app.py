@@ -121,6 +121,23 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert message in indexed.run(*arguments, code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("index", ""), "argument 2 is empty"),
+        (("forget", ""), "argument 2 is empty"),
+        (("search", "cat", "", "-n"), "argument 3 is empty"),
+        (("status", "--library", ""), "argument 3 is empty"),
+        (("status", "--library="), "the value of --library is empty"),
+        (("backup", "--library=x", ""), "argument 3 is empty"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    indexed: Shell, arguments: tuple[str, ...], message: str
+) -> None:
+    assert message in indexed.run(*arguments, code=2).stderr
+
+
 def test_damaged_catalog_is_moved_aside(shell: Shell) -> None:
     shell.run("index", "photos", "--library", "lib", "--model", shell.model)
     catalog = shell.folder / "lib" / "catalog.sqlite3"

@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from clipsight.cli.app import app
 from clipsight.indexing.indexer import IndexOptions
+from clipsight.organize import OrganizeOptions
 from clipsight.search.options import SearchOptions
 from clipsight.store.filters import Filters
 from clipsight.training.config import TrainConfig
@@ -21,7 +22,7 @@ CALLS = {
     "explain": "clipsight.library:Library.explain",
     "classify": "clipsight.library:Library.classify",
     "match": "clipsight.library:Library.match",
-    "organize": "clipsight.organize:undo",
+    "organize": "clipsight.library:Library.organize",
     "probe fit": "clipsight.probe:fit",
     "probe apply": "clipsight.probe:Probe.apply",
     "serve": "clipsight.web.server.run:serve",
@@ -49,6 +50,7 @@ CALLS = {
 OPTIONS: dict[str, tuple[type, ...]] = {
     "search": (SearchOptions, Filters),
     "index": (IndexOptions,),
+    "organize": (OrganizeOptions,),
     "train": (TrainConfig,),
 }
 """Frozen dataclasses that the call takes, whose fields are options of the command."""
@@ -82,7 +84,12 @@ PYTHON_NAMES = {
     "explain": {"cost": "settings"},
     "classify": {"arguments": "photos", "template": "templates"},
     "models import": {"folder": "source"},
-    "organize": {"undo": "destination"},
+    "organize": {
+        "places": "folders",
+        "template": "templates",
+        "min_prob": "min_probability",
+        **dict.fromkeys(("copy", "symlink", "hardlink"), "method"),
+    },
     "probe fit": {"template": "templates"},
     "serve": {"allow_host": "allowed_hosts"},
     "train": {
@@ -112,6 +119,7 @@ OTHER_CALLS = {
         ),
         "top": "clipsight.classification.predictions:best_labels",
     },
+    "organize": {"undo": "clipsight.organize:undo", "no_indexing": "clipsight.library:Library.index"},
     "probe apply": {"no_indexing": "clipsight.library:Library.index", "file": "clipsight.probe:load"},
     "optimize": {"background": "os:nice"},
     "serve": {"browser": "webbrowser:open"},

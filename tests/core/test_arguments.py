@@ -22,6 +22,12 @@ def test_paths() -> None:
     assert texts(["a", Path("b")], "folders", paths=True) == ("a", Path("b"))
 
 
+@pytest.mark.parametrize("value", ["", [""], ["a", ""]])
+def test_an_empty_path_is_not_the_current_folder(value: Any) -> None:
+    with pytest.raises(QueryError, match="`folders` has an empty path"):
+        texts(value, "folders", paths=True)
+
+
 @pytest.mark.parametrize("value", [3, None, [3], [b"cat"], Path("a")])
 def test_what_is_no_text_is_refused(value: Any) -> None:
     with pytest.raises(LabelError, match="`labels` takes texts, not"):

@@ -79,7 +79,10 @@ def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: 
         how,
         observer=told.append,
     )
-    assert done == OrganizeResult(created=2, existing=0, below_threshold=0, failures=())
+    folders = tuple((tmp_path / "new" / "sorted" / name, 1) for name in ("cat", "dog"))
+    assert done == OrganizeResult(
+        created=2, existing=0, below_threshold=0, unlabelled=0, failures=(), folders=folders
+    )
     assert [(each.outcome, each.target) for each in told] == [
         (Outcome.CREATED, tmp_path / "new/sorted/cat/a.jpg"),
         (Outcome.CREATED, tmp_path / "new/sorted/dog/b.jpg"),
@@ -142,6 +145,7 @@ def test_dry_run_tells_the_same_and_changes_nothing(originals: Path, tmp_path: P
     assert tree(tmp_path) == before
     assert plan == organize(photos, tmp_path / "sorted", Method.COPY, observer=told.append)
     assert foretold == told and plan.created == 12
+    assert sum(count for _, count in plan.folders) == plan.created + plan.existing
     assert organize(photos, tmp_path / "sorted", Method.COPY, dry_run=True).existing == len(photos)
 
 
@@ -150,6 +154,17 @@ def test_unlikely_photos_stay_out(originals: Path, tmp_path: Path) -> None:
     done = organize(photos, tmp_path / "sorted", Method.COPY, min_probability=0.5)
     assert (done.created, done.below_threshold) == (1, 1)
     assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["b.jpg"]
+
+
+def test_photos_without_a_label_stay_out(originals: Path, tmp_path: Path) -> None:
+    photos = [
+        LabelledPhoto(originals / "a.jpg", None),
+        LabelledPhoto(originals / "b.jpg", "dog"),
+        LabelledPhoto(originals / "c.jpg", None, problem="cut short"),
+    ]
+    done = organize(photos, tmp_path / "sorted", Method.COPY)
+    assert (done.created, done.unlabelled, [each.reason for each in done.failures]) == (1, 1, ["cut short"])
+    assert done.folders == ((tmp_path / "sorted" / "dog", 1),)
 
 
 def test_a_photo_that_is_gone_is_told_and_the_rest_sorted(originals: Path, tmp_path: Path) -> None:

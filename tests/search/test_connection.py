@@ -112,6 +112,7 @@ def calls(library: Library, photo: Path, file: Path) -> dict[str, Callable[[], A
         "search_many": lambda: library.search_many([]),
         "index": lambda: library.index(photo.parent),
         "classify": lambda: library.classify(["cat", "dog"], photo),
+        "organize": lambda: library.organize(photo.parent, file.parent / "sorted", by="date"),
         "explain": lambda: library.explain("cat", photo, region=False),
         "match": lambda: library.match(photo, file),
         "optimize": library.optimize,

@@ -123,7 +123,16 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _reordered(arguments: Sequence[str]) -> list[str]:
-    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon"."""
+    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon".
+
+    Raises `ClipsightError` for an empty one but a query, which would be taken for the current folder.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if (not argument and arguments[number - 2] != "search") or (
+            argument.startswith("--") and argument.endswith("=")
+        ):
+            name = f"the value of {argument[:-1]}" if argument else f"argument {number}"
+            raise ClipsightError(f"{name} is empty: leave it out, or write what it stands for")
     quiet = [argument for argument in arguments if argument == "--quiet"]
     rest = [argument for argument in arguments if argument != "--quiet"]
     return quiet[:1] + [f" {argument}" if argument.startswith("- ") else argument for argument in rest]

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,7 @@ from clipsight.cli.options import (
     only_folder,
     open_library,
 )
+from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, method_of
 from clipsight.core.errors import LabelError, LibraryError
 
 if TYPE_CHECKING:
@@ -94,15 +96,9 @@ def classify(
         typer.Option(metavar="DEST", rich_help_panel=SORTING, help="Sort photos into DEST/<label>/."),
     ] = None,
     by: Annotated[Literal["label"], typer.Option(rich_help_panel=SORTING, help="Sort criterion.")] = "label",
-    copy: Annotated[
-        bool, typer.Option("--copy", rich_help_panel=SORTING, help="Sort copies (the default).")
-    ] = False,
-    symlink: Annotated[
-        bool, typer.Option("--symlink", rich_help_panel=SORTING, help="Sort symbolic links.")
-    ] = False,
-    hardlink: Annotated[
-        bool, typer.Option("--hardlink", rich_help_panel=SORTING, help="Sort hard links.")
-    ] = False,
+    copy: CopyOption = False,
+    symlink: SymlinkOption = False,
+    hardlink: HardlinkOption = False,
     min_prob: Annotated[
         float,
         typer.Option(
@@ -139,8 +135,8 @@ def classify(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    how = _how(copy, symlink, hardlink)
-    if organize is None and (how is not None or min_prob or dry_run):
+    method = method_of(copy, symlink, hardlink)
+    if organize is None and (method is not None or min_prob or dry_run):
         raise typer.BadParameter("--copy, --symlink, --hardlink, --min-prob and --dry-run go with --organize")
     if organize is not None and (as_json or as_csv):
         raise typer.BadParameter("--organize prints what it did: leave out --json and --csv")
@@ -176,7 +172,7 @@ def classify(
         if not no_indexing and (folders or not photos):
             index_folders(opened, folders, quiet=True)
         result = opened.classify(names, *photos, templates=chosen, unknown=unknown, keep=labels is not None)
-        sort = None if organize is None else _sorter(opened, organize, how or "copy", min_prob, dry_run)
+        sort = None if organize is None else _sorter(opened, organize, method or "copy", min_prob, dry_run)
         _show(result, top, as_json, as_csv, html, png, sort, only_folder(photos) if folders else None)
         note_model(result.model, opened.path, chosen=model != "auto")
 
@@ -231,52 +227,27 @@ def _show(
         note(line)
 
 
-def _how(copy: bool, symlink: bool, hardlink: bool) -> str | None:
-    ways = {"copy": copy, "symlink": symlink, "hardlink": hardlink}
-    chosen = [name for name, wanted in ways.items() if wanted]
-    if len(chosen) > 1:
-        raise typer.BadParameter("choose one of --copy, --symlink and --hardlink")
-    return chosen[0] if chosen else None
-
-
 def _sorter(
-    opened: "Library", destination: Path, how: str, min_prob: float, dry_run: bool
+    opened: "Library", destination: Path, method: str, min_prob: float, dry_run: bool
 ) -> "Callable[[Iterable[Predictions]], str]":
-    """A function that sorts classified photos into `destination`, except those that no label matches."""
-    from clipsight.classification.predictions import NONE
-    from clipsight.cli.messages import note
-    from clipsight.core.text import visible
-    from clipsight.organize import LabelledPhoto, Method
+    """A function that sorts classified photos into `destination`, and returns a summary."""
+    from clipsight.cli.organize import summary
+    from clipsight.organize import Method
     from clipsight.organize import organize as organize_photos
+    from clipsight.organize.labelling import by_label
 
     folders = [Path(os.fsdecode(root.path)) for root, _ in opened.status().folders]
 
     def sort(chunks: "Iterable[Predictions]") -> str:
-        placed = (
-            LabelledPhoto(each.path, each.label, each.probability)
-            for chunk in chunks
-            for each in chunk
-            if each.label != NONE
-        )
         done = organize_photos(
-            placed,
+            by_label(replace(chunk, failures=()) for chunk in chunks),  # noted as not classified
             destination,
-            Method(how),
+            Method.named(method),
             dry_run=dry_run,
             min_probability=min_prob,
             photo_folders=folders,
         )
-        for failed in done.failures:
-            note(f"not sorted: {visible(str(failed.source))}: {failed.reason}")
-        would = "would be " if dry_run else ""
-        line = f"{done.created:,} photos {would}sorted into {visible(str(destination))}"
-        more = [
-            f"{count:,} {what}"
-            for count, what in ((done.existing, "there already"), (done.below_threshold, "less probable"))
-            if count
-        ]
-        undo = "" if dry_run or not done.created else f"; to undo: clipsight organize --undo {destination}"
-        return ", ".join((line, *more)) + undo
+        return summary(done, destination, without="without a label", dry_run=dry_run)
 
     return sort
 

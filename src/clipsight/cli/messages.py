@@ -57,12 +57,14 @@ def _is_quiet() -> bool:
     return os.environ.get(QUIET) == "1"
 
 
-def note_skipped(failures: Sequence[tuple[Path, str]]) -> None:
-    """Print a note with the reason for each skipped photo, up to `_MAX_SKIPPED` of them."""
+def note_skipped(
+    failures: Sequence[tuple[Path, str]], what: str = "left out", all_of_them: str = "--json"
+) -> None:
+    """Print a note with the reason for each skipped photo, up to `_MAX_SKIPPED`, and where all are listed."""
     for path, reason in failures[:_MAX_SKIPPED]:
-        note(f"left out {visible(str(path))}: {reason}")
+        note(f"{what} {visible(str(path))}: {reason}")
     if len(failures) > _MAX_SKIPPED:
-        note(f"left out {len(failures) - _MAX_SKIPPED:,} more: --json lists them all")
+        note(f"{what} {len(failures) - _MAX_SKIPPED:,} more: {all_of_them} lists them all")
 
 
 def with_flags(message: str) -> str:

@@ -14,7 +14,7 @@ def texts(
 ) -> tuple[Any, ...]:
     """The items of the argument `name`, of which one text (or path, if `paths`) is one item, not its letters.
 
-    Raises `error` for anything but texts (or paths).
+    Raises `error` for anything but texts (or paths), and for an empty path.
     """
     kinds = (str, os.PathLike) if paths else (str,)
     items = (
@@ -23,6 +23,8 @@ def texts(
     for item in items:
         if not isinstance(item, kinds):
             raise error(f"`{name}` takes {'paths' if paths else 'texts'}, not {item!r}")
+        if paths and not os.fspath(item):
+            raise error(f"`{name}` has an empty path: leave it out, or write the path of a folder")
     return items
 
 

@@ -30,6 +30,15 @@ class Method(Enum):
     SYMLINK = "symlink"
     HARDLINK = "hardlink"
 
+    @classmethod
+    def named(cls, name: str) -> "Method":
+        """The method "copy", "symlink" or "hardlink". Raises `LibraryError` for another name."""
+        try:
+            return cls(name)
+        except ValueError as error:
+            names = ", ".join(each.value for each in cls)
+            raise LibraryError(f"there is no `method` {name!r}: choose {names}") from error
+
 
 def folder_name(label: str) -> str:
     """The label as a valid folder name on common file systems: not hidden, at most 200 bytes."""

@@ -5,6 +5,7 @@ it is created, so that `undo` can remove it even after a killed run. A copy gets
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from clipsight.organize.undo import finish_last
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo with its label, and the label's probability."""
+    """A photo with the label that names its folder, None if it has none, and the label's probability."""
 
     path: Path
-    label: str
-    probability: float
+    label: str | None
+    probability: float = 1.0
+    problem: str = ""
+    """The reason why it can't be read, if it can't."""
 
 
 class Outcome(Enum):
@@ -33,6 +36,7 @@ class Outcome(Enum):
     CREATED = "created"
     EXISTING = "already there"
     BELOW_THRESHOLD = "below min_probability"
+    UNLABELLED = "without a label"
     FAILED = "failed"
 
 
@@ -53,7 +57,10 @@ class OrganizeResult:
     created: int
     existing: int
     below_threshold: int
+    unlabelled: int
     failures: tuple[Placement, ...]
+    folders: tuple[tuple[Path, int], ...]
+    """Each folder with the number of photos that this run has put or found there."""
 
 
 def organize(
@@ -70,17 +77,24 @@ def organize(
 
     Characters that file systems do not allow are replaced in labels. If a name is taken, the photo gets a
     number (`a-2.jpg`), or is skipped if the existing file has the same content. `dry_run` changes nothing and
-    returns the same. Photos that can't be read are in `failures`. Raises `LibraryError` if `destination` is
-    or lies in one of `photo_folders`, can't be written, or is in use by another process.
+    returns the same. Photos without a label are left out; those that can't be read are in `failures`.
+
+    Raises `LibraryError` if `destination` is or lies in one of `photo_folders`, can't be written, or is in
+    use by another process.
     """
     destination = Path(os.path.abspath(destination.expanduser()))
     _refuse_photo_folders(destination, photo_folders)
     counts = dict.fromkeys(Outcome, 0)
     failures = []
     folders: dict[str, Path] = {}
+    photos_in: Counter[Path] = Counter()
     with closing(_DryRun(destination) if dry_run else _Sorter(destination)) as sorter:
         for photo in predictions:
-            if photo.probability < min_probability:
+            if photo.problem:
+                placement = Placement(photo.path, Outcome.FAILED, reason=photo.problem)
+            elif photo.label is None:
+                placement = Placement(photo.path, Outcome.UNLABELLED)
+            elif photo.probability < min_probability:
                 placement = Placement(photo.path, Outcome.BELOW_THRESHOLD)
             else:
                 if photo.label not in folders:
@@ -90,11 +104,18 @@ def organize(
                     folders[photo.label] = folder
                 placement = sorter.place(Path(os.path.abspath(photo.path)), folders[photo.label], method)
             counts[placement.outcome] += 1
+            if placement.target is not None:
+                photos_in[placement.target.parent] += 1
             if placement.outcome is Outcome.FAILED:
                 failures.append(placement)
             observer(placement)
     return OrganizeResult(
-        counts[Outcome.CREATED], counts[Outcome.EXISTING], counts[Outcome.BELOW_THRESHOLD], tuple(failures)
+        created=counts[Outcome.CREATED],
+        existing=counts[Outcome.EXISTING],
+        below_threshold=counts[Outcome.BELOW_THRESHOLD],
+        unlabelled=counts[Outcome.UNLABELLED],
+        failures=tuple(failures),
+        folders=tuple(sorted(photos_in.items())),
     )
 
 

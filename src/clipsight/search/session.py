@@ -250,7 +250,12 @@ def allowed_ids(filters: Filters, folders: Sequence[bytes], catalog: Catalog, mo
 
 
 def absolute(folder: str | os.PathLike[str]) -> bytes:
-    """The folder as the catalog names it: absolute, without resolving links."""
+    """The folder as the catalog names it: absolute, without resolving links.
+
+    Raises `LibraryError` for an empty path, which is not the current folder.
+    """
+    if not os.fspath(folder):
+        raise LibraryError("the path of a folder is empty: write . for the current one")
     return os.fsencode(os.path.abspath(paths.spelled(folder)))
 
 
