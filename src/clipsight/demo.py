@@ -12,6 +12,7 @@ from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Matches
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
 
@@ -20,7 +21,11 @@ TOP = 6
 
 
 def run_demo(
-    library: "Library", folder: Path, show: Callable[[Matches], None], *, observer: "Observer | None" = None
+    library: "Library",
+    folder: Path,
+    show: Callable[[Matches], None],
+    *,
+    progress: "Observer | ProgressLike" = None,
 ) -> list[Path]:
     """Index the sample photos, run one query of each kind, pass each result to `show`, write contact sheets.
 
@@ -33,7 +38,7 @@ def run_demo(
     except OSError as error:
         raise LibraryError(f"can't make the folder {folder}: {error.strerror}") from error
     folders = sample_folders()
-    library.index(*folders, exclude=EXCLUDE, observer=observer)
+    library.index(*folders, exclude=EXCLUDE, progress=progress)
     sheets = []
     for number, (name, query) in enumerate(examples, start=1):
         matches = library.search(query, top=TOP, folders=folders)

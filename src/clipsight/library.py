@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
 from clipsight.core.arguments import texts
 from clipsight.core.errors import LabelError
-from clipsight.core.progress import Progress, StageProgress, no_progress, no_stage_progress
+from clipsight.core.progress import ProgressLike, StageProgressLike, as_progress, as_stage_progress
 from clipsight.search.connection import Connection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Query, QueryLike
@@ -106,16 +107,17 @@ class Library:
         self,
         *folders: PathLike,
         retry: bool = False,
-        observer: "Observer | None" = None,
+        progress: "Observer | ProgressLike" = None,
         **changes: "Unpack[IndexKeywords]",
     ) -> "list[IndexReport]":
         """Bring `folders` (default: all that were indexed before) up to date.
 
         `changes` are to the folders' saved `IndexOptions`. `retry` tries failed files again. After an
-        interruption, the next call continues. Raises `LibraryError` for a folder that can't be read and of
-        which the library has no photo; others are reported as unreachable.
+        interruption, the next call continues. `progress` is True, tqdm or a function of (done, total) of each
+        folder, or an `Observer`. Raises `LibraryError` for a folder that can't be read and of which the
+        library has no photo; others are reported as unreachable.
         """
-        return self._opened.index(folders, changes, retry=retry, observer=observer)
+        return self._opened.index(folders, changes, retry=retry, progress=progress)
 
     def search(
         self,
@@ -150,9 +152,8 @@ class Library:
 
         One query is one item. Vectors may be the rows of an array, float[n, dim].
         """
-        parsed = Query.several(queries)
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
-        return self._snapshot.search(parsed, chosen)
+        return self._snapshot.search(Query.several(queries), chosen)
 
     def classify(
         self,
@@ -207,6 +208,7 @@ class Library:
         balance: bool = True,
         checkpoint: PathLike | None = None,
         settings: "Settings | None" = None,
+        progress: StageProgressLike = None,
     ) -> "Explanation":
         """Shares of the query's parts and words in the photo's score, and the region that made it.
 
@@ -215,24 +217,21 @@ class Library:
         need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) explains in place of
         the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
         """
+        from clipsight.explain.base import Settings
         from clipsight.explain.explanation import explain, explain_by_checkpoint
         from clipsight.explain.onnx_model import OnnxModel
 
         parsed = Query.of(query, add=add, subtract=subtract)
-        options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
-        if checkpoint is not None:
-            name = os.fspath(checkpoint)
-            return explain_by_checkpoint(parsed, photo, name, balance=balance, **options)
-        sample = self._snapshot.balance_sample([parsed]) if balance else None
-        return explain(parsed, photo, OnnxModel(self.encoder), sample=sample, **options)
+        with as_stage_progress(progress) as show:
+            chosen = settings if progress is None else replace(settings or Settings(), progress=show)
+            options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": chosen}
+            if checkpoint is not None:
+                return explain_by_checkpoint(parsed, photo, str(checkpoint), balance=balance, **options)
+            sample = self._snapshot.balance_sample([parsed]) if balance else None
+            return explain(parsed, photo, OnnxModel(self.encoder), sample=sample, **options)
 
     def match(
-        self,
-        photo: "PhotoLike",
-        texts: PathLike,
-        top: int = 5,
-        *,
-        progress: Progress = no_progress,
+        self, photo: "PhotoLike", texts: PathLike, top: int = 5, *, progress: ProgressLike = None
     ) -> "list[TextMatch]":
         """The `top` lines of the file `texts` with the highest cosine with a photo.
 
@@ -242,11 +241,13 @@ class Library:
         from clipsight.search.text_matching import embed_photo, match_texts
 
         vector = embed_photo(photo, self.encoder)
-        return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=progress)
+        with as_progress(progress, "embedding texts") as show:
+            return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=show)
 
-    def optimize(self, progress: Progress = no_progress) -> Optimized:
+    def optimize(self, progress: ProgressLike = None) -> Optimized:
         """Make searches of a large library faster by an approximate index; see `Snapshot.optimize`."""
-        return self._snapshot.optimize(progress) if len(self) else Optimized(0, False)
+        with as_progress(progress, "adding photos") as show:
+            return self._snapshot.optimize(show) if len(self) else Optimized(0, False)
 
     def embeddings(self, *folders: PathLike) -> Iterator[Embeddings]:
         """Yield all indexed photos in and below `folders` (default: the whole library) with their vectors.
@@ -256,10 +257,10 @@ class Library:
         return self._opened.embeddings(folders)
 
     def vectors(self, *folders: PathLike) -> "tuple[tuple[Path, ...], Float32]":
-        """The paths and vectors, float32[n, dim] of unit length, of all photos in and below `folders`.
+        """Paths and vectors, float32[n, dim] of unit length, of the photos in `folders` (default: all).
 
-        By default those of the whole library. Photos that are missing, or that the library's model has not
-        embedded, are left out. Raises `LibraryError` for a folder that was not indexed.
+        Photos that are missing, or that the library's model has not embedded, are left out. Raises
+        `LibraryError` for a folder that was not indexed.
         """
         return self._opened.vectors(folders)
 
@@ -306,7 +307,7 @@ class Library:
         *,
         photos: int = 0,
         repair: bool = False,
-        progress: StageProgress = no_stage_progress,
+        progress: StageProgressLike = None,
     ) -> "CheckReport":
         """Check the library in the folder `path` (default: the user's own); see `maintenance.check`.
 
@@ -315,7 +316,8 @@ class Library:
         """
         from clipsight.maintenance.check import check
 
-        return check(_folder(path), photos=photos, repair=repair, progress=progress)
+        with as_stage_progress(progress) as show:
+            return check(_folder(path), photos=photos, repair=repair, progress=show)
 
     def backup(self, file: PathLike, *, replace: bool = False) -> int:
         """Write the catalog to `file`, whole or not at all; return the number of its photos.
@@ -325,8 +327,7 @@ class Library:
         """
         from clipsight.maintenance.backup import backup
 
-        self._connection.check()
-        return backup(self.path, Path(file).expanduser(), replace=replace)
+        return backup(self._opened.folder, Path(file).expanduser(), replace=replace)
 
     @staticmethod
     def restore(file: PathLike, path: PathLike | None = None, *, replace: bool = False) -> Path | None:

@@ -45,7 +45,7 @@ class Commits:
 def index(report: Report, library: Path, folder: Path, model: Path) -> None:
     """`clipsight index`, with a commit for every few photos; with another model a switch."""
     with Library.open(library, model=str(model)) as opened:
-        opened.index(folder, observer=Commits(report))
+        opened.index(folder, progress=Commits(report))
 
 
 def search(report: Report, library: Path, picture: Path) -> int:

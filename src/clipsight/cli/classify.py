@@ -273,7 +273,7 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
             return tracked(templates, "templates")
 
         bar = indexing.enter_context(index_bar())
-        found = compare_templates(source, opened, candidates, observer=bar, track=track)
+        found = compare_templates(source, opened, candidates, progress=bar, track=track)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:

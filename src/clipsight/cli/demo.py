@@ -30,7 +30,7 @@ def demo(
         print_answer(matches, Format.TABLE)
 
     with open_library(out / "library", model) as photos, index_bar() as bar:
-        sheets = run_demo(photos, out, show, observer=bar)
+        sheets = run_demo(photos, out, show, progress=bar)
         print()
         note_model(photos.model, photos.path, chosen=model != "auto")
     for sheet in sheets:

@@ -89,7 +89,7 @@ def evaluate(
             seed=seed,
             device=device,
             threads=threads,
-            observer=bar,
+            progress=bar,
             note=note,
         )
     if as_json:

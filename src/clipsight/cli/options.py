@@ -121,7 +121,7 @@ def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = F
     from clipsight.cli.progress import index_bar
 
     with index_bar() as bar:
-        reports = photos.index(*folders, observer=bar, **options)
+        reports = photos.index(*folders, progress=bar, **options)
     for report in reports:
         if not quiet:
             print(report)

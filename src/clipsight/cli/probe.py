@@ -119,7 +119,7 @@ def fit(
             repeats=repeats,
             templates=prompts,
             seed=seed,
-            observer=bar,
+            progress=bar,
             on_point=_print_point,
         )
     if report:

@@ -20,6 +20,7 @@ from clipsight.probe.head import zero_shot_head
 from clipsight.search.label_embeddings import LabelCache
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
     from clipsight.models.encoder import Encoder
@@ -79,7 +80,7 @@ def evaluate(
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
-    observer: "Observer | None" = None,
+    progress: "Observer | ProgressLike" = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Evaluate a model in one of four ways; exactly one collection is given.
@@ -87,7 +88,7 @@ def evaluate(
     `retrieval` is a CSV with `filepath` and `caption`. The others are class folders, or a CSV with `filepath`
     and `label`: `zeroshot` with `templates` (default: "simple"), `linear_probe` with a fifth of the photos
     held out by `seed`, `shift` with two collections of the same classes. Vectors are kept in a library of the
-    model's own, so that an interrupted evaluation continues; the user's library is not used. `observer` and
+    model's own, so that an interrupted evaluation continues; the user's library is not used. `progress` and
     `note` are those of `Library`. Raises `LabelError` or `ModelError`.
     """
     from clipsight.models import registry
@@ -100,10 +101,10 @@ def evaluate(
     with measuring_library(folder, device=device, threads=threads, note=note) as library:
 
         def embed(source: PathLike) -> LabelledVectors:
-            return embed_labelled(read_labelled(Path(source).expanduser()), library, observer=observer)
+            return embed_labelled(read_labelled(Path(source).expanduser()), library, progress=progress)
 
         if retrieval is not None:
-            return measure_retrieval(Path(retrieval), library, observer=observer)
+            return measure_retrieval(Path(retrieval), library, progress=progress)
         if zeroshot is not None:
             photos = embed(zeroshot)
             metrics = measure_zero_shot(photos, library.encoder, templates)
@@ -135,7 +136,7 @@ def compare_templates(
     library: "Library",
     templates: TemplateSet | None = None,
     *,
-    observer: "Observer | None" = None,
+    progress: "Observer | ProgressLike" = None,
     track: Callable[[Iterable[str]], Iterable[str]] = lambda templates: templates,
 ) -> TemplateComparison:
     """Measure prompt templates on class folders or a CSV, as `select_templates` does.
@@ -146,5 +147,5 @@ def compare_templates(
     candidates = templates or load_templates("imagenet", ("{}",))
     labelled = read_labelled(Path(source).expanduser())
     with measuring_library_of(library) as own:
-        photos = embed_labelled(labelled, own, observer=observer)
+        photos = embed_labelled(labelled, own, progress=progress)
     return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)

@@ -14,6 +14,7 @@ from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from clipsight.probe.embedding import embed_files
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
 
@@ -42,14 +43,16 @@ class Retrieval:
         }
 
 
-def measure_retrieval(source: Path, library: "Library", *, observer: "Observer | None" = None) -> Retrieval:
+def measure_retrieval(
+    source: Path, library: "Library", *, progress: "Observer | ProgressLike" = None
+) -> Retrieval:
     """Retrieval metrics on the photos of a CSV with `filepath` and `caption`, one row per caption.
 
     The photos' folders are indexed in `library` first. Raises `LabelError` for an invalid CSV, or
     if no photo can be read.
     """
     captions = read_captions(source)
-    paths, images, failures = embed_files(list(captions), library, observer=observer)
+    paths, images, failures = embed_files(list(captions), library, progress=progress)
     if not paths:
         raise LabelError(f"no photo of {source} can be read: the first is {failures[0][0]}, {failures[0][1]}")
     texts = library.encoder.encode_texts([caption for path in paths for caption in captions[path]])

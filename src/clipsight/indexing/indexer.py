@@ -3,12 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from clipsight.core.errors import LibraryError
+from clipsight.core.progress import Progress, ProgressLike, as_progress
 from clipsight.indexing.changes import find_changes
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS
 from clipsight.indexing.pipeline import DecodeOptions, IndexProgress, Pipeline
@@ -108,6 +110,7 @@ class IndexReport:
         return f"{self.folder}: {shown or 'no photos'} ({self.seconds:.1f} s)"
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Callbacks for the progress of a run, such as a progress bar's."""
 
@@ -118,14 +121,28 @@ class Observer(Protocol):
         """Receive the counts after each commit."""
 
 
-class NullObserver:
-    """An observer that does nothing."""
+@dataclass
+class _Told:
+    """An observer that tells a callback the number of files done and their total, of one folder at a time."""
+
+    show: Progress
 
     def scanned(self, files: int) -> None:
-        """Do nothing."""
+        """Do nothing: the total is not known yet."""
 
     def progressed(self, progress: IndexProgress) -> None:
-        """Do nothing."""
+        """Show the counts."""
+        self.show(progress.done, progress.total)
+
+
+@contextmanager
+def observing(progress: "Observer | ProgressLike") -> Iterator[Observer]:
+    """Yield an observer that shows progress as a caller wants it; see `core.progress`."""
+    if isinstance(progress, Observer):
+        yield progress
+    else:
+        with as_progress(progress, "indexing") as show:
+            yield _Told(show)
 
 
 def index_root(
@@ -190,25 +207,18 @@ def index_folders(
     changes: "IndexKeywords",
     *,
     retry: bool = False,
-    observer: Observer | None = None,
+    progress: "Observer | ProgressLike" = None,
 ) -> list[IndexReport]:
     """Index each of `folders` by `index_root`, with its saved options and `changes` to these."""
     reports = []
-    for folder in folders:
-        root = root_of(folder, catalog)
-        before = IndexOptions.from_json(root.options) if root else IndexOptions()
-        options = before.updated(changes)
-        reports.append(
-            index_root(
-                folder,
-                catalog,
-                model,
-                encoder,
-                options,
-                retry=retry or options.accepts_more_than(before),
-                observer=observer or NullObserver(),
-            )
-        )
+    with observing(progress) as observer:
+        for folder in folders:
+            root = root_of(folder, catalog)
+            before = IndexOptions.from_json(root.options) if root else IndexOptions()
+            options = before.updated(changes)
+            again = retry or options.accepts_more_than(before)
+            sources = (catalog, model, encoder)
+            reports.append(index_root(folder, *sources, options, retry=again, observer=observer))
     return reports
 
 

@@ -13,6 +13,7 @@ from clipsight.core import paths
 from clipsight.core.errors import LabelError
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
     from clipsight.models.folder import ModelFolder
@@ -44,13 +45,13 @@ def measuring_library_of(library: "Library") -> "Library":
 
 
 def embed_labelled(
-    labelled: Labelled, library: "Library", *, observer: "Observer | None" = None
+    labelled: Labelled, library: "Library", *, progress: "Observer | ProgressLike" = None
 ) -> LabelledVectors:
     """Index the photos' folders in `library` and return the photos with their vectors.
 
     Interrupted indexing continues in the next call. Raises `LabelError` if no photo of a class can be read.
     """
-    paths, vectors, failures = embed_files(labelled.paths, library, observer=observer)
+    paths, vectors, failures = embed_files(labelled.paths, library, progress=progress)
     label_of = dict(zip(labelled.paths, labelled.labels.tolist(), strict=True))
     labels = np.array([label_of[path] for path in paths], dtype=np.int64)
     counts = np.bincount(labels, minlength=len(labelled.classes))
@@ -62,7 +63,7 @@ def embed_labelled(
 
 
 def embed_files(
-    files: Sequence[Path], library: "Library", *, observer: "Observer | None" = None
+    files: Sequence[Path], library: "Library", *, progress: "Observer | ProgressLike" = None
 ) -> tuple[tuple[Path, ...], npt.NDArray[np.float32], tuple[tuple[Path, str], ...]]:
     """Index the folders of `files` (absolute paths) in `library`, and return the files' vectors.
 
@@ -70,7 +71,7 @@ def embed_files(
     the reason.
     """
     folders = _topmost({path.parent for path in files})
-    library.index(*folders, observer=observer)
+    library.index(*folders, progress=progress)
     wanted = set(files)
     vector_of = {
         path: vector

@@ -24,6 +24,7 @@ from clipsight.probe.head import Head, zero_shot_head
 from clipsight.probe.logistic import Alpha, Fit, check_alpha, fit_head
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import Observer
     from clipsight.library import Library
     from clipsight.models.encoder import Encoder
@@ -92,7 +93,7 @@ def fit(
     repeats: int | None = None,
     templates: TemplateSet | None = None,
     seed: int = 0,
-    observer: "Observer | None" = None,
+    progress: "Observer | ProgressLike" = None,
     on_point: Callable[[CurvePoint], None] = lambda point: None,
 ) -> Report:
     """Fit a probe to `source`, class folders or a CSV, and test it on held-out photos.
@@ -109,8 +110,8 @@ def fit(
     labelled = read_labelled(Path(source).expanduser())
     labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None
     with measuring_library_of(library) as own:
-        photos = embed_labelled(labelled, own, observer=observer)
-        test_photos = embed_labelled(labelled_test, own, observer=observer) if labelled_test else None
+        photos = embed_labelled(labelled, own, progress=progress)
+        test_photos = embed_labelled(labelled_test, own, progress=progress) if labelled_test else None
     if test_photos is None:
         train, held_out = train_test_split(photos, seed=seed)
     else:

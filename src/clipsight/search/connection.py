@@ -21,6 +21,7 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
     from clipsight.indexing.media.picture import PhotoLike
     from clipsight.models.encoder import Encoder
@@ -90,7 +91,7 @@ class Connection(Generic[AnyEncoder]):
         changes: "IndexKeywords",
         *,
         retry: bool = False,
-        observer: "Observer | None" = None,
+        progress: "Observer | ProgressLike" = None,
     ) -> "list[IndexReport]":
         """Index `folders` (default: those indexed before), one thread at a time; see `Library.index`."""
         from clipsight.indexing.indexer import check_folders, index_folders
@@ -106,7 +107,7 @@ class Connection(Generic[AnyEncoder]):
             if self.model != self.catalog.current_model():
                 self.catalog.begin_switch(self.model)
             sources = (self.catalog, self.model, lambda: self.encoder)
-            reports = index_folders(roots, *sources, changes, retry=retry, observer=observer)
+            reports = index_folders(roots, *sources, changes, retry=retry, progress=progress)
             model_selection.finish_switch(self.catalog, self.model, self.folder / "vectors", self.note)
             if any(report.changed for report in reports):
                 self._changed()

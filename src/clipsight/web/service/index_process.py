@@ -93,7 +93,7 @@ def _index(task: IndexTask) -> None:
         threads=task.threads,
         note=lambda line: send(note=line),
     ) as library:
-        reports = library.index(*map(Path, task.folders), retry=task.retry, observer=_ProgressSender())
+        reports = library.index(*map(Path, task.folders), retry=task.retry, progress=_ProgressSender())
         for report in reports:
             send(note=str(report))
             for problem in report.problems:
