@@ -108,7 +108,7 @@ def test_without_the_extra_the_error_says_what_to_install(
     for call in (sample_photos, lambda: run_demo(library, tmp_path / "out", lambda _: None)):
         with pytest.raises(LibraryError, match=package) as caught:
             call()
-        assert 'pip install "clipsight[demo]"' in str(caught.value)
+        assert "pip install '.[demo]' in the clone" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import LibraryError
-from clipsight.indexing.sample_photos import EXCLUDE, INSTALL, sample_folders, sample_photos
+from clipsight.indexing.sample_photos import EXCLUDE, sample_folders, sample_photos
 from clipsight.render.contact_sheet import write_contact_sheet
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Matches
@@ -70,6 +70,7 @@ def _with_file_names(query: Query) -> str:
 def _picture(name: str, photos: dict[str, Path]) -> Part:
     if name not in photos:
         raise LibraryError(
-            f"the installed scikit-image has no sample photo {name}: {INSTALL} --upgrade --force-reinstall"
+            f"the installed scikit-image has no sample photo {name}: "
+            "pip install --upgrade --force-reinstall scikit-image"
         )
     return Part(Kind.PICTURE, str(photos[name]))

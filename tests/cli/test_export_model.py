@@ -99,7 +99,7 @@ def test_without_photos_it_says_where_to_get_some(
     monkeypatch.setattr("clipsight.indexing.sample_photos.find_spec", lambda name: None)
     error = export(weights, "-o", tmp_path / "mine").exception
     assert isinstance(error, ModelError)
-    assert "--photos" in str(error) and "clipsight[demo]" in str(error)
+    assert "--photos" in str(error) and "'.[demo]'" in str(error)
 
 
 @pytest.mark.parametrize("arguments", [("x.pt",), ("x.pt", "-o", "mine", "--precision", "int4")])
@@ -116,4 +116,4 @@ def test_without_the_extra_it_says_what_to_install(module: str, shell: Shell) ->
     (missing / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module', name={module!r})")
     paths = os.pathsep.join([str(missing), os.environ.get("PYTHONPATH", "")])
     done = shell.run_alone("export-model", "x.pt", "-o", "mine", code=2, PYTHONPATH=paths)
-    assert f"needs {module}: pip install 'clipsight[train]'" in done.stderr
+    assert f"needs {module}: pip install '.[train]'" in done.stderr

@@ -159,9 +159,10 @@ def test_a_missing_extra_is_named_before_anything_starts(
     for name in ("uvicorn", "gradio"):
         monkeypatch.setitem(sys.modules, name, None)
     assert isinstance(error := _run().exception, ServerError)
-    assert str(error) == "the server needs uvicorn and gradio: pip install 'clipsight[web]'"
+    assert str(error) == "the server needs uvicorn and gradio: pip install '.[web]' in the clone of clipsight"
     assert isinstance(error := _run("--no-page").exception, ServerError)
-    assert str(error) == "the server needs uvicorn: pip install 'clipsight[web]'" and not options
+    message = "the server needs uvicorn: pip install '.[web]' in the clone of clipsight"
+    assert str(error) == message and not options
 
 
 @pytest.mark.process

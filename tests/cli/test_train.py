@@ -134,4 +134,5 @@ def test_without_the_extra_a_line_says_how_to_get_it(folder: Path, tmp_path: Pat
         _command("-o", tmp_path / "run"), cwd=folder, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 2
-    assert done.stderr == "clipsight: training needs torch: pip install 'clipsight[train]'\n"
+    assert done.stderr.startswith("clipsight: training needs torch: pip install '.[train]' in the clone of ")
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith("https://download.pytorch.org/whl/cpu)\n")

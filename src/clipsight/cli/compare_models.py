@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli import completion
-from clipsight.cli.options import JsonOption, ThreadsOption
+from clipsight.cli.options import JsonOption, ThreadsOption, photos_to_measure
 
 if TYPE_CHECKING:
     from clipsight.evaluation import ModelComparison
@@ -38,7 +38,7 @@ def compare_models(
     from clipsight.evaluation.precision_benchmark import recommended
 
     with spinner("measuring"):
-        compared = evaluation.compare_models(models, _photos(photos), threads=threads)
+        compared = evaluation.compare_models(models, photos_to_measure(photos), threads=threads)
     best = recommended(compared)
     if as_json:
         found = [each.to_dict() for each in compared]
@@ -69,10 +69,3 @@ def _print(compared: "list[ModelComparison]") -> None:
     ]
     numbers = ("MB", "photos/s", "x first", "texts/s", "photo cosine", "text cosine")
     print_columns([*(Column(name, right=True) for name in numbers), Column("model")], rows)
-
-
-def _photos(folder: Path | None) -> list[Path]:
-    from clipsight.indexing.sample_photos import sample_photos
-    from clipsight.indexing.scan import photos_in
-
-    return sample_photos() if folder is None else photos_in(folder)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _METHODS = "; ".join(
     f"{each.name}: {each.help}"
     + ("" if each.kind == "explanation" else ", a view of the model rather than an explanation")
-    + (" (needs PyTorch)" if each.needs else "")
+    + (f" (needs {each.package})" if each.package else "")
     for each in METHODS.values()
 )
 
@@ -125,7 +125,7 @@ def _is_for_torch(model: str, method: str) -> bool:
     path = Path(model).expanduser()
     if path.exists():
         return not (path / "visual" / "model.onnx").exists()
-    return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs != ""
+    return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs == "train"
 
 
 def _check_target(out: Path | None, photo: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipsight.cli.options import JsonOption
+from clipsight.cli.options import JsonOption, photos_to_measure
 
 if TYPE_CHECKING:
     from clipsight.export.export import ExportResult
@@ -76,20 +76,6 @@ def _exported(
 
     require("train", "clipsight.export.export", purpose="exporting needs", error=ModelError)
     from clipsight.export.export import export_model
-    from clipsight.indexing.scan import photos_in
 
-    compared = _sample_photos() if photos is None else photos_in(photos)
+    compared = photos_to_measure(photos)
     return export_model(source, out, compared, precision=precision.value, arch=arch, overwrite=force)
-
-
-def _sample_photos() -> list[Path]:
-    from clipsight.core.errors import LibraryError, ModelError
-    from clipsight.indexing.sample_photos import sample_photos
-
-    try:
-        return sample_photos()
-    except LibraryError as error:
-        raise ModelError(
-            "exporting compares the model with PyTorch on photos: name a folder of some with --photos, or "
-            "pip install 'clipsight[demo]'"
-        ) from error

@@ -108,6 +108,20 @@ def check_outputs(library: Path | None, *files: Path | None) -> None:
             )
 
 
+def photos_to_measure(folder: Path | None) -> list[Path]:
+    """The photos below the folder of `--photos`, or the sample photos. Raises `ModelError` without any."""
+    from clipsight.core.errors import LibraryError, ModelError
+    from clipsight.indexing.sample_photos import sample_photos
+    from clipsight.indexing.scan import photos_in
+
+    if folder is not None:
+        return photos_in(folder)
+    try:
+        return sample_photos()
+    except LibraryError as error:
+        raise ModelError(f"name a folder of photos to measure on with --photos; {error}") from error
+
+
 def only_folder(folders: Sequence[Path]) -> Path | None:
     """The absolute path of the folder if there is one, to which paths are shown relative; else None."""
     from clipsight.search.session import absolute

@@ -12,6 +12,9 @@ from clipsight.core.errors import (
     TrainingError,
 )
 
+TORCH_FOR_CPU = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+"""Command that installs PyTorch without CUDA's libraries; before the extra that needs PyTorch."""
+
 _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "jxl": ("JPEG XL needs", PhotoError),
     "notebook": ("data frames need", LibraryError),
@@ -24,6 +27,12 @@ _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
 
 _PACKAGES = {"pillow_jxl": "pillow-jxl-plugin", "sklearn": "scikit-learn"}
 """Module -> package, where the names differ."""
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra of clipsight, which is not published on PyPI yet."""
+    command = f"pip install '.[{extra}]' in the clone of clipsight"
+    return f"{command} (for CPUs only, before it: {TORCH_FOR_CPU})" if extra == "train" else command
 
 
 def require(extra: str, *modules: str, purpose: str = "", error: type[ClipsightError] | None = None) -> Any:
@@ -43,9 +52,8 @@ def require(extra: str, *modules: str, purpose: str = "", error: type[ClipsightE
                 raise
             missing.append(_PACKAGES.get(package, package))
     if missing:
-        names = " and ".join(dict.fromkeys(missing))
+        *others, last = dict.fromkeys(missing)
+        names = f"{', '.join(others)} and {last}" if others else last
         default_purpose, default_error = _EXTRAS[extra]
-        raise (error or default_error)(
-            f"{purpose or default_purpose} {names}: pip install 'clipsight[{extra}]'"
-        )
+        raise (error or default_error)(f"{purpose or default_purpose} {names}: {how_to_install(extra)}")
     return module

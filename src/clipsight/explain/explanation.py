@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsight.core.errors import ModelError, PhotoError, QueryError
+from clipsight.core.extras import how_to_install
 from clipsight.explain.base import (
     Explanation,
     Model,
@@ -142,11 +143,11 @@ def region_explainer(method: Method) -> type[RegionExplainer] | None:
 
 
 def check_installed(method: Method) -> None:
-    """Raise ModelError if the method needs PyTorch and it is not installed."""
+    """Raise ModelError if the method needs a package that is not installed."""
     if not _installed(method):
         raise ModelError(
-            f"`method={method.name}` needs PyTorch: pip install 'clipsight[{method.needs}]', "
-            f"or choose {DEFAULT_METHOD}"
+            f"`method={method.name}` needs {method.package}: choose {DEFAULT_METHOD}, "
+            f"or {how_to_install(method.needs)}"
         )
 
 
@@ -162,7 +163,7 @@ def seen_box(width: int, height: int, config: "PreprocessConfig") -> tuple[float
 
 
 def _installed(method: Method) -> bool:
-    return not method.needs or importlib.util.find_spec("torch") is not None
+    return not method.package or importlib.util.find_spec(method.package) is not None
 
 
 def _import(path: str) -> Any:

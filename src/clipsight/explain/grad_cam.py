@@ -6,7 +6,6 @@ its graph (`FeatureMap`); of a checkpoint, the last layer of a ResNet before its
 """
 
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,8 +97,6 @@ class FeatureMap:
     @staticmethod
     def unsupported(folder: "ModelFolder") -> str | None:
         """The reason why the tower of `folder` can't be split, as a clause about it; None if it can."""
-        if find_spec("onnx") is None:
-            return "whose graph is read with onnx: pip install onnx"
         return None if _split_tensors(_read(folder)) else "whose image tower does not end with convolutions"
 
     def weighted_sum(

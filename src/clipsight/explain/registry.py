@@ -21,7 +21,7 @@ DEFAULT_COST, MIN_COST = 100, 64
 class Method:
     """A method: its classes as "module:class" below `clipsight.explain` (None: not offered), and its needs.
 
-    `needs` is the extra to install, "" for none.
+    `needs` is the extra to install, "" for none, and `package` what is looked for in it.
     """
 
     name: str
@@ -29,7 +29,12 @@ class Method:
     kind: Kind
     words: str | None
     regions: str | None
-    needs: Literal["", "train"] = ""
+    needs: Literal["", "explain", "train"] = ""
+
+    @property
+    def package(self) -> str:
+        """The package without which the method can't run; "" for none."""
+        return {"explain": "onnx", "train": "torch"}.get(self.needs, "")
 
 
 METHODS = {
@@ -72,6 +77,7 @@ METHODS = {
             "explanation",
             None,
             "grad_cam:GradCamRegions",
+            "explain",
         ),
     )
 }

@@ -7,9 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clipsight.core.errors import LibraryError
+from clipsight.core.extras import how_to_install
 from clipsight.indexing.scan import photos_in
-
-INSTALL = 'pip install "clipsight[demo]"'
 
 EXCLUDE = (
     "chessboard_*",  # drawn
@@ -46,5 +45,7 @@ def sample_folders() -> list[Path]:
 def _package_folder(module: str, distribution: str) -> Path:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise LibraryError(f"the sample photos come with {distribution}, which is not installed: {INSTALL}")
+        raise LibraryError(
+            f"the sample photos come with {distribution}, which is not installed: {how_to_install('demo')}"
+        )
     return Path(spec.origin).parent
