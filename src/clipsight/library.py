@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
-from clipsight.core.arguments import texts
-from clipsight.core.errors import LabelError
+from clipsight.core.arguments import texts, whole_number
+from clipsight.core.errors import LabelError, ModelError
 from clipsight.core.progress import ProgressLike, StageProgressLike, as_progress, as_stage_progress
 from clipsight.search.connection import Connection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
@@ -63,8 +63,8 @@ class Library:
         threads: int | None = None,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.path = _folder(path)
-        self.device, self.threads, self.note = device, threads, note
+        whole_number(threads, "threads", least=1, error=ModelError)
+        self.path, self.device, self.threads, self.note = _folder(path), device, threads, note
         self._connection = Connection(self.path, model, self._make_encoder, note)
 
     @classmethod

@@ -1,12 +1,23 @@
 """Arguments of Python callers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from clipsight.core.arguments import texts, whole_number
-from clipsight.core.errors import LabelError, QueryError
+from clipsight import Library
+from clipsight.core.arguments import number, texts, whole_number
+from clipsight.core.errors import ClipsightError, LabelError, QueryError
+from clipsight.encoder import Encoder
+from clipsight.explain.base import Settings
+from clipsight.organize.organizer import organize
+from clipsight.probe.logistic import check_alpha
+from clipsight.render.contact_sheet import write_contact_sheet
+from clipsight.search.query import Kind, Part
+from clipsight.search.results import Matches
 
 
 @pytest.mark.parametrize(
@@ -43,3 +54,57 @@ def test_whole_numbers(value: int | None) -> None:
 def test_what_is_no_whole_number_of_64_bits_is_refused(value: Any) -> None:
     with pytest.raises(QueryError, match="`top` "):
         whole_number(value, "top")
+
+
+@pytest.mark.parametrize("value", [0, -3, True, 1.5, float("nan"), "7", 2**63])
+def test_whole_numbers_have_a_least(value: Any) -> None:
+    with pytest.raises(QueryError, match="`top` "):
+        whole_number(value, "top", least=1)
+    with pytest.raises(QueryError, match="`top` takes a whole number, not None"):
+        whole_number(None, "top", required=True)
+    assert whole_number(1, "top", least=1, required=True) == 1
+
+
+@pytest.mark.parametrize("value", [0, 0.5, -1, np.float32(0.25), np.float64(1)])
+def test_finite_numbers(value: Any) -> None:
+    number(value, "min_score", least=-1, most=1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), True, "1", None, 1j, 1.5])
+def test_what_is_no_finite_number_is_refused(value: Any) -> None:
+    with pytest.raises(QueryError, match="`min_score` ") as caught:
+        number(value, "min_score", most=1)
+    assert "\n" not in str(caught.value)
+
+
+NAN, INF = float("nan"), float("inf")
+
+CALLS: dict[str, Callable[[Library, Path, Any], Any]] = {
+    "top": lambda library, path, value: library.search("cat", value),
+    "offset": lambda library, path, value: library.search("cat", offset=value),
+    "min_score": lambda library, path, value: library.search("cat", min_score=value),
+    "max_pixels": lambda library, path, value: library.index(path, max_pixels=value),
+    "threads": lambda library, path, value: Library(path / "library", threads=value),
+    "top of match": lambda library, path, value: library.match(path / "a.jpg", path / "texts.txt", value),
+    "photos": lambda library, path, value: Library.check(library.path, photos=value),
+    "threads of an encoder": lambda library, path, value: Encoder(library.encoder.folder, threads=value),
+    "cost": lambda library, path, value: Settings(cost=value),
+    "seed": lambda library, path, value: Settings(seed=value),
+    "columns": lambda library, path, value: write_contact_sheet(
+        Matches("x", "m", ()), path / "sheet.png", columns=value
+    ),
+    "min_probability": lambda library, path, value: organize([], path / "out", min_probability=value),
+    "alpha": lambda library, path, value: check_alpha(value),
+    "weight": lambda library, path, value: Part(Kind.TEXT, "cat", value),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("value", [NAN, INF, -INF, True, "1k"], ids=str)
+def test_numbers_of_public_calls_are_checked(name: str, value: Any, library: Library, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a cat\n")
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg")
+    with pytest.raises(ClipsightError) as caught:
+        CALLS[name](library, tmp_path, value)
+    assert f"`{name.split()[0]}`" in str(caught.value) and "\n" not in str(caught.value)
+    assert library.status().folders == ()  # nothing was begun

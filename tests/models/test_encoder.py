@@ -361,7 +361,7 @@ def test_threads_can_be_set(tmp_path: Path) -> None:
     assert load(path, threads=3).workers == 3
     available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
     assert load(path).workers == len(available)
-    with pytest.raises(ModelError, match="threads is 0"):
+    with pytest.raises(ModelError, match="`threads` must be at least 1"):
         load(path, threads=0)
 
 

@@ -238,7 +238,7 @@ def test_more_than_a_sheet_can_hold_is_an_error(tmp_path: Path) -> None:
     for count, columns in ((2000, None), (300, 1), (1, 300)):
         with pytest.raises(LibraryError, match="`top`"):
             write_contact_sheet(found(*[Path("/nowhere.jpg")] * count), tmp_path / "out.jpg", columns=columns)
-    with pytest.raises(LibraryError, match="at least 1 column"):
+    with pytest.raises(LibraryError, match="`columns` must be at least 1"):
         write_contact_sheet(found(), tmp_path / "out.jpg", columns=0)
     assert not list(tmp_path.iterdir())
 

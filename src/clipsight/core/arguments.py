@@ -1,7 +1,9 @@
-"""Checks of arguments that Python callers give: one text where several may stand, numbers of 64 bits."""
+"""Checks of arguments that Python callers give: one text where several may stand, numbers."""
 
+import math
 import os
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from clipsight.core.errors import ClipsightError, QueryError
@@ -28,11 +30,39 @@ def texts(
     return items
 
 
-def whole_number(value: Any, name: str, *, error: type[ClipsightError] = QueryError) -> int | None:
-    """The argument `name`: None, or a whole number from 0 to 2**63 - 1. Raises `error` for anything else."""
-    if value is None or (type(value) is int and 0 <= value <= INT64_MAX):
+def whole_number(
+    value: Any,
+    name: str,
+    *,
+    least: int = 0,
+    required: bool = False,
+    error: type[ClipsightError] = QueryError,
+) -> int | None:
+    """The argument `name`: a whole number from `least` to 2**63 - 1, or None unless it is `required`.
+
+    Raises `error` for anything else: True is no number.
+    """
+    if (value is None and not required) or (type(value) is int and least <= value <= INT64_MAX):
         return value
-    if type(value) is int:
-        given = value if value.bit_length() < 1000 else "a number of hundreds of digits"
-        raise error(f"`{name}` must lie between 0 and 2**63 - 1, not {given}")
-    raise error(f"`{name}` takes a whole number, not {value!r}")
+    if type(value) is not int:
+        raise error(f"`{name}` takes a whole number, not {value!r}")
+    if 0 <= value < least:
+        raise error(f"`{name}` must be at least {least} (got {value})")
+    given = value if value.bit_length() < 1000 else "a number of hundreds of digits"
+    raise error(f"`{name}` must lie between {least} and 2**63 - 1, not {given}")
+
+
+def number(
+    value: Any,
+    name: str,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    error: type[ClipsightError] = QueryError,
+) -> None:
+    """Raise `error` unless the argument `name` is a finite number from `least` to `most`; True is none."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not (-math.inf < value < math.inf):
+        raise error(f"`{name}` takes a finite number, not {value!r}")
+    if not least <= value <= most:
+        raise error(f"`{name}` must lie between {least:g} and {most:g}, not {value:g}")

@@ -10,6 +10,7 @@ from clipsight.classification.dataset import LabelledVectors, read_labelled
 from clipsight.classification.prompt_selection import TemplateComparison, select_templates
 from clipsight.classification.prompts import TemplateSet, load_templates
 from clipsight.classification.splits import train_test_split
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LabelError
 from clipsight.evaluation.retrieval import Retrieval, measure_retrieval
 from clipsight.evaluation.robustness import Robustness, measure_shift
@@ -96,6 +97,7 @@ def evaluate(
 
     if sum(source is not None for source in (retrieval, zeroshot, linear_probe, shift)) != 1:
         raise LabelError("choose one of `retrieval`, `zeroshot`, `linear_probe` and `shift`")
+    whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
     folder = ModelFolder.read(registry.locate(model))
     with measuring_library(folder, device=device, threads=threads, note=note) as library:

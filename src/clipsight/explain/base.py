@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.core.arguments import whole_number
 from clipsight.core.arrays import Float32
 from clipsight.explain.registry import DEFAULT_COST, METHODS, Kind
 from clipsight.indexing.media.picture import Picture
@@ -177,6 +178,10 @@ class Settings:
     cost: int = DEFAULT_COST
     seed: int = 0
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
+
+    def __post_init__(self) -> None:
+        whole_number(self.cost, "cost", least=2, required=True)
+        whole_number(self.seed, "seed", required=True)
 
 
 class Model(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
+from clipsight.core.arguments import texts, whole_number
 from clipsight.core.errors import LibraryError
 from clipsight.core.progress import Progress, ProgressLike, as_progress
 from clipsight.indexing.changes import find_changes
@@ -51,7 +52,9 @@ class IndexOptions:
     def updated(self, changes: "IndexKeywords") -> "IndexOptions":
         """The options with those of `changes` that are not None."""
         given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, **{**given, "exclude": tuple(given.get("exclude", self.exclude))})
+        whole_number(given.get("max_pixels"), "max_pixels", least=1, error=LibraryError)
+        patterns = texts(given.get("exclude", self.exclude), "exclude", error=LibraryError)
+        return replace(self, **{**given, "exclude": patterns})
 
     def accepts_more_than(self, before: "IndexOptions") -> bool:
         """True if files that `before` refuses may be read."""

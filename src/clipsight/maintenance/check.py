@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LibraryError
 from clipsight.core.progress import StageProgress, no_stage_progress
 from clipsight.maintenance.check_catalog import (
@@ -79,6 +80,7 @@ def check(
     damaged catalog while it is repaired. Raises `LibraryError` if there is no library, a newer clipsight
     wrote it, or it can't be repaired; `ModelError` if photos are to be embedded and the model is missing.
     """
+    whole_number(photos, "photos", required=True, error=LibraryError)
     report = CheckReport()
     collect = partial(_collect, report, repair)
     progress("the catalog's file", 0, None)

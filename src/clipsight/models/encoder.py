@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import ModelError, NoDirectionError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
@@ -61,8 +62,7 @@ class Encoder:
         threads: int | None = None,
         long_running: bool = False,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ModelError(f"threads is {threads}; it must be 1 or more")
+        whole_number(threads, "threads", least=1, error=ModelError)
         if device != "cpu" and device not in available_devices():
             offered = ", ".join(available_devices())
             raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")

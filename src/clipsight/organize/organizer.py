@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from clipsight.core.arguments import number
 from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.organize import journal
 from clipsight.organize.files import Method, create, destination_errors, folder_name, numbered, same_content
@@ -82,6 +83,7 @@ def organize(
     Raises `LibraryError` if `destination` is or lies in one of `photo_folders`, can't be written, or is in
     use by another process.
     """
+    number(min_probability, "min_probability", least=0, most=1, error=LibraryError)
     destination = Path(os.path.abspath(destination.expanduser()))
     _refuse_photo_folders(destination, photo_folders)
     counts = dict.fromkeys(Outcome, 0)

@@ -13,6 +13,7 @@ import clipsight
 from clipsight.classification.dataset import LabelledVectors, read_labelled
 from clipsight.classification.prompts import TemplateSet, load_templates
 from clipsight.classification.splits import sample_shots, train_test_split
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
@@ -106,6 +107,9 @@ def fit(
     """
     require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
     check_alpha(alpha)
+    whole_number(shots, "shots", least=1, error=LabelError)
+    whole_number(repeats, "repeats", least=1, error=LabelError)
+    whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())
     labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None

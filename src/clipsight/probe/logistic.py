@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from clipsight.classification.splits import stratified_k_fold
+from clipsight.core.arguments import number
 from clipsight.core.arrays import Float, Int64
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
@@ -66,7 +67,10 @@ class Fit:
 
 def check_alpha(alpha: Alpha) -> None:
     """Raise `LabelError` for a number that is not from 0 to 1."""
-    if isinstance(alpha, float | int) and not 0 <= alpha <= 1:
+    if alpha is None or alpha == "auto":
+        return
+    number(alpha, "alpha", error=LabelError)
+    if not 0 <= alpha <= 1:
         raise LabelError(f"`alpha` is {alpha:g}: choose a number from 0 (zero-shot) to 1, or auto")
 
 

@@ -7,6 +7,7 @@ from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LibraryError
 from clipsight.core.files import write_picture
 from clipsight.indexing.media.thumbnails import thumbnails
@@ -57,8 +58,7 @@ def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = N
         raise LibraryError(
             f"{file} is one of the photos that were found: choose another name for the contact sheet"
         )
-    if columns is not None and columns < 1:
-        raise LibraryError(f"a contact sheet has at least 1 column (got {columns})")
+    whole_number(columns, "columns", least=1, error=LibraryError)
     columns = columns or choose_columns(len(matches))
     write_picture(lambda: _draw(matches, columns), file, format_)
 

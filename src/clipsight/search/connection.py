@@ -94,8 +94,9 @@ class Connection(Generic[AnyEncoder]):
         progress: "Observer | ProgressLike" = None,
     ) -> "list[IndexReport]":
         """Index `folders` (default: those indexed before), one thread at a time; see `Library.index`."""
-        from clipsight.indexing.indexer import check_folders, index_folders
+        from clipsight.indexing.indexer import IndexOptions, check_folders, index_folders
 
+        IndexOptions().updated(changes)  # raises before a model is chosen, or downloaded
         with self._indexing:
             roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
             if not roots:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args
 
-from clipsight.core.arguments import texts, whole_number
+from clipsight.core.arguments import number, texts, whole_number
 from clipsight.core.errors import QueryError
 from clipsight.store.filters import EVERYTHING, Filters
 
@@ -48,10 +48,10 @@ class SearchOptions:
     """photos to search among"""
 
     def __post_init__(self) -> None:
-        whole_number(self.top, "top")
-        whole_number(self.offset, "offset")
-        if self.top < 1:
-            raise QueryError(f"`top` must be at least 1 (got {self.top})")
+        whole_number(self.top, "top", least=1, required=True)
+        whole_number(self.offset, "offset", required=True)
+        if self.min_score is not None:
+            number(self.min_score, "min_score")
         if self.sort not in get_args(Sort):
             raise QueryError(f"can't sort by {self.sort!r}: choose score, date or path")
 

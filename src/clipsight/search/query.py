@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core import paths
-from clipsight.core.arguments import texts
+from clipsight.core.arguments import number, texts
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import NoDirectionError, PhotoError, QueryError
 from clipsight.core.text import is_url
@@ -54,6 +54,9 @@ class Part:
     value: str
     weight: float = 1.0
     given: Picture | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        number(self.weight, "weight")
 
     @classmethod
     def picture(cls, photo: PhotoLike, weight: float = 1.0) -> "Part":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipsight.core import paths
+from clipsight.core.arguments import whole_number
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import LabelError, LibraryError, QueryError
 from clipsight.core.files import atomic_write
@@ -68,8 +69,7 @@ def match_texts(
     in float16. Raises `LabelError` for a file that can't be read, is not UTF-8, is empty or changes
     meanwhile, and `LibraryError` if the vectors can't be written.
     """
-    if top < 1:
-        raise LabelError(f"top must be at least 1 (got {top})")
+    whole_number(top, "top", least=1, required=True, error=LabelError)
     total, content = _fingerprint(file)
     folder = paths.texts_folder() / f"{encoder.folder.fingerprint()[:16]}-{content}"
     best: list[TextMatch] = []
