@@ -411,7 +411,7 @@ def test_fuzzed_photos_are_answered(client: TestClient, format_: str) -> None:
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         assert _upload(client, bytes(damaged)) in (200, 400)
         assert _upload(client, whole[: dice.randrange(len(whole))]) in (200, 400)
-    assert _upload(client, whole[: len(whole) // 4]) == 400
+    assert _upload(client, whole[: len(whole) // 20]) == 400  # of more, what is there may be used
 
 
 @settings(max_examples=30)
