@@ -5,9 +5,9 @@
 default:
     @just --list
 
-# The tests without a marker: a minute.
+# The tests without a marker, with a quarter of the examples of each property: a minute.
 test *args:
-    python -m pytest -n auto --dist worksteal -m "not slow and not process and not browser and not torch" {{args}}
+    python -m pytest -n auto --dist worksteal --hypothesis-profile dev -m "not slow and not process and not browser and not torch" {{args}}
 
 # All tests, as the README and CI run them.
 test-all *args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 # Workers of pytest share the cores with each other and with other jobs: threads of BLAS and OpenMP that spin
 # while they wait take ten times as long there for the smallest of regressions. Before NumPy or PyTorch is
@@ -18,14 +18,15 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 from clipsight import Library
 from tests.support import processor, sharing
+from tests.support.properties import PATIENT, USUAL
 from tests.support.samples import copy_samples
 
 _SLOW_IMPORTS = {"torch", "gradio", "transformers", "matplotlib", "skimage"}
 _MARKERS = ("slow", "process", "browser", "torch")
 
-# A busy machine fails no property: neither an example nor the drawing of examples has a time limit.
-settings.register_profile("clipsight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("clipsight")
+settings.register_profile("all", max_examples=USUAL, **PATIENT)
+settings.register_profile("dev", max_examples=USUAL // 4, **PATIENT)  # of `just test`
+settings.load_profile("all")
 
 
 def pytest_xdist_auto_num_workers() -> int:

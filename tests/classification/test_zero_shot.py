@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight import Library
@@ -14,6 +14,7 @@ from clipsight.classification.zero_shot import Classifier, split_arguments
 from clipsight.core.errors import LabelError, LibraryError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
+from tests.support.properties import examples
 from tests.support.samples import SAMPLES
 from tests.support.tiny_models import make_model_folder
 
@@ -46,7 +47,7 @@ class Counting:
         return getattr(self._encoder, name)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     photos=st.integers(1, 700),
     labels=st.integers(2, 900),

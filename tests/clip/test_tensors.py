@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from clipsight.clip.model import CLIP
 from clipsight.clip.tensors import read_tensors
 from clipsight.core.errors import CheckpointError
 from tests.support.clip_weights import TINY_VIT, fill
+from tests.support.properties import examples
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")]
 
@@ -211,7 +212,7 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, HealthCheck.function_scoped_fixture)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", ["torch", "old", "script", "safe"])
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.indexing import scan
 from clipsight.indexing.scan import PHOTO_SUFFIXES, Candidate, Directory, has_photo_suffix, walk
+from tests.support.properties import examples
 
 NOBODY = 65534
 
@@ -348,7 +349,7 @@ NAMES = st.sampled_from(["a", "b", "c.jpg", "d.JPG", "e.txt", ".f", ".g.png", "h
 TREES = st.recursive(st.none(), lambda below: st.dictionaries(NAMES, below, max_size=4), max_leaves=20)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(tree=st.dictionaries(NAMES, TREES, max_size=5), hidden=st.booleans())
 def test_the_walk_lists_what_a_plain_recursion_lists(tree: dict[str, object], hidden: bool) -> None:
     def build(folder: Path, below: dict[str, object]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight import Library
@@ -28,6 +28,7 @@ from clipsight.store.records import State
 from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
+from tests.support.properties import examples
 
 COUNT, DIM = 40, 16
 
@@ -247,7 +248,7 @@ def kept_vectors(library: Path) -> dict[bytes, bytes]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(25)
 @given(
     damages=st.lists(
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 9000), st.booleans()),

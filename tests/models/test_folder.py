@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder, model_files
+from tests.support.properties import examples
 from tests.support.tiny_models import make_model_folder
 
 PARTS = [
@@ -169,7 +170,7 @@ JSON = st.recursive(
 FIELDS = ["embed_dim", "text_cfg", "clipsight", "init_logit_bias", "logit_scale", "context_length", "name"]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(config=st.dictionaries(st.sampled_from(FIELDS), JSON | st.dictionaries(st.sampled_from(FIELDS), JSON)))
 def test_any_config_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight.core.errors import ModelError
 from clipsight.models.preprocess import OPENAI_MEAN, OPENAI_STD, PreprocessConfig, normalise, resize_and_crop
+from tests.support.properties import examples
 from tests.support.samples import package_folder
 
 PHOTOS = sorted(
@@ -55,7 +56,7 @@ def test_photos_equal_transformers_exactly(photo: Path) -> None:
 
 
 @pytest.mark.torch
-@settings(max_examples=60)
+@examples(60)
 @given(
     width=st.integers(1, 700),
     height=st.integers(1, 700),
@@ -209,8 +210,12 @@ def test_other_values_are_refused_by_name(field: str, value: object, says: str) 
     assert says in str(caught.value)
 
 
-@given(st.dictionaries(st.sampled_from(list(PreprocessConfig.__dataclass_fields__)), st.from_type(object)))
-@settings(max_examples=30)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_size=8), SCALARS, max_size=2)
+
+
+@given(st.dictionaries(st.sampled_from(list(PreprocessConfig.__dataclass_fields__)), VALUES))
+@examples(30)
 def test_any_object_is_read_or_refused(fields: dict[str, object]) -> None:
     try:
         PreprocessConfig.from_dict(fields)

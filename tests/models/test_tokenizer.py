@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
@@ -17,6 +17,7 @@ from clipsight.core.errors import ModelError
 from clipsight.models.clip_bpe import END, START, clip_tokenizer, clip_vocabulary, read_merges
 from clipsight.models.folder import ModelFolder
 from clipsight.models.tokenizer import Tokenizer, canonicalise
+from tests.support.properties import examples
 from tests.support.tiny_models import make_model_folder
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def test_ids_equal_clips_on_the_awkward(clip: Tokenizer, reference: "CLIPTokeniz
 
 
 @needs_transformers
-@settings(max_examples=200)
+@examples(200)
 @given(text=st.text(max_size=200))
 def test_ids_equal_clips_on_any_text(clip: Tokenizer, reference: "CLIPTokenizer", text: str) -> None:
     np.testing.assert_array_equal(clip([text]).ids, expected(reference, [text])[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import LibraryError
@@ -20,6 +20,7 @@ from clipsight.organize.files import Method, folder_name
 from clipsight.organize.organizer import LabelledPhoto, OrganizeResult, Outcome, Placement, organize
 from clipsight.organize.undo import undo
 from tests.support.catalogs import start_python
+from tests.support.properties import examples
 
 every_how = pytest.mark.parametrize("how", Method)
 
@@ -492,7 +493,7 @@ names = st.sampled_from(["a.jpg", "a-2.jpg", "b", ".clip"])
 contents = st.sampled_from([b"", b"x", b"y"])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     sources=st.dictionaries(st.tuples(st.sampled_from("123"), names), contents, min_size=1),
     there=st.dictionaries(st.tuples(st.sampled_from(["dog", "cat"]), names), contents),

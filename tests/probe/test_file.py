@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -17,12 +17,13 @@ from clipsight.probe import Probe, load
 from clipsight.probe.head import Head
 from clipsight.search.results import Embeddings
 from tests.support.catalogs import SRC
+from tests.support.properties import examples
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain_json = st.dictionaries(names, st.none() | st.booleans() | st.integers(-9, 9) | names, max_size=3)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(data=st.data(), classes=st.lists(names, min_size=2, max_size=5, unique=True))
 def test_the_file_gives_back_what_was_saved(
     data: st.DataObject, classes: list[str], tmp_path_factory: pytest.TempPathFactory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,7 @@ from clipsight.indexing.media.photo import open_picture
 from clipsight.render import contact_sheet, fonts
 from clipsight.render.contact_sheet import TILE, Box, choose_columns, lay_out, write_contact_sheet
 from clipsight.search.results import Match, Matches
+from tests.support.properties import examples
 from tests.support.samples import SAMPLES
 
 NAMES = st.one_of(
@@ -178,7 +179,7 @@ def test_jpegs_look_like_pngs(tmp_path: Path) -> None:
     assert difference.mean() < 2
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, HealthCheck.function_scoped_fixture)
 @given(names=st.lists(NAMES, max_size=4), query=st.text())
 def test_names_and_queries_in_any_script(names: list[str], query: str, tmp_path: Path) -> None:
     file = tmp_path / "out.png"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -23,6 +23,7 @@ from clipsight.render.terminal_images import (
     print_previews,
 )
 from clipsight.search.results import Match, Matches
+from tests.support.properties import examples
 from tests.support.samples import SAMPLES
 
 TRUECOLOR = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -288,7 +289,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, HealthCheck.function_scoped_fixture)
 @given(names=st.lists(NAMES, min_size=1, max_size=3), width=st.integers(4, 120))
 def test_names_in_any_script_stay_in_their_column(names: list[str], width: int, terminal: Terminal) -> None:
     terminal.truncate(terminal.seek(0))

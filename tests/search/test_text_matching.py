@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from clipsight.core.arrays import Float32
@@ -16,6 +16,7 @@ from clipsight.models.folder import ModelFolder
 from clipsight.search import text_matching as texts_module
 from clipsight.search.text_matching import TextMatch, embed_photo, match_texts
 from tests.support.catalogs import start_python
+from tests.support.properties import examples
 from tests.support.tiny_models import make_model_folder
 
 WORDS = ["a", "the", "red", "green", "dog", "cat", "bird", "tree", "on", "runs", "sits", "two", "photo", "of"]
@@ -88,7 +89,7 @@ def test_equal_to_numpy(encoder: Encoder, tmp_path: Path, count: int, top: int) 
     assert len({match.line for match in found}) == min(count, top)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, HealthCheck.function_scoped_fixture)
 @given(
     lines=st.lists(
         st.one_of(

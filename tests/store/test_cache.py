@@ -8,11 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.store import cache as cache_module
 from clipsight.store.cache import BlobCache
+from tests.support.properties import examples
 
 
 def opened(folder: Path, max_bytes: int = 1 << 26) -> BlobCache:
@@ -86,7 +87,7 @@ def test_threads_share_it(tmp_path: Path) -> None:
     assert found == [True] * 40
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(data=st.data())
 def test_damage_is_never_believed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache, values = opened(tmp_path_factory.mktemp("cache")), some(40)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -29,6 +29,7 @@ from clipsight.store.records import (
     State,
 )
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
+from tests.support.properties import examples
 
 DIM = 4
 
@@ -437,9 +438,7 @@ def count(rows: list[Row]) -> Counts:
     return Counts(*(sum(row.state is state for row in rows) for state in State))
 
 
-CatalogMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+CatalogMachine.TestCase.settings = examples(60, *HealthCheck, stateful_step_count=30)
 TestCatalog = pytest.mark.slow(CatalogMachine.TestCase)
 
 
@@ -458,7 +457,7 @@ any_folder = st.sampled_from(FOLDERS + STRANGE_FOLDERS) | st.lists(
 ).map(lambda parts: b"/" + b"/".join(parts))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(where=st.lists(any_folder, min_size=1, max_size=12, unique=True), data=st.data())
 def test_folders_of_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, where: list[bytes], data: st.DataObject

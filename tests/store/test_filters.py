@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.errors import QueryError
@@ -15,6 +15,7 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.filters import EVERYTHING, Filters, parse_bytes, values_of, vector_ids_with
 from clipsight.store.records import Model, PhotoInfo
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
+from tests.support.properties import examples
 
 DATES = ("2023-12-31T23:59:59", "2024-01-01T00:00:00", "2024-05-06T07:30:00", "2025-02-03T10:00:00", None)
 CAMERAS = ("Canon EOS 5D", "CANON PowerShot", "Pixel 8", None)
@@ -112,7 +113,7 @@ many_filters = st.builds(
 
 
 @pytest.mark.parametrize("many", [1, 30, 50_000], ids=lambda many: f"many: {many}")
-@settings(max_examples=100)
+@examples(100)
 @given(filters=many_filters.filter(lambda filters: filters != EVERYTHING))
 def test_any_filter_is_as_looking_at_each_photo(
     catalog: Catalog, model: Model, many: int, filters: Filters

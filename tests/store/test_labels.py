@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -25,6 +24,7 @@ from clipsight.store.records import Model, PhotoInfo, State
 from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
 from tests.support.catalogs import add_photos, some_model, stat_of, unit_vectors
+from tests.support.properties import examples
 
 DIM = 4
 PETS = ("cat", "dog")
@@ -243,7 +243,7 @@ class LabelMachine(RuleBasedStateMachine):
         assert {count.label for count in count_labels(self.database, self.model)} == there
 
 
-LabelMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+LabelMachine.TestCase.settings = examples(30, stateful_step_count=20)
 TestLabels = LabelMachine.TestCase
 
 

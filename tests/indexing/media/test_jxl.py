@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -14,6 +14,7 @@ from clipsight.indexing.media.color_profile import to_srgb
 from clipsight.indexing.media.jxl import read_size
 from clipsight.indexing.media.photo import decode
 from tests.support import photo_files as files
+from tests.support.properties import examples
 
 pytest.importorskip("pillow_jxl")
 
@@ -64,7 +65,7 @@ def test_a_jpeg_in_a_jpeg_xl_keeps_its_orientation(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
-@settings(max_examples=30)
+@examples(30)
 @example(8, 8)
 @example(256, 192)
 @example(160, 90)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageFile, ImageOps
 
@@ -31,6 +31,7 @@ from clipsight.models.folder import ModelFolder
 from clipsight.models.registry import builtin_folder
 from clipsight.store.records import PhotoInfo
 from tests.support import photo_files as files
+from tests.support.properties import examples
 from tests.support.samples import package_folder
 
 # Pillow warns of what is odd in odd files; `decode` silences it, but pytest listens all the same.
@@ -394,7 +395,7 @@ def test_a_scaled_jpeg_lies_where_the_exact_one_does(width: int) -> None:
     assert abs(dark - step / width) * reduced.width < 0.05
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(width=st.integers(1, 70_000), height=st.integers(1, 70_000), side=st.integers(1, 600))
 def test_the_scale_is_the_largest_with_the_margin(width: int, height: int, side: int) -> None:
     scale = decode_module._dct_scale((width, height), side)
@@ -548,14 +549,14 @@ def decode_or_reason(file: bytes, min_side: int | None) -> None:
         assert info.taken and datetime.fromisoformat(info.taken)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(content=st.binary(max_size=200), head=st.sampled_from([b"", *(file[:30] for file in SAMPLES)]))
 @example(content=b"", head=b"II*\0")
 def test_any_bytes_decode_or_give_a_reason(content: bytes, head: bytes) -> None:
     decode_or_reason(head + content, None)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     file=st.sampled_from(SAMPLES),
     edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
@@ -642,7 +643,7 @@ def test_a_place_over_zero_is_no_place() -> None:
 EXIF = files.exif({0x010F: "Maker", 0x0112: 1}, {0x9003: "2021:03:04 05:06:07"}, {1: "N", 2: (1.0, 2.0, 3.0)})
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     format=st.sampled_from(["JPEG", "PNG", "WEBP", "AVIF"]),
     edits=st.lists(st.tuples(st.integers(0, len(EXIF)), st.integers(0, 255)), max_size=8),

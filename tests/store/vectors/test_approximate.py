@@ -8,7 +8,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -18,6 +18,7 @@ from clipsight.store.vectors import faiss as vectors_module
 from clipsight.store.vectors.approximate import list_count
 from clipsight.store.vectors.faiss import FaissIndex
 from tests.support.catalogs import IndexedPhotos, Vectors, finish, start_python
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.slow
 
@@ -288,7 +289,5 @@ class AgainstBruteForce(RuleBasedStateMachine):
         self.patches.undo()
 
 
-AgainstBruteForce.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-)
+AgainstBruteForce.TestCase.settings = examples(10, *HealthCheck, stateful_step_count=12)
 test_any_order_of_changes = AgainstBruteForce.TestCase

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.core.arrays import Ids
@@ -18,6 +18,7 @@ from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.flat import FlatIndex
 from clipsight.store.vectors.rerank import _MARGIN, rank
 from tests.support.catalogs import Vectors, add_photos, some_model, unit_vectors
+from tests.support.properties import examples
 
 Query = npt.NDArray[np.float32]
 
@@ -250,7 +251,7 @@ def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: i
     assert max(errors) < _MARGIN / 10
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     size=st.integers(1, 60),
     dim=st.sampled_from([1, 2, 3, 16]),

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from clipsight import Library
 from clipsight.web.service.service import Service
 from tests.support import photo_files
+from tests.support.properties import examples
 from tests.support.samples import SAMPLES, copy_samples
 from tests.support.serving import client_of, id_of, indexed
 
@@ -414,7 +415,7 @@ def test_fuzzed_photos_are_answered(client: TestClient, format_: str) -> None:
     assert _upload(client, whole[: len(whole) // 20]) == 400  # of more, what is there may be used
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.binary(max_size=300))
 def test_anything_can_be_uploaded(client: TestClient, data: bytes) -> None:
     assert _upload(client, data) in (200, 400)

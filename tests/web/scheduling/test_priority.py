@@ -4,10 +4,11 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsight.web.scheduling.priority import Lane, PrioritySemaphore
+from tests.support.properties import examples
 from tests.support.waiting import PATIENCE, wait_until
 
 
@@ -60,7 +61,7 @@ def order_of(semaphore: PrioritySemaphore, arrivals: list[str]) -> list[str]:
 
 
 @given(st.lists(st.sampled_from(["high", "normal", "low"]), max_size=16))
-@settings(max_examples=30)
+@examples(30)
 def test_each_lane_is_first_in_first_out_and_none_is_skipped_too_often(arrivals: list[str]) -> None:
     order = order_of(PrioritySemaphore(1, max_skips=4), arrivals)
     for lane in ("high", "normal", "low"):
