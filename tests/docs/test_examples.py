@@ -97,9 +97,14 @@ def _parse(words: list[str]) -> None:
     """Parse a command as the program does, without running it. Raises click's UsageError."""
     words = words[: words.index(">")] if ">" in words else words
     command: Any = get_command(app)
+    if words[0].startswith("-"):  # making its context would do what the option says, and exit
+        assert words[0] in {name for each in command.params for name in each.opts}
+        return
     context = command.make_context("clipsight", list(words), resilient_parsing=False)
     while hasattr(command, "commands"):
         rest = [*context._protected_args, *context.args]
+        if not rest and command.invoke_without_command:
+            return
         name, command, rest = command.resolve_command(context, rest)
         context = command.make_context(name, rest, parent=context)
 

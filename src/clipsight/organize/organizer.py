@@ -66,7 +66,7 @@ class OrganizeResult:
 
 def organize(
     predictions: Iterable[LabelledPhoto],
-    destination: Path,
+    destination: str | os.PathLike[str],
     method: Method = Method.COPY,
     *,
     dry_run: bool = False,
@@ -84,7 +84,7 @@ def organize(
     use by another process.
     """
     number(min_probability, "min_probability", least=0, most=1, error=LibraryError)
-    destination = Path(os.path.abspath(destination.expanduser()))
+    destination = Path(os.path.abspath(os.path.expanduser(destination)))
     _refuse_photo_folders(destination, photo_folders)
     counts = dict.fromkeys(Outcome, 0)
     failures = []

@@ -20,14 +20,14 @@ class UndoResult:
     kept: tuple[tuple[Path, str], ...]
 
 
-def undo(destination: Path) -> UndoResult:
+def undo(destination: str | os.PathLike[str]) -> UndoResult:
     """Remove what `organize` created in `destination`: unchanged files, then empty folders.
 
     A copy is removed only if its original still has the same content, a hard link only if its original still
     is the same file, so that no photo is lost. Kept files can be tried again. Raises `LibraryError` if
     nothing was sorted into `destination`, or a file can't be removed.
     """
-    destination = Path(os.path.abspath(destination.expanduser()))
+    destination = Path(os.path.abspath(os.path.expanduser(destination)))
     if not (destination / journal.NAME).is_file():
         raise LibraryError(f"nothing to undo: clipsight has not sorted photos into {destination}")
     kept = {}

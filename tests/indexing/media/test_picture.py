@@ -136,7 +136,7 @@ def test_large_and_small_numbers_do_not_overflow() -> None:
         (np.array([1, -np.inf]), "zero or not finite"),
         (np.array(["a"]), "an array <U1"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_photo_is_told_in_one_line(given: Any, says: str) -> None:
     with pytest.raises(PhotoError, match=says) as caught:
