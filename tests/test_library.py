@@ -176,8 +176,8 @@ def test_photos_on_another_device_are_kept_when_it_goes(library: Library, photos
     (photos / "nas").mkdir()
     shutil.copyfile(photos / "cat.png", photos / "nas" / "cat.png")
     library.index(photos)
-    with library._catalog.transaction():
-        library._catalog._db.run(
+    with library._connection.catalog.transaction():
+        library._connection.catalog._db.run(
             "UPDATE photos SET device = device + 1 WHERE folder = ?", (os.fsencode(photos / "nas"),)
         )
     (photos / "nas" / "cat.png").unlink()
@@ -303,7 +303,7 @@ def test_sure_cuts_by_what_scores_mean_among_these_photos(library: Library, phot
     assert len(library.search("flower", sure=True)) == 0  # an empty library
     library.index(photos)
     every = library.search("flower", top=100)
-    calibration = library._snapshot.calibration
+    calibration = library._connection.snapshot.calibration
     least = calibration.least_score(len(SAMPLES))
     sure = library.search("flower", top=100, sure=True)
     assert names(sure) == [match.path.name for match in every if match.score >= least]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,7 @@ from clipsight.search.connection import Connection
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Query, QueryLike
 from clipsight.search.results import Embeddings, Matches, Status
-from clipsight.search.session import Optimized, Snapshot, absolute
-from clipsight.store.catalog import Catalog
-from clipsight.store.records import Model
+from clipsight.search.session import Optimized, absolute
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -97,10 +94,10 @@ class Library:
     @property
     def model(self) -> str:
         """Name of the model."""
-        return self._model.name
+        return self._opened.model.name
 
     def __len__(self) -> int:
-        counts = self._catalog.counts()
+        counts = self._opened.catalog.counts()
         return counts.present + counts.unreachable
 
     def index(
@@ -153,7 +150,7 @@ class Library:
         One query is one item. Vectors may be the rows of an array, float[n, dim].
         """
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
-        return self._snapshot.search(Query.several(queries), chosen)
+        return self._opened.snapshot.search(Query.several(queries), chosen)
 
     def classify(
         self,
@@ -217,18 +214,13 @@ class Library:
         need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) explains in place of
         the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
         """
-        from clipsight.explain.base import Settings
-        from clipsight.explain.explanation import explain, explain_by_checkpoint
-        from clipsight.explain.onnx_model import OnnxModel
+        from clipsight.explain.explanation import explain_in
 
         parsed = Query.of(query, add=add, subtract=subtract)
+        options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": settings}
         with as_stage_progress(progress) as show:
-            chosen = settings if progress is None else replace(settings or Settings(), progress=show)
-            options: dict[str, Any] = {"method": method, "word": word, "region": region, "settings": chosen}
-            if checkpoint is not None:
-                return explain_by_checkpoint(parsed, photo, str(checkpoint), balance=balance, **options)
-            sample = self._snapshot.balance_sample([parsed]) if balance else None
-            return explain(parsed, photo, OnnxModel(self.encoder), sample=sample, **options)
+            options["progress"] = None if progress is None else show
+            return explain_in(self._opened, parsed, photo, checkpoint, balance=balance, **options)
 
     def match(
         self, photo: "PhotoLike", texts: PathLike, top: int = 5, *, progress: ProgressLike = None
@@ -247,7 +239,7 @@ class Library:
     def optimize(self, progress: ProgressLike = None) -> Optimized:
         """Make searches of a large library faster by an approximate index; see `Snapshot.optimize`."""
         with as_progress(progress, "adding photos") as show:
-            return self._snapshot.optimize(show) if len(self) else Optimized(0, False)
+            return self._opened.snapshot.optimize(show) if len(self) else Optimized(0, False)
 
     def embeddings(self, *folders: PathLike) -> Iterator[Embeddings]:
         """Yield all indexed photos in and below `folders` (default: the whole library) with their vectors.
@@ -277,7 +269,7 @@ class Library:
 
     def status(self) -> Status:
         """Folders, counts, failures with reasons, model, and size on disk."""
-        return Status.of(self.path, self._catalog)
+        return Status.of(self.path, self._opened.catalog)
 
     def forget(self, folder: PathLike) -> int:
         """Drop `folder` from the library and return the number of its photos; files are not touched."""
@@ -287,7 +279,7 @@ class Library:
         """Write `paths` and `vectors`, float16[n, dim], to a .npz or .parquet file; return n."""
         from clipsight.store.vector_io import export_vectors
 
-        return export_vectors(self._catalog, self._model, Path(file).expanduser())
+        return export_vectors(self._opened.catalog, self._opened.model, Path(file).expanduser())
 
     def import_(self, file: PathLike) -> "ImportReport":
         """Add vectors computed elsewhere: .npz, .parquet, or a folder written by clip-retrieval.
@@ -349,18 +341,6 @@ class Library:
         """The library's files, while they may be used."""
         self._connection.check()
         return self._connection
-
-    @property
-    def _catalog(self) -> Catalog:
-        return self._opened.catalog
-
-    @property
-    def _model(self) -> Model:
-        return self._opened.model
-
-    @property
-    def _snapshot(self) -> Snapshot:
-        return self._opened.snapshot
 
 
 def _folder(path: PathLike | None) -> Path:

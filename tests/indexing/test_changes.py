@@ -14,7 +14,7 @@ from clipsight.store.records import State
 
 
 def state_of(library: Library, path: Path) -> State:
-    row = library._catalog._db.row(
+    row = library._connection.catalog._db.row(
         "SELECT state FROM photos WHERE folder = ? AND name = ?",
         (os.fsencode(path.parent), os.fsencode(path.name)),
     )
@@ -47,8 +47,8 @@ def test_subfolder_that_can_not_be_read_keeps_its_photos(
 def test_renumbered_device_is_no_reason_to_keep_deleted_photos(library: Library, photos: Path) -> None:
     """Device numbers may change at a reboot: photos that are still there tell so."""
     library.index(photos)
-    with library._catalog.transaction():
-        library._catalog._db.run("UPDATE photos SET device = device + 1")
+    with library._connection.catalog.transaction():
+        library._connection.catalog._db.run("UPDATE photos SET device = device + 1")
     (photos / "cat.png").unlink()
     (report,) = library.index(photos)
     assert (report.missing, report.unreachable, report.unchanged) == (1, 0, 7)
@@ -86,9 +86,9 @@ def test_memory_of_a_walk_is_not_held_for_files(library: Library, tmp_path: Path
     folder.mkdir()
     for number in range(500):
         (folder / f"{number}.jpg").touch()
-    found = changes.find_changes(os.fsencode(folder), library._catalog, library._model)
+    found = changes.find_changes(os.fsencode(folder), library._connection.catalog, library._connection.model)
     assert found.queued == 500
-    taken = [len(library._catalog.dequeue(200)) for _ in range(4)]
+    taken = [len(library._connection.catalog.dequeue(200)) for _ in range(4)]
     assert taken == [200, 200, 100, 0]
 
 

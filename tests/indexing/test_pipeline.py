@@ -54,9 +54,11 @@ def expected(many: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def vectors_of(library: Library) -> Vectors:
-    model = library._catalog.current_model()
+    model = library._connection.catalog.current_model()
     assert model is not None
-    return {os.fsdecode(hit.path): hit.vector for hit in library._catalog.iter_embedded_photos(model)}
+    return {
+        os.fsdecode(hit.path): hit.vector for hit in library._connection.catalog.iter_embedded_photos(model)
+    }
 
 
 def check_vectors(found: Vectors, expected: Vectors) -> None:

@@ -43,9 +43,9 @@ def takeout(file: Path, seconds: int = 1_500_000_000) -> Path:
 
 
 def info(library: Library, file: Path) -> PhotoInfo:
-    photo_id = library._catalog.photo_id_at(os.fsencode(file))
+    photo_id = library._connection.catalog.photo_id_at(os.fsencode(file))
     assert photo_id is not None
-    return library._catalog.photo_info(photo_id)
+    return library._connection.catalog.photo_info(photo_id)
 
 
 def date(library: Library, file: Path) -> str:
@@ -120,8 +120,8 @@ def test_a_sidecar_without_meaning_for_the_date_costs_nothing(library: Library, 
 def test_photos_of_earlier_versions_are_as_they_were(library: Library, folder: Path) -> None:
     plain = photo(folder / "plain.jpg")
     library.index(folder)
-    with library._catalog.transaction():
-        library._catalog._db.run("UPDATE photos SET sidecar_stamp = NULL")
+    with library._connection.catalog.transaction():
+        library._connection.catalog._db.run("UPDATE photos SET sidecar_stamp = NULL")
     takeout(folder / "plain.jpg.json")
     (report,) = library.index(folder)
     assert (report.unchanged, date(library, plain)) == (1, "2020-09-13T12:26:40 mtime")

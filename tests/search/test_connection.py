@@ -77,7 +77,7 @@ def test_threads_get_the_photos_of_their_own_filter(library: Library, photos: Pa
         (photos / name).mkdir()
         shutil.copyfile(photos / "cat.png", photos / name / "cat.png")
     library.index(photos)
-    snapshot = library._snapshot
+    snapshot = library._connection.snapshot
     elsewhere = Filters(folders=(photos / "b",))
 
     class Interrupted(Filters):
@@ -101,7 +101,7 @@ def test_threads_get_the_photos_of_their_own_filter(library: Library, photos: Pa
 def test_threads_load_one_encoder_and_one_snapshot(library: Library, photos: Path) -> None:
     library.index(photos)
     with Library(library.path) as other, ThreadPoolExecutor(8) as pool:
-        used = list(pool.map(lambda _: (id(other.encoder), id(other._snapshot.index)), range(16)))
+        used = list(pool.map(lambda _: (id(other.encoder), id(other._connection.snapshot.index)), range(16)))
     assert len(set(used)) == 1
 
 
@@ -160,7 +160,7 @@ def test_every_call_in_a_forked_process_says_so(library: Library, photos: Path, 
     library.index(photos)
     texts = tmp_path / "texts.txt"
     texts.write_text("a cat\n")
-    stream, encoder, snapshot = library.embeddings(), library.encoder, library._snapshot
+    stream, encoder, snapshot = library.embeddings(), library.encoder, library._connection.snapshot
     encoder.encode_texts(["cat"])
     left = {
         **calls(library, photos / "cat.png", texts),

@@ -73,7 +73,9 @@ def test_kept_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
     def encoder() -> Encoder:
         raise AssertionError("a photo was read although its vector is kept")
 
-    [chunk] = embed_photos(pictures(sorted(photos.iterdir())), indexed._catalog, indexed._model, encoder)
+    [chunk] = embed_photos(
+        pictures(sorted(photos.iterdir())), indexed._connection.catalog, indexed._connection.model, encoder
+    )
     assert len(chunk) == 8
 
 

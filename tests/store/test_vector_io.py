@@ -34,7 +34,7 @@ def write_npz(file: Path, count: int = 30, **arrays: object) -> Path:
 
 
 def content(library: Library) -> dict[str, bytes]:
-    hits = library._catalog.iter_embedded_photos(library._model)
+    hits = library._connection.catalog.iter_embedded_photos(library._connection.model)
     return {os.fsdecode(hit.path): hit.vector.tobytes() for hit in hits}
 
 

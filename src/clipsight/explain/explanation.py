@@ -2,7 +2,8 @@
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from clipsight.search.query import Kind, Part, Query, coefficients, embed_parts
 
 if TYPE_CHECKING:
     from clipsight.models.preprocess import PreprocessConfig
+    from clipsight.search.connection import Connection
 
 
 def explain(
@@ -90,6 +92,29 @@ def explain(
         notes=tuple(notes),
         picture=picture,
     )
+
+
+def explain_in(
+    opened: "Connection[Any]",
+    query: Query,
+    photo: "PhotoLike | Picture",
+    checkpoint: "str | os.PathLike[str] | None",
+    *,
+    balance: bool,
+    settings: Settings | None,
+    progress: Callable[[str, int, int], None] | None,
+    **options: Any,
+) -> Explanation:
+    """Explain by the model of a library, or by `checkpoint`; see `Library.explain`."""
+    from clipsight.explain.onnx_model import OnnxModel
+
+    if progress is not None:
+        settings = replace(settings or Settings(), progress=progress)
+    if checkpoint is not None:
+        weights = os.fspath(checkpoint)
+        return explain_by_checkpoint(query, photo, weights, balance=balance, settings=settings, **options)
+    sample = opened.snapshot.balance_sample([query]) if balance else None
+    return explain(query, photo, OnnxModel(opened.encoder), sample=sample, settings=settings, **options)
 
 
 def explain_by_checkpoint(
