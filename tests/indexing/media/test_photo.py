@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
+import tifffile
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageFile, ImageOps
@@ -524,6 +525,15 @@ def test_an_interrupt_is_not_a_bad_file(monkeypatch: pytest.MonkeyPatch) -> None
         photo(files.encode("PNG"))
 
 
+QUADRANTS = np.asarray(files.quadrants())
+
+
+def tiff(values: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, **options)
+    return file.getvalue()
+
+
 SAMPLES = [files.encode(format) for format in files.FORMATS] + [
     files.turned("JPEG", 6),
     files.turned("TIFF", 6),
@@ -533,6 +543,15 @@ SAMPLES = [files.encode(format) for format in files.FORMATS] + [
     saved(files.quadrants(), "TIFF", compression="tiff_lzw"),
     saved(files.quadrants(), "TIFF", compression="jpeg"),
     saved(Image.fromarray(RAMP), "PNG"),
+    saved(files.quadrants(), "JPEG", progressive=True),
+    saved(files.quadrants(), "WEBP", save_all=True, append_images=[Image.new("RGB", files.SIZE)]),
+    saved(files.quadrants(), "JPEG2000", tile_size=(32, 32), no_jp2=True),
+    saved(files.quadrants().convert("1"), "TIFF", compression="group4"),
+    tiff(QUADRANTS.astype(np.float32), photometric="rgb", compression="zlib", byteorder=">"),
+    tiff(np.moveaxis(QUADRANTS, -1, 0).astype(np.uint16), photometric="rgb", planarconfig="separate"),
+    tiff(QUADRANTS.astype(np.int16), photometric="rgb", tile=(16, 32), bigtiff=True),
+    b"P3 64 48 255\n" + b" ".join(b"%d" % value for value in QUADRANTS.ravel()),
+    b"P7\nWIDTH 64\nHEIGHT 48\nDEPTH 3\nMAXVAL 255\nENDHDR\n" + QUADRANTS.tobytes(),
 ]
 
 

@@ -232,10 +232,25 @@ def test_what_is_there_of_a_cut_file(dtype: str, compression: str | None) -> Non
     file = saved(stored(PICTURE, dtype), photometric="rgb", compression=compression, rowsperstrip=8)
     cut = file[: len(file) * 3 // 4]
     photo = decode(cut, mtime_ns=0)
-    assert photo.info.partial and photo.info.partial.split()[0] in ("truncated", "damaged")
+    assert photo.info.partial == "truncated TIFF: the file ends before its picture does"
     assert np.array_equal(np.asarray(photo.image)[:32], shown(file)[:32])
     with pytest.raises(PhotoError):
         shown(cut)
+
+
+def test_what_can_be_decompressed_of_a_damaged_file(capfd: pytest.CaptureFixture[str]) -> None:
+    file = bytearray(saved(stored(PICTURE, "u2"), photometric="rgb", compression="zlib", rowsperstrip=8))
+    with tifffile.TiffFile(io.BytesIO(file)) as opened:
+        place = opened.pages[0].tags[273].value[5]
+    file[place + 10 : place + 20] = b"\xff" * 10
+    photo = decode(bytes(file), mtime_ns=0)
+    assert photo.info.partial == "damaged TIFF: some of its pixels can't be decompressed"
+    assert capfd.readouterr().err == ""  # libtiff would write there
+
+
+def test_wrong_sizes_of_strips_without_compression() -> None:
+    file = saved(stored(PICTURE, "u2"), photometric="rgb")
+    assert np.array_equal(shown(files.with_tiff_tag(file, 279, 5)), shown(file))
 
 
 def test_pictures_that_a_caller_has_opened(tmp_path: Path) -> None:

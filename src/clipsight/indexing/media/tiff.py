@@ -4,16 +4,20 @@ Pillow (12.3 at least) has no mode for most types of samples, and reads others w
 samples in planes, of more than 8 bits, with a sign.
 """
 
+import ctypes
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.scaling import black_and_white, to_8_bits, to_image
-from clipsight.indexing.media.tiff_layout import LOSSLESS, NONE, Layout, Values, read_bands
+from clipsight.indexing.media.tiff_layout import LOSSLESS, NONE, Band, Layout, Values, read_bands
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
 _COLOURS = {
@@ -32,6 +36,20 @@ _ASSOCIATED, _UNASSOCIATED, _COREL = 1, 2, 999
 _WEBP = 50001
 
 
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing its errors to stderr; Pillow raises what they are about.
+
+    Only where Pillow's wheel brings libtiff: of a system's there is no way to tell which Pillow has loaded.
+    """
+    package = Path(PIL.__file__).parent
+    for library in [*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")]:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
+
+
+_silence_libtiff()
+
+
 def open_tiff(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     """Read the first directory. Raises PhotoError with the reason, and anything if the file is damaged."""
     tags = _read_directory(file)
@@ -41,7 +59,7 @@ def open_tiff(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     if _is_plain(tags):
         file.seek(0)
         try:
-            return TiffImagePlugin.TiffImageFile(file, name)
+            return _PlainTiffFile(file, name)
         except SyntaxError:  # Pillow has no mode for it
             pass
     file.seek(0)
@@ -84,6 +102,26 @@ def _is_plain(tags: Any) -> bool:
     else:
         is_right = compression != NONE or not is_ycbcr
     return is_right and max(tags.get(258, (1,))) <= 8 and set(tags.get(339, (1,))) == {1}
+
+
+class _PlainTiffFile(TiffImagePlugin.TiffImageFile):
+    """Pillow's reader, which tells files that are cut short from damaged ones."""
+
+    def load(self) -> Any:
+        try:
+            return super().load()
+        except (OSError, ValueError) as error:
+            if self._is_cut():
+                raise OSError("truncated") from error
+            raise
+
+    def _is_cut(self) -> bool:
+        """True if strips or tiles lie behind the end of the file."""
+        assert self.fp is not None
+        end = self.fp.seek(0, 2)
+        tags: Any = self.tag_v2
+        places = zip(tags.get(273, tags.get(324, ())), tags.get(279, tags.get(325, ())), strict=False)
+        return any(offset + size > end for offset, size in places)
 
 
 class TiffFile(ImageFile.ImageFile):
@@ -132,23 +170,25 @@ class TiffFile(ImageFile.ImageFile):
         return Image.Image.load(self)
 
     def _read_pixels(self) -> None:
-        layout, is_whole = self._layout, True
         page = Image.new(self.mode, self.size)
-        ranges = black_and_white(self._colour_values(), layout.bits)
-        for top, values, is_there in self._bands():
-            page.paste(self._to_image(values, ranges), (0, top))
-            is_whole &= is_there
+        missing = set()
+        colour_range = black_and_white(self._colour_values(), self._layout.bits)
+        for band in self._bands():
+            page.paste(self._to_image(band.values, colour_range), (0, band.top))
+            missing.add(band.missing)
         self.im = page.im
         self.tile = []
-        if not is_whole:
-            raise OSError("truncated, or damaged: pixels are missing")
+        if missing != {None}:
+            raise OSError(
+                "truncated" if "truncated" in missing else "some of its pixels can't be decompressed"
+            )
 
-    def _bands(self) -> Iterator[tuple[int, Values, bool]]:
+    def _bands(self) -> Iterator[Band]:
         assert self.fp is not None
         return read_bands(self.fp, self._layout)
 
     def _colour_values(self) -> Iterator[Values]:
-        return (values[..., : self._count] for _, values, _ in self._bands())
+        return (band.values[..., : self._count] for band in self._bands())
 
     def _to_image(self, values: Values, colour_range: tuple[float, float]) -> Image.Image:
         """A band of rows as an image of the file's mode."""

@@ -8,7 +8,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -125,11 +125,17 @@ def _values_of(tags: Any, tag: int, samples: int) -> tuple[int, ...]:
     return (values * samples if len(values) == 1 else values)[:samples]
 
 
-def read_bands(file: IO[bytes], layout: Layout) -> Iterator[tuple[int, Values, bool]]:
-    """Yield the first row, the values [rows, width, samples] and True if all are there, of each band of rows.
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Values [rows, width, samples] of rows from `top` on; zeros where some are missing."""
 
-    Values that are missing are zeros.
-    """
+    top: int
+    values: Values
+    missing: Literal["truncated", "damaged"] | None
+
+
+def read_bands(file: IO[bytes], layout: Layout) -> Iterator[Band]:
+    """Yield the rows of a picture in order."""
     layout = _in_smaller_strips(layout)
     whole = layout.down if layout.is_tiled else layout.height // layout.rows
     at_once = max(1, _BAND_BYTES // (layout.rows * layout.row_bytes * layout.across * layout.planes))
@@ -149,41 +155,43 @@ def _in_smaller_strips(layout: Layout) -> Layout:
     return replace(layout, rows=rows, offsets=offsets, sizes=())
 
 
-def _read_band(file: IO[bytes], layout: Layout, down: range, rows: int) -> tuple[int, Values, bool]:
+def _read_band(file: IO[bytes], layout: Layout, down: range, rows: int) -> Band:
     segments = [
         (plane * layout.down + each) * layout.across + column
         for each in down
         for plane in range(layout.planes)
         for column in range(layout.across)
     ]
-    content, is_whole = _read_segments(file, layout, segments, rows)
-    values = _values(content, layout)
+    size = rows * layout.row_bytes
+    stored = [_read_segment(file, layout, segment, size) for segment in segments]
+    missing: Literal["truncated", "damaged"] | None = None
+    if any(
+        len(each) < _length(layout, segment, size) for segment, each in zip(segments, stored, strict=True)
+    ):
+        missing = "truncated"
+    if layout.compression == NONE:
+        content = np.frombuffer(b"".join(each[:size].ljust(size, b"\0") for each in stored), np.uint8)
+    else:
+        content, is_whole = _decompress(stored, layout, rows)
+        missing = missing or (None if is_whole else "damaged")
+    values = _values(content.reshape(len(segments), rows, layout.row_bytes), layout)
     shape = (len(down), layout.planes, layout.across, rows, layout.columns, layout.together)
     ordered = values.reshape(shape).transpose(0, 3, 2, 4, 1, 5)
     band = ordered.reshape(len(down) * rows, layout.across * layout.columns, layout.samples)
     top = down.start * layout.rows
-    return top, band[: layout.height - top, : layout.width], is_whole
+    return Band(top, band[: layout.height - top, : layout.width], missing)
 
 
-def _read_segments(
-    file: IO[bytes], layout: Layout, segments: Sequence[int], rows: int
-) -> tuple[npt.NDArray[np.uint8], bool]:
-    """Content of segments, decompressed, uint8[segments, rows, row_bytes], and True if all is there."""
-    size = rows * layout.row_bytes
-    stored = []
-    for segment in segments:
-        length = layout.sizes[segment] if segment < len(layout.sizes) else size
-        if segment < len(layout.offsets):
-            file.seek(layout.offsets[segment])
-            stored.append(file.read(length))
-        else:
-            stored.append(b"")
-    if layout.compression == NONE:
-        is_whole = all(len(each) >= size for each in stored)
-        content = np.frombuffer(b"".join(each[:size].ljust(size, b"\0") for each in stored), np.uint8)
-    else:
-        content, is_whole = _decompress(stored, layout, rows)
-    return content.reshape(len(segments), rows, layout.row_bytes), is_whole
+def _length(layout: Layout, segment: int, size: int) -> int:
+    """Bytes of a segment as stored; `size` are those of its content."""
+    return size if layout.compression == NONE or segment >= len(layout.sizes) else layout.sizes[segment]
+
+
+def _read_segment(file: IO[bytes], layout: Layout, segment: int, size: int) -> bytes:
+    if segment >= len(layout.offsets):
+        return b""
+    file.seek(layout.offsets[segment])
+    return file.read(_length(layout, segment, size))
 
 
 def _decompress(stored: Sequence[bytes], layout: Layout, rows: int) -> tuple[npt.NDArray[np.uint8], bool]:
