@@ -131,7 +131,7 @@ STEPS = (
     ),
     Step("explain", lambda s: ["--times", s.either(5, 1)], ["skimage", "sklearn"]),
     Step("probe", lambda s: [s.data or "", s.work, "--draws", s.either(20, 1)], ["data", "sklearn"]),
-    Step("rejection", lambda s: [s.data or "", s.work, "--collections", s.either(300, 20)], ["data"]),
+    Step("rejection", lambda s: [s.data or "", s.work], ["data", "sklearn"]),
 )
 """In the order of the report. What trains a model (training, pointing) takes hours and is not here."""
 

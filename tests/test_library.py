@@ -11,9 +11,9 @@ from PIL import Image
 from clipsight import Library, Matches
 from clipsight.core.errors import LabelError, LibraryError, ModelError, QueryError
 from clipsight.models.encoder import Encoder
-from clipsight.search.confidence import SURE
 from clipsight.store.records import State
 from tests.support.samples import SAMPLES
+from tests.support.tiny_models import make_model_folder
 
 
 def names(matches: Matches) -> list[str]:
@@ -299,17 +299,40 @@ def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
         library.search("a photo", top=0)
 
 
-def test_sure_cuts_by_what_scores_mean_among_these_photos(library: Library, photos: Path) -> None:
+def test_sure_keeps_what_the_calibration_says(library: Library, photos: Path) -> None:
     assert len(library.search("flower", sure=True)) == 0  # an empty library
     library.index(photos)
-    every = library.search("flower", top=100)
-    calibration = library._connection.snapshot.calibration
-    least = calibration.least_score(len(SAMPLES))
-    sure = library.search("flower", top=100, sure=True)
-    assert names(sure) == [match.path.name for match in every if match.score >= least]
-    assert calibration.probability(np.array([least]), len(SAMPLES)) == pytest.approx([SURE], abs=1e-5)
+    every = library.search("cat", top=100)
+    vector_of = {
+        path: vector
+        for chunk in library.embeddings()
+        for path, vector in zip(chunk.paths, chunk.vectors, strict=True)
+    }
+    query = library.encoder.encode_texts(["cat"])[0]
+    kept = library._connection.snapshot.calibration.is_sure(np.stack([vector_of[each.path] for each in every]), query)
+    assert 0 < kept.sum() < len(SAMPLES)
+    expected = [each.path.name for each, keep in zip(every, kept.tolist(), strict=True) if keep]
+    assert names(library.search("cat", top=100, sure=True)) == expected
+    assert names(library.search("cat", top=1, sure=True)) == expected[:1]
+    assert names(library.search("cat", top=3, offset=1, sure=True)) == names(every)[1:4][: len(expected) - 1]
+    assert not len(library.search("cat", top=100, sure=True, min_score=1))
     with pytest.raises(QueryError, match="words alone"):
         library.search(str(photos / "cat.png"), sure=True)
+    with pytest.raises(QueryError, match=r"`sure` is not offered for '猫'.*en"):
+        library.search("猫", sure=True)
+
+
+def test_sure_and_unknown_need_a_calibration(tmp_path: Path, photos: Path) -> None:
+    folder = make_model_folder(tmp_path / "toy", calibrated=False)
+    with Library.open(tmp_path / "toys", str(folder)) as library:
+        library.index(photos)
+        assert len(library.search("flower")) == len(SAMPLES)
+        for ask in (
+            lambda: library.search("flower", sure=True),
+            lambda: library.classify(["a", "b"], unknown=True),
+        ):
+            with pytest.raises(ModelError, match="the model toy is not calibrated"):
+                ask()
 
 
 def test_kept_labels_restrict_searches(library: Library, photos: Path) -> None:

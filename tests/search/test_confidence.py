@@ -1,4 +1,4 @@
-"""The calibration: what it must do whatever the model, and that it tells real photos apart."""
+"""The calibration: its arithmetic on small examples, its file, and the builtin model's own."""
 
 import math
 from pathlib import Path
@@ -9,148 +9,231 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipsight.core.errors import ModelError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
-from clipsight.search import confidence
-from clipsight.search.confidence import BACKGROUND, SURE, Calibration
+from clipsight.models.registry import builtin_folder
+from clipsight.search.confidence import (
+    FEATURES,
+    FILE,
+    SEEN,
+    Calibration,
+    Judge,
+    Spread,
+    features,
+    kept_of,
+)
 
 Floats = npt.NDArray[np.float32]
 
-MEANING_NOTHING = Calibration(mean=0.1, deviation=0.1)
+DIM = 4
 
 
-def unit(wide: npt.NDArray[np.float64]) -> Floats:
+def unit(vectors: npt.ArrayLike) -> Floats:
+    wide = np.asarray(vectors, np.float64)
     return (wide / np.linalg.norm(wide, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def around(direction: npt.NDArray[np.float64], count: int, spread: float, seed: int) -> Floats:
-    """Unit vectors near a direction."""
-    noise = np.random.default_rng(seed).standard_normal((count, len(direction)))
-    return unit(direction / np.linalg.norm(direction) + spread * noise / math.sqrt(len(direction)))
+def random_units(count: int, seed: int = 0) -> Floats:
+    return unit(np.random.default_rng(seed).standard_normal((count, DIM)))
 
 
-def test_calibration_is_mean_and_deviation_of_cosines_with_the_background() -> None:
-    photos, background = np.eye(3, dtype=np.float16)[:2], np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)
-    found = Calibration.of(photos, background)
-    cosines = [1, 0.6, 0, 0.8]
-    assert found.mean == pytest.approx(np.mean(cosines), rel=1e-3)
-    assert found.deviation == pytest.approx(np.std(cosines), rel=1e-3)
+def judge(cosine: float = 0.0, offset: float = 0.0, crowd: float = 0.0) -> Judge:
+    return Judge(np.array([cosine, 0, 0, 0, 0.0]), np.zeros(DIM), offset, crowd)
 
 
-def test_probability_is_the_logistic_of_the_level() -> None:
-    cosines = np.array([[0.1, 0.5], [-0.9, 0.9]], np.float32)
-    found = MEANING_NOTHING.probability(cosines, 7)
-    assert found.dtype == np.float32 and found.shape == (2, 2)
-    odds = confidence.SLOPE * (cosines - 0.1) / 0.1 - confidence.CROWD * math.log(7) + confidence.OFFSET
-    assert found == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-5)
+def calibration(sure: Judge, unknown: Judge, least: float = 0.5, eager: float = 0.0) -> Calibration:
+    photos, texts = Spread.of(random_units(50, 1)), Spread.of(random_units(50, 2))
+    return Calibration(photos, texts, sure, unknown, least, eager, ("en", "zh"), {"sure": {"en": 1}})
 
 
-@given(
-    mean=st.floats(-0.5, 0.5),
-    deviation=st.floats(0.001, 0.5),
-    cosine=st.floats(-1, 1),
-    more=st.floats(0, 0.5),
-    crowd=st.integers(1, 10**7),
+def test_a_spread_gives_mean_and_deviation_of_cosines() -> None:
+    vectors, others = random_units(40), random_units(3, 9)
+    mean, deviation = Spread.of(vectors).cosines_of(others)
+    cosines = others @ vectors.T
+    assert mean == pytest.approx(cosines.mean(axis=1), abs=1e-5)
+    assert deviation == pytest.approx(cosines.std(axis=1), abs=1e-4)
+
+
+def test_features_are_cosine_levels_and_deviations() -> None:
+    sample, things, photos, texts = (random_units(count, count) for count in (30, 20, 3, 2))
+    found = features(Spread.of(sample), Spread.of(things), photos, texts, np.array([2, 0]), np.array([1, 1]))
+    assert found.shape == (2, len(FEATURES))
+    of_text, of_photo = sample @ texts[1], photos[2] @ things.T
+    cosine = float(photos[2] @ texts[1])
+    expected = [
+        cosine,
+        (cosine - of_text.mean()) / of_text.std(),
+        (cosine - of_photo.mean()) / of_photo.std(),
+        of_text.std(),
+        (things @ texts[1]).std(),
+    ]
+    assert found[0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_vectors_that_are_all_alike_divide_by_nothing() -> None:
+    same = Spread.of(np.ones((4, DIM), np.float32) / 2)
+    pairs = np.zeros(1, np.int64)
+    assert np.isfinite(features(same, same, random_units(1), random_units(1), pairs, pairs)).all()
+
+
+def test_odds_are_linear_in_features_and_in_the_text() -> None:
+    direction = np.array([1.0, -2.0, 0.5, 3.0])
+    sure = Judge(np.array([2.0, 0, 0, 0, 0]), direction, -1.0)
+    photos, texts = random_units(3), random_units(2, 5)
+    found = calibration(sure, judge()).odds(sure, photos, texts)
+    assert found == pytest.approx(2 * photos @ texts.T + texts @ direction - 1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "eager", "kept"),
+    [
+        ([0.9, 0.5, 0.49, 0.1], 0.0, [True, True, False, False]),
+        ([0.3, 0.26, 0.2, 0.1], 1.0, [True, False, False, False]),  # 0.25 at first, then 0.5 / 1.7 = 0.29
+        ([0.26, 0.3, 0.2, 0.1], 1.0, [False, True, False, False]),  # the most probable first, not the best
+        ([0.24, 0.2, 0.1, 0.1], 1.0, [False] * 4),
+        ([0.95, 0.4, 0.3, 0.2], 1.0, [True, False, False, False]),  # 0.5 / 1.05 = 0.48
+    ],
 )
-def test_higher_cosines_are_surer_and_more_alternatives_less(
-    mean: float, deviation: float, cosine: float, more: float, crowd: int
+def test_less_is_enough_while_no_kept_photo_is_likely_right(
+    probabilities: list[float], eager: float, kept: list[bool]
 ) -> None:
-    calibration = Calibration(mean, deviation)
-    low, high = calibration.probability(np.array([cosine, cosine + more]), crowd)
-    assert 0 <= low <= high <= 1
-    assert calibration.probability(np.array([cosine]), crowd + 1)[0] <= low
-    assert calibration.least_score(crowd) < calibration.least_score(2 * crowd)
+    assert kept_of(np.array([probabilities]), 0.5, eager)[0].tolist() == kept
 
 
-@given(mean=st.floats(-0.5, 0.5), deviation=st.floats(0.01, 0.5), photos=st.integers(1, 10**7))
-def test_what_is_sure_begins_at_its_score(mean: float, deviation: float, photos: int) -> None:
-    calibration = Calibration(mean, deviation)
-    score = calibration.least_score(photos)
-    below, above = calibration.probability(np.array([score - 1e-4, score + 1e-4]), photos)
-    assert below < SURE < above
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.05, 1), st.floats(0, 5))
+def test_the_first_page_does_not_depend_on_how_many_photos_are_asked_for(
+    probabilities: list[float], least: float, eager: float
+) -> None:
+    every = kept_of(np.array([probabilities]), least, eager)[0]
+    first = kept_of(np.array([probabilities[:SEEN]]), least, eager)[0]
+    assert every[:SEEN].tolist() == first.tolist()
+    assert all(each >= least for each in np.array(probabilities)[SEEN:][every[SEEN:]])
+    assert (every | ~(np.array(probabilities) >= least)).all()  # what is probable enough is kept
 
 
-@given(scale=st.floats(0.05, 1), shift=st.floats(-0.4, 0.4), seed=st.integers(0, 99))
-def test_the_scale_of_a_model_does_not_matter(scale: float, shift: float, seed: int) -> None:
-    """Models differ in how high their cosines are; what counts is how they compare with the background's."""
-    random = np.random.default_rng(seed)
-    cosines = random.uniform(0, 0.6, (5, 3))
-    plain = Calibration(0.1, 0.1).none_fits(cosines)
-    other = Calibration(0.1 * scale + shift, 0.1 * scale).none_fits(cosines * scale + shift)
-    assert other == pytest.approx(plain, abs=1e-4)
+def test_is_sure_decides_by_the_probability_of_each_photo() -> None:
+    query = unit([1, 0, 0, 0])
+    photos = unit([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0]])
+    sure = calibration(judge(cosine=10, offset=-5), judge()).is_sure(photos, query)
+    assert sure.tolist() == [True, True, False]
+    assert calibration(judge(), judge()).is_sure(np.empty((0, DIM), np.float32), query).shape == (0,)
 
 
-def test_none_judges_the_best_label() -> None:
-    cosines = np.array([[0.9, 0.0, 0.1], [0.05, 0.1, 0.0]], np.float32)
-    known, unknown = MEANING_NOTHING.none_fits(cosines)
-    assert known < 0.01 and unknown > 0.99
-    assert MEANING_NOTHING.none_fits(np.empty((0, 3), np.float32)).shape == (0,)
+def test_none_judges_the_best_label_and_how_many_there_are() -> None:
+    labels = unit([[1, 0, 0, 0], [0, 1, 0, 0]])
+    photos = unit([[1, 0.1, 0, 0], [0, 0, 1, 0]])
+    found = calibration(judge(), judge(cosine=20, offset=-10, crowd=-0.5)).none_fits(photos, labels)
+    cosines = (photos @ labels.T).max(axis=1)
+    odds = 20 * cosines - 10 - 0.5 * math.log(2)
+    assert found.dtype == np.float32
+    assert found == pytest.approx(1 / (1 + np.exp(odds)), abs=1e-4)
+    assert calibration(judge(), judge()).none_fits(np.empty((0, DIM), np.float32), labels).shape == (0,)
 
 
-def test_photos_that_are_all_alike_divide_by_nothing() -> None:
-    same = np.ones((4, 8), np.float32) / np.sqrt(8)
-    calibration = Calibration.of(same, same)
-    assert np.isfinite(calibration.none_fits(np.array([[1.0, 0.5]]))).all()
-    assert math.isfinite(calibration.least_score(4))
+def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
+    sure = Judge(np.arange(5.0), np.arange(4.0), -3.5)
+    written = calibration(sure, judge(1, 2, -0.25), 0.65, 3.5)
+    written.write(tmp_path)
+    found = Calibration.read(tmp_path, "toy")
+    photos, query = random_units(30, 3), random_units(1, 4)[0]
+    expected = written.odds(sure, photos, query[None])
+    assert found.odds(found.sure, photos, query[None]) == pytest.approx(expected)
+    assert (found.least, found.eager, found.languages) == (0.65, 3.5, ("en", "zh"))
+    assert (found.unknown.offset, found.unknown.crowd) == (2, -0.25)
+    assert found.figures == {"sure": {"en": 1}}
 
 
-def test_photos_near_a_label_are_known_and_all_others_not() -> None:
-    random = np.random.default_rng(0)
-    directions = random.standard_normal((60, 64))
-    background = around(directions[0], 1, 0, 0)
-    background = unit(np.concatenate([background, directions[1:40]]))
-    labels = unit(directions[50:53])
-    photos = np.concatenate(
-        [around(directions[index], 20, 1.0, index) for index in (50, 51, 52, 10, 20, 55)]  # 55: of no prompt
+def test_a_model_without_a_calibration_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"the model toy is not calibrated.*min_score"):
+        Calibration.read(tmp_path, "toy")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
+def test_a_damaged_calibration_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(ModelError, match=r"calibration\.npz can't be read"):
+        Calibration.read(tmp_path, "toy")
+
+
+def test_a_calibration_of_another_format_is_an_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / FILE, about=np.array('{"format": 99}'))
+    with pytest.raises(ModelError, match="another version"):
+        Calibration.read(tmp_path, "toy")
+
+
+@pytest.mark.parametrize(
+    ("languages", "text", "covered"),
+    [
+        (("en",), "dog", True),
+        (("en",), "Straße 16:9!", True),  # letters of other languages with the same script
+        (("en",), "猫", False),
+        (("zh",), "猫", True),
+        (("ja",), "猫", True),
+        (("zh",), "ねこ", False),
+        (("en",), "собака", False),
+        (("ru",), "собака", True),
+        (("en",), "dog 犬", False),
+        ((), "dog", False),
+        (("en",), "ᚠ", False),
+    ],
+)
+def test_a_text_is_covered_by_languages_of_its_scripts(
+    languages: tuple[str, ...], text: str, covered: bool
+) -> None:
+    base = calibration(judge(), judge())
+    assert (
+        Calibration(base.photos, base.texts, base.sure, base.unknown, 0.5, 0, languages).covers(text)
+        == covered
     )
-    none = Calibration.of(photos, background).none_fits(photos @ labels.T)
-    assert (none[:60] < 0.5).mean() > 0.95
-    assert (none[60:] > 0.5).all()
-
-
-def test_background_prompts_are_many_and_different() -> None:
-    assert len(set(BACKGROUND)) == len(BACKGROUND) > 50
-    assert all(prompt == prompt.strip() and prompt for prompt in BACKGROUND)
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, dict[str, Floats], Calibration]:
+def eight() -> tuple[Encoder, dict[str, Floats], Calibration]:
     """The builtin model and the eight sample photos: the smallest of libraries."""
     from PIL import Image
 
-    import clipsight
     from tests.support.samples import SAMPLES
 
-    folder = ModelFolder.read(Path(clipsight.__file__).parent / "models" / "builtin")
-    encoder = Encoder(folder, threads=1)
+    encoder = Encoder(ModelFolder.read(builtin_folder()), threads=1)
     pictures = {name: Image.open(path).convert("RGB") for name, path in SAMPLES.items()}
     vectors = dict(zip(pictures, encoder.encode_images(list(pictures.values())), strict=True))
-    background = encoder.encode_texts(BACKGROUND)
-    return encoder, vectors, Calibration.of(np.stack(list(vectors.values())), background)
+    return encoder, vectors, Calibration.read(encoder.folder.path, encoder.name)
 
 
 @pytest.mark.parametrize(
     ("query", "photos"),
     [
+        ("cat", {"cat.png"}),
         ("a cat", {"cat.png"}),
-        ("a motorcycle", {"motorcycle.png"}),
-        ("a zebra", set()),
+        ("motorcycle", {"motorcycle.png"}),
+        ("giraffe", set()),
+        ("violin", set()),
         ("a plate of sushi", set()),
-        ("people skiing down a mountain", set()),
-        ("a wedding cake", set()),
     ],
 )
 def test_sure_of_eight_photos(
     eight: tuple[Encoder, dict[str, Floats], Calibration], query: str, photos: set[str]
 ) -> None:
-    encoder, vectors, calibration = eight
+    encoder, vectors, fitted = eight
     (words,) = encoder.encode_texts([query])
-    least = calibration.least_score(len(vectors))
-    assert {name for name, vector in vectors.items() if float(vector @ words) >= least} == photos
+    names = sorted(vectors, key=lambda name: -float(vectors[name] @ words))
+    kept = fitted.is_sure(np.stack([vectors[name] for name in names]), words)
+    assert {name for name, sure in zip(names, kept.tolist(), strict=True) if sure} == photos
 
 
 def test_unknown_of_eight_photos(eight: tuple[Encoder, dict[str, Floats], Calibration]) -> None:
-    encoder, vectors, calibration = eight
-    labels = encoder.encode_texts(["a cat", "a dog"])
-    none = dict(zip(vectors, calibration.none_fits(np.stack(list(vectors.values())) @ labels.T), strict=True))
-    assert {name for name, chance in none.items() if chance < 0.5} == {"cat.png"}
+    encoder, vectors, fitted = eight
+    labels = encoder.encode_texts(["a cat", "a horse"])
+    none = dict(zip(vectors, fitted.none_fits(np.stack(list(vectors.values())), labels), strict=True))
+    assert none["cat.png"] < 0.5
+    assert none["coffee.png"] > 0.5 and none["rocket.jpg"] > 0.5
+
+
+def test_the_builtin_calibration_tells_what_was_measured(
+    eight: tuple[Encoder, dict[str, Floats], Calibration],
+) -> None:
+    fitted = eight[2]
+    assert "en" in fitted.languages
+    common = fitted.figures["sure"]["en"]["nouns, 15 or more of 300 photos"]
+    assert common["kept"] >= 0.9 and common["right"] >= 0.8 and common["silent"] >= 0.75

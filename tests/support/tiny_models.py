@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from clipsight.models.clip_bpe import END, clip_tokenizer
+from clipsight.search.confidence import Calibration, Judge, Spread
 
 _VOCABULARY = 49408
 _GRID = 4
@@ -51,6 +52,7 @@ def make_model_folder(
     config: Mapping[str, Any] | None = None,
     text_config: Mapping[str, Any] | None = None,
     clipsight: Mapping[str, Any] | None = None,
+    calibrated: bool = True,
     seed: int = 0,
 ) -> Path:
     """Write a model folder at `path` and return it; folders with the same arguments are equal.
@@ -58,7 +60,8 @@ def make_model_folder(
     Another `seed` is another model. `text_inputs` may add `attention_mask` and `token_type_ids`;
     `text_length` and `fixed_batch` make a free side of the graphs fixed; a `uint8` image is normalised in
     the graph; `extra_outputs` adds a second output of the same shape, and one of another, to each graph.
-    `config`, `text_config`, `clipsight` and `preprocess` add to, or replace, what the JSON files say.
+    `config`, `text_config`, `clipsight` and `preprocess` add to, or replace, what the JSON files say. With
+    `calibrated` the model has a calibration, by which a text fits from a cosine of 0.5.
     """
     path = Path(path)
     for tower in ("visual", "textual"):
@@ -92,7 +95,16 @@ def make_model_folder(
     } | dict(config or {})
     own = ({"name": name} if name else {}) | dict(clipsight or {})
     _write_json(path / "config.json", whole | ({"clipsight": own} if own else {}))
+    if calibrated:
+        make_calibration(dim).write(path)
     return path
+
+
+def make_calibration(dim: int) -> Calibration:
+    """A calibration by which a text fits a photo from a cosine of 0.5, and queries may be English."""
+    spread = Spread(np.zeros(dim, np.float32), np.eye(dim, dtype=np.float32))
+    judge = Judge(np.array([20.0, 0, 0, 0, 0]), np.zeros(dim), -10.0)
+    return Calibration(spread, spread, judge, judge, least=0.5, eager=0.0, languages=("en",))
 
 
 def make_model_blind_to_black(path: Path, **options: Any) -> Path:

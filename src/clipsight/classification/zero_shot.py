@@ -205,7 +205,11 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
     found = classifier.predict(photos)
     none = np.empty(0, np.float32)
     if len(photos):
-        none = calibration.none_fits(classifier.cosines(photos.vectors))
+        # The best label and `NONE` share their probability as the calibration says, so that `NONE` is the
+        # most probable where it is more likely than not.
+        share = calibration.none_fits(photos.vectors, classifier.weights)
+        best = found.probabilities.max(axis=1)
+        none = best * share / (best * share + (1 - share))
     probabilities = np.column_stack([found.probabilities * (1 - none)[:, None], none])
     return replace(found, labels=(*found.labels, NONE), probabilities=probabilities)
 

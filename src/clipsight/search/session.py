@@ -107,10 +107,12 @@ class Snapshot:
         `exclude` are photo ids, for each query. Photos are compared inside the context `comparing`; the
         encoder is not called there.
         """
+        from clipsight.search.confidence import SEEN
         from clipsight.store.vectors.rerank import rank
 
         _check_kinds(queries, options)
-        least = self._least_score(options)
+        if options.sure:
+            self._check_sure(queries)
         sample = self.balance_sample(queries) if options.balance else None
         with comparing or nullcontext():
             allowed = self._allowed(options.filters)
@@ -122,12 +124,12 @@ class Snapshot:
                 self.catalog,
                 self.index,
                 np.stack(combined),
-                options.offset + options.top,
+                max(options.offset + options.top, SEEN if options.sure else 0),
                 allowed=allowed,
                 excluded=exclude,
                 exact=options.exact,
             )
-        found = [[_match(each) for each in best[options.offset :] if each.score >= least] for best in ranked]
+        found = [self._matches(best, query, options) for best, query in zip(ranked, combined, strict=True)]
         notes = self._notes(allowed, exact=options.exact)
         return [
             Matches(
@@ -153,18 +155,10 @@ class Snapshot:
 
     @once
     def calibration(self) -> "Calibration":
-        """The distribution of meaningless text cosines over the library's photos; see `confidence`.
+        """The model's calibration; see `confidence`. Raises `ModelError` if it has none."""
+        from clipsight.search.confidence import Calibration
 
-        Raises `LibraryError` if the library has no photo.
-        """
-        from clipsight.search.confidence import BACKGROUND, SAMPLE, Calibration
-        from clipsight.search.label_embeddings import LabelCache, cached_label_embeddings
-
-        sample = self.catalog.sample_vectors(self.model, SAMPLE)
-        if not len(sample):
-            raise LibraryError("no photo is indexed yet to compare with: clipsight index ~/Pictures")
-        background = cached_label_embeddings(BACKGROUND, ("{}",), self.encoder, LabelCache(self.folder))
-        return Calibration.of(sample, background)
+        return Calibration.read(self.encoder.folder.path, self.model.name)
 
     def optimize(self, progress: Progress = no_progress) -> Optimized:
         """Build an approximate index if comparing all photos would be slow and the index is out of date.
@@ -188,13 +182,28 @@ class Snapshot:
                 raise LibraryError(f"{missing}{name} has not been indexed: clipsight index {name}")
         return known
 
-    def _least_score(self, options: SearchOptions) -> float:
-        """The least cosine of a match."""
+    def _check_sure(self, queries: Sequence[Query]) -> None:
+        """Raise `QueryError` for a query in a language for which `sure` is not calibrated."""
+        for part in (part for query in queries for part in query.parts):
+            if not self.calibration.covers(part.value):
+                languages = ", ".join(self.calibration.languages) or "no language"
+                raise QueryError(
+                    f"`sure` is not offered for {part.value!r}: with the model {self.model.name} it is "
+                    f"reliable for {languages} only; set min_score"
+                )
+
+    def _matches(self, best: "list[ScoredPhoto]", query: Float32, options: SearchOptions) -> list[Match]:
+        """The matches on the asked page, from the first to its last of the best photos of `query`."""
+        kept = np.ones(len(best), np.bool_)
+        if options.sure and best:
+            kept = self.calibration.is_sure(np.stack([each.photo.vector for each in best]), query)
         least = float("-inf") if options.min_score is None else options.min_score
-        if not options.sure:
-            return least
-        count = self.catalog.count_vectors(self.model)
-        return max(least, self.calibration.least_score(count) if count else 1.0)
+        page = slice(options.offset, options.offset + options.top)
+        return [
+            _match(each)
+            for each, keep in zip(best[page], kept[page].tolist(), strict=True)
+            if keep and each.score >= least
+        ]
 
     def _allowed(self, filters: Filters) -> Ids | None:
         """Ids of the vectors that pass the filters, int64[n]; None for all. The last answer is kept."""

@@ -1,0 +1,1 @@
+"""Fits the calibration of `search --sure` and `classify --unknown` for any model, and measures it."""
