@@ -111,7 +111,7 @@ class Calibration:
     languages: tuple[str, ...]
     """Languages of queries for which `sure` reaches its goals, as codes like "en"."""
     figures: Mapping[str, Any] = field(default_factory=dict)
-    """What was measured when it was fitted."""
+    """Figures measured when it was fitted."""
 
     def odds(self, judge: Judge, photos: Float, texts: Float) -> Float64:
         """Log odds that each of `texts` fits each of `photos`: float64[n, texts].
