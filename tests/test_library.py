@@ -309,7 +309,8 @@ def test_sure_keeps_what_the_calibration_says(library: Library, photos: Path) ->
         for path, vector in zip(chunk.paths, chunk.vectors, strict=True)
     }
     query = library.encoder.encode_texts(["cat"])[0]
-    kept = library._connection.snapshot.calibration.is_sure(np.stack([vector_of[each.path] for each in every]), query)
+    vectors = np.stack([vector_of[each.path] for each in every])
+    kept = library._connection.snapshot.calibration.is_sure(vectors, query)
     assert 0 < kept.sum() < len(SAMPLES)
     expected = [each.path.name for each, keep in zip(every, kept.tolist(), strict=True) if keep]
     assert names(library.search("cat", top=100, sure=True)) == expected

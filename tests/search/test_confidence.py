@@ -122,7 +122,7 @@ def test_is_sure_decides_by_the_probability_of_each_photo() -> None:
 
 def test_none_judges_the_best_label_and_how_many_there_are() -> None:
     labels = unit([[1, 0, 0, 0], [0, 1, 0, 0]])
-    photos = unit([[1, 0.1, 0, 0], [0, 0, 1, 0]])
+    photos = unit([[1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
     found = calibration(judge(), judge(cosine=20, offset=-10, crowd=-0.5)).none_fits(photos, labels)
     cosines = (photos @ labels.T).max(axis=1)
     odds = 20 * cosines - 10 - 0.5 * math.log(2)

@@ -131,7 +131,8 @@ class Calibration:
         if not len(photos):
             return np.zeros(0, np.bool_)
         probabilities = _logistic(self.odds(self.sure, photos, query[None])[:, 0])
-        return kept_of(probabilities[None], self.least, self.eager)[0]
+        kept: Bool = kept_of(probabilities[None], self.least, self.eager)[0]
+        return kept
 
     def none_fits(self, photos: Float, labels: Float) -> Float32:
         """Probability that not even the label of highest cosine fits, float32[n].
