@@ -11,7 +11,7 @@ import pytest
         ("clipsight.query", "clipsight.search.query", "Query"),
         ("clipsight.results", "clipsight.search.results", "Matches"),
         ("clipsight.indexing.decode", "clipsight.indexing.media.photo", "decode"),
-        ("clipsight.training.clip", "clipsight.clip.model", "CLIP"),
+        pytest.param("clipsight.training.clip", "clipsight.clip.model", "CLIP", marks=pytest.mark.torch),
     ],
 )
 def test_an_old_module_gives_the_new_names_with_a_warning(old: str, new: str, name: str) -> None:

@@ -68,7 +68,7 @@ def test_a_text_longer_than_the_context_is_told(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("", "photos/cat.png"), "the query is empty"),
+        ((" ", "photos/cat.png"), "the query is empty"),
         (("a cat", "photos/none.png"), "can't explain photos/none.png: can't be read: No such file"),
         (("a cat", "photos"), "can't explain photos: not a file"),
         (("a cat", "photos/cat.png", "--word", "dog"), "--word 'dog' is not in the query, which has a, cat"),

@@ -122,7 +122,7 @@ def test_a_method_that_can_not_do_the_model_says_which_can(photos: Path) -> None
 
 def test_without_torch_it_says_how_to_get_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"needs PyTorch: pip install 'clipsight\[train\]'"):
+    with pytest.raises(ModelError, match=r"needs torch: choose occlusion, or pip install '\.\[train\]'"):
         asked("bee", photos / "cat.png", method="attention")
 
 

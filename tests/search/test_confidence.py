@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from clipsight.core.errors import ModelError
 from clipsight.models.encoder import Encoder
-from clipsight.models.folder import ModelFolder
+from clipsight.models.folder import CALIBRATION, ModelFolder
 from clipsight.models.registry import builtin_folder
 from clipsight.search.confidence import (
     FEATURES,
-    FILE,
     SEEN,
     Calibration,
     Judge,
@@ -151,13 +150,13 @@ def test_a_model_without_a_calibration_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
 def test_a_damaged_calibration_is_an_error(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
+    (tmp_path / CALIBRATION).write_bytes(content)
     with pytest.raises(ModelError, match=r"calibration\.npz can't be read"):
         Calibration.read(tmp_path, "toy")
 
 
 def test_a_calibration_of_another_format_is_an_error(tmp_path: Path) -> None:
-    np.savez(tmp_path / FILE, about=np.array('{"format": 99}'))
+    np.savez(tmp_path / CALIBRATION, about=np.array('{"format": 99}'))
     with pytest.raises(ModelError, match="another version"):
         Calibration.read(tmp_path, "toy")
 

@@ -62,7 +62,10 @@ def test_matches_as_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frame.to_dict("records") == found.to_dicts()
     assert list(Matches("x", "builtin", ()).to_dataframe().columns) == list(frame.columns)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(LibraryError, match=r"^data frames need pandas: pip install 'clipsight\[notebook\]'$"):
+    with pytest.raises(
+        LibraryError,
+        match=r"^data frames need pandas: pip install '\.\[notebook\]' in the clone of clipsight$",
+    ):
         found.to_dataframe()
 
 

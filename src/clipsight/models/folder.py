@@ -17,6 +17,9 @@ from clipsight.core.errors import ModelError
 from clipsight.core.files import atomic_write
 from clipsight.models.preprocess import PreprocessConfig
 
+CALIBRATION = "calibration.npz"
+"""What scores of the model mean: `search.confidence`."""
+
 _CONFIG = "config.json"
 _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
 REQUIRED_FILES = (_CONFIG, *_PARTS)
@@ -124,14 +127,14 @@ class ModelFolder:
 def model_files(names: Iterable[str]) -> list[str]:
     """Select the files of a model folder from relative names (separated by `/`), sorted.
 
-    These are `config.json` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
+    These are `config.json`, `calibration.npz` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
     `.armnn`/`.rknn` files hold the same towers for other runtimes.
     """
     return sorted(name for name in names if _is_model_file(name))
 
 
 def _is_model_file(name: str) -> bool:
-    if name == _CONFIG:
+    if name in (_CONFIG, CALIBRATION):
         return True
     parts = PurePosixPath(name).parts
     return (

@@ -29,9 +29,7 @@ import numpy as np
 from clipsight.core.arrays import Bool, Float, Float32, Float64, Int64
 from clipsight.core.errors import ModelError
 from clipsight.core.files import atomic_write
-
-FILE = "calibration.npz"
-"""In a model's folder, beside `config.json`."""
+from clipsight.models.folder import CALIBRATION
 
 FORMAT = 1
 
@@ -158,10 +156,12 @@ class Calibration:
     def read(cls, folder: Path, name: str) -> "Calibration":
         """Read the calibration of the model `name` in `folder`. Raises `ModelError` if there is none."""
         try:
-            with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with (folder / CALIBRATION).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 about = json.loads(str(arrays["about"]))
                 if about["format"] != FORMAT:
-                    raise ModelError(f"{folder / FILE} is of another version of clipsight: fit it again")
+                    raise ModelError(
+                        f"{folder / CALIBRATION} is of another version of clipsight: fit it again"
+                    )
                 numbers = {key: arrays[key] for key in arrays.files if key != "about"}
             return _parsed(about, numbers)
         except FileNotFoundError:
@@ -170,10 +170,10 @@ class Calibration:
                 "min_score, or fit a calibration (docs/sorting.md)"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise ModelError(f"{folder / FILE} can't be read ({error}): fit it again") from error
+            raise ModelError(f"{folder / CALIBRATION} can't be read ({error}): fit it again") from error
 
     def write(self, folder: Path) -> None:
-        """Write `FILE` into the model's folder. Raises `ModelError`."""
+        """Write `CALIBRATION` into the model's folder. Raises `ModelError`."""
         about = {
             "format": FORMAT,
             "least": self.least,
@@ -189,7 +189,7 @@ class Calibration:
             arrays |= {f"{name}_mean": spread.mean, f"{name}_covariance": spread.covariance}
         for name, judge in self._judges().items():
             arrays |= {f"{name}_weights": judge.weights, f"{name}_direction": judge.direction}
-        with atomic_write(folder / FILE, error=ModelError) as temporary, temporary.open("wb") as file:
+        with atomic_write(folder / CALIBRATION, error=ModelError) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def _judges(self) -> dict[str, Judge]:

@@ -122,6 +122,7 @@ def test_without_the_plugin_the_reason_says_what_to_install(monkeypatch: pytest.
     for name in ("pillow_jxl", "pillow_jxl.JpegXLImagePlugin"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
-        PhotoError, match=r"^JPEG XL needs pillow-jxl-plugin: pip install 'clipsight\[jxl\]'$"
+        PhotoError,
+        match=r"^JPEG XL needs pillow-jxl-plugin: pip install '\.\[jxl\]' in the clone of clipsight$",
     ):
         decode(FILES[0], mtime_ns=0)
