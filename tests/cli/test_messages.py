@@ -40,7 +40,7 @@ def test_every_parameter_in_an_error_has_a_flag() -> None:
     in_python_only = {
         ("progress.py", "--progress"),
         ("picture.py", "--x"),
-    }  # values that no command passes on
+    }  # no command has them
     assert [each for each in named if each[1] not in known and each not in in_python_only] == []
 
 

@@ -59,7 +59,7 @@ def test_what_cannot_be_fitted_is_told(pets: Path, library: Library) -> None:
     with pytest.raises(LabelError, match="`shots` is 9, but the class 'cat' has 5 photos"):
         probes.fit(pets, library, shots=9)
     for alpha in (-0.1, 1.5, float("nan")):
-        with pytest.raises(LabelError, match="choose a number from 0|takes a finite number"):
+        with pytest.raises(LabelError, match=r"choose a number from 0|takes a finite number"):
             probes.fit(pets, library, alpha=alpha)
 
 

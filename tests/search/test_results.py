@@ -64,7 +64,7 @@ def test_matches_as_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(
         LibraryError,
-        match=r"^data frames need pandas: pip install '\.\[notebook\]' in the clone of clipsight$",
+        match=r"^data frames need pandas: pip install '\.\[notebook\]' in",
     ):
         found.to_dataframe()
 

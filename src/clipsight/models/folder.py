@@ -18,7 +18,7 @@ from clipsight.core.files import atomic_write
 from clipsight.models.preprocess import PreprocessConfig
 
 CALIBRATION = "calibration.npz"
-"""What scores of the model mean: `search.confidence`."""
+"""Name of the file that tells what scores of the model mean: `search.confidence`."""
 
 _CONFIG = "config.json"
 _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
@@ -127,8 +127,8 @@ class ModelFolder:
 def model_files(names: Iterable[str]) -> list[str]:
     """Select the files of a model folder from relative names (separated by `/`), sorted.
 
-    These are `config.json`, `calibration.npz` and the direct, non-hidden files of `visual/` and `textual/`; sub-folders and
-    `.armnn`/`.rknn` files hold the same towers for other runtimes.
+    These are `config.json`, `calibration.npz` and the direct, non-hidden files of `visual/` and `textual/`;
+    sub-folders and `.armnn`/`.rknn` files hold the same towers for other runtimes.
     """
     return sorted(name for name in names if _is_model_file(name))
 

@@ -123,6 +123,6 @@ def test_without_the_plugin_the_reason_says_what_to_install(monkeypatch: pytest.
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
         PhotoError,
-        match=r"^JPEG XL needs pillow-jxl-plugin: pip install '\.\[jxl\]' in the clone of clipsight$",
+        match=r"^JPEG XL needs pillow-jxl-plugin: pip install '\.\[jxl\]' in the clone",
     ):
         decode(FILES[0], mtime_ns=0)
