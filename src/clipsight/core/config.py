@@ -9,10 +9,8 @@ An option on the command line goes before its environment variable, and that bef
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +63,8 @@ def read_config(file: Path | None = None) -> Config:
 
 
 def _parse(text: str, source: Path) -> Config:
+    import tomllib  # every command reads the configuration, and most users have none
+
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -112,6 +112,8 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 
 def _problem(key: str, value: object) -> str:
     if key not in _KEYS:
+        from difflib import get_close_matches
+
         near = get_close_matches(key, _KEYS, 1)
         guess = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(_KEYS)}"
         return f"there is no key {visible(key)!r}; {guess}"
@@ -129,6 +131,8 @@ def _line_of(key: str, text: str) -> int:
 
     A document up to the end of a statement is valid, and one up to the middle of a statement is not.
     """
+    import tomllib
+
     lines = text.split("\n")
     start = 1
     for number in range(1, len(lines) + 1):
