@@ -10,13 +10,12 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from clipsight.core.errors import ClipsightError
+from recipes.command import RESUMES, exit_code, log
 
 from .data import SEED, Photo, class_names, load_photos, load_sentences
 from .evaluate import axes_of, figures, fit_scale, open_bench, text_to_image
@@ -92,14 +91,6 @@ def _export(model: Builtin, folder: Path, scale: float, measured: dict[str, obje
     write_folder(model, folder, scale, {"license": LICENSE, "provenance": PROVENANCE, "figures": measured})
 
 
-_STARTED = time.monotonic()
-
-
-def log(line: str) -> None:
-    """Print a line of progress to stderr, with the seconds since the start."""
-    print(f"[{time.monotonic() - _STARTED:6.0f} s] {line}", file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the recipe; return 0, or 2 with one line on stderr for a user's error or an interruption."""
     parser = argparse.ArgumentParser(prog="python -m recipes.builtin", description=__doc__.splitlines()[0])
@@ -111,15 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, default=Path("build/builtin"), help="folder of finished stages")
     options = parser.parse_args(arguments)
-    try:
-        run(options.data, options.out, options.work, TrainConfig())
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command resumes after the last finished stage", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: run(options.data, options.out, options.work, TrainConfig()), interrupted=RESUMES)
 
 
 if __name__ == "__main__":

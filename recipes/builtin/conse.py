@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from clipsight.core.errors import ClipsightError
+from recipes.command import exit_code
 
 from .data import class_names
 from .export import write_folder
@@ -43,13 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds imagenet_samples/")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     options = parser.parse_args(arguments)
-    try:
-        about = {"name": "conse", "license": "Apache-2.0", "provenance": "ConSE without training"}
-        write_folder(conse_model(options.data), options.out, _SCALE, about)
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    about = {"name": "conse", "license": "Apache-2.0", "provenance": "ConSE without training"}
+    return exit_code(lambda: write_folder(conse_model(options.data), options.out, _SCALE, about))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
+from recipes.command import exit_code
 
 from .data import SEED, Photo, load_photos, load_sentences
 from .metrics import (
@@ -211,14 +211,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True, help="a model folder")
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     options = parser.parse_args(arguments)
-    try:
-        bench = open_bench(options.data, options.model)
-        learned = bench.encoder.folder.figures.get("learned_logit_scale")
-        print(json.dumps(figures(bench, options.split, learned), indent=2))
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: _print_figures(options.data, options.model, options.split))
+
+
+def _print_figures(data: Path, model: Path, split: str) -> None:
+    bench = open_bench(data, model)
+    learned = bench.encoder.folder.figures.get("learned_logit_scale")
+    print(json.dumps(figures(bench, split, learned), indent=2))
 
 
 if __name__ == "__main__":

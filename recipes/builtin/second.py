@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from clipsight.core.errors import ClipsightError
+from recipes.command import RESUMES, exit_code, log
 
-from .__main__ import LICENSE, log
+from .__main__ import LICENSE
 from .data import SEED, Photo, class_names, load_photos_with_everyday, load_sentences
 from .distil import DistilConfig
 from .e5 import read_e5
@@ -158,15 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--control", action="store_true", help="leave a fifth of the labelled sets' names out of training"
     )
     options = parser.parse_args(arguments)
-    try:
-        run(options.data, options.out, options.work, options.licences, control=options.control)
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command resumes after the last finished stage", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(
+        lambda: run(options.data, options.out, options.work, options.licences, control=options.control),
+        interrupted=RESUMES,
+    )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
+from recipes.command import exit_code
 
 from .data import SEED, load_photos_with_everyday
 from .evaluate import Bench
@@ -87,18 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
-    try:
-        rows = {}
-        for name, value in figures(open_everyday(options.data, options.model), options.split):
-            rows[name] = value
-            if not options.json:
-                print(line(name, value), flush=True)
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if options.json:
+    return exit_code(lambda: _print_table(options.data, options.model, options.split, as_json=options.json))
+
+
+def _print_table(data: Path, model: Path, split: str, *, as_json: bool) -> None:
+    rows = {}
+    for name, value in figures(open_everyday(data, model), split):
+        rows[name] = value
+        if not as_json:
+            print(line(name, value), flush=True)
+    if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-    return 0
 
 
 if __name__ == "__main__":

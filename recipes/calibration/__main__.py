@@ -11,24 +11,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipsight.core.errors import ClipsightError
 from clipsight.models.encoder import Encoder
-from clipsight.models.folder import ModelFolder
+from clipsight.models.folder import CALIBRATION, ModelFolder
+from recipes.command import exit_code, log
 
 from .crossfit import calibrate, lines
 from .data import load
 from .languages import ask
-
-_STARTED = time.monotonic()
-
-
-def log(line: str) -> None:
-    """Print a line of progress to stderr, with the seconds since the start."""
-    print(f"[{time.monotonic() - _STARTED:6.0f} s] {line}", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,21 +35,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--measure", action="store_true", help="print the figures, and write nothing")
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args(arguments)
-    try:
-        folder = ModelFolder.read(options.model)
-        encoder = Encoder(folder, threads=options.threads)
-        photos = load(options.data, encoder, options.work, log)
-        asked = ask(photos, options.data, options.languages.split(","), encoder, options.work, log)
-        log(f"{len(photos.photos)} photos, {len(asked.queries)} queries")
-        calibration = calibrate(photos, asked, log)
-        print("\n".join(lines(calibration.figures)))
-        if not options.measure:
-            calibration.write(folder.path)
-            log(f"wrote {folder.path / 'calibration.npz'}")
-    except ClipsightError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    languages = options.languages.split(",")
+    return exit_code(
+        lambda: fit(
+            options.data, options.model, languages, options.work, options.threads, write=not options.measure
+        )
+    )
+
+
+def fit(
+    data: Path, model: Path, languages: Sequence[str], work: Path, threads: int | None, *, write: bool
+) -> None:
+    """Fit and print the figures; with `write`, write the calibration into the model's folder.
+
+    Raises `ClipsightError`.
+    """
+    folder = ModelFolder.read(model)
+    encoder = Encoder(folder, threads=threads)
+    photos = load(data, encoder, work, log)
+    asked = ask(photos, data, languages, encoder, work, log)
+    log(f"{len(photos.photos)} photos, {len(asked.queries)} queries")
+    calibration = calibrate(photos, asked, log)
+    print("\n".join(lines(calibration.figures)))
+    if write:
+        calibration.write(folder.path)
+        log(f"wrote {folder.path / CALIBRATION}")
 
 
 if __name__ == "__main__":
