@@ -16,12 +16,12 @@ from clipsight.core.arguments import whole_number
 from clipsight.core.arrays import Float32
 from clipsight.explain.registry import DEFAULT_COST, METHODS, Kind
 from clipsight.indexing.media.picture import Picture
+from clipsight.search.embeddings import PhotoEncoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clipsight.explain.text_segments import Word
-    from clipsight.models.preprocess import PreprocessConfig
 
 Pixels = NDArray[np.uint8]
 """uint8[H, W, 3]: a photo as `Model.preprocess` returns it, before normalisation."""
@@ -184,7 +184,7 @@ class Settings:
         whole_number(self.seed, "seed", required=True)
 
 
-class Model(Protocol):
+class Model(PhotoEncoder, Protocol):
     """A CLIP model whose scores can be explained.
 
     Either `explain.onnx_model.OnnxModel` (a model folder) or `explain.torch_methods.model.TorchModel` (a
@@ -192,26 +192,8 @@ class Model(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """Name of the model in messages."""
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def preprocessing(self) -> "PreprocessConfig":
-        """Size, resizing and normalisation of the input."""
-
-    @property
     def context_length(self) -> int:
         """Maximum number of tokens of a text."""
-
-    def preprocess(self, image: "Image") -> Pixels:
-        """Resize and crop an RGB photo: uint8[H, W, 3]."""
-
-    def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Embed any number of preprocessed photos: float32[n, dim], unit length."""
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: float32[n, dim], unit length."""
