@@ -61,7 +61,7 @@ class Library:
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         whole_number(threads, "threads", least=1, error=ModelError)
-        self.path, self.device, self.threads, self.note = _folder(path), device, threads, note
+        self.path, self.device, self.threads, self.note = paths.library_folder(path), device, threads, note
         self._connection = Connection(self.path, model, self._make_encoder, note)
 
     @classmethod
@@ -309,7 +309,7 @@ class Library:
         from clipsight.maintenance.check import check
 
         with as_stage_progress(progress) as show:
-            return check(_folder(path), photos=photos, repair=repair, progress=show)
+            return check(paths.library_folder(path), photos=photos, repair=repair, progress=show)
 
     def backup(self, file: PathLike, *, replace: bool = False) -> int:
         """Write the catalog to `file`, whole or not at all; return the number of its photos.
@@ -329,7 +329,7 @@ class Library:
         """
         from clipsight.maintenance.backup import restore
 
-        return restore(Path(file).expanduser(), _folder(path), replace=replace)
+        return restore(Path(file).expanduser(), paths.library_folder(path), replace=replace)
 
     def _make_encoder(self, folder: "ModelFolder") -> "Encoder":
         from clipsight.encoder import Encoder
@@ -341,7 +341,3 @@ class Library:
         """The library's files, while they may be used."""
         self._connection.check()
         return self._connection
-
-
-def _folder(path: PathLike | None) -> Path:
-    return Path(path).expanduser() if path else paths.default_library()

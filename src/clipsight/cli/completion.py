@@ -6,7 +6,6 @@ Where a function finds no value, the shell completes names of files.
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import typer
 
@@ -117,13 +116,14 @@ def _known(ctx: typer.Context, kind: "Kind") -> list[str]:
     """Values in the library that the command line, the environment or the configuration file names."""
     from clipsight.core.config import read_config
     from clipsight.store.known_values import known_values
+    from clipsight.store.schema import CATALOG_NAME
 
     library = ctx.params.get("library")
     if library is None:
         with suppress(ConfigError):
             library = read_config().library
-    folder = Path(library).expanduser() if library else paths.default_library()
-    return known_values(folder / "catalog.sqlite3", kind)
+    folder = paths.library_folder(library)
+    return known_values(folder / CATALOG_NAME, kind)
 
 
 class _BashWord(str):

@@ -59,7 +59,7 @@ def backup(
     from clipsight.core import paths
     from clipsight.maintenance.backup import backup as back_up
 
-    folder = library.expanduser() if library else paths.default_library()
+    folder = paths.library_folder(library)
     photos = back_up(folder, file.expanduser(), replace=replace)  # opening the library would create it
     note(f"{photos:,} photos of {folder} are backed up in {file}")
 

@@ -33,7 +33,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
     if context.invoked_subcommand is not None:
         return
     in_use = None
-    if ((library or paths.default_library()).expanduser() / CATALOG_NAME).exists():
+    if (paths.library_folder(library) / CATALOG_NAME).exists():
         with open_library(library) as photos:
             in_use = photos.status().model
     found = list_models()

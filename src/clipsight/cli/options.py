@@ -96,7 +96,7 @@ def check_outputs(library: Path | None, *files: Path | None) -> None:
     from clipsight.store.catalog import CATALOG_NAME, Catalog
 
     existing = [Path(os.path.realpath(file)) for file in files if file is not None and file.is_file()]
-    folder = library.expanduser() if library else paths.default_library()
+    folder = paths.library_folder(library)
     if not existing or not (folder / CATALOG_NAME).exists():
         return
     with closing(Catalog(folder)) as catalog:

@@ -99,6 +99,13 @@ def default_library() -> "Path":
     return home() / "library"
 
 
+def library_folder(given: "str | os.PathLike[str] | None") -> "Path":
+    """The folder of a library: the given one, `~` expanded, or the default."""
+    from pathlib import Path
+
+    return Path(given).expanduser() if given else default_library()
+
+
 def default_library_dir() -> str:
     """`default_library` as a str."""
     return os.path.join(home_dir(), "library")

@@ -4,6 +4,9 @@
 `MIGRATIONS`; `tests/store/test_schema.py` opens a file of every released version.
 """
 
+CATALOG_NAME = "catalog.sqlite3"
+"""The catalog's file in the folder of a library."""
+
 MIGRATIONS: tuple[str, ...] = (
     # 1: photos, vectors, failures, roots and models.
     """

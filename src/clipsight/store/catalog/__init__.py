@@ -12,8 +12,7 @@ from pathlib import Path
 from clipsight.store.catalog.models import ModelQueries
 from clipsight.store.catalog.vectors import VectorQueries
 from clipsight.store.database import Database
-
-CATALOG_NAME = "catalog.sqlite3"
+from clipsight.store.schema import CATALOG_NAME as CATALOG_NAME
 
 
 class Catalog(VectorQueries, ModelQueries):

@@ -71,7 +71,7 @@ class Service:
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
-        self.path = library.expanduser() if library else paths.default_library()
+        self.path = paths.library_folder(library)
         self._semaphore = PrioritySemaphore(threads or os.cpu_count() or 1)
         make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
         self.folders = Folders(roots)
