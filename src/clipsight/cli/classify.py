@@ -15,13 +15,16 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import (
+    LABELS,
     OUTPUT,
     CsvOption,
     DeviceOption,
     JsonOption,
+    LabelsOption,
     LibraryOption,
     ModelOption,
     NoIndexingOption,
+    TemplateOption,
     ThreadsOption,
     check_outputs,
     index_folders,
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
     from clipsight.library import Library
 
-LABELS, SORTING = "Labels", "Sorting into folders"
-"""Headings of options in the help."""
+SORTING = "Sorting into folders"
+"""Heading of options in the help."""
 
 
 def classify(
@@ -50,20 +53,8 @@ def classify(
             help="Photos and folders; all else is a text to choose from.",
         ),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels", rich_help_panel=LABELS, help="Labels to choose from: a,b,c or a file, one per line."
-        ),
-    ] = None,
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            rich_help_panel=LABELS,
-            help='Prompt template for labels, like "a photo of a {}."; repeatable.',
-        ),
-    ] = None,
+    labels: LabelsOption = None,
+    template: TemplateOption = None,
     templates: Annotated[
         str | None,
         typer.Option(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clipsight.library import Library
 
 QUERY = "Query"
+LABELS = "Labels"
 OUTPUT = "Output"
 LIBRARY = "Library and model"
 """Headings of options in the help of commands that have many."""
@@ -56,6 +57,20 @@ CsvOption = Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="
 NoIndexingOption = Annotated[
     bool,
     typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", rich_help_panel=LABELS, help="Labels to choose from: a,b,c or a file, one per line."
+    ),
+]
+TemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template",
+        rich_help_panel=LABELS,
+        help='Prompt template for labels, like "a photo of a {}."; repeatable.',
+    ),
 ]
 AddOption = Annotated[
     list[str] | None,

@@ -8,10 +8,13 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import (
+    LABELS,
     DeviceOption,
+    LabelsOption,
     LibraryOption,
     ModelOption,
     NoIndexingOption,
+    TemplateOption,
     ThreadsOption,
     index_folders,
     open_library,
@@ -20,8 +23,8 @@ from clipsight.cli.options import (
 if TYPE_CHECKING:
     from clipsight.organize import OrganizeResult
 
-LABELS, FILES = "Labels", "Files"
-"""Headings of options in the help."""
+FILES = "Files"
+"""Heading of options in the help."""
 
 CopyOption = Annotated[bool, typer.Option("--copy", rich_help_panel=FILES, help="Make copies (the default).")]
 SymlinkOption = Annotated[bool, typer.Option("--symlink", rich_help_panel=FILES, help="Make symbolic links.")]
@@ -37,20 +40,8 @@ def organize(
         Literal["label", "date", "camera"],
         typer.Option(help="A folder for each label, month (2024-05) or camera."),
     ] = "label",
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels", rich_help_panel=LABELS, help="Labels to choose from: a,b,c or a file, one per line."
-        ),
-    ] = None,
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            rich_help_panel=LABELS,
-            help='Prompt template for labels, like "a photo of a {}."; repeatable.',
-        ),
-    ] = None,
+    labels: LabelsOption = None,
+    template: TemplateOption = None,
     templates: Annotated[
         str | None,
         typer.Option(
