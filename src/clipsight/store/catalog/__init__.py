@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from clipsight.store.catalog.models import ModelQueries
+from clipsight.store.catalog.queue import QueueQueries
 from clipsight.store.catalog.vectors import VectorQueries
 from clipsight.store.database import Database
 from clipsight.store.schema import CATALOG_NAME as CATALOG_NAME
 
 
-class Catalog(VectorQueries, ModelQueries):
+class Catalog(VectorQueries, ModelQueries, QueueQueries):
     """The catalog in the folder `library`, created if there is none; raises the errors of `Database`."""
 
     def __init__(self, library: Path) -> None:

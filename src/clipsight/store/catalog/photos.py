@@ -55,7 +55,7 @@ class PhotoQueries:
                 id_,
                 size,
                 mtime_ns,
-                device % 2**64,
+                unsigned(device),
                 State(state),
                 bool(embedded),
                 bool(partial),
@@ -126,58 +126,6 @@ class PhotoQueries:
         sql = "SELECT EXISTS (SELECT 1 FROM photos WHERE folder = ? AND name = ? AND hash = ?)"
         return bool(self._db.value(sql, (file.folder, file.name, content_hash)))
 
-    # -- queue of files to read --------------------------------------------------
-
-    def clear_queue(self) -> None:
-        """Create an empty queue of files in SQLite's temporary file, which this process alone sees."""
-        self._db.run("DROP TABLE IF EXISTS temp.queue")
-        self._db.run(
-            "CREATE TEMP TABLE queue (id INTEGER PRIMARY KEY, folder BLOB, name BLOB, size INTEGER, "
-            "mtime_ns INTEGER, device INTEGER, sidecars BLOB, sidecar_stamp INTEGER)"
-        )
-
-    def enqueue(self, files: Iterable[FileStat]) -> None:
-        """Append files to the queue."""
-        self._db.run_many(
-            "INSERT INTO temp.queue (folder, name, size, mtime_ns, device, sidecars, sidecar_stamp) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    file.folder,
-                    file.name,
-                    file.size,
-                    file.mtime_ns,
-                    _signed(file.device),
-                    b"/".join(file.sidecars) or None,
-                    file.sidecar_stamp,
-                )
-                for file in files
-            ],
-        )
-
-    def dequeue(self, count: int) -> list[FileStat]:
-        """Remove up to `count` files from the head of the queue and return them."""
-        with self._db.transaction():
-            rows = self._db.rows(
-                "SELECT id, folder, name, size, mtime_ns, device, sidecars, sidecar_stamp FROM temp.queue "
-                "ORDER BY id LIMIT ?",
-                (count,),
-            )
-            if rows:
-                self._db.run("DELETE FROM temp.queue WHERE id <= ?", (rows[-1][0],))
-        return [
-            FileStat(
-                folder,
-                name,
-                size,
-                mtime_ns,
-                device % 2**64,
-                tuple(sidecars.split(b"/")) if sidecars else (),
-                sidecar_stamp,
-            )
-            for _, folder, name, size, mtime_ns, device, sidecars, sidecar_stamp in rows
-        ]
-
     # -- writing -----------------------------------------------------------------
 
     def put_photo(
@@ -195,7 +143,7 @@ class PhotoQueries:
         values = (
             file.size,
             file.mtime_ns,
-            _signed(file.device),
+            signed(file.device),
             file.sidecar_stamp,
             content_hash,
             *_info_values(info),
@@ -244,7 +192,7 @@ class PhotoQueries:
         self._db.run(
             "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, sidecar_stamp = ?, state = 0, "
             "state_since = NULL WHERE id = ?",
-            (file.size, file.mtime_ns, _signed(file.device), file.sidecar_stamp, photo_id),
+            (file.size, file.mtime_ns, signed(file.device), file.sidecar_stamp, photo_id),
         )
 
     def set_info(self, photo_id: int, info: PhotoInfo) -> None:
@@ -401,9 +349,14 @@ def _info_values(info: PhotoInfo) -> tuple[Any, ...]:
     return tuple(getattr(info, column) for column in INFO_COLUMNS.split(", "))
 
 
-def _signed(device: int) -> int:
+def signed(device: int) -> int:
     """A device number in the signed 64 bits that SQLite stores."""
     return device - 2**64 if device >= 2**63 else device
+
+
+def unsigned(stored: int) -> int:
+    """The device number that `signed` has made a signed one."""
+    return stored % 2**64
 
 
 def _now() -> str:
