@@ -104,6 +104,7 @@ def main() -> NoReturn:
     code: Any = 0
     try:
         if not handle_script(sys.argv[1:]):
+            _check_not_empty(sys.argv[1:])
             app(_reordered(sys.argv[1:]), prog_name=NAME)
     except SystemExit as request:
         code = request.code
@@ -123,19 +124,20 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _reordered(arguments: Sequence[str]) -> list[str]:
-    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon".
+    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon"."""
+    quiet = [argument for argument in arguments if argument == "--quiet"]
+    rest = [argument for argument in arguments if argument != "--quiet"]
+    return quiet[:1] + [f" {argument}" if argument.startswith("- ") else argument for argument in rest]
 
-    Raises `ClipsightError` for an empty one but a query, which would be taken for the current folder.
-    """
+
+def _check_not_empty(arguments: Sequence[str]) -> None:
+    """Raise `ClipsightError` for an empty argument but a query: it would be taken for the current folder."""
     for number, argument in enumerate(arguments, start=1):
         if (not argument and arguments[number - 2] != "search") or (
             argument.startswith("--") and argument.endswith("=")
         ):
             name = f"the value of {argument[:-1]}" if argument else f"argument {number}"
             raise ClipsightError(f"{name} is empty: leave it out, or write what it stands for")
-    quiet = [argument for argument in arguments if argument == "--quiet"]
-    rest = [argument for argument in arguments if argument != "--quiet"]
-    return quiet[:1] + [f" {argument}" if argument.startswith("- ") else argument for argument in rest]
 
 
 def _version(requested: bool) -> None:

@@ -216,11 +216,11 @@ class Snapshot:
 
     def _own_pictures(self, query: Query) -> set[int]:
         """Photo ids of the query's own pictures, as far as the library has them."""
-        paths = [part.source.file for part in query.parts if part.kind is not Kind.TEXT]
+        files = [part.source.file for part in query.parts if part.kind is not Kind.TEXT]
         found = {
-            self.catalog.photo_id_at(os.fsencode(form(path)))
-            for path in paths
-            if path is not None
+            self.catalog.photo_id_at(os.fsencode(form(file)))
+            for file in files
+            if file is not None
             for form in (os.path.abspath, os.path.realpath)
         }
         return {photo_id for photo_id in found if photo_id is not None}
