@@ -23,7 +23,7 @@ CAPTIONED = {
 """Files of captioned_languages/ by language."""
 
 _SAME = {"pt-br": "pt", "zh-hant": "zh-Hant", "nb": "no"}
-_PAIRS = (
+PAIRS = (
     "emoji_names_cldr",
     "wordnet_concrete_nouns",
     "dictionaries",
@@ -32,6 +32,8 @@ _PAIRS = (
     "tuxpaint_sentences",
     "multi30k",
 )
+"""Files of text/."""
+
 _LONGEST = 160
 """Characters of a sentence; longer ones say little about a photo."""
 
@@ -85,7 +87,7 @@ def load_pairs(data: Path, unseen: Iterable[str], choice: Choice = "all") -> lis
     hidden = {key(text) for text in unseen}
     return [
         pair
-        for source in _PAIRS
+        for source in PAIRS
         if allowed(source, choice)
         for pair in _pairs_of(data / "text" / f"{source}.tsv.gz", source)
         if key(pair.english) not in hidden and key(pair.translation) not in hidden

@@ -8,20 +8,10 @@ from recipes.builtin import everyday, languages, licences
 from recipes.builtin.errors import RecipeError
 from tests.recipes.builtin_data import write_captions, write_pairs
 
-_ALL = (
-    "emoji_names_cldr",
-    "wordnet_concrete_nouns",
-    "dictionaries",
-    "imagenet_class_names",
-    "tatoeba",
-    "tuxpaint_sentences",
-    "multi30k",
-)
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in _ALL:
+    for name in languages.PAIRS:
         write_pairs(
             tmp_path, name, [("de", f"a dog, {name}.", f"Ein Hund, {name}."), ("pt-br", "cat", "gato")]
         )
@@ -44,7 +34,7 @@ def test_missing_captions_are_one_line(tmp_path: Path) -> None:
 
 def test_pairs_name_their_source_and_one_code_a_language(folder: Path) -> None:
     pairs = languages.load_pairs(folder, ())
-    assert {pair.source for pair in pairs} == set(_ALL)
+    assert {pair.source for pair in pairs} == set(languages.PAIRS)
     assert {pair.language for pair in pairs} == {"de", "pt"}
 
 
@@ -61,9 +51,9 @@ def test_free_pairs_are_of_free_sources(folder: Path) -> None:
 
 
 def test_long_sentences_and_broken_rows_are_left_out(tmp_path: Path) -> None:
-    for name in _ALL:
+    for name in languages.PAIRS:
         write_pairs(tmp_path, name, [("de", "word " * 40, "Wort"), ("de", "", "Wort"), ("de", "ok", "gut")])
-    assert [pair.english for pair in languages.load_pairs(tmp_path, ())] == ["ok"] * len(_ALL)
+    assert [pair.english for pair in languages.load_pairs(tmp_path, ())] == ["ok"] * len(languages.PAIRS)
 
 
 def test_names_in_languages_keep_their_order(folder: Path) -> None:
@@ -79,7 +69,7 @@ def test_traditional_chinese() -> None:
 
 
 def test_every_set_has_a_licence() -> None:
-    for source in (*everyday.LABELLED, *everyday.NAMED, *everyday.DOCUMENTS, *_ALL):
+    for source in (*everyday.LABELLED, *everyday.NAMED, *everyday.DOCUMENTS, *languages.PAIRS):
         assert licences.allowed(source, "all")
         assert licences.allowed(source, "free") == (licences.LICENCES[source] in licences.FREE)
 

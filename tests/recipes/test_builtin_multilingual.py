@@ -16,7 +16,7 @@ from recipes.builtin.data import Photo  # noqa: E402
 from recipes.builtin.distil import DistilConfig  # noqa: E402
 from recipes.builtin.e5 import read_e5  # noqa: E402
 from recipes.builtin.joint import Parts  # noqa: E402
-from recipes.builtin.languages import Pair  # noqa: E402
+from recipes.builtin.languages import PAIRS, Pair  # noqa: E402
 from recipes.builtin.model import FEATURES, TAP_WIDTH, WIDTH, Builtin  # noqa: E402
 from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
 from tests.recipes.builtin_data import write_captions, write_everyday, write_pairs  # noqa: E402
@@ -25,15 +25,6 @@ from tests.recipes.test_builtin_vocabulary import write_e5  # noqa: E402
 pytestmark = pytest.mark.torch
 
 _PARTS = Parts(caption=10, conse=6, weight=0.3)
-_SOURCES = (
-    "emoji_names_cldr",
-    "wordnet_concrete_nouns",
-    "dictionaries",
-    "imagenet_class_names",
-    "tatoeba",
-    "tuxpaint_sentences",
-    "multi30k",
-)
 
 
 def _photos() -> list[Photo]:
@@ -47,7 +38,7 @@ def _photos() -> list[Photo]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     write_everyday(tmp_path)
-    for name in _SOURCES:
+    for name in PAIRS:
         write_pairs(
             tmp_path, name, [("de", "two dog", "two hund"), ("zh", "dog", "狗"), ("sw", "dog", "mbwa")]
         )
