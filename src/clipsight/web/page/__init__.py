@@ -7,6 +7,7 @@ browser. The page loads nothing from other hosts, and takes photos from /api/v1.
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,9 @@ _GRADIO_ENVIRONMENT = {
 
 
 def mount(app: "FastAPI", service: "Service") -> None:
-    """Add the page to `app`, after all routes of the API, which has to serve the same `service`.
-
-    Must not be called in a running event loop.
-    """
-    asyncio.run(_mount(app, service))
+    """Add the page to `app`, after all routes of the API, which has to serve the same `service`."""
+    with ThreadPoolExecutor(1) as thread:  # the caller's may run an event loop, and would refuse another
+        thread.submit(asyncio.run, _mount(app, service)).result()
 
 
 async def _mount(app: "FastAPI", service: "Service") -> None:
