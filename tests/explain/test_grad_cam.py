@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from clipsight.clip.checkpoint import save
 from clipsight.core.errors import ModelError
-from clipsight.explain import grad_cam
 from clipsight.explain.base import Settings
 from clipsight.explain.grad_cam import FeatureMap, GradCamRegions
 from clipsight.explain.onnx_model import OnnxModel
@@ -188,11 +187,6 @@ def test_towers_without_a_last_convolution_say_so(which: str, tmp_path: Path) ->
 
 def test_a_checkpoints_vit_has_none() -> None:
     assert "Vision Transformer" in str(GradCamRegions.unsupported(make_model(VIT)))
-
-
-def test_without_onnx_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grad_cam, "find_spec", lambda name: None)
-    assert "pip install onnx" in str(GradCamRegions.unsupported(onnx_model(registry.builtin_folder())))
 
 
 def _block(x: Tensor, weight: Tensor) -> Tensor:
