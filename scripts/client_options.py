@@ -16,7 +16,10 @@ from clipsight.cli.app import app
 
 FILE = Path(clipsight.__file__).parent / "web" / "client" / "search_options.py"
 
-FIELDS = {"top", "offset", "min_score", "sort", "label", "add", "subtract", "balance", "sure", "exact"}
+FIELDS = {
+    *("add", "subtract", "top", "offset", "min_score", "sort", "label"),
+    *("balance", "sure", "exact", "duplicates"),
+}
 """Parameters of the command that are fields of the request."""
 
 LOCAL = {"library", "server"}

@@ -86,10 +86,51 @@ def test_moved_and_copied_files_are_recognised(
     shutil.copyfile(photos / "coffee.png", photos / "another cup.png")
     (report,) = library.index(photos)
     assert (report.known_content, report.embedded, report.missing, batches) == (2, 0, 0, [])
-    found = {match.path.name: match for match in library.search("cat", top=20)}
+    found = {match.path.name: match for match in library.search("cat", top=20, duplicates=True)}
     assert "cat.png" not in found
     assert found["kitten.png"].id == ids["cat.png"]
     assert found["another cup.png"].score == found["coffee.png"].score
+
+
+def test_copies_of_one_photo_are_one_match(library: Library, photos: Path) -> None:
+    copies = [photos / "a cat.png", photos / "z" / "cat.png", photos / "z" / "zz.png"]
+    (photos / "z").mkdir()
+    for copy in copies:
+        shutil.copyfile(photos / "cat.png", copy)
+    library.index(photos)
+    every = library.search("cat", 100, duplicates=True)
+    assert len(every) == len(SAMPLES) + 3 and not any(match.copies for match in every)
+    found = library.search("cat", 100)
+    assert len(found) == len(SAMPLES) and [match.path for match in found] == [
+        match.path for match in every if match.path not in {photos / "cat.png", *copies[1:]}
+    ]
+    (cat,) = (match for match in found if match.copies)
+    assert cat.path == copies[0] and cat.copies == (photos / "cat.png", *copies[1:])
+    assert found.notes[-1] == "3 copies of these photos left out: the option duplicates shows them"
+    for top in range(1, 8):  # copies take no place of other photos, nor of the next page
+        page = library.search("cat", top, offset=1)
+        assert [match.path for match in page] == [match.path for match in found[1 : 1 + top]]
+    inside = library.search("cat", 100, folders=[photos / "z"])
+    assert [match.path for match in inside] == [copies[1]] and inside[0].copies == (copies[2],)
+
+
+def test_a_query_picture_and_its_copies_are_left_out(library: Library, photos: Path) -> None:
+    shutil.copyfile(photos / "cat.png", photos / "copy.png")
+    library.index(photos)
+    assert {"cat.png", "copy.png"}.isdisjoint(names(library.search(photos / "cat.png", 100)))
+    best = library.search(photos / "cat.png", 100, duplicates=True)[0]
+    assert best.path.name == "copy.png" and best.score == pytest.approx(1, abs=1e-3)
+
+
+def test_a_copy_on_a_disk_that_is_away_is_not_shown_for_the_others(library: Library, photos: Path) -> None:
+    (photos / "a").mkdir()
+    shutil.copyfile(photos / "cat.png", photos / "a" / "cat.png")
+    library.index(photos)
+    assert library.search("cat", 100).matches[0].path.parent in (photos, photos / "a")
+    with library._connection.catalog.transaction():
+        library._connection.catalog.set_state_under(bytes(photos / "a"), State.UNREACHABLE)
+    (cat,) = (match for match in library.search("cat", 100) if match.path.name == "cat.png")
+    assert cat.path == photos / "cat.png" and cat.reachable and cat.copies == (photos / "a" / "cat.png",)
 
 
 def test_twins_in_one_run_are_embedded_once(
@@ -343,9 +384,11 @@ def test_kept_labels_restrict_searches(library: Library, photos: Path) -> None:
     given = {each.path: each.label for each in library.classify(["cat", "rocket"], photos, keep=True)}
     assert len(given) == len(SAMPLES) + 1
     for label in set(given.values()):
-        found = library.search("anything", top=100, labels=[label])
+        found = library.search("anything", top=100, labels=[label], duplicates=True)
         assert {match.path for match in found} == {path for path in given if given[path] == label}
-    both = library.search("anything", top=100, labels=sorted(set(given.values())), folders=[photos / "more"])
+    both = library.search(
+        "anything", top=100, labels=sorted(set(given.values())), folders=[photos / "more"], duplicates=True
+    )
     assert names(both) == ["cat.png"]
     with pytest.raises(LabelError, match="no photo has the label 'zebra'"):
         library.search("anything", labels=["zebra"])
@@ -415,7 +458,7 @@ def test_switching_the_model(library: Library, photos: Path, tmp_path: Path) -> 
         assert switching.status().next_model is None
     with Library.open(library.path) as switched:
         assert switched.model == "other"
-        assert len(switched.search("cat", top=50)) == 2 * len(SAMPLES)
+        assert len(switched.search("cat", top=50, duplicates=True)) == 2 * len(SAMPLES)
 
 
 def test_changed_model_folder_is_refused(photos: Path, tmp_path: Path) -> None:

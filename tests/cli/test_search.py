@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,17 @@ def test_a_picture_after_an_operator_is_no_folder(shell: Shell) -> None:
 )
 def test_paths_in_the_wrong_place(shell: Shell, arguments: tuple[str, ...], reason: str) -> None:
     assert reason in shell.run("search", "-n", *arguments, code=2).stderr
+
+
+def test_copies_are_one_photo_or_all(photos: Path, tiny_model: Path) -> None:
+    shutil.copyfile(photos / "cat.png", photos / "zz.png")
+    shell = Shell(photos.parent, tiny_model, photos.parent / "home")
+    shell.index()
+    done = shell.run("search", "x", "-n", "-t", "50", "--json")
+    (cat,) = (match for match in json.loads(done.stdout)["matches"] if "copies" in match)
+    assert (cat["path"], cat["copies"]) == (str(photos / "cat.png"), [str(photos / "zz.png")])
+    assert "1 copy of these photos left out: the option duplicates shows them" in done.stderr
+    shown = shell.run("search", "x", "-n", "-t", "50", "-f").stdout.splitlines()
+    every = shell.run("search", "x", "-n", "-t", "50", "-f", "--duplicates")
+    assert sorted(every.stdout.splitlines()) == sorted([*shown, str(photos / "zz.png")])
+    assert "copy of these" not in every.stderr

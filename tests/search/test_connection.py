@@ -69,7 +69,7 @@ def test_eight_threads_search_classify_and_embed_while_one_indexes(
         for done in [pool.submit(each) for each in work]:
             done.result()
     assert len(library) == 2 * len(SAMPLES) + ROUNDS
-    assert len(library.search("a cat", 100)) == len(library)  # the snapshot is the last one
+    assert len(library.search("a cat", 100, duplicates=True)) == len(library)  # the snapshot is the last one
 
 
 def test_threads_get_the_photos_of_their_own_filter(library: Library, photos: Path) -> None:

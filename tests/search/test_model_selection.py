@@ -44,11 +44,11 @@ def test_index_embeds_everything_again_and_says_so_once(old: Path) -> None:
         assert [note for note in notes if "newer edition" in note] == notes
         assert len(notes) == 1
         assert library.status().next_model is None
-        assert len(library.search("a cat", top=50)) == 2 * len(SAMPLES)
+        assert len(library.search("a cat", top=50, duplicates=True)) == 2 * len(SAMPLES)
     again: list[str] = []
     with Library.open(old, note=again.append) as library:
         library.index()
-        assert len(library.search("a cat", top=50)) == 2 * len(SAMPLES)
+        assert len(library.search("a cat", top=50, duplicates=True)) == 2 * len(SAMPLES)
     assert again == []
 
 
@@ -63,7 +63,7 @@ def test_an_interrupted_switch_resumes_and_is_not_announced_again(old: Path, pho
     with Library.open(old, note=resumed.append) as library:
         reports = library.index()
         assert sum(report.embedded for report in reports) <= len(SAMPLES)
-        assert len(library.search("a cat", top=50)) == 2 * len(SAMPLES)
+        assert len(library.search("a cat", top=50, duplicates=True)) == 2 * len(SAMPLES)
     assert resumed == []
 
 

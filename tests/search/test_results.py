@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def test_json_shape() -> None:
             "taken_source": "exif",
         }
     ]
+
+
+def test_copies_are_listed_where_there_are_any() -> None:
+    found = replace(match("a.jpg", 0.3), copies=(Path("/photos/b.jpg"), Path("/photos/c.jpg")))
+    assert found.to_dict() == match("a.jpg", 0.3).to_dict() | {"copies": ["/photos/b.jpg", "/photos/c.jpg"]}
 
 
 def test_a_part_of_the_matches_are_matches() -> None:

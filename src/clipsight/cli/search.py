@@ -129,6 +129,9 @@ def search(
             rich_help_panel=QUERY, help="Answer each line of this file (-: of stdin) in place of QUERY."
         ),
     ] = None,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", rich_help_panel=RESULTS, help="Show every copy of a photo.")
+    ] = False,
     sure: Annotated[
         bool,
         typer.Option(
@@ -200,6 +203,7 @@ def search(
         sort=sort,
         balance=balance,
         sure=sure,
+        duplicates=duplicates,
         exact=exact,
         filters=Filters(
             folders=tuple(inside),

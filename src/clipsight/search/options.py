@@ -21,6 +21,7 @@ class SearchKeywords(TypedDict, total=False):
     balance: bool
     sure: bool
     exact: bool
+    duplicates: bool
     filters: Filters
     folders: Sequence[str | os.PathLike[str]]
     labels: Sequence[str]
@@ -44,6 +45,8 @@ class SearchOptions:
     """only photos that match with confidence (see `confidence`); for queries of words alone"""
     exact: bool = False
     """compare all photos, even if the library has an approximate index"""
+    duplicates: bool = False
+    """return every copy of a photo (files with the same content) in place of one"""
     filters: Filters = EVERYTHING
     """photos to search among"""
 

@@ -40,6 +40,8 @@ class Match:
     taken_source: str | None
     size: int
     reachable: bool
+    copies: tuple[Path, ...] = ()
+    """Other photos with the same content, which it stands for unless `duplicates` are returned."""
 
     @property
     def picture(self) -> Picture:
@@ -59,8 +61,8 @@ class Match:
             raise PhotoError(f"can't open {self.path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The match as `--json` prints it."""
-        return {
+        """The match as `--json` prints it, with `copies` if there are any."""
+        found = {
             "path": str(self.path),
             "score": round(self.score, 6),
             "id": self.id,
@@ -69,6 +71,7 @@ class Match:
             "taken": self.taken,
             "taken_source": self.taken_source,
         }
+        return {**found, "copies": list(map(str, self.copies))} if self.copies else found
 
 
 @dataclass(frozen=True)

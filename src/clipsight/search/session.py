@@ -104,8 +104,8 @@ class Snapshot:
     ) -> list[Matches]:
         """The matches of each query whose parts have these unit `vectors`, float32[parts, dim].
 
-        `exclude` are photo ids, for each query. Photos are compared inside the context `comparing`; the
-        encoder is not called there.
+        `exclude` are photo ids, for each query; without `duplicates`, their copies are excluded, too. Photos
+        are compared inside the context `comparing`; the encoder is not called there.
         """
         from clipsight.search.confidence import SEEN
         from clipsight.store.vectors.rerank import rank
@@ -126,8 +126,9 @@ class Snapshot:
                 np.stack(combined),
                 max(options.offset + options.top, SEEN if options.sure else 0),
                 allowed=allowed,
-                excluded=exclude,
+                excluded=exclude if options.duplicates else list(map(self.catalog.with_copies, exclude)),
                 exact=options.exact,
+                duplicates=options.duplicates,
             )
         found = [self._matches(best, query, options) for best, query in zip(ranked, combined, strict=True)]
         notes = self._notes(allowed, exact=options.exact)
@@ -139,6 +140,7 @@ class Snapshot:
                 (
                     *language_notes(query, self.model.name),
                     *truncation_notes(query, self.encoder),
+                    *_copy_notes(matches),
                     *notes,
                 ),
             )
@@ -280,7 +282,14 @@ def _match(ranked: "ScoredPhoto") -> Match:
         taken_source=info.taken_source,
         size=photo.size,
         reachable=photo.state is State.PRESENT,
+        copies=tuple(Path(os.fsdecode(path)) for path in ranked.copies),
     )
+
+
+def _copy_notes(matches: Sequence[Match]) -> tuple[str, ...]:
+    count = sum(len(match.copies) for match in matches)
+    copies = "1 copy" if count == 1 else f"{count:,} copies"
+    return (f"{copies} of these photos left out: the option duplicates shows them",) if count else ()
 
 
 def _sorted(matches: list[Match], sort: Sort) -> list[Match]:

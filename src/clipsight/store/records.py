@@ -108,12 +108,13 @@ class PhotoRecord:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
-    """A photo with its vector, float16[dim]."""
+    """A photo with its vector, float16[dim]; copies of one photo have the same `content_hash`."""
 
     vector_id: int
     photo_id: int
     path: bytes
     size: int
+    content_hash: bytes | None
     state: State
     info: PhotoInfo
     vector: Float16

@@ -212,6 +212,38 @@ def test_photos_left_out_don_t_count(
 
 
 @places
+def test_photos_of_one_content_are_one(
+    photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    made = photos(16)
+    random = np.random.default_rng(8)
+    content = np.where(random.random(1500) < 0.5, random.integers(0, 40, 1500), np.arange(100, 1600))
+    index = place(made, unit_vectors(1700, 16)[content], monkeypatch)
+    hashes = [(b"%016d" % each, photo_id) for each, photo_id in zip(content, made.photo_ids, strict=True)]
+    made.catalog._db.run_many("UPDATE photos SET hash = ? WHERE id = ?", hashes)
+    away = random.choice(made.photo_ids, 400, replace=False).tolist()
+    made.catalog.set_state(away, State.UNREACHABLE)
+    query = unit_query(16)
+    hash_of = {path: hash_ for path, (hash_, _) in zip(made.paths, hashes, strict=True)}
+    ids = dict(zip(made.paths, made.photo_ids, strict=True))
+    groups: dict[bytes, list[tuple[float, bytes]]] = {}
+    for score, path in made.expected(query, 1500):
+        groups.setdefault(hash_of[path], []).append((score, path))
+    expected = []
+    for same in groups.values():
+        reachable = [path for _, path in same if ids[path] not in away]
+        first = (reachable or [same[0][1]])[0]
+        expected.append((same[0][0], first, tuple(sorted(path for _, path in same if path != first))))
+    for count in (1, 7, 100, len(expected), 1500):
+        (found,) = rank(made.catalog, index, query[None], count, duplicates=False)
+        assert [(each.score, each.photo.path, each.copies) for each in found] == expected[:count]
+    only = np.array([int(each) for each in made.photo_ids[:200]], np.int64)
+    assert made.catalog.with_copies(only[:1].tolist()) == {
+        photo_id for hash_, photo_id in hashes if hash_ == hashes[0][0]
+    }
+
+
+@places
 def test_dead_and_missing_photos_don_t_count(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,26 @@ def test_a_search_answers_as_the_command_prints(client: TestClient, service: Ser
     assert found == {**expected, "notes": []}
     posted = {"parts": [{"text": "flower"}, {"text": "bee", "weight": 2}], "top": 3}
     assert client.post("/api/v1/search", json=posted).json() == found
+
+
+def test_copies_are_shown_on_request(tmp_path: Path, tiny_model: Path) -> None:
+    photos = copy_samples(tmp_path / "photos")
+    shutil.copyfile(photos / "cat.png", photos / "a copy.png")
+    with indexed(tmp_path / "library", photos, tiny_model) as service:
+        client = client_of(service)
+        found = client.get("/api/v1/search", params={"q": "cat"}).json()
+        (cat,) = (match for match in found["matches"] if "copies" in match)
+        assert cat["copies"] == [str(photos / "cat.png")] and cat["path"] == str(photos / "a copy.png")
+        assert len(found["matches"]) == len(SAMPLES) and "1 copy of these photos" in found["notes"][0]
+        for every in (
+            client.get("/api/v1/search", params={"q": "cat", "duplicates": "true"}),
+            client.post("/api/v1/search", json={"query": "cat", "duplicates": True}),
+        ):
+            assert len(every.json()["matches"]) == len(SAMPLES) + 1
+        printed = client.get(
+            "/api/v1/search/printed", params={"q": "cat", "duplicates": "true", "form": "paths"}
+        )
+        assert len(printed.text.partition("\n\n")[2].splitlines()) == len(SAMPLES) + 1
 
 
 def test_a_search_by_an_upload_and_a_photo(client: TestClient, service: Service) -> None:

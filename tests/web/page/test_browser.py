@@ -48,7 +48,8 @@ def browser(settings: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_samples(tmp_path_factory.mktemp("pictures") / "photos")
-    shutil.copyfile(SAMPLES["galaxies.jpg"], folder / HOSTILE)
+    # With another end than the sample, of which it would be a copy, left out of what is found.
+    (folder / HOSTILE).write_bytes(SAMPLES["galaxies.jpg"].read_bytes() + b"\n")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
     return folder
 

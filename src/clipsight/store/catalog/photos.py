@@ -1,7 +1,7 @@
 """Photos of the catalog: their files, metadata and states, and files that could not be read."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -125,6 +125,18 @@ class PhotoQueries:
         """True if the photo at this path is recorded with this content."""
         sql = "SELECT EXISTS (SELECT 1 FROM photos WHERE folder = ? AND name = ? AND hash = ?)"
         return bool(self._db.value(sql, (file.folder, file.name, content_hash)))
+
+    def with_copies(self, photo_ids: Collection[int]) -> set[int]:
+        """The ids, and those of photos with the same content."""
+        found = set(photo_ids)
+        for part in chunks(list(photo_ids)):
+            rows = self._db.rows(
+                "SELECT copy.id FROM photos p JOIN photos copy ON copy.hash = p.hash "
+                f"WHERE p.id IN ({', '.join('?' * len(part))})",
+                part,
+            )
+            found.update(id_ for (id_,) in rows)
+        return found
 
     # -- writing -----------------------------------------------------------------
 

@@ -180,7 +180,7 @@ class VectorQueries(PhotoQueries):
     ) -> list[EmbeddedPhoto]:
         """Photos with vectors, less missing ones; `condition` is SQL on photos p and vectors v."""
         rows = self._db.rows(
-            f"SELECT v.id, p.id, p.folder, p.name, p.size, p.state, v.vector, {INFO_COLUMNS} "
+            f"SELECT v.id, p.id, p.folder, p.name, p.size, p.hash, p.state, v.vector, {INFO_COLUMNS} "
             f"FROM vectors v JOIN photos p ON p.id = v.photo_id WHERE {condition} AND p.state != ? {order}",
             (*arguments, State.MISSING),
         )
@@ -190,11 +190,12 @@ class VectorQueries(PhotoQueries):
                 photo_id,
                 os.path.join(folder, name),
                 size,
+                content_hash,
                 State(state),
                 PhotoInfo(*info),
                 np.frombuffer(vector, dtype="<f2"),
             )
-            for vector_id, photo_id, folder, name, size, state, vector, *info in rows
+            for vector_id, photo_id, folder, name, size, content_hash, state, vector, *info in rows
         ]
 
     def _any_between(self, low: bytes, high: bytes) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clipsight.core.arrays import Float32, Ids
 from clipsight.store.catalog import Catalog
-from clipsight.store.records import EmbeddedPhoto, Model
+from clipsight.store.records import EmbeddedPhoto, Model, State
 from clipsight.store.vectors.base import Candidates, VectorIndex
 
 _MARGIN = 1e-4
@@ -29,6 +29,8 @@ class ScoredPhoto:
 
     score: float
     photo: EmbeddedPhoto
+    copies: tuple[bytes, ...] = ()
+    """Paths of the copies that it stands for, in order."""
 
 
 def rank(
@@ -40,9 +42,11 @@ def rank(
     allowed: Ids | None = None,
     excluded: Sequence[Collection[int]] | None = None,
     exact: bool = False,
+    duplicates: bool = True,
 ) -> list[list[ScoredPhoto]]:
     """The `count` photos of highest score for each query, ties by path.
 
+    Without `duplicates`, photos with the same content are one photo: the first that can be reached.
     `queries` are float32[n, dim] of unit length, `allowed` vector ids, `excluded` photo ids for each
     query. Equal to sorting all float16 vectors by their exact products where the index is exact for this
     search, or with `exact`: more candidates are fetched until none outside them could belong to the result.
@@ -59,7 +63,9 @@ def rank(
         found = index.search(queries[pending], k, allowed, exact=exact, effort=effort)
         unsettled = []
         for query, each in zip(pending.tolist(), found, strict=True):
-            scored = _best(catalog, index.model, each.ids, queries[query], count, dropped[query])
+            scored = _best(
+                catalog, index.model, each.ids, queries[query], count, dropped[query], duplicates=duplicates
+            )
             ranked[query] = scored[:count]
             if not (each.exhausted or _is_settled(scored, each, count, proven)):
                 unsettled.append(query)
@@ -81,7 +87,14 @@ def _is_settled(scored: list[ScoredPhoto], found: Candidates, count: int, proven
 
 
 def _best(
-    catalog: Catalog, model: Model, ids: Ids, query: Float32, count: int, excluded: Collection[int]
+    catalog: Catalog,
+    model: Model,
+    ids: Ids,
+    query: Float32,
+    count: int,
+    excluded: Collection[int],
+    *,
+    duplicates: bool,
 ) -> list[ScoredPhoto]:
     """The `count` best of these vectors or more, less missing and excluded photos."""
     scores = _scores(catalog, model, ids, query)
@@ -91,13 +104,29 @@ def _best(
         taken = order[:wanted]
         while len(taken) < len(order) and scores[order[len(taken)]] == scores[taken[-1]]:
             taken.append(order[len(taken)])  # ties are broken by path
-        shown = [photo for photo in catalog.embedded_photos(taken) if photo.photo_id not in excluded]
+        ranked = [
+            ScoredPhoto(scores[photo.vector_id], photo)
+            for photo in catalog.embedded_photos(taken)
+            if photo.photo_id not in excluded and photo.vector_id in scores
+        ]
+        ranked.sort(key=lambda each: (-each.score, each.photo.path))
+        shown = ranked if duplicates else _without_copies(ranked)
         if len(shown) >= count or len(taken) == len(order):
-            ranked = [
-                ScoredPhoto(scores[photo.vector_id], photo) for photo in shown if photo.vector_id in scores
-            ]
-            return sorted(ranked, key=lambda each: (-each.score, each.photo.path))
+            return shown
         wanted *= 4
+
+
+def _without_copies(ranked: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
+    """The first reachable photo of each content, at the place of the first one."""
+    copies: dict[bytes | int, list[ScoredPhoto]] = {}
+    for each in ranked:
+        copies.setdefault(each.photo.content_hash or each.photo.photo_id, []).append(each)
+    shown = []
+    for same in copies.values():
+        chosen = next((each for each in same if each.photo.state is State.PRESENT), same[0])
+        others = sorted(each.photo.path for each in same if each is not chosen)
+        shown.append(ScoredPhoto(same[0].score, chosen.photo, tuple(others)))
+    return shown
 
 
 def _scores(catalog: Catalog, model: Model, ids: Ids, query: Float32) -> dict[int, float]:

@@ -102,6 +102,7 @@ class _SearchFields(_Request):
     exact: bool = Field(
         default=False, description="Compare with all photos; an approximate index may miss some."
     )
+    duplicates: bool = Field(default=False, description="Every copy of a photo, in place of one.")
 
     def options(self, filters: Filters, *, balance: bool = True) -> SearchOptions:
         """The options of the search, with these filters."""
@@ -112,6 +113,7 @@ class _SearchFields(_Request):
             sort=self.sort,
             balance=balance,
             sure=self.sure,
+            duplicates=self.duplicates,
             exact=self.exact,
             filters=filters,
         )

@@ -17,6 +17,7 @@ class FoundPhoto(BaseModel):
     height: int | None
     taken: str | None = Field(description="ISO 8601, local time.")
     taken_source: str | None = Field(description=_TAKEN_SOURCE)
+    copies: list[str] = Field(default=[], description="Paths of other files with the same content, if any.")
 
 
 class SearchAnswer(BaseModel):

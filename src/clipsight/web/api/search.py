@@ -38,15 +38,15 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         found = await threads.run_until_disconnect(
             request, lambda stop: service.search(query, options, folders=folders, stop=stop)
         )
-        matches = [{**match.to_dict(), "path": json_safe(match.path)} for match in found]
+        matches = [_safe(match.to_dict()) for match in found]
         return {"query": found.query, "model": found.model, "matches": matches, "notes": found.notes}
 
-    @router.get("/search", response_model=SearchAnswer, tags=["search"])
+    @router.get("/search", response_model=SearchAnswer, response_model_exclude_unset=True, tags=["search"])
     async def search_words(request: Request, parameters: Annotated[WordSearch, Query()]) -> dict[str, Any]:
         """Find photos by words."""
         return await search(request, parameters.q, parameters.search_options(), parameters.folder)
 
-    @router.post("/search", response_model=SearchAnswer, tags=["search"])
+    @router.post("/search", response_model=SearchAnswer, response_model_exclude_unset=True, tags=["search"])
     async def search_parts(request: Request, body: SearchRequest) -> dict[str, Any]:
         """Find photos by words, by photos of the library, by uploaded pictures, or by several of them."""
         return await search(request, body.query_or_parts(), body.search_options(), body.folders)
@@ -77,6 +77,12 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             request, lambda stop: service.explain(body.query_or_parts(), photo, word=body.word, stop=stop)
         )
         return {**found.to_dict(), "notes": found.notes}
+
+
+def _safe(match: dict[str, Any]) -> dict[str, Any]:
+    """A match with paths that are valid Unicode."""
+    copies = {"copies": list(map(json_safe, match["copies"]))} if "copies" in match else {}
+    return {**match, "path": json_safe(match["path"]), **copies}
 
 
 def _classify(service: Service, body: ClassifyRequest, stop: Stop) -> dict[str, Any]:

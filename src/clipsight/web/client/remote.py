@@ -28,8 +28,10 @@ def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> 
     """
     if options.filters != Filters(labels=options.filters.labels):
         raise QueryError("a server filters by labels only: leave out folders and other filters")
-    request = {field.name: getattr(options, field.name) for field in fields(options)}
-    request["labels"] = list(request.pop("filters").labels)
+    changed = {field.name: getattr(options, field.name) for field in fields(options)}
+    request = {name: value for name, value in changed.items() if value != getattr(DEFAULT_OPTIONS, name)}
+    request.pop("filters", None)
+    request["labels"] = list(options.filters.labels)
     request["parts"] = [_to_json(part) for part in query.parts]
     found = _post(f"{url.rstrip('/')}/api/v1/search", request)
     return Matches(str(query), found["model"], tuple(map(_match, found["matches"])), tuple(found["notes"]))
@@ -78,6 +80,7 @@ def _match(found: dict[str, Any]) -> Match:
         height=found["height"],
         taken=found["taken"],
         taken_source=found.get("taken_source"),  # earlier servers don't tell it
+        copies=tuple(map(Path, found.get("copies", ()))),
         size=0,
         reachable=True,
     )

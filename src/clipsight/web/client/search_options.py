@@ -4,6 +4,7 @@ FLAGS = {
     "--balance": ("balance", "true"),
     "--no-balance": ("balance", "false"),
     "--exact": ("exact", "true"),
+    "--duplicates": ("duplicates", "true"),
     "--sure": ("sure", "true"),
     "--paths": ("form", "paths"),
     "--filepath-only": ("form", "paths"),

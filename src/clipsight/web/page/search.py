@@ -49,10 +49,19 @@ class FilterInputs:
     labels: Any
     balance: Any
     sure: Any
+    duplicates: Any
 
     def all(self) -> list[Any]:
         """All components."""
-        return [self.folder, self.taken_from, self.taken_to, self.labels, self.balance, self.sure]
+        return [
+            self.folder,
+            self.taken_from,
+            self.taken_to,
+            self.labels,
+            self.balance,
+            self.sure,
+            self.duplicates,
+        ]
 
 
 class Search:
@@ -78,7 +87,10 @@ class Search:
             with gr.Row():
                 balance = gr.Checkbox(True, label=texts.balance, info=texts.balance_info, min_width=260)
                 sure = gr.Checkbox(False, label=texts.sure, info=texts.sure_info, min_width=260)
-        return FilterInputs(folder, taken_from, taken_to, labels, balance, sure)
+                duplicates = gr.Checkbox(
+                    False, label=texts.duplicates, info=texts.duplicates_info, min_width=260
+                )
+        return FilterInputs(folder, taken_from, taken_to, labels, balance, sure, duplicates)
 
     def connect(self) -> None:
         """Connect the events.
@@ -167,7 +179,7 @@ class Search:
         return json_value(rows=rows if are_needed else [], revision=query.value.get("revision"))
 
     def _results(self, query: QueryInput, filters: Sequence[Any], offset: int) -> str:
-        folder, taken_from, taken_to, labels, balance, sure = filters
+        folder, taken_from, taken_to, labels, balance, sure, duplicates = filters
         parts: Sequence[QueryPart] = query.parts
         is_empty = not parts
         last = parse_text(taken_to or "").strip()
@@ -179,6 +191,7 @@ class Search:
                     offset=offset,
                     balance=bool(balance),
                     sure=bool(sure) and not is_empty,
+                    duplicates=bool(duplicates),
                     filters=Filters(
                         labels=tuple(parse_texts(labels or [])),
                         after=parse_text(taken_from or "").strip() or None,

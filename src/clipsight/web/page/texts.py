@@ -60,6 +60,8 @@ class Texts:
     balance_info: str
     sure: str
     sure_info: str
+    duplicates: str
+    duplicates_info: str
 
     # photos
     results: str
