@@ -28,8 +28,9 @@ def photos_of(sizes: list[int], seed: int = 0) -> LabelledVectors:
 
 
 def rows_of(part: LabelledVectors) -> list[int]:
-    assert part.paths == tuple(Path(f"/{row}.jpg") for row in part.vectors[:, 0].astype(int))
-    return part.vectors[:, 0].astype(int).tolist()
+    rows = [int(row) for row in part.vectors[:, 0]]
+    assert part.paths == tuple(Path(f"/{row}.jpg") for row in rows)
+    return rows
 
 
 @given(SIZES, st.integers(0, 3))

@@ -14,17 +14,13 @@ from clipsight.classification.zero_shot import Classifier, split_arguments
 from clipsight.core.errors import LabelError, LibraryError
 from clipsight.models.encoder import Encoder
 from clipsight.models.folder import ModelFolder
+from tests.support.arrays import random_unit
 from tests.support.properties import examples
 from tests.support.samples import SAMPLES
 from tests.support.tiny_models import make_model_folder
 
 LABELS = ("a cat", "a dog", "a red flower")
 TWO = TemplateSet("two", ("a photo of {}.", "{} in the snow"))
-
-
-def unit(count: int, dim: int, seed: int) -> np.ndarray:
-    vectors = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture
@@ -57,7 +53,7 @@ class Counting:
 def test_probabilities_are_softmax_or_sigmoid(
     photos: int, labels: int, scale: float, bias: float | None
 ) -> None:
-    weights, vectors = unit(labels, 8, 1), unit(photos, 8, 2)
+    weights, vectors = random_unit(labels, 8, 1), random_unit(photos, 8, 2)
     classifier = Classifier(tuple(map(str, range(labels))), weights, scale, bias)
     before = vectors.copy()
     probabilities = classifier.probabilities(vectors)

@@ -98,7 +98,7 @@ def compare(name: str) -> None:
 
         with TemporaryDirectory() as folder:
             save(ours, Path(folder), "huggingface")
-            theirs = CLIPModel.from_pretrained(folder).eval()
+            theirs = CLIPModel.from_pretrained(folder)  # in evaluation mode
         image = theirs.get_image_features(pixels).pooler_output
         text = theirs.get_text_features(tokens).pooler_output
         logits = theirs(input_ids=tokens, pixel_values=pixels).logits_per_image

@@ -63,7 +63,7 @@ def test_outputs_are_transformers(name: str, quick_gelu: bool, tmp_path: Path) -
     architecture = Architecture(24, VARIANTS[name], TINY_TEXT, quick_gelu)
     model, pixels, tokens = _filled(architecture), images(architecture, 2), ids(architecture)
     save(model, tmp_path, "huggingface")
-    theirs = CLIPModel.from_pretrained(tmp_path).eval()
+    theirs = CLIPModel.from_pretrained(tmp_path)  # in evaluation mode
     assert _worst(model.visual(pixels), theirs.get_image_features(pixels).pooler_output) <= 1e-5
     assert _worst(model.text(tokens), theirs.get_text_features(tokens).pooler_output) <= 1e-5
     logits = theirs(input_ids=tokens, pixel_values=pixels).logits_per_image
@@ -112,7 +112,7 @@ def test_activation_checkpointing_keeps_less_and_changes_no_gradient(architectur
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             loss = model.logits(images(architecture), ids(architecture)).square().mean()
         kept.append(sum(sizes))
-        loss.backward()
+        torch.autograd.backward(loss)
         found.append({name: each.grad for name, each in model.named_parameters()})
         found[-1] |= dict(model.named_buffers())
     assert kept[1] < kept[0]
@@ -124,7 +124,7 @@ def test_activation_checkpointing_keeps_less_and_changes_no_gradient(architectur
 def test_every_parameter_is_trained() -> None:
     for architecture in TINY.values():
         model = _filled(architecture).train()
-        model.logits(images(architecture), ids(architecture)).square().mean().backward()
+        torch.autograd.backward(model.logits(images(architecture), ids(architecture)).square().mean())
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
 

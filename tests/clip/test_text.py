@@ -81,12 +81,13 @@ def test_it_starts_as_in_the_papers_code() -> None:
         tower.token_embedding.weight: 0.02,
         tower.positional_embedding: 0.01,
         tower.text_projection: 256**-0.5,
-        block.attn.in_proj_weight: 256**-0.5,
-        block.attn.out_proj.weight: 256**-0.5 * 6**-0.5,
-        block.mlp.c_fc.weight: 512**-0.5,
-        block.mlp.c_proj.weight: 256**-0.5 * 6**-0.5,
+        block.get_parameter("attn.in_proj_weight"): 256**-0.5,
+        block.get_parameter("attn.out_proj.weight"): 256**-0.5 * 6**-0.5,
+        block.get_parameter("mlp.c_fc.weight"): 512**-0.5,
+        block.get_parameter("mlp.c_proj.weight"): 256**-0.5 * 6**-0.5,
     }
     for weight, std in expected.items():
-        assert weight.std().item() == pytest.approx(std, rel=0.02)  # type: ignore[operator]
-        assert abs(weight.mean().item()) < 0.02 * std * 3  # type: ignore[operator]
-    assert block.attn.in_proj_bias.count_nonzero() == block.attn.out_proj.bias.count_nonzero() == 0  # type: ignore[operator]
+        assert weight.std().item() == pytest.approx(std, rel=0.02)
+        assert abs(weight.mean().item()) < 0.02 * std * 3
+    for bias in ("attn.in_proj_bias", "attn.out_proj.bias"):
+        assert block.get_parameter(bias).count_nonzero() == 0

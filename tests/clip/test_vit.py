@@ -69,5 +69,7 @@ def test_it_starts_as_in_the_papers_code() -> None:
         assert start.std().item() == pytest.approx(config.width**-0.5, rel=0.15)
     block = tower.transformer.resblocks[0]
     bound = (6 / (4 * config.width)) ** 0.5  # Glorot & Bengio 2010, for 3 x width outputs
-    assert block.attn.in_proj_weight.abs().max().item() == pytest.approx(bound, rel=0.01)  # type: ignore[operator]
-    assert block.attn.in_proj_bias.count_nonzero() == block.attn.out_proj.bias.count_nonzero() == 0  # type: ignore[operator]
+    weight = block.get_parameter("attn.in_proj_weight")
+    assert weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    for bias in ("attn.in_proj_bias", "attn.out_proj.bias"):
+        assert block.get_parameter(bias).count_nonzero() == 0

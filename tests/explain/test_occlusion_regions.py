@@ -118,7 +118,12 @@ def test_a_photo_of_nothing_has_no_heat() -> None:
 
 def test_another_cover_is_used() -> None:
     seen = []
-    explainer = OcclusionRegions(FakeModel(), Settings(), cover=lambda pixels: seen.append(1) or pixels)
+
+    def cover(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        seen.append(1)
+        return pixels
+
+    explainer = OcclusionRegions(FakeModel(), Settings(), cover=cover)
     assert np.abs(explainer.explain_region(query_for(0), photo_of(9, 99)).heat).max() < 1e-6
     assert seen == [1]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from clipsight.explain.base import Model, Pixels, RegionExplanation, Settings
 from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from tests.support import pointing
+from tests.support.arrays import unit
 from tests.support.pictures import COLOURS
 
 SIDE = 48
@@ -32,10 +32,11 @@ class Painter:
         return resize_and_crop(image, self.preprocessing)
 
     def encode_pixels(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        return _unit(np.array([[*_has(each).mean(axis=(0, 1)), 0.05] for each in pixels]))
+        return unit(np.array([[*_has(each).mean(axis=(0, 1)), 0.05] for each in pixels], np.float32))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return _unit(np.array([[*(colour in text.split() for colour in COLOURS), 0.5] for text in texts]))
+        named = [[*(colour in text.split() for colour in COLOURS), 0.5] for text in texts]
+        return unit(np.array(named, np.float32))
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
         return (False,) * len(texts)
@@ -125,7 +126,3 @@ def _has(pixels: Pixels) -> NDArray[np.bool_]:
     """Which pixel has which colour: bool[H, W, colours]."""
     near: NDArray[np.bool_] = np.abs(pixels.astype(np.int16)[:, :, None] - PALETTE).max(axis=-1) < 40
     return near
-
-
-def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -155,7 +155,7 @@ def test_transformers_model_comes_out_as_transformers_computes_it(quick_gelu: bo
         projection_dim=24,
     )
     torch.manual_seed(0)
-    theirs = CLIPModel(config).eval()
+    theirs = CLIPModel(config)
     theirs.save_pretrained(tmp_path / "weights")
     assert (tmp_path / "weights" / "model.safetensors").is_file()
     export_model(tmp_path / "weights", tmp_path / "out", PHOTOS)

@@ -115,7 +115,12 @@ def test_the_walk_is_lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     make(tmp_path, "a/one.jpg", "b/two.jpg")
     read = []
     real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (read.append(path), real(path))[1])
+
+    def scandir(path: bytes) -> object:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
     next(walk(os.fsencode(tmp_path)))
     assert read == [os.fsencode(tmp_path)]
 

@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 
 from clipsight.metrics import retrieval
 from clipsight.metrics.retrieval import RetrievalMetrics, retrieval_metrics
-
-
-def unit(count: int, dim: int, seed: int) -> np.ndarray:
-    vectors = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+from tests.support.arrays import random_unit
 
 
 def test_recall_by_hand() -> None:
@@ -30,7 +26,7 @@ def test_recall_is_that_of_the_plain_sort(photos: int, most: int, seed: int, shu
     owner = np.repeat(np.arange(photos), rng.integers(1, most + 1, photos))
     if shuffled:
         rng.shuffle(owner)
-    images, texts = unit(photos, 6, seed), unit(len(owner), 6, seed + 1)
+    images, texts = random_unit(photos, 6, seed), random_unit(len(owner), 6, seed + 1)
     by_text, by_image = retrieval_metrics(images, texts, owner.tolist())
     cosines = texts @ images.T
     places = [int(np.argsort(-row).tolist().index(mine)) for row, mine in zip(cosines, owner, strict=True)]
@@ -42,7 +38,7 @@ def test_recall_is_that_of_the_plain_sort(photos: int, most: int, seed: int, shu
 @pytest.mark.parametrize("block", [1, 100, 1 << 24])
 def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = np.random.default_rng(0).permutation(np.repeat(np.arange(40), 3)).tolist()
-    images, texts = unit(40, 5, 0), unit(120, 5, 1)
+    images, texts = random_unit(40, 5, 0), random_unit(120, 5, 1)
     expected = retrieval_metrics(images, texts, owner)
     monkeypatch.setattr(retrieval, "_MAX_COSINES", block)
     assert retrieval_metrics(images, texts, owner) == expected
@@ -50,4 +46,4 @@ def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_photo_needs_a_caption() -> None:
     with pytest.raises(ValueError, match="every photo a caption"):
-        retrieval_metrics(unit(3, 4, 0), unit(2, 4, 1), [0, 1])
+        retrieval_metrics(random_unit(3, 4, 0), random_unit(2, 4, 1), [0, 1])

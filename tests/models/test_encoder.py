@@ -47,17 +47,17 @@ def test_what_an_encoder_says_of_itself(usual: Encoder) -> None:
 def test_photos_become_unit_vectors(usual: Encoder) -> None:
     images = [Image.fromarray(one) for one in pixels(5, 50)]
     vectors = usual.encode_images(images)
-    assert (vectors.shape, vectors.dtype) == ((5, 32), np.float32)
+    assert vectors.shape == (5, 32) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     stacked = np.stack([usual.preprocess(image) for image in images])
-    assert (stacked.shape, stacked.dtype) == ((5, 32, 32, 3), np.uint8)
+    assert stacked.shape == (5, 32, 32, 3) and stacked.dtype == np.uint8
     np.testing.assert_allclose(usual.encode_pixels(stacked), vectors, atol=1e-6)
     np.testing.assert_allclose(usual.encode_pixels(list(stacked)), vectors, atol=1e-6)
 
 
 def test_texts_become_unit_vectors(usual: Encoder) -> None:
     vectors = usual.encode_texts(TEXTS)
-    assert (vectors.shape, vectors.dtype) == ((5, 32), np.float32)
+    assert vectors.shape == (5, 32) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(vectors[0], vectors[4], atol=1e-6)
     one_by_one = np.concatenate([usual.encode_texts([text]) for text in TEXTS])

@@ -145,7 +145,7 @@ def test_four_bits_store_what_had_four_bits_without_loss() -> None:
     table = (whole * 0.25).astype(np.float32)
     table[0] = 0
     packed, scale = quantise4(table)
-    assert (packed.dtype, packed.shape, scale.shape) == (np.uint8, (50, 2, 16), (50, 2, 1))
+    assert packed.dtype == np.uint8 and (packed.shape, scale.shape) == ((50, 2, 16), (50, 2, 1))
     values = np.concatenate([packed & 15, packed >> 4], -1).astype(np.float32) - 8
     assert np.array_equal((values * scale).reshape(50, 64), table)
 

@@ -33,7 +33,9 @@ def model() -> Builtin:
 
 
 def _run(graph: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, inputs)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    outputs: list[np.ndarray] = session.run(None, inputs)
+    return outputs
 
 
 def test_visual_graph_is_the_model(model: Builtin) -> None:

@@ -15,13 +15,14 @@ from recipes.builtin.evaluate import Bench
 from recipes.builtin.everyday import LABELLED, NAMED
 from recipes.builtin.metrics import Vectors
 from tests.recipes.builtin_data import write_captions, write_everyday, write_pairs
+from tests.support.arrays import unit
 
 
 def _vectors(texts: Sequence[str]) -> Vectors:
     """Unit vectors that are all but orthogonal for different texts."""
     seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
     found = np.stack([np.random.default_rng(seed).normal(size=256) for seed in seeds])
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return unit(found).astype(np.float32)
 
 
 class _Encoder:

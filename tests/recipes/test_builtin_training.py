@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
@@ -19,17 +20,19 @@ from recipes.builtin.loss import (  # noqa: E402
 )
 from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
 from recipes.builtin.towers import ImageTower, TextShape, TextTower, fast_precision  # noqa: E402
+from tests.support.arrays import unit  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
-def _unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    vectors = rng.normal(size=shape)
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def _unit(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    return unit(rng.normal(size=shape))
 
 
-def _log_softmax(x: np.ndarray) -> np.ndarray:
-    return x - x.max(1, keepdims=True) - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True))
+def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = x - x.max(1, keepdims=True)
+    logs: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return logs
 
 
 @pytest.mark.parametrize(("capability", "half"), [("AVX2", False), ("DEFAULT", False), ("AVX512", True)])

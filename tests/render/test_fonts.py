@@ -26,7 +26,7 @@ def write_font(file: Path, chars: str) -> Path:
     for record in range(12, 12 + 16 * struct.unpack_from(">H", data, 4)[0], 16):
         if data[record : record + 4] == b"cmap":
             struct.pack_into(">II", data, record + 8, len(data), len(table))
-        if data[record : record + 4] in (b"GPOS", b"GSUB"):  # rules for the glyphs' old characters
+        if bytes(data[record : record + 4]) in (b"GPOS", b"GSUB"):  # rules for the glyphs' old characters
             data[record : record + 4] = b"none"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data + table)

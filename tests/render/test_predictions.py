@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipsight.classification.predictions import Predictions
 from clipsight.classification.prompts import TemplateSet
 from clipsight.classification.zero_shot import Classification, Classifier
 from clipsight.core.errors import LabelError
@@ -145,8 +146,13 @@ def test_many_photos_and_a_thousand_labels_stream(write: Callable[..., Iterator[
 def test_each_chunk_is_written_before_the_next_is_computed(write: Callable[..., Iterator[str]]) -> None:
     computed: list[int] = []
     result = classification(tuple("abc"), 100, chunk=10)
-    chunks = (computed.append(len(chunk)) or chunk for chunk in result.chunks)
-    texts = write(PredictionTally(replace(result, chunks=chunks), keep=3))
+
+    def chunks() -> Iterator[Predictions]:
+        for chunk in result.chunks:
+            computed.append(len(chunk))
+            yield chunk
+
+    texts = write(PredictionTally(replace(result, chunks=chunks()), keep=3))
     for written in range(1, 11):
         while next(texts).count("/p/") == 0:  # the heading of JSON
             pass

@@ -22,6 +22,7 @@ from clipsight.search.confidence import (
     features,
     kept_of,
 )
+from tests.support import arrays
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,8 +30,7 @@ DIM = 4
 
 
 def unit(vectors: npt.ArrayLike) -> Floats:
-    wide = np.asarray(vectors, np.float64)
-    return (wide / np.linalg.norm(wide, axis=-1, keepdims=True)).astype(np.float32)
+    return arrays.unit(np.asarray(vectors, np.float64)).astype(np.float32)
 
 
 def random_units(count: int, seed: int = 0) -> Floats:

@@ -162,7 +162,7 @@ def test_every_call_in_a_forked_process_says_so(library: Library, photos: Path, 
     texts.write_text("a cat\n")
     stream, encoder, snapshot = library.embeddings(), library.encoder, library._connection.snapshot
     encoder.encode_texts(["cat"])
-    left = {
+    left: dict[str, Callable[[], object]] = {
         **calls(library, photos / "cat.png", texts),
         "stream": lambda: next(stream),
         "encode_texts": lambda: encoder.encode_texts(["cat"]),

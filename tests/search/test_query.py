@@ -14,8 +14,8 @@ from clipsight import Library
 from clipsight.core.errors import QueryError
 from clipsight.indexing.media import fetch
 from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts, language_notes
+from tests.support.arrays import random_unit, unit
 from tests.support.fake import DIM, FakeModel
-from tests.support.fake import unit as unit_rows
 
 WORDS = st.lists(st.sampled_from(["red", "dog", "t-shirt", "New", "Year's", "été", "狗", "3"]), min_size=1)
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.5])
@@ -118,13 +118,8 @@ def test_a_word_that_is_a_file_here_is_a_word(tmp_path: Path, monkeypatch: pytes
     assert Query.parse("./dog + cat").parts[0] == Part(Kind.PICTURE, "./dog")
 
 
-def unit(generator: np.random.Generator, *shape: int) -> np.ndarray:
-    vectors = generator.standard_normal(shape)
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-
-
 def test_plain_sum_is_the_weighted_mean_direction() -> None:
-    vectors = unit(np.random.default_rng(0), 3, 16)
+    vectors = random_unit(3, 16)
     found = combine(Query.parse("a + 2:b - c"), vectors, None)
     expected = vectors[0] + 2.0 * vectors[1] - vectors[2]
     assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
@@ -133,8 +128,7 @@ def test_plain_sum_is_the_weighted_mean_direction() -> None:
 
 @given(st.integers(0, 1000))
 def test_balanced_ranking_is_that_of_summed_standard_scores(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    library, vectors = unit(generator, 200, 16), unit(generator, 3, 16)
+    library, vectors = random_unit(200, 16, seed), random_unit(3, 16, seed + 1)
     query = Query.parse("a + 2:b - c")
     scores = library.astype(np.float64) @ vectors.T.astype(np.float64)
     standard = (scores - scores.mean(axis=0)) / scores.std(axis=0) @ np.array([1, 2, -1])
@@ -143,11 +137,11 @@ def test_balanced_ranking_is_that_of_summed_standard_scores(seed: int) -> None:
 
 
 def test_parts_that_cancel_out_and_a_library_without_scale() -> None:
-    vectors = unit(np.random.default_rng(1), 1, 16).repeat(2, axis=0)
+    vectors = random_unit(1, 16, 1).repeat(2, axis=0)
     with pytest.raises(QueryError, match="cancel"):
         combine(Query.parse("a - a"), vectors, None)
-    alike = unit(np.random.default_rng(2), 1, 16).repeat(50, axis=0)
-    two = unit(np.random.default_rng(3), 2, 16)
+    alike = random_unit(1, 16, 2).repeat(50, axis=0)
+    two = random_unit(2, 16, 3)
     query = Query.parse("a + b")
     assert np.array_equal(combine(query, two, alike), combine(query, two, None))
 
@@ -163,7 +157,7 @@ def test_coefficients_are_those_of_combine(text: str, balanced: bool) -> None:
     query = Query.parse(text)
     vectors = FakeModel().encode_texts([part.value for part in query.parts])
     rng = np.random.default_rng(5)
-    sample = unit_rows(rng.standard_normal((50, DIM)).astype(np.float32)) if balanced else None
+    sample = unit(rng.standard_normal((50, DIM)).astype(np.float32)) if balanced else None
     found = coefficients(query, vectors, sample)
     assert np.abs(found @ vectors - combine(query, vectors, sample)).max() < 1e-6
     assert np.linalg.norm(found @ vectors.astype(np.float64)) == pytest.approx(1, abs=1e-12)

@@ -97,7 +97,7 @@ def test_vectors_are_those_of_the_photos_that_are_there(library: Library, photos
     ]
     library.index(photos)
     paths, vectors = library.vectors()
-    assert (len(paths), vectors.shape, vectors.dtype) == (len(library), (len(library), 32), np.float32)
+    assert len(paths) == len(library) and vectors.shape == (len(library), 32) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)
     (chunk,) = library.embed(paths)
     np.testing.assert_array_equal(chunk.vectors, vectors)

@@ -527,7 +527,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     committed = fill(catalog)
     assert catalog.counts().present == committed
     filler.unlink()  # the same connection goes on once there is room
-    assert catalog.set_root(b"/p", "{}", reachable=True, indexed=None) is None
+    catalog.set_root(b"/p", "{}", reachable=True, indexed=None)
     catalog.close()
     catalog = Catalog(small_disk / "library")
     assert catalog.counts().present == committed and len(catalog.roots()) == 1

@@ -12,6 +12,7 @@ import pytest
 from clipsight import Library
 from clipsight.core.errors import LibraryError
 from clipsight.store import vector_io
+from tests.support.arrays import random_unit
 
 DIM = 32  # of the tiny model
 
@@ -23,8 +24,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray:
-    made = np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    return random_unit(count, DIM, seed)
 
 
 def write_npz(file: Path, count: int = 30, **arrays: object) -> Path:

@@ -16,6 +16,7 @@ from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo
 from clipsight.store.vectors.base import VectorIndex
 from clipsight.store.vectors.faiss import FaissIndex
 from clipsight.store.vectors.rerank import rank
+from tests.support.arrays import unit
 
 Vectors = npt.NDArray[np.float16]
 
@@ -25,7 +26,7 @@ SRC = Path(__file__).resolve().parents[2] / "src"
 def unit_vectors(count: int, dim: int, seed: int = 0) -> Vectors:
     """Random unit vectors as the catalog keeps them: float16[count, dim]."""
     wide = np.random.default_rng(seed).standard_normal((count, dim))
-    return (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype("<f2")
+    return unit(wide).astype("<f2")
 
 
 def stat_of(path: bytes, size: int = 1, mtime_ns: int = 1, device: int = 1) -> FileStat:

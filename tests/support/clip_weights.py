@@ -64,7 +64,7 @@ def _values(name: str, tensor: Tensor) -> Tensor:
     if tensor.ndim == 1:
         return 0.1 * noise + float(name.endswith(".weight"))  # of a norm; else a bias
     inputs = tensor.shape[0] if name.endswith("proj") else tensor[0].numel()
-    return noise * inputs**-0.5
+    return noise * float(inputs**-0.5)
 
 
 def _normal(name: str, shape: tuple[int, ...]) -> Tensor:

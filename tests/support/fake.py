@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from PIL.Image import Image
 
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
+from tests.support.arrays import unit
 from tests.support.tiny_models import make_model_folder
 
 SIDE, DIM = 32, 64
@@ -51,10 +52,6 @@ class FakeModel:
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
         return tuple(len(text.split()) > self.context_length for text in texts)
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
 def photo_of(upper_left: int, lower_right: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from clipsight.classification.dataset import LabelledVectors
 from clipsight.probe.head import Head
+from tests.support.arrays import unit
 from tests.support.samples import SAMPLES
 
 DIM = 8
@@ -20,10 +21,9 @@ def points(per_class: int, classes: int = 3, noise: float = 0.6, seed: int = 0) 
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), per_class)
     vectors = np.eye(classes, DIM)[labels] + noise * rng.standard_normal((len(labels), DIM))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     names = tuple(f"class {number}" for number in range(classes))
     paths = tuple(Path(f"/{number}.jpg") for number in range(len(labels)))
-    return LabelledVectors(names, paths, vectors, labels)
+    return LabelledVectors(names, paths, unit(vectors).astype(np.float32), labels)
 
 
 def make_collection(folder: Path) -> Path:

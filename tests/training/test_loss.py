@@ -74,21 +74,28 @@ def _model(architecture: Architecture) -> CLIP:
     return model
 
 
-def _gradients(
+def _gradients(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the gradient of each parameter."""
+    found = {name: each.grad for name, each in model.named_parameters()}
+    return {name: gradient.clone() for name, gradient in found.items() if gradient is not None}
+
+
+def _loss_and_gradients(
     model: nn.Module, architecture: Architecture, micro_batch: int | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     model.zero_grad()
     loss = backward(model, images(architecture, ROWS), ids(architecture, ROWS), micro_batch)
-    return loss, {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+    return loss, _gradients(model)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 4, 5, 6, 100])
 def test_gradients_in_pieces_are_those_of_the_whole_batch(micro_batch: int) -> None:
     model = _model(TINY_VIT)
     whole = clip_loss(*model(images(TINY_VIT, ROWS), ids(TINY_VIT, ROWS)))
-    whole.backward()
-    expected = {name: each.grad.clone() for name, each in model.named_parameters()}
-    loss, found = _gradients(model, TINY_VIT, micro_batch)
+    torch.autograd.backward(whole)
+    expected = _gradients(model)
+    assert expected.keys() == dict(model.named_parameters()).keys()
+    loss, found = _loss_and_gradients(model, TINY_VIT, micro_batch)
     assert loss.item() == pytest.approx(whole.item(), abs=1e-6)
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -99,23 +106,21 @@ def test_gradients_in_pieces_are_those_of_the_whole_batch(micro_batch: int) -> N
 def test_pieces_without_the_others_negatives_would_differ() -> None:
     """What plain gradient accumulation gives: the test above can fail."""
     model = _model(TINY_VIT)
-    _, expected = _gradients(model, TINY_VIT, None)
-    expected = {name: each.clone() for name, each in expected.items()}
+    _, expected = _loss_and_gradients(model, TINY_VIT, None)
     model.zero_grad()
     for rows in (slice(0, 3), slice(3, 6)):
         part = clip_loss(*model(images(TINY_VIT, ROWS)[rows], ids(TINY_VIT, ROWS)[rows]))
-        (part / 2).backward()
-    apart = [(each.grad - expected[name]).abs().max() for name, each in model.named_parameters()]  # type: ignore[operator]
-    assert max(apart) > 1e-3
+        torch.autograd.backward(part / 2)
+    found = _gradients(model)
+    assert max((found[name] - gradient).abs().max() for name, gradient in expected.items()) > 1e-3
 
 
 @pytest.mark.parametrize("tower", ["visual", "text"])
 def test_a_locked_tower_gets_no_gradient_in_pieces_either(tower: str) -> None:
     model = _model(TINY_VIT)
     getattr(model, tower).requires_grad_(False)
-    _, whole = _gradients(model, TINY_VIT, None)
-    whole = {name: each.clone() for name, each in whole.items()}
-    _, found = _gradients(model, TINY_VIT, 2)
+    _, whole = _loss_and_gradients(model, TINY_VIT, None)
+    _, found = _loss_and_gradients(model, TINY_VIT, 2)
     assert found.keys() == whole.keys() and not any(name.startswith(f"{tower}.") for name in found)
     for name, gradient in whole.items():
         assert torch.allclose(found[name], gradient, atol=1e-5), name
@@ -148,7 +153,7 @@ def test_pieces_keep_less_in_memory() -> None:
 def test_a_resnet_in_pieces_learns_too() -> None:
     """Its batch normalisation sees micro-batches, so its gradients are its own, but they are all there."""
     model = _model(TINY_RESNET)
-    _, found = _gradients(model, TINY_RESNET, 3)
+    _, found = _loss_and_gradients(model, TINY_RESNET, 3)
     assert found.keys() == dict(model.named_parameters()).keys()
     assert all(torch.isfinite(each).all() for each in found.values())
 
@@ -164,11 +169,11 @@ def test_a_scaled_loss_gives_scaled_gradients_under_autocast() -> None:
         model = _model(TINY_VIT)
         batch = images(TINY_VIT, ROWS), ids(TINY_VIT, ROWS)
         plain = backward(model, *batch, micro_batch, autocast=autocast)
-        once = {name: each.grad.clone() for name, each in model.named_parameters()}
+        once = _gradients(model)
         model.zero_grad()
         scaled = backward(model, *batch, micro_batch, autocast=autocast, scale_loss=lambda loss: loss * 1024)
         torch.testing.assert_close(plain, scaled)
-        for name, each in model.named_parameters():
-            assert torch.allclose(each.grad, 1024 * once[name], rtol=0.05, atol=0.05), name  # type: ignore[arg-type]
+        for name, gradient in _gradients(model).items():
+            assert torch.allclose(gradient, 1024 * once[name], rtol=0.05, atol=0.05), name
         found.append(plain.item())
     assert found[0] == pytest.approx(found[1], abs=0.05)

@@ -29,8 +29,8 @@ def _optimizer(model: nn.Module, precision: Precision = "fp32") -> Optimizer:
 
 def _backward(model: nn.Module, factor: float = 1.0) -> Callable[[Callable[[Tensor], Tensor]], Tensor]:
     def gradients(scaled: Callable[[Tensor], Tensor]) -> Tensor:
-        loss = factor * model(torch.ones(2, 3)).square().mean()
-        scaled(loss).backward()
+        loss: Tensor = factor * model(torch.ones(2, 3)).square().mean()
+        torch.autograd.backward(scaled(loss))
         return loss
 
     return gradients

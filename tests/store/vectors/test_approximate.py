@@ -17,6 +17,7 @@ from clipsight.store.vectors import approximate
 from clipsight.store.vectors import faiss as vectors_module
 from clipsight.store.vectors.approximate import list_count
 from clipsight.store.vectors.faiss import FaissIndex
+from tests.support.arrays import unit
 from tests.support.catalogs import IndexedPhotos, Vectors, finish, start_python
 from tests.support.properties import examples
 
@@ -49,7 +50,7 @@ def clustered(count: int, seed: int = 0) -> Vectors:
     random = np.random.default_rng(seed)
     centres = np.random.default_rng(7).standard_normal((50, DIM))
     wide = centres[random.integers(0, 50, count)] + 0.6 * random.standard_normal((count, DIM))
-    return (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype("<f2")
+    return unit(wide).astype("<f2")
 
 
 def optimized(photos: IndexedPhotos) -> FaissIndex:

@@ -1,5 +1,6 @@
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,7 +110,7 @@ ANYTHING = st.recursive(
 
 @given(ANYTHING)
 def test_anything_else_is_refused_too(value: Any) -> None:
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: QueryInput.parse(json.dumps(value)).parts,
         lambda: QueryInput.parse(value).parts,
         lambda: QueryInput.parse(json.dumps({"text": "", "pictures": value})).parts,

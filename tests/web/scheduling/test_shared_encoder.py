@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cachetools import LRUCache
+from numpy.typing import NDArray
 
 from clipsight.core.errors import NoDirectionError
 from clipsight.models.encoder import Cancelled, Encoder
@@ -74,7 +75,12 @@ def test_cached_texts_cost_no_run(shared: SharedEncoder, monkeypatch: pytest.Mon
     monkeypatch.setattr(shared, "_cache", LRUCache(2))
     runs: list[list[str]] = []
     compute = shared._texts._compute
-    monkeypatch.setattr(shared._texts, "_compute", lambda items: (runs.append(items), compute(items))[1])
+
+    def counted(items: list[str]) -> Iterable[NDArray[np.float32]]:
+        runs.append(items)
+        return compute(items)
+
+    monkeypatch.setattr(shared._texts, "_compute", counted)
     for text in ("a", "b", "a", "c", "a", "b"):
         shared.encode_texts([text])
     assert runs == [["a"], ["b"], ["c"], ["b"]]
