@@ -3,7 +3,6 @@
 import base64
 import csv
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
