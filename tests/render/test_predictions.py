@@ -80,16 +80,16 @@ def test_csv_and_json_say_the_same(labels: list[str], top: int | None) -> None:
 
 
 def test_json_tells_how_photos_were_scored() -> None:
-    failures = ((Path("/p/x\n.jpg"), "not an image"),)
-    whole = json.loads(
-        "".join(json_text(PredictionTally(classification(("a", "b"), 1, failures=failures), 0)))
-    )
+    failures = ((Path("/p/犬\n.jpg"), "not an image"),)
+    text = "".join(json_text(PredictionTally(classification(("a", "猫"), 1, failures=failures), 0)))
+    assert '"猫": ' in text and "/p/犬\\n.jpg" in text
+    whole = json.loads(text)
     assert list(whole) == [
         "model", "scoring", "logit_scale", "logit_scale_assumed", "logit_bias", "template_set", "templates",
         "labels", "photos", "failures",
     ]  # fmt: skip
     assert (whole["model"], whole["scoring"], whole["logit_scale"]) == ("tiny", "softmax", 20.0)
-    assert whole["failures"] == [{"path": "/p/x\n.jpg", "reason": "not an image"}]
+    assert whole["failures"] == [{"path": "/p/犬\n.jpg", "reason": "not an image"}]
     sigmoid = json.loads("".join(json_text(PredictionTally(classification(("a", "b"), 1, bias=-2.0)))))
     assert (sigmoid["scoring"], sigmoid["logit_bias"]) == ("sigmoid", -2.0)
 

@@ -1,9 +1,7 @@
 """Command `clipsight classify`."""
 
-import json
 import os
 import shlex
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -33,6 +31,7 @@ from clipsight.cli.options import (
 )
 from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, method_of
 from clipsight.core.errors import LabelError, LibraryError
+from clipsight.render.stdout import print_json, write_stream
 
 if TYPE_CHECKING:
     from clipsight.classification.predictions import Predictions
@@ -189,9 +188,7 @@ def _show(
     targets = frozenset(Path(os.path.abspath(file)) for file in (html, png) if file is not None)
     tally = PredictionTally(result, keep=heatmap.HTML_ROWS, targets=targets)
     if as_json or as_csv:
-        for text in json_text(tally, top) if as_json else csv_text(tally, top):
-            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
+        write_stream(json_text(tally, top) if as_json else csv_text(tally, top))
     elif sort is not None:
         done = sort(tally)
         heatmap.print_table(tally, top, inside=inside)
@@ -266,7 +263,7 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
         bar = indexing.enter_context(index_bar())
         found = compare_templates(source, opened, candidates, progress=bar, track=track)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         _print_comparison(found)
     for line in failure_notes(found.failures):

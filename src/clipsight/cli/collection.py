@@ -17,6 +17,7 @@ from clipsight.cli.options import (
     index_folders,
     open_library,
 )
+from clipsight.render.stdout import print_json
 
 
 def index(
@@ -63,14 +64,12 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
     Each failed file is listed with the reason.
     """
-    import json
-
     from clipsight.render import tables
 
     with open_library(library) as photos:
         found = photos.status()
     if as_json:
-        print(json.dumps(tables.status_to_dict(found), indent=2))
+        print_json(tables.status_to_dict(found))
     else:
         tables.print_status(found)
 
@@ -80,14 +79,12 @@ def where(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 
     Of the library, models, caches and configuration. Nothing is created.
     """
-    import json
-
     from clipsight.maintenance.locations import locations
     from clipsight.render import tables
 
     found = locations(library)
     if as_json:
-        print(json.dumps([each.to_dict() for each in found], indent=2))
+        print_json([each.to_dict() for each in found])
     else:
         tables.print_locations(found)
 

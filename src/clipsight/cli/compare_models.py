@@ -1,6 +1,5 @@
 """Command `clipsight compare-models`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import JsonOption, ThreadsOption, photos_to_measure
+from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
     from clipsight.evaluation import ModelComparison
@@ -42,7 +42,7 @@ def compare_models(
     best = recommended(compared)
     if as_json:
         found = [each.to_dict() for each in compared]
-        print(json.dumps({"models": found, "worth_using": best.path if best else None}, indent=2))
+        print_json({"models": found, "worth_using": best.path if best else None})
         return
     _print(compared)
     if best is None:

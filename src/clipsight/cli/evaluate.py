@@ -1,13 +1,13 @@
 """Command `clipsight evaluate`."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import DeviceOption, JsonOption, ThreadsOption
+from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
     from clipsight.classification.prompts import TemplateSet
@@ -176,8 +176,3 @@ def prompts_for(templates: str | None, template: list[str] | None) -> "TemplateS
     from clipsight.classification.prompts import load_templates
 
     return load_templates(templates or (None if template else "simple"), template or ())
-
-
-def print_json(content: dict[str, Any]) -> None:
-    """Print JSON, indented."""
-    print(json.dumps(content, indent=2))

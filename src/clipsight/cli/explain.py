@@ -1,6 +1,5 @@
 """Command `clipsight explain`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +20,7 @@ from clipsight.cli.options import (
     open_library,
 )
 from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
+from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
     from clipsight.explain.base import Explanation
@@ -108,7 +108,7 @@ def explain(
                 settings=settings,
             )
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         from clipsight.render.explanations.terminal import print_explanation
 

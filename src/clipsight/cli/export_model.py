@@ -1,6 +1,5 @@
 """Command `clipsight export-model`; needs the extra [train]."""
 
-import json
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli.options import JsonOption, photos_to_measure
+from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
     from clipsight.export.export import ExportResult
@@ -57,7 +57,7 @@ def export_model(
     with spinner("exporting"):
         done = _exported(source, out, precision, arch, photos, force)
     if as_json:
-        print(json.dumps(done.to_dict(), indent=2))
+        print_json(done.to_dict())
         return
     print(f"{done.folder}: {done.size / 1e6:,.1f} MB, {done.precision}")
     for what, found in (("photos", done.photos.to_dict()), ("texts", done.texts.to_dict())):

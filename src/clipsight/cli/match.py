@@ -1,6 +1,5 @@
 """Command `clipsight match`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     open_library,
 )
+from clipsight.render.stdout import print_json
 
 
 def match(
@@ -47,7 +47,7 @@ def match(
         cut = encoder.truncated([each.text for each in found])
     if as_json:
         matches = [each.to_dict() for each in found]
-        print(json.dumps({"photo": photo, "model": encoder.name, "matches": matches}, indent=2))
+        print_json({"photo": photo, "model": encoder.name, "matches": matches})
     else:
         columns = [Column("score", right=True), Column("line", right=True), Column("text", fold=True)]
         print_columns(columns, [(f"{each.score:.3f}", str(each.line), each.text) for each in found])

@@ -8,6 +8,7 @@ import typer
 from clipsight.cli import completion
 from clipsight.cli.help import GroupedCommand
 from clipsight.cli.options import JsonOption, LibraryOption, open_library
+from clipsight.render.stdout import print_json
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -22,7 +23,6 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
 
     Without a command: the installed and the available models, with size, licence and published results.
     """
-    import json
     from dataclasses import asdict
 
     from clipsight.core import paths
@@ -38,7 +38,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
             in_use = photos.status().model
     found = list_models()
     if as_json:
-        print(json.dumps([{**asdict(model), "in_use": model.name == in_use} for model in found], indent=2))
+        print_json([{**asdict(model), "in_use": model.name == in_use} for model in found])
     else:
         tables.print_models(found, in_use)
 

@@ -11,7 +11,6 @@ from clipsight.cli.evaluate import (
     SeedOption,
     TemplateOption,
     TemplatesOption,
-    print_json,
     prompts_for,
 )
 from clipsight.cli.help import GroupedCommand
@@ -29,6 +28,7 @@ from clipsight.cli.options import (
     only_folder,
     open_library,
 )
+from clipsight.render.stdout import print_json, write_stream
 
 if TYPE_CHECKING:
     from clipsight.probe import Report
@@ -170,8 +170,7 @@ def apply(
             index_folders(opened, folders, quiet=True)
         tally = PredictionTally(fitted.apply(opened, *photos or ()))
         lines = text_lines(tally, only_folder(folders) if len(photos or ()) == 1 else None)
-        for text in json_text(tally) if as_json else csv_text(tally) if as_csv else lines:
-            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        write_stream(json_text(tally) if as_json else csv_text(tally) if as_csv else lines)
     note_skipped(tally.failures)
 
 

@@ -62,19 +62,20 @@ def print_answer(answer: "Matches", form: "Format", inside: Path | None = None) 
 def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | None = None) -> None:
     """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
-    from clipsight.core.text import to_json, visible
+    from clipsight.core.text import visible
     from clipsight.render import tables
+    from clipsight.render.stdout import print_json, write_stream
     from clipsight.render.tables import Format
 
     if form is Format.JSON:
-        sys.stdout.buffer.write(f"{to_json([answer.to_dict() for answer in answers])}\n".encode())
+        print_json([answer.to_dict() for answer in answers])
         return
     if form is Format.CSV:
         columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
         lines = [csv_line(("query", *columns))]
         for answer in answers:
             lines += [csv_line((answer.query, *map(row.get, columns))) for row in answer.to_dicts()]
-        sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+        write_stream(f"{line}\n" for line in lines)
         return
     for answer in answers:
         print(f"{visible(answer.query)}:" + ("" if answer else f" {tables.NO_MATCH}"))

@@ -1,6 +1,5 @@
 """Command `clipsight train`; needs the extra [train]."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli.options import Interrupted, JsonOption
+from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
@@ -279,7 +279,7 @@ def _print(result: "TrainResult", as_json: bool) -> None:
     from clipsight.cli.messages import note, note_skipped
 
     if as_json:
-        print(json.dumps(result.to_dict(), indent=2))
+        print_json(result.to_dict())
         return
     note_skipped([(Path(name), reason or "no caption") for name, reason in result.skipped])
     metrics = f"; {result.held_out:,} held out: {_format_metrics(result.metrics)}" if result.metrics else ""

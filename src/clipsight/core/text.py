@@ -25,9 +25,11 @@ def caseless(text: str) -> str:
     return nfc(nfc(text).casefold())
 
 
-def to_json(content: object) -> str:
-    """Return indented JSON in which only bytes that are not UTF-8 (lone surrogates) are escaped."""
-    return _SURROGATE.sub(lambda char: escape(char[0]), json.dumps(content, indent=2, ensure_ascii=False))
+def to_json(content: object, indent: int | None = 2) -> str:
+    """Return JSON in which only bytes that are not UTF-8 (lone surrogates) are escaped."""
+    return _SURROGATE.sub(
+        lambda char: escape(char[0]), json.dumps(content, indent=indent, ensure_ascii=False)
+    )
 
 
 def visible(text: str) -> str:

@@ -1,6 +1,5 @@
 """Fitting: from a labelled collection to a probe and a report of its scores on held-out photos."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
+from clipsight.core.text import to_json
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.embedding import embed_labelled, measuring_library_of
 from clipsight.probe.few_shot import CurvePoint, few_shot_curve, shots_up_to, to_csv
@@ -68,7 +68,7 @@ class Report:
 
         title = f"probe on {self.probe.model}"
         files = {
-            "report.json": json.dumps(self.to_dict(), indent=2).encode(),
+            "report.json": to_json(self.to_dict()).encode(),
             "confusion.png": confusion_png(self.scores, title),
         }
         if self.curve:

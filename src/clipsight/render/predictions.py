@@ -3,7 +3,6 @@
 Memory does not grow with the number of photos: the first ones are kept for tables, the others counted.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from clipsight.classification.predictions import Prediction, Predictions, Predic
 from clipsight.core import paths
 from clipsight.core.errors import LabelError
 from clipsight.core.files import csv_line
-from clipsight.core.text import visible
+from clipsight.core.text import to_json, visible
 from clipsight.render.columns import cell_width
 
 
@@ -92,11 +91,11 @@ def json_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
     """
     labels = tally.result.labels
     ranked = top is not None and top < len(labels)
-    names = [json.dumps(label) for label in labels]
+    names = [to_json(label) for label in labels]
     whole = ", ".join(f"{name.replace('%', '%%')}: %.6f" for name in names)
     for number, chunk in enumerate(tally):
         if number == 0:
-            yield json.dumps(tally.result.describe(), indent=2)[:-2] + ',\n  "photos": ['
+            yield to_json(tally.result.describe())[:-2] + ',\n  "photos": ['
         best = best_labels(chunk.probabilities, top if ranked and top else 1)
         lines = []
         for prediction, order in zip(chunk, best.tolist(), strict=True):
@@ -106,13 +105,13 @@ def json_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
             else:
                 probabilities = whole % tuple(row.tolist())
             lines.append(
-                f'\n    {{"path": {json.dumps(str(prediction.path))}, "id": {prediction.id or "null"}, '
+                f'\n    {{"path": {to_json(str(prediction.path))}, "id": {prediction.id or "null"}, '
                 f'"label": {names[order[0]]}, "probability": {row[order[0]]:.6f}, '
                 f'"probabilities": {{{probabilities}}}}}'
             )
         yield ("," if number else "") + ",".join(lines)
     failures = [{"path": str(path), "reason": reason} for path, reason in tally.failures]
-    yield f'\n  ],\n  "failures": {json.dumps(failures)}\n}}\n'
+    yield f'\n  ],\n  "failures": {to_json(failures, indent=None)}\n}}\n'
 
 
 def text_lines(tally: PredictionTally, inside: Path | None = None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from clipsight.core import paths, terminal
 from clipsight.core.files import csv_line
 from clipsight.core.text import to_json
 from clipsight.render.columns import Cell, Column, fold, print_columns
+from clipsight.render.stdout import write_text
 from clipsight.search.results import Match, Matches, Status
 from clipsight.store.records import Counts, Root
 
@@ -69,7 +70,7 @@ def print_matches(matches: Matches, form: Format, *, inside: Path | None = None)
     if form is Format.TABLE:
         print_columns(*matches_as_columns(matches, inside=inside))
     else:
-        _write_bytes(matches_as_text(matches, form))
+        write_text(matches_as_text(matches, form))
 
 
 def matches_as_text(matches: Matches, form: Format) -> str:
@@ -127,13 +128,6 @@ def _csv(matches: Matches) -> str:
     columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
     rows = ([row[column] for column in columns] for row in matches.to_dicts())
     return "".join(f"{csv_line(cells)}\n" for cells in (columns, *rows))
-
-
-def _write_bytes(text: str) -> None:
-    """Write text to stdout; surrogates become the original bytes of paths."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
 
 
 def print_status(status: Status) -> None:

@@ -1,0 +1,24 @@
+"""Text and JSON written to stdout as UTF-8, whatever the locale's encoding."""
+
+import sys
+from collections.abc import Iterable
+
+from clipsight.core.text import to_json
+
+
+def write_text(*parts: str) -> None:
+    """Write text to stdout; surrogates become the original bytes of paths."""
+    write_stream(parts)
+
+
+def write_stream(parts: Iterable[str]) -> None:
+    """Write parts of a text to stdout as they come; surrogates become the original bytes of paths."""
+    sys.stdout.flush()
+    for part in parts:
+        sys.stdout.buffer.write(part.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def print_json(content: object) -> None:
+    """Print JSON, indented; only bytes of paths that are not UTF-8 are escaped."""
+    write_text(to_json(content), "\n")
