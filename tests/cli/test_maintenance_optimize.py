@@ -1,6 +1,7 @@
 """`clipsight optimize`: in the real commands a few photos, in the library's a thousand that count as many."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,8 +89,10 @@ def test_the_command(shell_of_few: Shell) -> None:
 
 
 def test_the_command_of_many(many: Library) -> None:
+    priority = os.nice(0)
     done = CliRunner().invoke(app, ["optimize", "--library", str(many.path)])
     assert done.exit_code == 0 and "1,200 photos: searches compare the nearest lists only" in done.stderr
+    assert os.nice(0) == priority  # only a background process gets a lower one
     found = CliRunner().invoke(app, ["search", "cat", "-n", "--json", "--library", str(many.path), "--exact"])
     assert found.exit_code == 0 and "approximate" not in found.stderr
     assert len(json.loads(found.stdout)["matches"]) == 10

@@ -100,7 +100,6 @@ def optimize(
         return
     from clipsight.cli.progress import progress_bar
 
-    os.nice(10)
     with open_library(library) as photos, progress_bar("clustering photos") as progress:
         done = photos.optimize(progress)
     how = "searches compare the nearest lists only" if done.approximate else "few enough for exact searches"
@@ -108,15 +107,16 @@ def optimize(
 
 
 def _start(library: Path | None) -> Path:
-    """Start this command as a background process; the path of its log."""
+    """Start this command as a background process of low priority; the path of its log."""
     with open_library(library) as photos:
         folder = photos.path.absolute()
     with (folder / _LOG).open("w") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "clipsight", "optimize", "--library", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    os.setpriority(os.PRIO_PROCESS, process.pid, 10)
     return folder / _LOG
