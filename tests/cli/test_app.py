@@ -40,7 +40,7 @@ def test_paths_for_other_programs(shell: Shell) -> None:
     strange = os.fsdecode(os.fsencode(shell.folder / "photos") + b"/caf\xe9\n.png")
     shutil.copyfile(shell.folder / "photos" / "cat.png", strange)
     shell.index()
-    done = shell.run("search", "cat", "-n", "-t", "20", "-0")
+    done = shell.run("search", "cat", "-n", "-t", "20", "-0", "--duplicates")
     paths = done.stdout.split("\0")
     assert strange in paths and paths[-1] == "" and len(paths) == 10
     assert all(os.path.exists(path) for path in paths[:-1])

@@ -78,6 +78,7 @@ def test_a_folder_that_cannot_be_written_is_told(many: Library, monkeypatch: pyt
 
 
 @pytest.mark.process
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # as it should be
 def test_the_command(shell_of_few: Shell) -> None:
     shell = shell_of_few
     assert "8 photos: few enough for exact searches" in shell.run("optimize").stderr

@@ -51,7 +51,7 @@ def index(report: Report, library: Path, folder: Path, model: Path) -> None:
 def search(report: Report, library: Path, picture: Path) -> int:
     """`clipsight search`, which makes index files; how many photos were found."""
     with Library.open(library) as opened:
-        return len(opened.search(str(picture), top=1000))
+        return len(opened.search(str(picture), top=1000, duplicates=True))
 
 
 def optimize(report: Report, library: Path) -> None:

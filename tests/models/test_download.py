@@ -43,6 +43,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.001)
 
 
+def exit_code(process: "subprocess.Popen[str]") -> int:
+    """Wait for the end of a process, with its pipes read and closed."""
+    process.communicate(timeout=PATIENCE)
+    return process.returncode
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with HubServer({REPO: FILES}) as server:
@@ -231,7 +237,7 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder
     )
     assert not folder.exists()
     assert part_of(folder, TEXTUAL).stat().st_size == 120_000
-    assert hub.run(INSTALL, home).wait(timeout=PATIENCE) == 0
+    assert exit_code(hub.run(INSTALL, home)) == 0
     assert content(folder) == WANTED
     assert hub.ranges(TEXTUAL)[-1] == "bytes=120000-"
 
@@ -297,7 +303,7 @@ def test_a_killed_download_is_no_model_and_is_resumed(
     hub.faults = Faults()
     wait_until(lambda: hub.idle)  # its last write was to the dead process
     before = hub.sent(TEXTUAL)
-    assert hub.run(INSTALL, home).wait(timeout=PATIENCE) == 0
+    assert exit_code(hub.run(INSTALL, home)) == 0
     assert content(folder) == WANTED
     assert hub.ranges(TEXTUAL)[-1] == f"bytes={kept}-"
     assert hub.sent(TEXTUAL) - before == SIZE - kept
@@ -324,7 +330,7 @@ def test_when_the_first_of_two_is_killed_the_second_finishes(
     time.sleep(0.5)
     first.kill()
     first.communicate()
-    assert second.wait(timeout=PATIENCE) == 0
+    assert exit_code(second) == 0
     assert content(folder) == WANTED
 
 

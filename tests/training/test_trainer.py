@@ -118,7 +118,8 @@ def test_a_run_leaves_what_it_promises(data: Path, arch: str, tmp_path: Path) ->
     assert [row["step"] for row in rows] == [3, 6, 9] and rows[-1]["epoch"] == 3
     for name, value in done.metrics.items():
         assert rows[-1][name] == pytest.approx(value, abs=1e-5)
-    assert Image.open(tmp_path / "run" / "curves.png").format == "PNG"
+    with Image.open(tmp_path / "run" / "curves.png") as curves:
+        assert curves.format == "PNG"
     assert any((tmp_path / "run" / "tensorboard").iterdir())
     best = create(pretrained=tmp_path / "run" / "best")
     assert best.architecture == ARCHITECTURE
