@@ -171,3 +171,11 @@ def test_copies_are_one_photo_or_all(photos: Path, tiny_model: Path) -> None:
     every = shell.run("search", "x", "-n", "-t", "50", "-f", "--duplicates")
     assert sorted(every.stdout.splitlines()) == sorted([*shown, str(photos / "zz.png")])
     assert "copy of these" not in every.stderr
+
+
+@pytest.mark.process
+def test_a_search_by_words_imports_no_heavy_library(shell: Shell) -> None:
+    done = shell.run_alone("search", "cat", "-n", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "onnxruntime" in imported
+    assert not imported & {"PIL", "faiss", "rich", "asyncio", "httpx", "huggingface_hub", "torch", "fastapi"}

@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from clipsight.core.text import nfc
 from clipsight.indexing.media.dates import local_time, parse_date
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ORIENTATION = 0x0112
 _MAKE, _MODEL, _DATE_TIME = 0x010F, 0x0110, 0x0132
@@ -31,10 +33,12 @@ _Tags = Mapping[int, object]
 class Exif:
     """EXIF block of a picture. Directories are parsed when they are first needed."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: "Image.Image") -> None:
         try:
             self._block = image.getexif()
         except Exception:  # the parser of a damaged block raises many types
+            from PIL import Image
+
             self._block = Image.Exif()
 
     @property
