@@ -243,13 +243,13 @@ def _filters(place: _Place) -> list[list[str]]:
     """Filters of known shares: what finding the ids adds, what the search then costs, and how right it is."""
     from clipsight.search.session import allowed_ids
     from clipsight.store.filters import EVERYTHING, Filters
-    from clipsight.store.labels import GivenLabel, give_labels
+    from clipsight.store.labels import PhotoLabel, store_labels
     from clipsight.store.vectors.rerank import rank
 
     with closing(place.catalog()) as catalog:
         model, index = place.model(catalog), place.index(catalog)
         rare = range(1, place.count, 1000)
-        give_labels(catalog.database, model, ["rare"], [GivenLabel(photo, "rare", 1.0) for photo in rare])
+        store_labels(catalog.database, model, ["rare"], [PhotoLabel(photo, "rare", 1.0) for photo in rare])
         chosen: dict[str, Filters] = {
             "none": EVERYTHING,
             "folder": Filters(folders=("/photos/0007",)),

@@ -47,14 +47,14 @@ def test_a_query_of_each_kind_with_a_sheet(library: Library, tmp_path: Path) -> 
             picture.load()
 
 
-def test_pictures_of_a_query_are_not_in_its_answer(library: Library, tmp_path: Path) -> None:
+def test_pictures_of_a_query_are_not_in_its_result(library: Library, tmp_path: Path) -> None:
     answers: list[Matches] = []
     run_demo(library, tmp_path / "out", answers.append)
     for answer, picture in ((answers[1], "motorcycle_left.png"), (answers[2], "astronaut.png")):
         assert picture not in [match.path.name for match in answer]
 
 
-def test_the_minus_changes_the_answer(library: Library, tmp_path: Path) -> None:
+def test_a_subtracted_part_changes_the_result(library: Library, tmp_path: Path) -> None:
     answers: list[Matches] = []
     run_demo(library, tmp_path / "out", answers.append)
     before, after = ([match.path for match in answer] for answer in answers[3:])
@@ -78,21 +78,21 @@ def test_a_second_run_is_the_same_and_embeds_nothing(
     assert sum(report.unchanged for report in reports) == len(sample_photos())
 
 
-def test_other_photos_of_the_library_stay_out(library: Library, photos: Path, tmp_path: Path) -> None:
+def test_other_photos_of_the_library_are_not_found(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     answers: list[Matches] = []
     run_demo(library, tmp_path / "out", answers.append)
     assert not [match for answer in answers for match in answer if match.path.parent == photos]
 
 
-def test_the_packages_folders_are_left_as_they_are(library: Library, tmp_path: Path) -> None:
+def test_the_folders_of_the_sample_photos_are_unchanged(library: Library, tmp_path: Path) -> None:
     folders = {photo.parent for photo in sample_photos()}
     before = {folder: sorted(os.listdir(folder)) for folder in folders}
     run_demo(library, tmp_path / "out", lambda _: None)
     assert {folder: sorted(os.listdir(folder)) for folder in folders} == before
 
 
-def test_the_builtin_model_answers_sensibly(builtin: Library, tmp_path: Path) -> None:
+def test_the_builtin_model_finds_the_expected_photos(builtin: Library, tmp_path: Path) -> None:
     answers: list[Matches] = []
     run_demo(builtin, tmp_path / "out", answers.append)
     first = [answer[0].path.name for answer in answers]

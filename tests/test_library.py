@@ -122,7 +122,7 @@ def test_a_query_picture_and_its_copies_are_left_out(library: Library, photos: P
     assert best.path.name == "copy.png" and best.score == pytest.approx(1, abs=1e-3)
 
 
-def test_a_copy_on_a_disk_that_is_away_is_not_shown_for_the_others(library: Library, photos: Path) -> None:
+def test_a_reachable_copy_is_preferred(library: Library, photos: Path) -> None:
     (photos / "a").mkdir()
     shutil.copyfile(photos / "cat.png", photos / "a" / "cat.png")
     library.index(photos)
@@ -212,7 +212,7 @@ def test_missing_subfolder_is_a_deletion(library: Library, photos: Path) -> None
     assert (report.missing, report.unreachable) == (len(SAMPLES), 0)
 
 
-def test_photos_on_another_device_are_kept_when_it_goes(library: Library, photos: Path) -> None:
+def test_photos_on_an_unmounted_device_are_kept(library: Library, photos: Path) -> None:
     """An unmounted disk leaves an empty folder of the disk below; simulated by the recorded device."""
     (photos / "nas").mkdir()
     shutil.copyfile(photos / "cat.png", photos / "nas" / "cat.png")
@@ -227,7 +227,7 @@ def test_photos_on_another_device_are_kept_when_it_goes(library: Library, photos
     assert [m.reachable for m in library.search("cat", top=20, folders=[photos / "nas"])] == [False]
 
 
-def test_broken_files_are_told_and_not_tried_again(
+def test_broken_files_are_reported_and_not_tried_again(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos / "letter.jpg").write_text("Dear Sir or Madam")
@@ -254,7 +254,7 @@ def test_broken_files_are_told_and_not_tried_again(
     assert [Path(os.fsdecode(failure.path)).name for failure in library.status().failures] == ["letter.jpg"]
 
 
-def test_a_photo_that_is_cut_short_is_partial_until_it_is_whole(library: Library, photos: Path) -> None:
+def test_a_truncated_photo_is_partial_until_it_is_complete(library: Library, photos: Path) -> None:
     whole = (photos / "rocket.jpg").read_bytes()
     (photos / "rocket.jpg").write_bytes(whole[: len(whole) * 3 // 4])
     (report,) = library.index(photos)
@@ -297,7 +297,7 @@ def test_a_higher_limit_reads_what_was_too_large(library: Library, photos: Path)
     assert report.embedded == len(SAMPLES)
 
 
-def test_good_file_that_breaks_is_dropped(library: Library, photos: Path) -> None:
+def test_a_photo_that_becomes_unreadable_is_removed(library: Library, photos: Path) -> None:
     library.index(photos)
     (photos / "cat.png").write_bytes(b"overwritten")
     library.index(photos)
@@ -340,7 +340,7 @@ def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
         library.search("a photo", top=0)
 
 
-def test_sure_keeps_what_the_calibration_says(library: Library, photos: Path) -> None:
+def test_sure_keeps_the_photos_that_the_calibration_selects(library: Library, photos: Path) -> None:
     assert len(library.search("flower", sure=True)) == 0  # an empty library
     library.index(photos)
     every = library.search("cat", top=100)
@@ -472,7 +472,7 @@ def test_changed_model_folder_is_refused(photos: Path, tmp_path: Path) -> None:
         library.search("cat")
 
 
-def test_import_of_a_foreign_file(library: Library, tmp_path: Path) -> None:
+def test_import_of_vectors_computed_elsewhere(library: Library, tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((50, 32)).astype(np.float32)
     np.savez(tmp_path / "v.npz", paths=np.array([f"/far/away/{n}.jpg" for n in range(50)]), vectors=vectors)
     report = library.import_(tmp_path / "v.npz")

@@ -31,7 +31,7 @@ FORMS: dict[str, Callable[[Path, Library], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_photo_of_any_form_is_the_same_photo(
+def test_a_photo_given_in_any_form_has_the_same_vector(
     form: str, indexed: Library, photos: Path, tmp_path: Path
 ) -> None:
     path = photos / "cat.png"
@@ -64,9 +64,7 @@ def test_a_photo_of_any_form_is_the_same_photo(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_photo_of_any_form_is_a_query_to_explain_and_a_part_of_one(
-    form: str, indexed: Library, photos: Path
-) -> None:
+def test_a_photo_given_in_any_form_is_a_query_to_explain(form: str, indexed: Library, photos: Path) -> None:
     path = photos / "cat.png"
     found = indexed.explain(FORMS[form](path, indexed), path, region=False)
     assert found.score == pytest.approx(1, abs=2e-3)
@@ -77,7 +75,7 @@ def test_a_photo_of_any_form_is_a_query_to_explain_and_a_part_of_one(
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "vector"])
-def test_a_photo_of_any_form_is_explained(form: str, indexed: Library, photos: Path) -> None:
+def test_a_photo_given_in_any_form_is_explained(form: str, indexed: Library, photos: Path) -> None:
     path = photos / "cat.png"
     by_path = indexed.explain("a cat", path, region=False)
     by_form = indexed.explain("a cat", FORMS[form](path, indexed), region=False)
@@ -85,7 +83,7 @@ def test_a_photo_of_any_form_is_explained(form: str, indexed: Library, photos: P
     assert by_form.open_photo(min_side=8).size == by_path.open_photo(min_side=8).size
 
 
-def test_a_list_of_photos_stands_for_these(indexed: Library, photos: Path) -> None:
+def test_lists_of_photos_are_flattened(indexed: Library, photos: Path) -> None:
     files: list[Path | str] = [photos / "cat.png", str(photos / "rocket.jpg")]
     image = Image.open(photos / "flower.jpg")
     together = list(indexed.embed(files, image))
@@ -100,7 +98,7 @@ def test_a_list_of_photos_stands_for_these(indexed: Library, photos: Path) -> No
     assert len(indexed.search_many("cat")) == len(indexed.search_many(Query.parse("cat"))) == 1
 
 
-def test_a_folder_stands_for_its_photos(indexed: Library, photos: Path, tmp_path: Path) -> None:
+def test_a_folder_means_its_photos(indexed: Library, photos: Path, tmp_path: Path) -> None:
     (photos / "letter.jpg").write_text("Dear Sir or Madam")
     indexed.index()
     image = Image.new("RGB", (9, 9), "red")
@@ -113,7 +111,7 @@ def test_a_folder_stands_for_its_photos(indexed: Library, photos: Path, tmp_path
         indexed.embed(tmp_path / "other")
 
 
-def test_a_broken_photo_is_a_failure_and_what_is_no_photo_an_error(indexed: Library, photos: Path) -> None:
+def test_a_broken_photo_is_a_failure_and_another_object_an_error(indexed: Library, photos: Path) -> None:
     (chunk,) = indexed.embed(b"Dear Sir", photos / "cat.png", Path("nowhere.jpg"))
     assert chunk.paths == (photos / "cat.png",)
     assert [path for path, _ in chunk.failures] == [Path("photo 1"), Path("nowhere.jpg")]

@@ -67,9 +67,9 @@ def test_photos_by_name(library: Library, album: tuple[Path, Path]) -> None:
         assert library.explain("a cat", spelling, region=False).photo == photo
 
 
-def test_the_catalog_spells_folders(library: Library, album: tuple[Path, Path]) -> None:
+def test_a_folder_is_found_in_its_stored_unicode_form(library: Library, album: tuple[Path, Path]) -> None:
     typed, stored = album
     library.index(typed.parent)
-    assert library._connection.catalog.spelled(os.fsencode(typed)) == os.fsencode(stored)
+    assert library._connection.catalog.stored_form(os.fsencode(typed)) == os.fsencode(stored)
     for unknown in (typed / "none", typed.parent / "é", typed.parent):
-        assert library._connection.catalog.spelled(os.fsencode(unknown)) == os.fsencode(unknown)
+        assert library._connection.catalog.stored_form(os.fsencode(unknown)) == os.fsencode(unknown)

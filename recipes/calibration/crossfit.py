@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clipsight.search.confidence import Calibration, Judge, Spread
+from clipsight.search.confidence import Calibration, LogisticModel, Spread
 
 from .data import LABELLED_SETS, Photos
 from .figures import (
@@ -24,10 +24,10 @@ from .figures import (
     unknown_figures,
 )
 from .fit import (
-    Least,
-    choose_least,
+    Thresholds,
     choose_offset,
-    fit_judge,
+    choose_thresholds,
+    fit_logistic,
     logistic,
     odds,
     sure_weights,
@@ -58,22 +58,24 @@ def calibrate(photos: Photos, asked: Asked, log: Callable[[str], None]) -> Calib
     chances = [
         logistic(found) for found in _cross_fitted(best, asked, lambda pairs: sure_weights(pairs, asked), log)
     ]
-    label_odds = _cross_fitted(labels, asked, unknown_weights, log, crowd=True)
-    least = [choose_least(pairs, chance, asked) for pairs, chance in zip(best, chances, strict=True)]
+    label_odds = _cross_fitted(labels, asked, unknown_weights, log, with_count=True)
+    thresholds = [
+        choose_thresholds(pairs, chance, asked) for pairs, chance in zip(best, chances, strict=True)
+    ]
     offsets = [choose_offset(pairs, found, ACCEPTED) for pairs, found in zip(labels, label_odds, strict=True)]
     measured = {
-        "sure": _sure_table(best, chances, asked, least),
+        "sure": _sure_table(best, chances, asked, thresholds),
         "unknown": _unknown_table(labels, label_odds, offsets),
     }
     everywhere = Pairs.joined(best), Pairs.joined(labels)
-    unknown = fit_judge(everywhere[1], asked, unknown_weights(everywhere[1]), crowd=True)
+    unknown = fit_logistic(everywhere[1], asked, unknown_weights(everywhere[1]), with_count=True)
     return Calibration(
         Spread.of(photos.vectors),
         texts,
-        fit_judge(everywhere[0], asked, sure_weights(everywhere[0], asked), crowd=False),
-        replace(unknown, offset=unknown.offset + float(np.mean(offsets))),
-        float(np.mean([each.least for each in least])),
-        float(np.mean([each.eager for each in least])),
+        fit_logistic(everywhere[0], asked, sure_weights(everywhere[0], asked), with_count=False),
+        replace(unknown, intercept=unknown.intercept + float(np.mean(offsets))),
+        float(np.mean([each.threshold for each in thresholds])),
+        float(np.mean([each.relaxation for each in thresholds])),
         tuple(language for language, table in measured["sure"].items() if _reached(table)),
         measured,
     )
@@ -85,7 +87,7 @@ def _cross_fitted(
     weigh: Callable[[Pairs], Floats],
     log: Callable[[str], None],
     *,
-    crowd: bool = False,
+    with_count: bool = False,
 ) -> list[Floats]:
     """Log odds of the pairs of each half, from fits on the other half's pairs about other things."""
     folds = asked.folds()
@@ -95,23 +97,30 @@ def _cross_fitted(
         weights, result = weigh(other), np.zeros(len(own))
         for fold in range(FOLDS):
             elsewhere = folds[other.query] != fold
-            judge: Judge = fit_judge(other, asked, np.where(elsewhere, weights, 0), crowd=crowd)
+            logistic: LogisticModel = fit_logistic(
+                other, asked, np.where(elsewhere, weights, 0), with_count=with_count
+            )
             here = folds[own.query] == fold
-            result[here] = odds(judge, own, asked)[here]
+            result[here] = odds(logistic, own, asked)[here]
         found.append(result)
         log(f"half {half + 1} of 2")
     return found
 
 
 def _sure_table(
-    halves: list[Pairs], chances: list[Floats], asked: Asked, least: list[Least]
+    halves: list[Pairs], chances: list[Floats], asked: Asked, thresholds: list[Thresholds]
 ) -> dict[str, dict[str, Any]]:
-    """Figures by language, then by form and number of fitting photos; each half with the other's `least`."""
+    """Figures by language, form and number of fitting photos; each half with the other's thresholds."""
 
     def measure(**chosen: Any) -> dict[str, float]:
         each = [
             sure_figures(
-                halves[half], chances[half], asked, least[1 - half].least, least[1 - half].eager, **chosen
+                halves[half],
+                chances[half],
+                asked,
+                thresholds[1 - half].threshold,
+                thresholds[1 - half].relaxation,
+                **chosen,
             )
             for half in (0, 1)
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.search.confidence import SEEN, kept_of
+from clipsight.search.confidence import SURE_DEPTH, select_sure
 
 from .pairs import Asked, Floats, Pairs
 from .queries import FITS, UNKNOWN
@@ -51,13 +51,15 @@ class Unknown:
     refused: float
 
 
-def kept_pairs(pairs: Pairs, probabilities: Floats, least: float, eager: float) -> npt.NDArray[np.bool_]:
+def kept_pairs(
+    pairs: Pairs, probabilities: Floats, threshold: float, relaxation: float
+) -> npt.NDArray[np.bool_]:
     """Tell which of the best photos are kept, as `Calibration.is_sure` decides."""
     _, number = np.unique(_answers(pairs), return_inverse=True)
     rank = np.arange(len(pairs)) - np.searchsorted(number, number)
-    table = np.full((int(number.max(initial=-1)) + 1, SEEN), -1.0)
+    table = np.full((int(number.max(initial=-1)) + 1, SURE_DEPTH), -1.0)
     table[number, rank] = probabilities
-    kept: npt.NDArray[np.bool_] = kept_of(table, least, eager)[number, rank]
+    kept: npt.NDArray[np.bool_] = select_sure(table, threshold, relaxation)[number, rank]
     return kept
 
 
@@ -65,8 +67,8 @@ def sure_figures(
     pairs: Pairs,
     probabilities: Floats,
     asked: Asked,
-    least: float,
-    eager: float,
+    threshold: float,
+    relaxation: float,
     *,
     forms: Sequence[str] = SHORT,
     kinds: Sequence[str] = ("captioned",),
@@ -74,7 +76,7 @@ def sure_figures(
     language: str | None = None,
 ) -> Sure:
     """Figures of queries of these forms and language, in these kinds of libraries."""
-    kept = kept_pairs(pairs, probabilities, least, eager)
+    kept = kept_pairs(pairs, probabilities, threshold, relaxation)
     chosen = np.isin(asked.forms()[pairs.query], forms) & np.isin(pairs.kind, kinds)
     if language is not None:
         chosen &= asked.languages()[pairs.query] == language

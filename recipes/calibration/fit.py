@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.search.confidence import Judge
+from clipsight.search.confidence import LogisticModel
 
 from .figures import COMMON, KEPT, RIGHT, SHORT, SILENT, Sure, sure_figures
 from .pairs import Asked, Floats, Pairs
@@ -30,20 +30,20 @@ _MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class Least:
-    """`least` and `eager` of a `Calibration`."""
+class Thresholds:
+    """`threshold` and `relaxation` of a `Calibration`."""
 
-    least: float
-    eager: float
+    threshold: float
+    relaxation: float
 
 
-def fit_judge(pairs: Pairs, asked: Asked, weights: Floats, *, crowd: bool) -> Judge:
+def fit_logistic(pairs: Pairs, asked: Asked, weights: Floats, *, with_count: bool) -> LogisticModel:
     """Logistic regression of the pairs with a weight above zero."""
     from sklearn.linear_model import LogisticRegression
 
     used = weights > 0
     features, query = pairs.features[used], pairs.query[used]
-    if crowd:
+    if with_count:
         features = np.column_stack([features, np.log(pairs.choices[used])])
     centre, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
     middle = asked.vectors[np.unique(query)].mean(axis=0).astype(np.float64)
@@ -52,15 +52,19 @@ def fit_judge(pairs: Pairs, asked: Asked, weights: Floats, *, crowd: bool) -> Ju
     model = LogisticRegression(C=1.0, max_iter=300, tol=1e-3)
     model.fit(columns.astype(np.float32), pairs.truth[used] == FITS, sample_weight=weights[used])
     found = model.coef_[0].astype(np.float64)
-    own, direction = found[: features.shape[1]] / scale, found[features.shape[1] :] * step
-    offset = float(model.intercept_[0]) - float(own @ centre) - float(direction @ middle)
-    return Judge(own[: pairs.features.shape[1]], direction, offset, float(own[-1]) if crowd else 0.0)
+    own, text_weights = found[: features.shape[1]] / scale, found[features.shape[1] :] * step
+    intercept = float(model.intercept_[0]) - float(own @ centre) - float(text_weights @ middle)
+    return LogisticModel(
+        own[: pairs.features.shape[1]], text_weights, intercept, float(own[-1]) if with_count else 0.0
+    )
 
 
-def odds(judge: Judge, pairs: Pairs, asked: Asked) -> Floats:
+def odds(logistic: LogisticModel, pairs: Pairs, asked: Asked) -> Floats:
     """Log odds of the pairs, float64[n], as `Calibration` computes them."""
-    text = asked.vectors.astype(np.float64) @ judge.direction + judge.offset
-    found: Floats = pairs.features @ judge.weights + text[pairs.query] + judge.crowd * np.log(pairs.choices)
+    text = asked.vectors.astype(np.float64) @ logistic.text_weights + logistic.intercept
+    found: Floats = (
+        pairs.features @ logistic.weights + text[pairs.query] + logistic.count_weight * np.log(pairs.choices)
+    )
     return found
 
 
@@ -94,7 +98,7 @@ def unknown_weights(pairs: Pairs) -> Floats:
     return _STRENGTH * weights / weights.sum()
 
 
-def choose_least(pairs: Pairs, probabilities: Floats, asked: Asked) -> Least:
+def choose_thresholds(pairs: Pairs, probabilities: Floats, asked: Asked) -> Thresholds:
     """The pair of probabilities that comes nearest to all goals for common short queries."""
 
     def shortfall(found: Sure) -> float:
@@ -106,13 +110,15 @@ def choose_least(pairs: Pairs, probabilities: Floats, asked: Asked) -> Least:
     short &= (pairs.fitting >= COMMON) | (pairs.fitting == 0)
     pairs, probabilities = pairs.where(short), probabilities[short]
     candidates = [
-        Least(float(least), eager)
-        for least in np.arange(0.1, 0.81, 0.025).round(3)
-        for eager in (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
+        Thresholds(float(threshold), relaxation)
+        for threshold in np.arange(0.1, 0.81, 0.025).round(3)
+        for relaxation in (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
     ]
     return min(
         candidates,
-        key=lambda each: shortfall(sure_figures(pairs, probabilities, asked, each.least, each.eager)),
+        key=lambda each: shortfall(
+            sure_figures(pairs, probabilities, asked, each.threshold, each.relaxation)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.search.confidence import SEEN, Spread, features
+from clipsight.search.confidence import SURE_DEPTH, Spread, features
 
 from .data import LABELLED_SETS, Photos, Vectors, bucket
 from .queries import FITS, FITS_NOT, UNKNOWN, Query, load_things
@@ -88,7 +88,7 @@ def best_photos(photos: Photos, asked: Asked, half: int, spreads: tuple[Spread, 
     parts = []
     for group, (kind, rows) in enumerate(_libraries(photos, half)):
         cosines = photos.vectors[rows] @ asked.vectors.T
-        count = min(SEEN, len(rows))
+        count = min(SURE_DEPTH, len(rows))
         best = np.argsort(-cosines, axis=0, kind="stable")[:count]
         local = truth[rows]
         fitting = (local == FITS).sum(axis=0)

@@ -29,8 +29,8 @@ def run_demo(
 ) -> list[Path]:
     """Index the sample photos, run one query of each kind, pass each result to `show`, write contact sheets.
 
-    The sheets are written to `folder`, which is created if need be, and their paths are returned; sheets of
-    an earlier run are replaced. Query pictures are shown by file name only. Raises LibraryError.
+    The sheets are written to `folder`, which is created if it does not exist, and replace those of an earlier
+    run; their paths are returned. Query pictures are shown by file name only. Raises LibraryError.
     """
     examples = _examples({photo.name: photo for photo in sample_photos()})
     try:
@@ -50,7 +50,7 @@ def run_demo(
 
 
 def _examples(photos: dict[str, Path]) -> list[tuple[str, Query]]:
-    """Queries of each kind with their names; the one with a minus follows the same one without it."""
+    """One query of each kind, with its name; "before-minus" is "minus" without the subtracted part."""
     motorcycle, astronaut = _picture("motorcycle_left.png", photos), _picture("astronaut.png", photos)
     building, wall = Part(Kind.TEXT, "a building"), Part(Kind.TEXT, "a wall", weight=-1.0)
     return [

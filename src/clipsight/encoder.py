@@ -1,4 +1,4 @@
-"""`Encoder`: one model, which turns photos of any kind and texts into vectors."""
+"""`Encoder`: the public class that embeds photos of any kind and texts with one model."""
 
 import os
 import sys
@@ -41,9 +41,10 @@ class Encoder(towers.Encoder):
     ) -> "Encoder":
         """Open a model: any name that `clipsight models` lists, in any spelling, or a model folder's path.
 
-        A published model that is not on disk is downloaded, after a line to `note` (default: on stderr) with
-        its size; stderr shows the progress if it is a terminal. `device` is an ONNX Runtime device such as
-        "cpu" or "cuda", `threads` the number of CPU threads (default: all cores). Raises `ModelError`.
+        A published model that is not on disk is downloaded; `note` is first called with a line that gives its
+        size (default: printed on stderr), and a terminal shows the progress. `device` is an ONNX Runtime
+        device such as "cpu" or "cuda", `threads` the number of CPU threads (default: all cores). Raises
+        `ModelError`.
         """
         folder = ModelFolder.read(registry.locate(model, note=note))
         return cls(folder, device=device, threads=threads)
@@ -53,11 +54,11 @@ class Encoder(towers.Encoder):
     @overload
     def encode_images(self, images: "Iterable[PhotoLike]") -> Vectors: ...
     def encode_images(self, images: "PhotoLike | Iterable[PhotoLike]") -> Vector | Vectors:
-        """Embed photos of any kind (see `PhotoLike`): float32[n, dim]; of one that is no list, float32[dim].
+        """Embed photos of any kind (see `PhotoLike`): float32[n, dim] for a list, float32[dim] for one photo.
 
         Files are read as in indexing: upright, in sRGB, without transparency. An array of several photos,
-        uint8[n, H, W, 3], is a list, too. Raises `PhotoError` for the first photo that can't be read, or for
-        which the model gives a zero or not-a-number vector.
+        uint8[n, H, W, 3], counts as a list. Raises `PhotoError` for the first photo that can't be read, or
+        for which the model returns a zero or NaN vector.
         """
         items = several(images, "images")
         vectors = embed_pictures(pictures([items]), self)
@@ -68,17 +69,17 @@ class Encoder(towers.Encoder):
     @overload
     def encode_texts(self, texts: Iterable[str]) -> Vectors: ...
     def encode_texts(self, texts: str | Iterable[str]) -> Vector | Vectors:
-        """Embed texts: float32[n, dim]; of one str, float32[dim].
+        """Embed texts: float32[n, dim] for a list, float32[dim] for one str.
 
-        Texts are embedded as they are: no query grammar, no prompt template. Those beyond the model's context
-        are cut: see `truncated`. Raises `ModelError` for what is no text, and `NoDirectionError` where the
-        model gives a zero or not-a-number vector.
+        Texts are embedded as they are: no query grammar, no prompt template. Texts longer than the model's
+        context are cut: see `truncated`. Raises `ModelError` for items that are not str, and
+        `InvalidVectorError` if the model returns a zero or NaN vector.
         """
         vectors = super().encode_texts(checked_texts(texts, "texts", error=ModelError))
         return vectors[0] if isinstance(texts, str) else vectors
 
     def truncated(self, texts: str | Sequence[str]) -> tuple[bool, ...]:
-        """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
+        """True for each text that is longer than the model's context, so that its end is not embedded."""
         return super().truncated(checked_texts(texts, "texts", error=ModelError))
 
     encode_image = encode_images
@@ -86,5 +87,5 @@ class Encoder(towers.Encoder):
 
 
 def _is_single(images: object, items: Sequence[object]) -> bool:
-    """True for one photo, which `several` returns as the only item."""
+    """True if `images` is one photo, which `several` returned as its only item."""
     return is_one(images) and len(items) == 1 and items[0] is images

@@ -37,18 +37,18 @@ PathLike = str | os.PathLike[str]
 
 
 class Library:
-    """The collection of indexed photos in the folder `path` (default: the user's own), made if there is none.
+    """The collection of indexed photos in the folder `path` (default: the user's own), created if missing.
 
-    `model` is any name that `clipsight models` lists, or a model folder. "auto" is the library's own, or, for
-    a new library, the recommended one if the hub answers within seconds, else the builtin one. Another model
-    than the library's begins a switch: `index` then embeds the photos again, and the old vectors serve
-    until that is complete. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads` the
-    number of CPU threads (default: all cores). `note` is called with lines for the user, such as which model
-    was chosen and why. Raises `LibraryError` or `ModelError`.
+    `model` is any name that `clipsight models` lists, or a model folder. "auto" means the library's own
+    model, or, for a new library, the recommended one if the hub answers within seconds, else the builtin one.
+    Another model than the library's begins a switch: `index` embeds the photos again, and searches use the
+    old vectors until it has finished. `device` is an ONNX Runtime device such as "cpu" or "cuda", `threads`
+    the number of CPU threads (default: all cores). `note` is called with lines for the user, such as which
+    model was chosen and why. Raises `LibraryError` or `ModelError`.
 
-    Any number of threads may call one `Library` at once: searches go on while one of them indexes. Several
-    processes may open the same library, but not share one: after `os.fork`, open it again in the child. After
-    `close`, every call raises `LibraryError`.
+    Any number of threads may call one `Library` at the same time, also while one of them indexes. Several
+    processes may open the same library, but can't share one object: after `os.fork`, open it again in the
+    child. After `close`, every call raises `LibraryError`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Library:
         threads: int | None = None,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
-        whole_number(threads, "threads", least=1, error=ModelError)
+        whole_number(threads, "threads", minimum=1, error=ModelError)
         self.path, self.device, self.threads, self.note = paths.library_folder(path), device, threads, note
         self._connection = Connection(self.path, model, self._make_encoder, note)
 
@@ -109,10 +109,10 @@ class Library:
     ) -> "list[IndexReport]":
         """Bring `folders` (default: all that were indexed before) up to date.
 
-        `changes` are to the folders' saved `IndexOptions`. `retry` tries failed files again. After an
-        interruption, the next call continues. `progress` is True, tqdm or a function of (done, total) of each
-        folder, or an `Observer`. Raises `LibraryError` for a folder that can't be read and of which the
-        library has no photo; others are reported as unreachable.
+        `changes` are applied to the folders' saved `IndexOptions`. `retry` tries failed files again. After an
+        interruption, the next call continues. `progress` is True, tqdm, a function of (done, total) of each
+        folder, or an `Observer`. A folder that can't be read is reported as unreachable if the library has
+        photos of it; otherwise raises `LibraryError`.
         """
         return self._opened.index(folders, changes, retry=retry, progress=progress)
 
@@ -128,10 +128,10 @@ class Library:
     ) -> Matches:
         """The photos that match best, ties by path; see `Query.parse` for the grammar.
 
-        A query is text, a picture of any kind (see `PhotoLike`; a path is given as a `Path`), or its vector;
-        `add` and `subtract` are more of these. `top` and `keywords` stand for fields of `options`:
-        `search("dog", 5, sure=True)`. Query pictures that are files of the library are left out. Raises
-        `QueryError`, `LabelError` or `LibraryError`.
+        A query is text, a picture of any kind (see `PhotoLike`; paths as `Path`), or a vector, float[dim];
+        `add` and `subtract` are further parts. `top` and `keywords` override fields of `options`:
+        `search("dog", 5, sure=True)`. Query pictures that are files of the library are not in the result.
+        Raises `QueryError`, `LabelError` or `LibraryError`.
         """
         parsed = Query.of(query, add=add, subtract=subtract)
         (matches,) = self.search_many([parsed], top, options=options, **keywords)
@@ -145,9 +145,10 @@ class Library:
         options: SearchOptions = DEFAULT_OPTIONS,
         **keywords: "Unpack[SearchKeywords]",
     ) -> list[Matches]:
-        """The matches of each query as `search` finds them, in the queries' order; faster than one by one.
+        """The matches of each query, in the order of the queries; faster than calling `search` for each.
 
-        One query is one item. Vectors may be the rows of an array, float[n, dim].
+        A single query counts as a list of one; the rows of an array float[n, dim] are vectors. Raises as
+        `search`.
         """
         chosen = options.updated(**keywords, **({} if top is None else {"top": top}))
         return self._opened.snapshot.search(Query.several(queries), chosen)
@@ -162,10 +163,10 @@ class Library:
     ) -> "Classification":
         """Classify `photos`, given as for `embed` (default: the whole library).
 
-        `templates` are "plain" (labels as they are) or another set of `prompts.load_templates`. `unknown`
-        adds a label for photos that no label fits (see `search.confidence`). `keep` saves the best label of
-        each photo of the library, for `search(labels=...)`. The result streams: iterate over it once. Raises
-        `LabelError`, and as `embed`.
+        `templates` is "plain" (labels as they are), another name that `prompts.load_templates` accepts, or a
+        `TemplateSet`. `unknown` adds a label for photos that no label fits (see `search.confidence`). `keep`
+        saves the best label of each photo of the library, for `search(labels=...)`. The result is computed
+        while it is iterated over, once. Raises `LabelError`, and as `embed`.
         """
         from clipsight.classification.prompts import load_templates
         from clipsight.classification.zero_shot import classify_in
@@ -185,7 +186,7 @@ class Library:
         """Sort indexed photos by label, date or camera into folders of `destination`; photos are only read.
 
         `folders` are those of the photos (empty: the whole library), `options` the fields of
-        `organize.OrganizeOptions`. `organize.undo` takes it back. Raises `LabelError` or `LibraryError`.
+        `organize.OrganizeOptions`. `organize.undo` reverts it. Raises `LabelError` or `LibraryError`.
         """
         from clipsight.organize.labelling import OrganizeOptions, organize_indexed
 
@@ -207,12 +208,12 @@ class Library:
         settings: "Settings | None" = None,
         progress: StageProgressLike = None,
     ) -> "Explanation":
-        """Shares of the query's parts and words in the photo's score, and the region that made it.
+        """Explain a photo's score: the contribution of each part and word of the query, and a heat map.
 
-        `method` is one of `explain.registry.METHODS`; `word` asks for the region of that word alone, and
-        without `region` there is none. `balance` is that of `search`, `settings` bound the cost. The photo
-        need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) explains in place of
-        the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
+        `method` is one of `explain.registry.METHODS`. `word` restricts the heat map to that word; with
+        `region` false there is no heat map. `balance` is that of `search`, `settings` limit the cost. The
+        photo need not be indexed. `checkpoint` (PyTorch weights, or a published model's name) is used in
+        place of the library's model, without balance. Raises `QueryError`, `ModelError` or `PhotoError`.
         """
         from clipsight.explain.explanation import explain_in
 
@@ -227,8 +228,8 @@ class Library:
     ) -> "list[TextMatch]":
         """The `top` lines of the file `texts` with the highest cosine with a photo.
 
-        The photo need not be indexed. The file is embedded once. Raises `QueryError`, `LabelError`, and
-        `LibraryError` if its vectors can't be written.
+        The photo need not be indexed. The vectors of the file's lines are cached. Raises `QueryError`,
+        `LabelError`, and `LibraryError` if the vectors can't be written.
         """
         from clipsight.search.text_matching import embed_photo, match_texts
 
@@ -244,14 +245,14 @@ class Library:
     def embeddings(self, *folders: PathLike) -> Iterator[Embeddings]:
         """Yield all indexed photos in and below `folders` (default: the whole library) with their vectors.
 
-        They come in chunks, so memory is bounded. Raises `LibraryError` for a folder that was not indexed.
+        Photos come in chunks, so memory is bounded. Raises `LibraryError` for a folder that was not indexed.
         """
         return self._opened.embeddings(folders)
 
     def vectors(self, *folders: PathLike) -> "tuple[tuple[Path, ...], Float32]":
         """Paths and vectors, float32[n, dim] of unit length, of the photos in `folders` (default: all).
 
-        Photos that are missing, or that the library's model has not embedded, are left out. Raises
+        Photos that are missing, or not yet embedded by the library's model, are left out. Raises
         `LibraryError` for a folder that was not indexed.
         """
         return self._opened.vectors(folders)
@@ -259,11 +260,11 @@ class Library:
     def embed(self, *photos: "PhotoLike | Iterable[PhotoLike]") -> Iterator[Embeddings]:
         """Yield photos of any kind with their vectors, stored or embedded now, in chunks.
 
-        A photo is a path, bytes, a Pillow image, an array of pixels or a ready vector (see `PhotoLike`); a
-        list of photos stands for these, and a folder for its indexed photos. Photos without a file are called
-        "photo 1", "photo 2"... by their place. Files that can't be read are in their chunk's `failures`.
-        Nothing is added to the library. Raises `PhotoError` for what is no photo, and `LibraryError` for a
-        folder that has not been indexed.
+        A photo is a path, bytes, a Pillow image, an array of pixels or a vector (see `PhotoLike`); lists are
+        flattened, and a folder means its indexed photos. Photos without a file are named "photo 1",
+        "photo 2"... by position. Files that can't be read are in their chunk's `failures`. Nothing is added
+        to the library. Raises `PhotoError` for arguments that are not photos, and `LibraryError` for a folder
+        that has not been indexed.
         """
         return self._opened.embed(photos)
 
@@ -272,11 +273,17 @@ class Library:
         return Status.of(self.path, self._opened.catalog)
 
     def forget(self, folder: PathLike) -> int:
-        """Drop `folder` from the library and return the number of its photos; files are not touched."""
+        """Remove `folder` from the library and return the number of its photos; files are not touched.
+
+        Raises `LibraryError` for a folder of which the library has nothing.
+        """
         return self._opened.forget_folder(absolute(folder))
 
     def export(self, file: PathLike) -> int:
-        """Write `paths` and `vectors`, float16[n, dim], to a .npz or .parquet file; return n."""
+        """Write `paths` and `vectors`, float16[n, dim], to a .npz or .parquet file; return n.
+
+        Raises `LibraryError`.
+        """
         from clipsight.store.vector_io import export_vectors
 
         return export_vectors(self._opened.catalog, self._opened.model, Path(file).expanduser())
@@ -284,7 +291,8 @@ class Library:
     def import_(self, file: PathLike) -> "ImportReport":
         """Add vectors computed elsewhere: .npz, .parquet, or a folder written by clip-retrieval.
 
-        They must be of this library's model; if the file names one, it is checked. Raises `LibraryError`.
+        They must be of this library's model, which is checked if the file names its model. Raises
+        `LibraryError`.
         """
         return self._opened.import_vectors(Path(file).expanduser())
 
@@ -303,8 +311,8 @@ class Library:
     ) -> "CheckReport":
         """Check the library in the folder `path` (default: the user's own); see `maintenance.check`.
 
-        `photos` indexed photos, chosen at random, are read and embedded again. `repair` mends what is wrong.
-        Raises `LibraryError` or `ModelError`.
+        `photos` indexed photos, chosen at random, are read and embedded again. `repair` repairs the problems
+        found. Raises `LibraryError` or `ModelError`.
         """
         from clipsight.maintenance.check import check
 
@@ -312,10 +320,10 @@ class Library:
             return check(paths.library_folder(path), photos=photos, repair=repair, progress=show)
 
     def backup(self, file: PathLike, *, replace: bool = False) -> int:
-        """Write the catalog to `file`, whole or not at all; return the number of its photos.
+        """Write the catalog to `file`, atomically; return the number of its photos.
 
-        Other processes may go on reading and writing. Raises `LibraryError`, also if the file exists and
-        `replace` is false.
+        Other processes may read and write the library meanwhile. Raises `LibraryError`, also if the file
+        exists and `replace` is false.
         """
         from clipsight.maintenance.backup import backup
 
@@ -323,7 +331,7 @@ class Library:
 
     @staticmethod
     def restore(file: PathLike, path: PathLike | None = None, *, replace: bool = False) -> Path | None:
-        """Make a backup the catalog of the library in `path`; return where the old catalog is kept, if any.
+        """Replace the catalog of the library in `path` by a backup; return the path of the old one, if any.
 
         Raises `LibraryError`, also if the library has photos and `replace` is false.
         """
@@ -338,6 +346,6 @@ class Library:
 
     @property
     def _opened(self) -> "Connection[Encoder]":
-        """The library's files, while they may be used."""
+        """The library's connection. Raises `LibraryError` after `close` or `os.fork`."""
         self._connection.check()
         return self._connection

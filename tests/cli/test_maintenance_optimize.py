@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     """A library of a thousand imported photos, which are to be many."""
-    monkeypatch.setattr(flat, "MOST", 0)
+    monkeypatch.setattr(flat, "MAX_VECTORS", 0)
     monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
     vectors = unit_vectors(1200, 32)
     np.savez(

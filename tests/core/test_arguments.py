@@ -40,7 +40,7 @@ def test_an_empty_path_is_not_the_current_folder(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [3, None, [3], [b"cat"], Path("a")])
-def test_what_is_no_text_is_refused(value: Any) -> None:
+def test_other_types_than_text_are_refused(value: Any) -> None:
     with pytest.raises(LabelError, match="`labels` takes texts, not"):
         texts(value, "labels", error=LabelError)
 
@@ -51,29 +51,29 @@ def test_whole_numbers(value: int | None) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 2**63, "1k", 1.0, True])
-def test_what_is_no_whole_number_of_64_bits_is_refused(value: Any) -> None:
+def test_other_values_than_whole_numbers_of_64_bits_are_refused(value: Any) -> None:
     with pytest.raises(QueryError, match="`top` "):
         whole_number(value, "top")
 
 
 @pytest.mark.parametrize("value", [0, -3, True, 1.5, float("nan"), "7", 2**63])
-def test_whole_numbers_have_a_least(value: Any) -> None:
+def test_whole_numbers_have_a_minimum(value: Any) -> None:
     with pytest.raises(QueryError, match="`top` "):
-        whole_number(value, "top", least=1)
+        whole_number(value, "top", minimum=1)
     with pytest.raises(QueryError, match="`top` takes a whole number, not None"):
         whole_number(None, "top", required=True)
-    assert whole_number(1, "top", least=1, required=True) == 1
+    assert whole_number(1, "top", minimum=1, required=True) == 1
 
 
 @pytest.mark.parametrize("value", [0, 0.5, -1, np.float32(0.25), np.float64(1)])
 def test_finite_numbers(value: Any) -> None:
-    number(value, "min_score", least=-1, most=1)
+    number(value, "min_score", minimum=-1, maximum=1)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), True, "1", None, 1j, 1.5])
-def test_what_is_no_finite_number_is_refused(value: Any) -> None:
+def test_other_values_than_finite_numbers_are_refused(value: Any) -> None:
     with pytest.raises(QueryError, match="`min_score` ") as caught:
-        number(value, "min_score", most=1)
+        number(value, "min_score", maximum=1)
     assert "\n" not in str(caught.value)
 
 

@@ -41,7 +41,7 @@ def test_every_key(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\r\n", "\ufeff", b"\xef\xbb\xbf# Notepad\r\n"])
-def test_a_file_that_says_nothing(file: Path, text: str | bytes) -> None:
+def test_a_file_without_keys(file: Path, text: str | bytes) -> None:
     assert read(file, text) == Config() and Config().options() == {}
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_says_nothing(file: Path, text: str | bytes) -> None:
         ("device = ['cpu']", 1, "device is ['cpu']"),
     ],
 )
-def test_keys_and_values_that_can_not_be_used(file: Path, text: str, line: int, told: str) -> None:
+def test_invalid_keys_and_values(file: Path, text: str, line: int, told: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(file, text)
     assert str(error.value).startswith(f"{file}, line {line}: {told}")
@@ -103,7 +103,7 @@ def test_keys_and_values_that_can_not_be_used(file: Path, text: str, line: int, 
         (b"threads = 2\nmodel = '\xff'", "line 2: not UTF-8 text"),
     ],
 )
-def test_what_is_not_toml(file: Path, text: str | bytes, told: str) -> None:
+def test_a_file_that_is_not_toml(file: Path, text: str | bytes, told: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(file, text)
     assert str(error.value).startswith(f"{file}, {told}"), str(error.value)
@@ -136,7 +136,7 @@ def test_files_that_can_not_be_read(file: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [None, "", "/somewhere", "relative"])
-def test_the_users_own_file_is_where_platformdirs_puts_it(
+def test_the_default_file_is_where_platformdirs_puts_it(
     folder: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLIPSIGHT_CONFIG")
@@ -147,7 +147,7 @@ def test_the_users_own_file_is_where_platformdirs_puts_it(
     assert paths.config_file() == platformdirs.user_config_path("clipsight") / "config.toml"
 
 
-def test_the_users_own_file_need_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_file_need_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLIPSIGHT_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert read_config() == Config()

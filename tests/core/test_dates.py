@@ -39,7 +39,7 @@ def test_the_last_period_has_no_end(text: str) -> None:
 
 
 @given(SECONDS, SECONDS, st.sampled_from(LENGTHS), st.sampled_from("T "))
-def test_a_period_holds_exactly_the_moments_whose_text_begins_with_it(
+def test_a_period_contains_the_times_whose_text_begins_with_it(
     moment: datetime, other: datetime, length: int, separator: str
 ) -> None:
     text = moment.isoformat()[:length]

@@ -13,7 +13,7 @@ FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "QOI", "AVIF"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_picture_of_somebody_else_is_not_replaced(tmp_path: Path, format_: str) -> None:
+def test_a_picture_that_clipsight_did_not_write_is_not_replaced(tmp_path: Path, format_: str) -> None:
     file = tmp_path / "photo"
     Image.new("RGB", (8, 8), "red").save(file, format_)
     before = file.read_bytes()
@@ -23,7 +23,7 @@ def test_a_picture_of_somebody_else_is_not_replaced(tmp_path: Path, format_: str
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG"])
-def test_a_picture_of_our_own_is_replaced(tmp_path: Path, format_: str) -> None:
+def test_a_picture_that_clipsight_wrote_is_replaced(tmp_path: Path, format_: str) -> None:
     file = tmp_path / "sheet"
     for colour in ("red", "blue"):
         picture = Image.new("RGB", (200, 200), colour)

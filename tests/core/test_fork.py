@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipsight import Library
-from clipsight.core.fork import keep_in_children
+from clipsight.core.fork import leak_after_fork
 from tests.support.forks import in_child
 
 
@@ -22,10 +22,10 @@ class Loud:
         self.said.append("destroyed")
 
 
-def test_what_is_kept_is_destroyed_in_its_own_process_only() -> None:
+def test_a_leaked_object_is_destroyed_in_the_parent_process_only() -> None:
     said: list[str] = []
     kept, other = [Loud(said)], [Loud(said)]
-    keep_in_children(kept[0])
+    leak_after_fork(kept[0])
 
     def drop() -> str:
         kept.clear()

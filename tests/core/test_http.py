@@ -52,7 +52,7 @@ def fault(request: Request) -> str:
     return str(caught.value)
 
 
-def test_a_whole_answer() -> None:
+def test_a_complete_response() -> None:
     with raw_server(OK + b"Content-Type: Image/PNG; x=y\r\nContent-Length: 3\r\n\r\nabc") as (url, requests):
         answer = send(Request(f"{url}/my photo é.jpg?q=a b", headers={"Accept": "image/*"}))
     assert (answer.status, answer.body, answer.content_type) == (200, b"abc", "image/png")
@@ -60,7 +60,7 @@ def test_a_whole_answer() -> None:
     assert b"Accept: image/*\r\n" in requests[0]
 
 
-def test_a_status_that_is_no_success_is_an_answer() -> None:
+def test_an_error_status_is_a_response() -> None:
     with raw_server(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\ngone") as (url, _):
         assert send(Request(url)) == Response(404, "No", {"content-length": "4"}, b"gone")
 
@@ -77,7 +77,7 @@ def test_a_status_that_is_no_success_is_an_answer() -> None:
         (b"HTTP/1.1 302 Found\r\nLocation: http://[x\r\n\r\n", "."),
     ],
 )
-def test_every_fault_is_one_line(raw: bytes, reason: str) -> None:
+def test_every_error_is_one_line(raw: bytes, reason: str) -> None:
     with raw_server(raw) as (url, _):
         assert re.search(reason, fault(Request(url, max_bytes=1000)))
 
@@ -97,7 +97,7 @@ def test_a_url_that_can_not_be_used(url: str, reason: str) -> None:
     assert reason in fault(Request(url))
 
 
-def test_a_server_that_sends_slowly_is_given_up() -> None:
+def test_a_slow_server_times_out() -> None:
     with raw_server(OK, keep_open=True) as (url, _):
         assert "no answer" in fault(Request(url, timeout=0.2))
 
@@ -117,14 +117,14 @@ def test_a_redirect_to_a_file_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("request_", [{"data": b"{}"}, {"headers": {"Authorization": "Bearer x"}}])
-def test_a_secret_or_a_body_goes_to_no_other_origin(request_: dict[str, object]) -> None:
+def test_credentials_and_bodies_are_not_sent_to_another_origin(request_: dict[str, object]) -> None:
     moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/there\r\n\r\n"
     with raw_server(moved) as (url, _):
         assert "redirects to http://127.0.0.1:9/there" in fault(Request(url, **request_))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("code", [307, 308])
-def test_a_body_is_sent_again_where_the_status_says_so(code: int) -> None:
+def test_a_body_is_sent_again_after_307_and_308(code: int) -> None:
     here = f"HTTP/1.1 {code} Moved\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n".encode()
     with raw_server(here, OK + b"Content-Length: 2\r\n\r\nok") as (url, requests):
         assert send(Request(url, data=b"body")).body == b"ok"

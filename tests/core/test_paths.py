@@ -21,14 +21,16 @@ def test_the_data_folder_is_that_of_platformdirs(value: str | None, monkeypatch:
 
 
 @pytest.mark.parametrize(("value", "home"), [("/somewhere", Path("/somewhere")), ("~/x", Path.home() / "x")])
-def test_the_environment_names_another(value: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_sets_the_data_folder(
+    value: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLIPSIGHT_HOME", value)
     assert paths.home() == home and paths.home_dir() == str(home)
     assert paths.default_library() == home / "library" == Path(paths.default_library_dir())
     assert paths.models_folder() == home / "models"
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSIGHT_HOME", "")
     assert paths.home_dir() == platformdirs.user_data_dir("clipsight")
 
@@ -47,15 +49,15 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ("photos/a.jpg", None, "photos/a.jpg"),
     ],
 )
-def test_paths_for_people(path: str, inside: str | None, expected: str) -> None:
+def test_paths_are_shortened_for_display(path: str, inside: str | None, expected: str) -> None:
     assert paths.short(path, Path(inside) if inside else None, home="/home/ann") == expected
 
 
-def test_a_home_that_is_everything_is_none() -> None:
+def test_paths_are_not_shortened_if_the_home_is_the_root() -> None:
     assert paths.short("/x/a.jpg", home="/") == "/x/a.jpg" and paths.short("/", home="/") == "/"
 
 
-def test_the_home_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_in_the_users_home_are_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/bob")
     assert paths.short("/home/bob/a.jpg") == "~/a.jpg"
 
@@ -70,31 +72,31 @@ def test_names_in_another_unicode_form(
     (tmp_path / stored / "sub").mkdir(parents=True)
     file = tmp_path / stored / "sub" / f"{stored}.jpg"
     file.touch()
-    assert str(paths.spelled(tmp_path / typed / "sub" / f"{typed}.jpg")) == str(file)
-    assert str(paths.spelled(tmp_path / stored / "sub" / f"{stored}.jpg")) == str(file)
+    assert str(paths.expand(tmp_path / typed / "sub" / f"{typed}.jpg")) == str(file)
+    assert str(paths.expand(tmp_path / stored / "sub" / f"{stored}.jpg")) == str(file)
     assert paths.find_file(str(tmp_path / typed / "sub" / f"{typed}.jpg")) == file
     monkeypatch.chdir(tmp_path)
-    assert str(paths.spelled(typed)) == stored
-    assert str(paths.spelled(f"./{typed}/../{typed}")) == f"{stored}/../{stored}"
+    assert str(paths.expand(typed)) == stored
+    assert str(paths.expand(f"./{typed}/../{typed}")) == f"{stored}/../{stored}"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert str(paths.spelled(f"~/{typed}")) == str(tmp_path / stored)
+    assert str(paths.expand(f"~/{typed}")) == str(tmp_path / stored)
 
 
-def test_a_name_that_is_there_is_preferred(tmp_path: Path) -> None:
+def test_an_exact_name_is_preferred(tmp_path: Path) -> None:
     for name in (COMPOSED, DECOMPOSED):
         (tmp_path / name).mkdir()
     if len(os.listdir(tmp_path)) < 2:
         pytest.skip("this file system has one form")
     for name in (COMPOSED, DECOMPOSED):
-        assert str(paths.spelled(tmp_path / name)) == str(tmp_path / name)
+        assert str(paths.expand(tmp_path / name)) == str(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     "text", ["", "caf\u00e9/none", "/none/caf\u00e9", "\u00e9\0", "\u00e9" * 300, "~nobody\u00e9/x", "\udce9"]
 )
-def test_paths_to_nothing_stay_as_they_are(
+def test_paths_that_do_not_exist_are_unchanged(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert paths.spelled(text) == Path(text)
+    assert paths.expand(text) == Path(text)
     assert text == "" or paths.find(text) is None

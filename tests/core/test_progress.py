@@ -99,7 +99,7 @@ def test_true_is_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [1, "yes", 0.5, []])
-def test_what_shows_no_progress_is_refused(wrong: Any, library: Library, photos: Path) -> None:
+def test_other_objects_than_progress_are_refused(wrong: Any, library: Library, photos: Path) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: as_progress(wrong, "x").__enter__(),
         lambda: as_stage_progress(wrong).__enter__(),
@@ -111,7 +111,7 @@ def test_what_shows_no_progress_is_refused(wrong: Any, library: Library, photos:
             call()
 
 
-def test_an_observer_stays_what_it_is() -> None:
+def test_an_observer_is_passed_on_unchanged() -> None:
     class Observer:
         def scanned(self, files: int) -> None: ...
         def progressed(self, progress: object) -> None: ...

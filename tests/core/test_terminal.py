@@ -39,7 +39,7 @@ def test_the_width_of_a_terminal(
     assert width(screen) == expected
 
 
-def test_a_terminal_that_does_not_tell_its_width_has_eighty_columns(screen: TextIO) -> None:
+def test_a_terminal_of_unknown_width_has_eighty_columns(screen: TextIO) -> None:
     fcntl.ioctl(screen.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
     assert width(screen) == 80
 
@@ -53,7 +53,7 @@ def test_colours_of_a_terminal(screen: TextIO, monkeypatch: pytest.MonkeyPatch) 
     assert not has_colours(screen)
 
 
-def test_lines_for_other_programs_are_neither_folded_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_for_other_programs_are_neither_wrapped_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert width(io.StringIO()) == UNLIMITED and not has_colours(io.StringIO())
     monkeypatch.setenv("FORCE_COLOR", "1")

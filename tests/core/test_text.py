@@ -17,7 +17,7 @@ def test_forms_of_one_name() -> None:
     assert caseless("CAFE\u0301") == caseless("Caf\u00e9")
 
 
-def test_addresses() -> None:
+def test_urls_are_recognised() -> None:
     assert is_url("HTTPS://a") and not is_url("ftp://a") and not is_url("https:/a")
 
 
@@ -52,7 +52,7 @@ def test_visible_is_one_printable_line(text: str) -> None:
 
 
 @given(ANY_TEXT.filter(lambda text: not any("\ud800" <= char <= "\udbff" for char in text)))
-def test_json_is_utf8_and_what_it_was(text: str) -> None:
+def test_json_is_utf8_and_round_trips(text: str) -> None:
     assert json.loads(to_json({"path": text}).encode()) == {"path": text}
 
 

@@ -22,8 +22,8 @@ def scaled() -> Iterator[None]:
     """A few dozen photos are treated like a million: commits, tails of search files, approximate ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
-        patch.setattr(flat, "MOST", 0)
-        patch.setattr(faiss, "SMALL", 8)
+        patch.setattr(flat, "MAX_VECTORS", 0)
+        patch.setattr(faiss, "SMALL_INDEX", 8)
         patch.setattr(faiss, "MIN_VECTORS", 16)
         yield
 

@@ -14,7 +14,7 @@ from clipsight.maintenance.backup import restore
 from clipsight.maintenance.check import check
 from clipsight.maintenance.check_catalog import damage
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.labels import GivenLabel, count_labels, give_labels
+from clipsight.store.labels import PhotoLabel, count_labels, store_labels
 from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
@@ -53,7 +53,7 @@ def test_there_and_back(library: Path, backup: Path, tmp_path: Path) -> None:
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
         assert model is not None
-        give_labels(catalog.database, model, ["cat", "dog"], [GivenLabel(1, "dog", 0.5)])
+        store_labels(catalog.database, model, ["cat", "dog"], [PhotoLabel(1, "dog", 0.5)])
         catalog.set_root(b"/first", "{}", reachable=True, indexed="2026-01-02T03:04:05")
         everything = list(catalog.iter_embedded_photos(model))
         back_up(library, backup, replace=True)

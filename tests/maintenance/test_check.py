@@ -23,7 +23,7 @@ from clipsight.maintenance import check_catalog as check_module
 from clipsight.maintenance.check import CheckReport, check
 from clipsight.maintenance.invariants import RULES
 from clipsight.store.catalog import CATALOG_NAME, Catalog
-from clipsight.store.labels import GivenLabel, give_labels
+from clipsight.store.labels import PhotoLabel, store_labels
 from clipsight.store.records import State
 from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
@@ -46,8 +46,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ids = add_photos(catalog, model, unit_vectors(COUNT, DIM), [path_of(i) for i in range(COUNT)])
         catalog.set_state(ids[:2], State.UNREACHABLE)
         catalog.set_state(ids[2:4], State.MISSING)
-        given = [GivenLabel(id_, "dog", 0.75) for id_ in ids[:9]]
-        give_labels(catalog.database, model, ["cat", "dog"], given)
+        given = [PhotoLabel(id_, "dog", 0.75) for id_ in ids[:9]]
+        store_labels(catalog.database, model, ["cat", "dog"], given)
         catalog.set_root(b"/photos", '{"exclude": []}', reachable=True, indexed="2026-01-02T03:04:05")
         other = catalog.add_model("b" * 64, "other", "./other", 3)
         catalog.begin_switch(other)

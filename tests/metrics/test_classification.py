@@ -37,7 +37,7 @@ def test_scores_are_scikit_learns(seed: int) -> None:
     assert found.macro_f1 == pytest.approx(metrics.f1_score(labels, guesses, average="macro"))
 
 
-def test_of_equal_logits_the_first_class_is_the_likelier() -> None:
+def test_the_first_of_equal_logits_is_the_likeliest() -> None:
     found = classification_metrics(np.zeros((2, 6)), np.array([0, 5]), "abcdef")
     assert found.accuracy == 0.5 and found.top5_accuracy == 0.5
 

@@ -36,7 +36,7 @@ def test_recall_is_that_of_the_plain_sort(photos: int, most: int, seed: int, shu
 
 
 @pytest.mark.parametrize("block", [1, 100, 1 << 24])
-def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_metrics(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = np.random.default_rng(0).permutation(np.repeat(np.arange(40), 3)).tolist()
     images, texts = random_unit(40, 5, 0), random_unit(120, 5, 1)
     expected = retrieval_metrics(images, texts, owner)

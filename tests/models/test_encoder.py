@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from clipsight.core.errors import ModelError, NoDirectionError
+from clipsight.core.errors import InvalidVectorError, ModelError
 from clipsight.models import encoder as encoder_module
 from clipsight.models.encoder import Cancelled, Encoder, available_devices
 from clipsight.models.folder import ModelFolder
@@ -298,7 +298,7 @@ def test_the_rows_without_direction_are_named(tmp_path: Path) -> None:
     blind = load(make_model_blind_to_black(tmp_path / "m"))
     photos = pixels(40)
     photos[[3, 17]] = 0
-    with pytest.raises(NoDirectionError, match="for photo 4, 18 of 40") as caught:
+    with pytest.raises(InvalidVectorError, match="for photo 4, 18 of 40") as caught:
         blind.encode_pixels(photos)
     assert caught.value.rows == (3, 17)
     rest = np.delete(np.arange(40), [3, 17])

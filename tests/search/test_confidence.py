@@ -15,12 +15,12 @@ from clipsight.models.folder import CALIBRATION, ModelFolder
 from clipsight.models.registry import builtin_folder
 from clipsight.search.confidence import (
     FEATURES,
-    SEEN,
+    SURE_DEPTH,
     Calibration,
-    Judge,
+    LogisticModel,
     Spread,
     features,
-    kept_of,
+    select_sure,
 )
 from tests.support import arrays
 
@@ -37,13 +37,15 @@ def random_units(count: int, seed: int = 0) -> Floats:
     return unit(np.random.default_rng(seed).standard_normal((count, DIM)))
 
 
-def judge(cosine: float = 0.0, offset: float = 0.0, crowd: float = 0.0) -> Judge:
-    return Judge(np.array([cosine, 0, 0, 0, 0.0]), np.zeros(DIM), offset, crowd)
+def logistic(cosine: float = 0.0, intercept: float = 0.0, count_weight: float = 0.0) -> LogisticModel:
+    return LogisticModel(np.array([cosine, 0, 0, 0, 0.0]), np.zeros(DIM), intercept, count_weight)
 
 
-def calibration(sure: Judge, unknown: Judge, least: float = 0.5, eager: float = 0.0) -> Calibration:
+def calibration(
+    sure: LogisticModel, unknown: LogisticModel, threshold: float = 0.5, relaxation: float = 0.0
+) -> Calibration:
     photos, texts = Spread.of(random_units(50, 1)), Spread.of(random_units(50, 2))
-    return Calibration(photos, texts, sure, unknown, least, eager, ("en", "zh"), {"sure": {"en": 1}})
+    return Calibration(photos, texts, sure, unknown, threshold, relaxation, ("en", "zh"), {"sure": {"en": 1}})
 
 
 def test_a_spread_gives_mean_and_deviation_of_cosines() -> None:
@@ -70,22 +72,22 @@ def test_features_are_cosine_levels_and_deviations() -> None:
     assert found[0] == pytest.approx(expected, abs=1e-3)
 
 
-def test_vectors_that_are_all_alike_divide_by_nothing() -> None:
+def test_equal_vectors_give_finite_features() -> None:
     same = Spread.of(np.ones((4, DIM), np.float32) / 2)
     pairs = np.zeros(1, np.int64)
     assert np.isfinite(features(same, same, random_units(1), random_units(1), pairs, pairs)).all()
 
 
-def test_odds_are_linear_in_features_and_in_the_text() -> None:
-    direction = np.array([1.0, -2.0, 0.5, 3.0])
-    sure = Judge(np.array([2.0, 0, 0, 0, 0]), direction, -1.0)
+def test_log_odds_are_linear_in_features_and_text_vector() -> None:
+    text_weights = np.array([1.0, -2.0, 0.5, 3.0])
+    sure = LogisticModel(np.array([2.0, 0, 0, 0, 0]), text_weights, -1.0)
     photos, texts = random_units(3), random_units(2, 5)
-    found = calibration(sure, judge()).odds(sure, photos, texts)
-    assert found == pytest.approx(2 * photos @ texts.T + texts @ direction - 1, abs=1e-5)
+    found = calibration(sure, logistic()).odds(sure, photos, texts)
+    assert found == pytest.approx(2 * photos @ texts.T + texts @ text_weights - 1, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "eager", "kept"),
+    ("probabilities", "relaxation", "kept"),
     [
         ([0.9, 0.5, 0.49, 0.1], 0.0, [True, True, False, False]),
         ([0.3, 0.26, 0.2, 0.1], 1.0, [True, False, False, False]),  # 0.25 at first, then 0.5 / 1.7 = 0.29
@@ -94,56 +96,58 @@ def test_odds_are_linear_in_features_and_in_the_text() -> None:
         ([0.95, 0.4, 0.3, 0.2], 1.0, [True, False, False, False]),  # 0.5 / 1.05 = 0.48
     ],
 )
-def test_less_is_enough_while_no_kept_photo_is_likely_right(
-    probabilities: list[float], eager: float, kept: list[bool]
+def test_the_threshold_is_lower_while_no_kept_photo_is_likely_right(
+    probabilities: list[float], relaxation: float, kept: list[bool]
 ) -> None:
-    assert kept_of(np.array([probabilities]), 0.5, eager)[0].tolist() == kept
+    assert select_sure(np.array([probabilities]), 0.5, relaxation)[0].tolist() == kept
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.05, 1), st.floats(0, 5))
-def test_the_first_page_does_not_depend_on_how_many_photos_are_asked_for(
-    probabilities: list[float], least: float, eager: float
+def test_sure_photos_do_not_depend_on_the_length_of_the_result(
+    probabilities: list[float], threshold: float, relaxation: float
 ) -> None:
-    every = kept_of(np.array([probabilities]), least, eager)[0]
-    first = kept_of(np.array([probabilities[:SEEN]]), least, eager)[0]
-    assert every[:SEEN].tolist() == first.tolist()
-    assert all(each >= least for each in np.array(probabilities)[SEEN:][every[SEEN:]])
-    assert (every | ~(np.array(probabilities) >= least)).all()  # what is probable enough is kept
+    every = select_sure(np.array([probabilities]), threshold, relaxation)[0]
+    first = select_sure(np.array([probabilities[:SURE_DEPTH]]), threshold, relaxation)[0]
+    assert every[:SURE_DEPTH].tolist() == first.tolist()
+    assert all(each >= threshold for each in np.array(probabilities)[SURE_DEPTH:][every[SURE_DEPTH:]])
+    assert (every | ~(np.array(probabilities) >= threshold)).all()  # what is probable enough is kept
 
 
 def test_is_sure_decides_by_the_probability_of_each_photo() -> None:
     query = unit([1, 0, 0, 0])
     photos = unit([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0]])
-    sure = calibration(judge(cosine=10, offset=-5), judge()).is_sure(photos, query)
+    sure = calibration(logistic(cosine=10, intercept=-5), logistic()).is_sure(photos, query)
     assert sure.tolist() == [True, True, False]
-    assert calibration(judge(), judge()).is_sure(np.empty((0, DIM), np.float32), query).shape == (0,)
+    assert calibration(logistic(), logistic()).is_sure(np.empty((0, DIM), np.float32), query).shape == (0,)
 
 
-def test_none_judges_the_best_label_and_how_many_there_are() -> None:
+def test_unknown_depends_on_the_best_label_and_the_number_of_labels() -> None:
     labels = unit([[1, 0, 0, 0], [0, 1, 0, 0]])
     photos = unit([[1.0, 0.1, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
-    found = calibration(judge(), judge(cosine=20, offset=-10, crowd=-0.5)).none_fits(photos, labels)
+    found = calibration(logistic(), logistic(cosine=20, intercept=-10, count_weight=-0.5)).none_fits(
+        photos, labels
+    )
     cosines = (photos @ labels.T).max(axis=1)
     odds = 20 * cosines - 10 - 0.5 * math.log(2)
     assert found.dtype == np.float32
     assert found == pytest.approx(1 / (1 + np.exp(odds)), abs=1e-4)
-    assert calibration(judge(), judge()).none_fits(np.empty((0, DIM), np.float32), labels).shape == (0,)
+    assert calibration(logistic(), logistic()).none_fits(np.empty((0, DIM), np.float32), labels).shape == (0,)
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
-    sure = Judge(np.arange(5.0), np.arange(4.0), -3.5)
-    written = calibration(sure, judge(1, 2, -0.25), 0.65, 3.5)
+    sure = LogisticModel(np.arange(5.0), np.arange(4.0), -3.5)
+    written = calibration(sure, logistic(1, 2, -0.25), 0.65, 3.5)
     written.write(tmp_path)
     found = Calibration.read(tmp_path, "toy")
     photos, query = random_units(30, 3), random_units(1, 4)[0]
     expected = written.odds(sure, photos, query[None])
     assert found.odds(found.sure, photos, query[None]) == pytest.approx(expected)
-    assert (found.least, found.eager, found.languages) == (0.65, 3.5, ("en", "zh"))
-    assert (found.unknown.offset, found.unknown.crowd) == (2, -0.25)
+    assert (found.threshold, found.relaxation, found.languages) == (0.65, 3.5, ("en", "zh"))
+    assert (found.unknown.intercept, found.unknown.count_weight) == (2, -0.25)
     assert found.figures == {"sure": {"en": 1}}
 
 
-def test_a_model_without_a_calibration_says_so(tmp_path: Path) -> None:
+def test_a_model_without_a_calibration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"the model toy is not calibrated.*min_score"):
         Calibration.read(tmp_path, "toy")
 
@@ -180,7 +184,7 @@ def test_a_calibration_of_another_format_is_an_error(tmp_path: Path) -> None:
 def test_a_text_is_covered_by_languages_of_its_scripts(
     languages: tuple[str, ...], text: str, covered: bool
 ) -> None:
-    base = calibration(judge(), judge())
+    base = calibration(logistic(), logistic())
     assert (
         Calibration(base.photos, base.texts, base.sure, base.unknown, 0.5, 0, languages).covers(text)
         == covered
@@ -211,7 +215,7 @@ def eight() -> tuple[Encoder, dict[str, Floats], Calibration]:
         ("a plate of sushi", set()),
     ],
 )
-def test_sure_of_eight_photos(
+def test_sure_photos_of_the_eight_samples(
     eight: tuple[Encoder, dict[str, Floats], Calibration], query: str, photos: set[str]
 ) -> None:
     encoder, vectors, fitted = eight
@@ -221,7 +225,7 @@ def test_sure_of_eight_photos(
     assert {name for name, sure in zip(names, kept.tolist(), strict=True) if sure} == photos
 
 
-def test_unknown_of_eight_photos(eight: tuple[Encoder, dict[str, Floats], Calibration]) -> None:
+def test_unknown_photos_of_the_eight_samples(eight: tuple[Encoder, dict[str, Floats], Calibration]) -> None:
     encoder, vectors, fitted = eight
     labels = encoder.encode_texts(["a cat", "a horse"])
     none = dict(zip(vectors, fitted.none_fits(np.stack(list(vectors.values())), labels), strict=True))
@@ -229,7 +233,7 @@ def test_unknown_of_eight_photos(eight: tuple[Encoder, dict[str, Floats], Calibr
     assert none["coffee.png"] > 0.5 and none["rocket.jpg"] > 0.5
 
 
-def test_the_builtin_calibration_tells_what_was_measured(
+def test_the_builtin_calibration_holds_its_measured_figures(
     eight: tuple[Encoder, dict[str, Floats], Calibration],
 ) -> None:
     fitted = eight[2]

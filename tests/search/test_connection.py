@@ -135,7 +135,7 @@ WITHOUT_FILES = {"open", "close", "check", "restore"}
 """Public methods that need no open library."""
 
 
-def test_every_call_after_close_says_so(library: Library, photos: Path, tmp_path: Path) -> None:
+def test_every_call_after_close_is_an_error(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     texts = tmp_path / "texts.txt"
     texts.write_text("a cat\n")
@@ -156,7 +156,7 @@ def test_every_call_after_close_says_so(library: Library, photos: Path, tmp_path
 
 
 @pytest.mark.process
-def test_every_call_in_a_forked_process_says_so(library: Library, photos: Path, tmp_path: Path) -> None:
+def test_every_call_in_a_forked_process_is_an_error(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     texts = tmp_path / "texts.txt"
     texts.write_text("a cat\n")

@@ -55,12 +55,12 @@ def test_an_empty_library_gives_no_chunk(library: Library) -> None:
     assert list(library.embeddings()) == []
 
 
-def test_a_folder_that_is_not_indexed_is_told(indexed: Library, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_indexed_is_an_error(indexed: Library, tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="has not been indexed"):
         list(indexed.embeddings(tmp_path / "elsewhere"))
 
 
-def test_unchanged_files_have_their_kept_vectors(indexed: Library, photos: Path) -> None:
+def test_unchanged_files_have_their_stored_vectors(indexed: Library, photos: Path) -> None:
     files = sorted(photos.iterdir(), reverse=True)
     [chunk] = indexed.embed(*files)
     assert chunk.paths == tuple(files) and (chunk.ids > 0).all()
@@ -69,7 +69,7 @@ def test_unchanged_files_have_their_kept_vectors(indexed: Library, photos: Path)
     np.testing.assert_array_equal(chunk.vectors, np.stack([of[file] for file in files]))
 
 
-def test_kept_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
+def test_stored_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
     def encoder() -> Encoder:
         raise AssertionError("a photo was read although its vector is kept")
 
@@ -91,7 +91,7 @@ def test_new_and_changed_files_are_read(indexed: Library, photos: Path) -> None:
     assert len(indexed) == 8  # nothing was added
 
 
-def test_files_that_are_no_photos_are_told(indexed: Library, photos: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_photos_are_failures(indexed: Library, photos: Path, tmp_path: Path) -> None:
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear Sir or Madam")
     [chunk] = indexed.embed(tmp_path / "nowhere.jpg", photos / "cat.png", letter)
@@ -106,6 +106,6 @@ def test_many_files_come_in_chunks(indexed: Library, photos: Path) -> None:
     assert [len(chunk) for chunk in chunks] == [16, 16, 8]
 
 
-def test_nothing_readable_still_has_the_right_shape(library: Library, tmp_path: Path) -> None:
+def test_a_chunk_without_readable_photos_has_the_right_shape(library: Library, tmp_path: Path) -> None:
     [chunk] = library.embed(tmp_path / "nowhere.jpg")
     assert len(chunk) == 0 and chunk.vectors.shape == (0, 32) and len(chunk.failures) == 1

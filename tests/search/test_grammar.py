@@ -76,13 +76,13 @@ def test_a_name_may_have_a_colon() -> None:
 
 
 @pytest.mark.parametrize("piece", ["", " ", "2:", "2: ", "two:bee", "nan:bee", "inf:bee"])
-def test_what_weighs_nothing_or_no_number_is_refused(piece: str) -> None:
+def test_invalid_weights_and_empty_parts_are_refused(piece: str) -> None:
     with pytest.raises(QueryError):
         split_weight(piece)
 
 
 @given(WORDS, WEIGHTS)
-def test_words_written_with_their_weight_are_read_again(words: str, weight: float) -> None:
+def test_words_with_a_weight_round_trip(words: str, weight: float) -> None:
     if not joins(words):
         written = with_weight(abs(weight), words)
         (sign, piece), *more = split_summands(f"- {written}" if weight < 0 else written)
@@ -92,7 +92,7 @@ def test_words_written_with_their_weight_are_read_again(words: str, weight: floa
 
 
 @given(WORDS)
-def test_words_that_need_no_weight_are_read_as_they_are(words: str) -> None:
+def test_words_that_need_no_weight_are_unchanged(words: str) -> None:
     if not looks_weighted(words):
         assert split_weight(words) == (1.0, words)
 
@@ -119,5 +119,5 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
         ("16:9", "16:9"),
     ],
 )
-def test_what_is_still_typed_is_left_out(text: str, rest: str) -> None:
+def test_incomplete_ends_are_removed(text: str, rest: str) -> None:
     assert strip_incomplete(text) == rest

@@ -19,7 +19,7 @@ def same(found: dict[bytes, np.ndarray], kept: dict[bytes, np.ndarray]) -> bool:
     return set(found) == set(kept) and all(np.array_equal(found[key], kept[key]) for key in kept)
 
 
-def test_what_is_put_comes_back_bit_for_bit(tmp_path: Path) -> None:
+def test_vectors_round_trip_bit_for_bit(tmp_path: Path) -> None:
     cache, vectors = LabelCache(tmp_path), some(1200)
     assert cache.get(vectors) == {}
     cache.put(vectors)
@@ -28,7 +28,7 @@ def test_what_is_put_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert same(cache.get(vectors), {key: -vector for key, vector in vectors.items()})
 
 
-def test_a_key_is_of_model_templates_and_label() -> None:
+def test_a_key_depends_on_model_templates_and_label() -> None:
     keys = {
         LabelCache.key(model, templates, label)
         for model in ("m", "m2")

@@ -29,7 +29,7 @@ def old(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "old"
 
 
-def test_a_search_says_what_to_do(old: Path) -> None:
+def test_a_search_with_an_outdated_model_says_what_to_do(old: Path) -> None:
     with (
         Library.open(old) as library,
         pytest.raises(ModelError, match=r"earlier edition.*: clipsight index$"),
@@ -37,7 +37,7 @@ def test_a_search_says_what_to_do(old: Path) -> None:
         library.search("a cat")
 
 
-def test_index_embeds_everything_again_and_says_so_once(old: Path) -> None:
+def test_index_embeds_everything_again_and_notes_it_once(old: Path) -> None:
     notes: list[str] = []
     with Library.open(old, note=notes.append) as library:
         library.index()

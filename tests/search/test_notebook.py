@@ -86,7 +86,7 @@ def test_no_match_is_a_table_without_rows() -> None:
     assert Parsed(matches()._repr_html_()).tags.count("tr") == 1
 
 
-def test_classification_is_shown_without_being_used_up(library: Library, photos: Path) -> None:
+def test_showing_a_classification_does_not_consume_it(library: Library, photos: Path) -> None:
     library.index(photos)
     image = Image.open(photos / "cat.png").crop((0, 0, 90, 60))
     result = library.classify(["cat", "rocket"], photos, image, photos / "no.jpg")
@@ -102,7 +102,7 @@ def test_classification_is_shown_without_being_used_up(library: Library, photos:
 
 
 @pytest.mark.parametrize("count", [SHOWN - 1, SHOWN, SHOWN + 1, 3 * SHOWN])
-def test_of_many_photos_the_first_are_classified_to_be_shown(library: Library, count: int) -> None:
+def test_only_the_first_photos_are_classified_to_be_shown(library: Library, count: int) -> None:
     images = [Image.new("RGB", (9, 9), (number, 0, 0)) for number in range(count)]
     result = library.classify(["cat", "rocket"], images)
     page = result._repr_html_()

@@ -28,7 +28,7 @@ PARTS = st.builds(
 
 
 @given(st.lists(PARTS, min_size=1, max_size=5))
-def test_what_is_printed_is_read_back(parts: list[Part]) -> None:
+def test_a_query_round_trips_as_text(parts: list[Part]) -> None:
     query = Query(tuple(parts))
     assert Query.parse(str(query)) == query
 
@@ -43,7 +43,7 @@ def test_options_and_grammar_agree(parts: list[Part]) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_query_or_an_error_of_the_user(text: str) -> None:
+def test_any_text_is_a_query_or_a_query_error(text: str) -> None:
     try:
         query = Query.parse(text)
     except QueryError as error:
@@ -111,14 +111,14 @@ def test_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Query.parse("dogs + ./pool.jpg").is_mixed and not Query.parse("dogs + cats").is_mixed
 
 
-def test_a_word_that_is_a_file_here_is_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_is_also_a_file_name_is_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("dog").touch()
     assert Query.parse("dog + cat").parts[0] == Part(Kind.TEXT, "dog")
     assert Query.parse("./dog + cat").parts[0] == Part(Kind.PICTURE, "./dog")
 
 
-def test_plain_sum_is_the_weighted_mean_direction() -> None:
+def test_an_unbalanced_query_is_the_normalised_weighted_sum() -> None:
     vectors = random_unit(3, 16)
     found = combine(Query.parse("a + 2:b - c"), vectors, None)
     expected = vectors[0] + 2.0 * vectors[1] - vectors[2]
@@ -136,7 +136,7 @@ def test_balanced_ranking_is_that_of_summed_standard_scores(seed: int) -> None:
     assert np.argsort(-balanced)[:20].tolist() == np.argsort(-standard)[:20].tolist()
 
 
-def test_parts_that_cancel_out_and_a_library_without_scale() -> None:
+def test_parts_that_cancel_out_and_a_library_of_equal_photos() -> None:
     vectors = random_unit(1, 16, 1).repeat(2, axis=0)
     with pytest.raises(QueryError, match="cancel"):
         combine(Query.parse("a - a"), vectors, None)
@@ -163,13 +163,13 @@ def test_coefficients_are_those_of_combine(text: str, balanced: bool) -> None:
     assert np.linalg.norm(found @ vectors.astype(np.float64)) == pytest.approx(1, abs=1e-12)
 
 
-def test_weights_keep_their_ratio() -> None:
+def test_only_the_ratio_of_weights_matters() -> None:
     query = Query.parse("flower + 2:bee - 0.5:cartoon")
     found = coefficients(query, FakeModel().encode_texts(["flower", "bee", "cartoon"]), None)
     assert found / found[0] == pytest.approx([1, 2, -0.5])
 
 
-def test_parts_that_cancel_out_are_told() -> None:
+def test_parts_that_cancel_out_are_an_error() -> None:
     query = Query.parse("bee - bee")
     with pytest.raises(QueryError, match="cancel each other out"):
         coefficients(query, FakeModel().encode_texts(["bee", "bee"]), None)

@@ -47,7 +47,7 @@ def test_copies_are_listed_where_there_are_any() -> None:
     assert found.to_dict() == match("a.jpg", 0.3).to_dict() | {"copies": ["/photos/b.jpg", "/photos/c.jpg"]}
 
 
-def test_a_part_of_the_matches_are_matches() -> None:
+def test_a_slice_of_matches_is_matches() -> None:
     found = Matches("a cat", "builtin", tuple(match(f"{n}.jpg", 0.5) for n in range(5)), ("a note",))
     assert found[1:3] == Matches("a cat", "builtin", found.matches[1:3], ("a note",))
 
@@ -88,7 +88,7 @@ def test_classification_as_a_data_frame(library: Library, photos: Path) -> None:
     assert (list(empty.columns), len(empty)) == (list(frame.columns), 0)
 
 
-def test_vectors_are_those_of_the_photos_that_are_there(library: Library, photos: Path) -> None:
+def test_vectors_of_missing_photos_are_left_out(library: Library, photos: Path) -> None:
     (photos / "more").mkdir()
     (photos / "cat.png").rename(photos / "more" / "cat.png")
     assert [part.shape if isinstance(part, np.ndarray) else part for part in library.vectors()] == [

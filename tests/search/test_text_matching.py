@@ -104,7 +104,7 @@ def test_equal_to_numpy(encoder: Encoder, tmp_path: Path, count: int, top: int) 
     mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
     last=st.booleans(),
 )
-def test_any_lines(
+def test_any_lines_are_matched(
     encoder: Encoder, tmp_path: Path, lines: list[str], top: int, ending: str, mark: bytes, last: bool
 ) -> None:
     file = tmp_path / "texts.txt"
@@ -204,7 +204,7 @@ def test_a_killed_run_goes_on(
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "other size", "other model"])
-def test_a_damaged_shard_is_made_anew(
+def test_a_damaged_shard_is_rebuilt(
     encoder: Encoder, embedded: list[str], tmp_path: Path, home: Path, damage: str
 ) -> None:
     lines = some_texts(20)
@@ -267,7 +267,7 @@ def test_bad_input(encoder: Encoder, tmp_path: Path) -> None:
         match_texts(vector, written(tmp_path / "texts.txt", ["x"]), encoder, 0)
 
 
-def test_vectors_that_can_not_be_kept(encoder: Encoder, tmp_path: Path, home: Path) -> None:
+def test_vectors_that_can_not_be_written(encoder: Encoder, tmp_path: Path, home: Path) -> None:
     (home / "texts").write_text("a file where the folder should be")
     with pytest.raises(LibraryError, match="CLIPSIGHT_HOME"):
         match_texts(some_vector(encoder), written(tmp_path / "texts.txt", ["x"]), encoder)
@@ -283,6 +283,6 @@ def test_photos_by_path_and_address(encoder: Encoder, photos: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("photo", ["a dog", "no.jpg", "./no.jpg", "- ./cat.png", "", "a + b"])
-def test_what_is_no_photo(encoder: Encoder, photo: str) -> None:
+def test_arguments_that_are_not_photos(encoder: Encoder, photo: str) -> None:
     with pytest.raises(QueryError):
         embed_photo(photo, encoder)

@@ -27,7 +27,7 @@ def some(count: int, seed: int = 0, size: int = 128) -> dict[bytes, bytes]:
     }
 
 
-def test_values_come_back(tmp_path: Path) -> None:
+def test_values_round_trip(tmp_path: Path) -> None:
     cache, values = opened(tmp_path), some(1200)
     assert cache.get(values) == {} and not cache.file.exists()
     cache.put(values)
@@ -89,7 +89,9 @@ def test_threads_share_it(tmp_path: Path) -> None:
 
 @examples(60)
 @given(data=st.data())
-def test_damage_is_never_believed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_damaged_values_are_never_returned(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     cache, values = opened(tmp_path_factory.mktemp("cache")), some(40)
     cache.put(values)
     content = bytearray(cache.file.read_bytes())
@@ -105,7 +107,7 @@ def test_damage_is_never_believed(data: st.DataObject, tmp_path_factory: pytest.
     assert all(values[key] == value for key, value in found.items())
 
 
-def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
+def test_a_schema_that_is_not_text_counts_as_damage(tmp_path: Path) -> None:
     """SQLite quotes it in its message, which Python then can't decode."""
     cache, values = opened(tmp_path), some(5)
     cache.put(values)
@@ -117,7 +119,7 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 500, b"", b"SQLite format 3\0" + bytes(4000)])
-def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_cache_is_replaced(tmp_path: Path, content: bytes) -> None:
     cache, values = opened(tmp_path), some(5)
     cache.file.write_bytes(content)
     assert cache.get(values) == {}
@@ -125,7 +127,7 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     assert cache.get(values) == values
 
 
-def test_a_file_with_another_table_is_begun_anew(tmp_path: Path) -> None:
+def test_a_file_with_another_table_is_replaced(tmp_path: Path) -> None:
     cache, values = opened(tmp_path), some(5)
     with sqlite3.connect(cache.file) as connection:
         connection.execute("CREATE TABLE entries (name TEXT)")
@@ -142,9 +144,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert cache.get(some(3)) == {}
 
 
-def test_a_file_that_another_process_holds_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_file_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "_TIMEOUT_SECONDS", 0.05)
     cache = opened(tmp_path)
     cache.put(some(3))

@@ -498,7 +498,7 @@ def test_intervals(folders: list[bytes], others: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 9])
-def test_ids_of_few_and_of_most_photos(catalog: Catalog, count: int) -> None:
+def test_ids_below_folders_with_few_and_with_most_photos(catalog: Catalog, count: int) -> None:
     """Few are listed; most are all but the few others: what a search may find is the same."""
     model = some_model(catalog, DIM)
     ids = add_photos(catalog, model, unit_vectors(10, DIM), [b"/p/%d/x" % row for row in range(10)])
@@ -556,7 +556,7 @@ def test_models_are_known_by_fingerprint(catalog: Catalog) -> None:
         catalog.put_vector(photo_id, second, unit_vectors(1, DIM)[0])
 
 
-def test_ids_of_the_dead_are_never_used_again(tmp_path: Path) -> None:
+def test_ids_of_deleted_vectors_are_never_used_again(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     model = some_model(catalog, DIM)
     add_photos(catalog, model, unit_vectors(3, DIM), [b"/p/1", b"/p/2", b"/p/3"])
@@ -587,7 +587,7 @@ def test_changed_content_drops_the_vectors_of_all_models(catalog: Catalog) -> No
     assert ids_of(catalog, first, second) == [[], []]
 
 
-def test_a_copy_keeps_the_vectors_it_has(catalog: Catalog) -> None:
+def test_a_copied_photo_keeps_its_own_vectors(catalog: Catalog) -> None:
     first = some_model(catalog, DIM)
     second = catalog.add_model("b" * 64, "second", "builtin", DIM)
     source = catalog.put_photo(stat_of(b"/p/source"), b"hash", PhotoInfo(camera="c"))
@@ -630,7 +630,7 @@ def test_vectors_are_kept_bit_for_bit(catalog: Catalog) -> None:
         assert hit.vector.tobytes() == odd.astype("<f2").tobytes()
 
 
-def test_vectors_and_hits_come_in_chunks(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_and_photos_are_read_in_chunks(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_module, "_CHUNK", 100)
     model = some_model(catalog, DIM)
     vectors = unit_vectors(2345, DIM)
@@ -660,7 +660,7 @@ def test_a_sample_is_spread_evenly_over_the_ids(catalog: Catalog, count: int) ->
     assert sample[-1] + stride > 1000
 
 
-def test_a_sample_of_a_model_whose_ids_come_late(catalog: Catalog) -> None:
+def test_a_sample_of_a_model_with_high_ids_only(catalog: Catalog) -> None:
     first = some_model(catalog, DIM)
     add_photos(catalog, first, unit_vectors(500, DIM), [b"/p/%04d" % row for row in range(500)])
     second = catalog.add_model("b" * 64, "second", "builtin", DIM)
@@ -682,7 +682,7 @@ def test_missing_photos_are_purged_in_time(catalog: Catalog) -> None:
     assert catalog.count_vectors(model) == 3
 
 
-def test_state_is_dated_where_it_changes(catalog: Catalog) -> None:
+def test_the_date_of_a_state_is_that_of_its_change(catalog: Catalog) -> None:
     (photo_id,) = add_photos(catalog, some_model(catalog, DIM), unit_vectors(1, DIM), [b"/p/1"])
 
     def since() -> object:
@@ -708,7 +708,7 @@ def test_count_in_state(catalog: Catalog) -> None:
     assert catalog.count_in_state([], State.PRESENT) == 0
 
 
-def test_the_queue_is_this_connection_s_own(tmp_path: Path) -> None:
+def test_the_queue_is_private_to_the_connection(tmp_path: Path) -> None:
     first, second = Catalog(tmp_path), Catalog(tmp_path)
     for catalog in (first, second):
         catalog.clear_queue()

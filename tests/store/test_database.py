@@ -100,7 +100,9 @@ def test_a_newer_file_is_refused_and_not_touched(path: Path) -> None:
     assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
 
 
-def test_a_newer_clipsight_migrates_between_two_looks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_clipsight_migrates_while_the_file_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = Database.transaction
 
     def late(self: Database) -> object:

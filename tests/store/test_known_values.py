@@ -16,7 +16,7 @@ def test_values_of_a_library(library: Library, photos: Path) -> None:
     assert known_values(catalog, "camera") == []
 
 
-def test_files_that_are_no_catalog_have_none_and_stay_as_they_are(tmp_path: Path) -> None:
+def test_other_files_give_no_values_and_are_unchanged(tmp_path: Path) -> None:
     assert known_values(tmp_path / "none" / "catalog.sqlite3", "folder") == []
     assert list(tmp_path.iterdir()) == []
     damaged = tmp_path / "a catalog?#%41.sqlite3"

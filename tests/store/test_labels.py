@@ -13,11 +13,11 @@ from clipsight.core.errors import LabelError, LibraryError
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import (
-    GivenLabel,
     LabelCount,
+    PhotoLabel,
     count_labels,
-    give_labels,
     labels_of_photo,
+    store_labels,
     vector_ids_labelled,
 )
 from clipsight.store.records import Model, PhotoInfo, State
@@ -58,8 +58,8 @@ def photos_labelled(catalog: Catalog, database: Database, model: Model, *labels:
 
 def test_a_photo_has_one_label_of_each_set(catalog: Catalog, database: Database) -> None:
     model, (first, second, third) = filled(catalog, 3)
-    give_labels(database, model, PETS, [GivenLabel(first, "cat", 0.9), GivenLabel(second, "dog", 0.8)])
-    give_labels(database, model, PLACES, [GivenLabel(first, "outdoors", 0.7), GivenLabel(third, "dog", 0.6)])
+    store_labels(database, model, PETS, [PhotoLabel(first, "cat", 0.9), PhotoLabel(second, "dog", 0.8)])
+    store_labels(database, model, PLACES, [PhotoLabel(first, "outdoors", 0.7), PhotoLabel(third, "dog", 0.6)])
     assert photos_labelled(catalog, database, model, "cat") == {first}
     assert photos_labelled(catalog, database, model, "dog") == {second, third}
     assert photos_labelled(catalog, database, model, "outdoors", "dog") == {first, second, third}
@@ -69,7 +69,7 @@ def test_a_photo_has_one_label_of_each_set(catalog: Catalog, database: Database)
         LabelCount("outdoors", 1),
     ]
     # The last one given counts, whatever the order of the set's labels.
-    give_labels(database, model, PETS[::-1], [GivenLabel(first, "dog", 0.6), GivenLabel(second, None, 0.0)])
+    store_labels(database, model, PETS[::-1], [PhotoLabel(first, "dog", 0.6), PhotoLabel(second, None, 0.0)])
     assert photos_labelled(catalog, database, model, "dog") == {first, third}
     with pytest.raises(LabelError, match="no photo has the label 'cat': there are dog, outdoors"):
         vector_ids_labelled(database, model, ["cat"])
@@ -77,23 +77,23 @@ def test_a_photo_has_one_label_of_each_set(catalog: Catalog, database: Database)
 
 def test_ids_are_sorted_and_unique(catalog: Catalog, database: Database) -> None:
     model, ids = filled(catalog, 40)
-    give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in ids[::-2]])
-    give_labels(database, model, PLACES, [GivenLabel(id_, "dog", 1.0) for id_ in ids])
+    store_labels(database, model, PETS, [PhotoLabel(id_, "dog", 1.0) for id_ in ids[::-2]])
+    store_labels(database, model, PLACES, [PhotoLabel(id_, "dog", 1.0) for id_ in ids])
     found = vector_ids_labelled(database, model, ["dog"])
     assert found.dtype == np.int64 and found.tolist() == list(range(1, 41))
     assert vector_ids_labelled(database, model, []).tolist() == []
 
 
-def test_unknown_label_names_those_there_are(catalog: Catalog, database: Database) -> None:
+def test_an_unknown_label_is_an_error_that_lists_existing_ones(catalog: Catalog, database: Database) -> None:
     model, ids = filled(catalog, 20)
     with pytest.raises(LabelError, match="no photo has a label yet, so none is 'dgo': clipsight classify"):
         vector_ids_labelled(database, model, ["dgo"])
     labels = [f"label {number:02}" for number in range(20)]
-    give_labels(
+    store_labels(
         database,
         model,
         labels,
-        [GivenLabel(id_, label, 1.0) for id_, label in zip(ids, labels, strict=True)],
+        [PhotoLabel(id_, label, 1.0) for id_, label in zip(ids, labels, strict=True)],
     )
     with pytest.raises(LabelError, match=r"there are label 00, .*, label 11 and 8 more$") as error:
         vector_ids_labelled(database, model, ["label 00", "dgo"])
@@ -103,16 +103,16 @@ def test_unknown_label_names_those_there_are(catalog: Catalog, database: Databas
 def test_photos_without_a_vector_get_no_label(catalog: Catalog, database: Database) -> None:
     model, (only,) = filled(catalog, 1)
     bare = catalog.put_photo(stat_of(b"/p/bare.jpg"), None, PhotoInfo())
-    give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in (0, bare, only, 999)])
+    store_labels(database, model, PETS, [PhotoLabel(id_, "dog", 1.0) for id_ in (0, bare, only, 999)])
     assert photos_labelled(catalog, database, model, "dog") == {only}
 
 
-def test_labels_of_two_models_do_not_meet(catalog: Catalog, database: Database) -> None:
+def test_labels_of_two_models_are_separate(catalog: Catalog, database: Database) -> None:
     old, (photo,) = filled(catalog, 1)
     new = catalog.add_model("b" * 64, "new", "./new", DIM)
     catalog.put_vector(photo, new, unit_vectors(1, DIM)[0])
-    give_labels(database, old, PETS, [GivenLabel(photo, "cat", 1.0)])
-    give_labels(database, new, PETS, [GivenLabel(photo, "dog", 1.0)])
+    store_labels(database, old, PETS, [PhotoLabel(photo, "cat", 1.0)])
+    store_labels(database, new, PETS, [PhotoLabel(photo, "dog", 1.0)])
     assert count_labels(database, old) == [LabelCount("cat", 1)]
     catalog.set_current_model(new)
     assert count_labels(database, old) == []
@@ -123,7 +123,7 @@ def test_labels_of_two_models_do_not_meet(catalog: Catalog, database: Database) 
 
 def test_missing_photos_are_not_counted(catalog: Catalog, database: Database) -> None:
     model, (first, second) = filled(catalog, 2)
-    give_labels(database, model, PETS, [GivenLabel(first, "dog", 1.0), GivenLabel(second, "dog", 1.0)])
+    store_labels(database, model, PETS, [PhotoLabel(first, "dog", 1.0), PhotoLabel(second, "dog", 1.0)])
     catalog.set_state([first], State.MISSING)
     assert count_labels(database, model) == [LabelCount("dog", 1)]
     assert photos_labelled(catalog, database, model, "dog") == {second}
@@ -131,9 +131,9 @@ def test_missing_photos_are_not_counted(catalog: Catalog, database: Database) ->
 
 def test_a_failure_leaves_the_labels_as_they_were(catalog: Catalog, database: Database) -> None:
     model, (photo,) = filled(catalog, 1)
-    give_labels(database, model, PETS, [GivenLabel(photo, "cat", 1.0)])
+    store_labels(database, model, PETS, [PhotoLabel(photo, "cat", 1.0)])
     with pytest.raises(LibraryError):  # after the old label was taken away
-        give_labels(database, model, PETS, [GivenLabel(photo, "dog", "likely".split)])  # type: ignore[arg-type]
+        store_labels(database, model, PETS, [PhotoLabel(photo, "dog", "likely".split)])  # type: ignore[arg-type]
     assert count_labels(database, model) == [LabelCount("cat", 1)]
 
 
@@ -144,7 +144,7 @@ def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, t
     index = FaissIndex(tmp_path / "vectors", catalog, model)
     every = [each.photo.photo_id for each in rank(catalog, index, query[None], 3000)[0]]
     labelled = every[-5:]
-    give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in labelled])
+    store_labels(database, model, PETS, [PhotoLabel(id_, "dog", 1.0) for id_ in labelled])
     allowed = vector_ids_labelled(database, model, ["dog"])
     assert [
         each.photo.photo_id for each in rank(catalog, index, query[None], 10, allowed=allowed)[0]
@@ -154,7 +154,7 @@ def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, t
 
 def test_no_statement_scans_photos_or_vectors(catalog: Catalog, database: Database) -> None:
     model, ids = filled(catalog, 100)
-    give_labels(database, model, PETS, [GivenLabel(id_, "dog", 1.0) for id_ in ids])
+    store_labels(database, model, PETS, [PhotoLabel(id_, "dog", 1.0) for id_ in ids])
     for sql, arguments in (
         (
             "SELECT l.vector_id FROM label_sets s CROSS JOIN labels l ON l.set_id = s.id "
@@ -200,8 +200,8 @@ class LabelMachine(RuleBasedStateMachine):
     def label(self, name: bytes, labels: tuple[str, ...], data: st.DataObject) -> None:
         label = data.draw(st.sampled_from([*labels, None]))
         probability = data.draw(st.floats(0, 1))
-        given = GivenLabel(self.ids.get(name, 0), label, probability)
-        give_labels(self.database, self.model, data.draw(st.permutations(labels)), [given])
+        given = PhotoLabel(self.ids.get(name, 0), label, probability)
+        store_labels(self.database, self.model, data.draw(st.permutations(labels)), [given])
         if name in self.ids:
             if label is None:
                 self.labels[name].pop(labels, None)
@@ -251,12 +251,12 @@ def test_labels_that_differ_in_unicode_form_only_are_one(catalog: Catalog, datab
     """Labels of earlier versions are stored as they were typed."""
     model, ids = filled(catalog, 2)
     composed, decomposed = "caf\u00e9", "cafe\u0301"
-    give_labels(database, model, [composed, "bar"], [GivenLabel(ids[0], composed, 0.9)])
-    give_labels(
+    store_labels(database, model, [composed, "bar"], [PhotoLabel(ids[0], composed, 0.9)])
+    store_labels(
         database,
         model,
         [decomposed, "bar"],
-        [GivenLabel(ids[0], decomposed, 0.9), GivenLabel(ids[1], decomposed, 0.8)],
+        [PhotoLabel(ids[0], decomposed, 0.9), PhotoLabel(ids[1], decomposed, 0.8)],
     )
     assert count_labels(database, model) == [LabelCount(composed, 2)]
     assert labels_of_photo(database, model, ids[0]) == (composed,)

@@ -17,7 +17,7 @@ import pytest
 
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
-from clipsight.store.labels import GivenLabel, LabelCount, count_labels, give_labels, vector_ids_labelled
+from clipsight.store.labels import LabelCount, PhotoLabel, count_labels, store_labels, vector_ids_labelled
 from clipsight.store.records import Counts, PhotoInfo, Root, State
 from clipsight.store.schema import MIGRATIONS
 from tests.support.catalogs import stat_of
@@ -46,7 +46,7 @@ def tables(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_catalog_of_each_version_opens_with_all_it_holds(version: int, tmp_path: Path) -> None:
+def test_a_catalog_of_each_version_opens_with_its_content(version: int, tmp_path: Path) -> None:
     old_catalog(version, tmp_path / "library")
     catalog = Catalog(tmp_path / "library")
     model = catalog.current_model()
@@ -80,12 +80,12 @@ def test_labels_of_a_catalog_of_each_version(version: int, tmp_path: Path) -> No
     assert model is not None
     with closing(Database(tmp_path / "library" / CATALOG_NAME)) as database:
         assert count_labels(database, model) == ([LabelCount("dog", 1)] if version >= 2 else [])
-        give_labels(database, model, ["cat", "dog"], [GivenLabel(2, "dog", 0.5)])
+        store_labels(database, model, ["cat", "dog"], [PhotoLabel(2, "dog", 0.5)])
         assert vector_ids_labelled(database, model, ["dog"]).tolist() == ([1, 3] if version >= 2 else [3])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_migrations_that_were_released_are_as_they_were(version: int, tmp_path: Path) -> None:
+def test_released_migrations_are_unchanged(version: int, tmp_path: Path) -> None:
     old_catalog(version, tmp_path / "library")
     with closing(sqlite3.connect(tmp_path / "fresh.sqlite3")) as connection:
         for script in MIGRATIONS[:version]:
@@ -115,7 +115,7 @@ def dump(library: Path) -> str:
     catalog.put_failure(stat_of(b"/p\xff/c.jpg"), "cut short")
     catalog.close()
     with closing(Database(library / CATALOG_NAME)) as database:
-        give_labels(database, model, ["dog", "cat"], [GivenLabel(first, "dog", 0.75)])
+        store_labels(database, model, ["dog", "cat"], [PhotoLabel(first, "dog", 0.75)])
     with closing(sqlite3.connect(library / CATALOG_NAME)) as connection:
         return "\n".join([*connection.iterdump(), f"PRAGMA user_version = {len(MIGRATIONS)};", ""])
 

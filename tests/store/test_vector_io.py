@@ -76,7 +76,7 @@ def test_vectors_are_brought_to_unit_length(library: Library, tmp_path: Path, dt
         assert np.linalg.norm(np.frombuffer(vector, "<f2").astype(np.float64)) == pytest.approx(1, abs=2e-3)
 
 
-def test_own_vectors_are_kept(library: Library, photos: Path, tmp_path: Path) -> None:
+def test_photos_keep_their_vectors_on_import(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     before = content(library)
     paths = np.array([*before, "/far/new.jpg"])

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from clipsight.models.clip_bpe import END, clip_tokenizer
-from clipsight.search.confidence import Calibration, Judge, Spread
+from clipsight.search.confidence import Calibration, LogisticModel, Spread
 
 _VOCABULARY = 49408
 _GRID = 4
@@ -103,8 +103,10 @@ def make_model_folder(
 def make_calibration(dim: int) -> Calibration:
     """A calibration by which a text fits a photo from a cosine of 0.5, and queries may be English."""
     spread = Spread(np.zeros(dim, np.float32), np.eye(dim, dtype=np.float32))
-    judge = Judge(np.array([20.0, 0, 0, 0, 0]), np.zeros(dim), -10.0)
-    return Calibration(spread, spread, judge, judge, least=0.5, eager=0.0, languages=("en",))
+    regression = LogisticModel(np.array([20.0, 0, 0, 0, 0]), np.zeros(dim), -10.0)
+    return Calibration(
+        spread, spread, regression, regression, threshold=0.5, relaxation=0.0, languages=("en",)
+    )
 
 
 def make_model_blind_to_black(path: Path, **options: Any) -> Path:

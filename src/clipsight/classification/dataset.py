@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.errors import LabelError
-from clipsight.core.paths import spelled
+from clipsight.core.paths import expand
 from clipsight.core.tables import read_table
 from clipsight.core.text import nfc
 from clipsight.indexing.scan import photos_in
@@ -104,7 +104,7 @@ def _from_csv(source: Path) -> list[tuple[Path, str]]:
     for line, filepath, label in read_table(source, ("filepath", "label"), error=LabelError):
         if not filepath or not label:
             raise LabelError(f"{source}, line {line}: filepath or label is empty")
-        path = spelled(filepath)
+        path = expand(filepath)
         if nfc(found.setdefault(path, label)) != nfc(label):
             raise LabelError(f"{source}, line {line}: {path} has two labels, {found[path]} and {label}")
         if not path.is_file():

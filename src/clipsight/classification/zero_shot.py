@@ -219,15 +219,15 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
 
     Photos that no label fits are stored without a label.
     """
-    from clipsight.store.labels import GivenLabel, give_labels
+    from clipsight.store.labels import PhotoLabel, store_labels
 
     given = [
-        GivenLabel(each.id, None if each.label == NONE else each.label, each.probability)
+        PhotoLabel(each.id, None if each.label == NONE else each.label, each.probability)
         for each in predictions
         if each.id
     ]
     labels = [label for label in predictions.labels if label != NONE]
-    give_labels(catalog.database, model, labels, given)
+    store_labels(catalog.database, model, labels, given)
     return predictions
 
 

@@ -154,16 +154,16 @@ def apply(
     from clipsight import probe
     from clipsight.cli.messages import note_skipped
     from clipsight.core.errors import LabelError
-    from clipsight.core.paths import spelled
+    from clipsight.core.paths import expand
     from clipsight.render.predictions import PredictionTally, csv_text, json_text, text_lines
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
     fitted = probe.load(file)
     for photo in photos or []:
-        if not spelled(photo).exists():
+        if not expand(photo).exists():
             raise LabelError(f"no such photo or folder: {photo}")
-    folders = [photo for photo in photos or [] if spelled(photo).is_dir()]
+    folders = [photo for photo in photos or [] if expand(photo).is_dir()]
     with open_library(library, model, device, threads) as opened:
         fitted.check(opened)
         if folders and not no_indexing:

@@ -294,7 +294,7 @@ def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path
 
 def _is_folder(arguments: list[str], place: int) -> bool:
     """True for an existing folder, and for a path that is neither a file nor a part after an operator."""
-    path, after_operator = paths.spelled(arguments[place]), place > 0 and arguments[place - 1] in "+-"
+    path, after_operator = paths.expand(arguments[place]), place > 0 and arguments[place - 1] in "+-"
     return path.is_dir() or (
         arguments[place].startswith(paths.PREFIXES) and not after_operator and not path.is_file()
     )

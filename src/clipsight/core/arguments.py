@@ -1,4 +1,4 @@
-"""Checks of arguments that Python callers give: one text where several may stand, numbers."""
+"""Validation of arguments of public calls: one string or several, whole numbers, finite numbers."""
 
 import math
 import os
@@ -14,9 +14,9 @@ INT64_MAX = 2**63 - 1
 def texts(
     value: Any, name: str, *, error: type[ClipsightError] = QueryError, paths: bool = False
 ) -> tuple[Any, ...]:
-    """The items of the argument `name`, of which one text (or path, if `paths`) is one item, not its letters.
+    """The argument `name` as a tuple of strings (or paths, if `paths`); a single string is a tuple of one.
 
-    Raises `error` for anything but texts (or paths), and for an empty path.
+    Raises `error` for items of other types, and for an empty path.
     """
     kinds = (str, os.PathLike) if paths else (str,)
     items = (
@@ -34,35 +34,35 @@ def whole_number(
     value: Any,
     name: str,
     *,
-    least: int = 0,
+    minimum: int = 0,
     required: bool = False,
     error: type[ClipsightError] = QueryError,
 ) -> int | None:
-    """The argument `name`: a whole number from `least` to 2**63 - 1, or None unless it is `required`.
+    """The argument `name`: an int from `minimum` to 2**63 - 1, or None unless it is `required`.
 
-    Raises `error` for anything else: True is no number.
+    Raises `error` for anything else, bool included.
     """
-    if (value is None and not required) or (type(value) is int and least <= value <= INT64_MAX):
+    if (value is None and not required) or (type(value) is int and minimum <= value <= INT64_MAX):
         return value
     if type(value) is not int:
         raise error(f"`{name}` takes a whole number, not {value!r}")
-    if 0 <= value < least:
-        raise error(f"`{name}` must be at least {least} (got {value})")
+    if 0 <= value < minimum:
+        raise error(f"`{name}` must be at least {minimum} (got {value})")
     given = value if value.bit_length() < 1000 else "a number of hundreds of digits"
-    raise error(f"`{name}` must lie between {least} and 2**63 - 1, not {given}")
+    raise error(f"`{name}` must lie between {minimum} and 2**63 - 1, not {given}")
 
 
 def number(
     value: Any,
     name: str,
     *,
-    least: float = -math.inf,
-    most: float = math.inf,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
     error: type[ClipsightError] = QueryError,
 ) -> None:
-    """Raise `error` unless the argument `name` is a finite number from `least` to `most`; True is none."""
+    """Raise `error` unless the argument `name` is a finite number from `minimum` to `maximum`, not a bool."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not (-math.inf < value < math.inf):
         raise error(f"`{name}` takes a finite number, not {value!r}")
-    if not least <= value <= most:
-        raise error(f"`{name}` must lie between {least:g} and {most:g}, not {value:g}")
+    if not minimum <= value <= maximum:
+        raise error(f"`{name}` must lie between {minimum:g} and {maximum:g}, not {value:g}")

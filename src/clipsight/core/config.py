@@ -1,10 +1,10 @@
-"""The user's configuration file: defaults of options of the command line, in TOML.
+"""The user's configuration file in TOML: defaults of command-line options.
 
     library = "~/photo-index"
     model = "ViT-B-32__laion2b-s34b-b79k"
     threads = 4
 
-An option on the command line goes before its environment variable, and that before the file.
+An option on the command line takes precedence over its environment variable, and that over the file.
 """
 
 import os
@@ -25,7 +25,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults of options; None stands for the option's own."""
+    """Defaults of options; None keeps the option's built-in default."""
 
     library: str | None = None
     """folder of the index, absolute"""
@@ -37,15 +37,15 @@ class Config:
     color: bool = True
 
     def options(self) -> dict[str, str | int]:
-        """Values of the options that commands have, by parameter, as far as the file names them."""
+        """Values that the file sets, by parameter name, of the options that several commands share."""
         values = {name: getattr(self, name) for name in ("library", "model", "device", "threads")}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def read_config(file: Path | None = None) -> Config:
-    """Read a configuration file, by default the user's own, which need not exist.
+    """Read a configuration file (default: the user's own, which need not exist).
 
-    Raises `ConfigError` with file, line and key for what can't be used.
+    Raises `ConfigError`, which names file, line and key, for a file, key or value that can't be used.
     """
     source = file or paths.config_file()
     try:
@@ -107,7 +107,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "quiet": (_flag, "true or false"),
     "color": (_flag, "true or false"),
 }
-"""Key -> check of its value, and what it has to be."""
+"""Key -> validator of its value, and the valid values in words."""
 
 
 def _problem(key: str, value: object) -> str:
@@ -127,9 +127,10 @@ def _shown(value: object) -> str:
 
 
 def _line_of(key: str, text: str) -> int:
-    """The line on which the statement with a key of the document begins; else that of the first faulty one.
+    """Line on which the statement that sets `key` begins; without one, that of the first invalid statement.
 
-    A document up to the end of a statement is valid, and one up to the middle of a statement is not.
+    tomllib gives no line numbers, so ever longer prefixes of the document are parsed: a prefix is valid if it
+    ends with a complete statement.
     """
     import tomllib
 

@@ -16,7 +16,7 @@ _LONGEST = {
     len("2024-05-31T18:30"): timedelta(minutes=1),
     len("2024-05-31T18:30:15"): timedelta(seconds=1),
 }
-"""Length of a date's text -> the longest that its period can be."""
+"""Length of a date's text -> longest duration of such a period."""
 
 
 class Period(NamedTuple):
@@ -24,7 +24,7 @@ class Period(NamedTuple):
 
     start: datetime
     end: datetime | None
-    """None for a period that ends with the year 9999, the last of `datetime`."""
+    """None for a period that ends with the year 9999, the last year of `datetime`."""
 
 
 def parse_period(text: str) -> Period:

@@ -21,10 +21,11 @@ class ModelError(ClipsightError):
     """A model that is missing, incomplete, unknown or can't be downloaded."""
 
 
-class NoDirectionError(ModelError):
-    """Photos or texts for which a model gives zero or not-a-number vectors, as overflow in float16 does.
+class InvalidVectorError(ModelError):
+    """Photos or texts for which a model returns zero or NaN vectors, such as after an overflow in float16.
 
-    `rows` are their indices. `vectors` are the unit vectors of all, float32[n, dim], NaN in those rows.
+    `rows` are their indices. `vectors` are the unit vectors of the whole input, float32[n, dim], NaN in
+    `rows`.
     """
 
     def __init__(self, model: str, what: str, rows: tuple[int, ...], vectors: "Float32") -> None:
@@ -38,7 +39,7 @@ class NoDirectionError(ModelError):
 
 
 class PhotoError(ClipsightError):
-    """A file that can't be read as a photo; the message is the reason, without the path."""
+    """A file that can't be read as a photo; the message gives the reason without the path."""
 
 
 class QueryError(ClipsightError):

@@ -13,7 +13,7 @@ from clipsight.core.errors import (
 )
 
 TORCH_FOR_CPU = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
-"""Command that installs PyTorch without CUDA's libraries; before the extra that needs PyTorch."""
+"""Command that installs PyTorch without CUDA's libraries, to run before installing an extra with PyTorch."""
 
 _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "jxl": ("JPEG XL needs", PhotoError),
@@ -23,10 +23,10 @@ _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "train": ("training needs", TrainingError),
     "web": ("the server needs", ServerError),
 }
-"""Extra -> how an error message begins, and the class of the error."""
+"""Extra -> beginning of the error message, and class of the error."""
 
 _PACKAGES = {"pillow_jxl": "pillow-jxl-plugin", "sklearn": "scikit-learn"}
-"""Module -> package, where the names differ."""
+"""Module -> name of its package on PyPI, where the two differ."""
 
 
 def how_to_install(extra: str) -> str:
@@ -36,10 +36,10 @@ def how_to_install(extra: str) -> str:
 
 
 def require(extra: str, *modules: str, purpose: str = "", error: type[ClipsightError] | None = None) -> Any:
-    """Import `modules`, which need an extra of the package, and return the last one.
+    """Import `modules`, which the extra `extra` installs, and return the last one.
 
-    Where packages are missing, raises an error that names them and the extra to install. `purpose`
-    ("exporting needs") and `error` replace the beginning of the message and the class of the error.
+    If packages are missing, raises an error that names them and the command to install them. `purpose`
+    ("exporting needs") and `error` replace the extra's beginning of the message and class of the error.
     """
     module: Any = None
     missing: list[str] = []

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, pictures among them, and lines of CSV."""
+"""Atomic file writes, marking and recognising written pictures, file sizes, and lines of CSV."""
 
 import csv
 import io
@@ -14,23 +14,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MARK = "clipsight"
-"""Text that pictures written by clipsight hold in their metadata ("Software")."""
+"""Text in the metadata ("Software") of pictures that clipsight writes."""
 
 _PICTURES = (
     *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     *(b"qoif", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"8BPS", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
 )
-"""First bytes of pictures; WebP, HEIF, AVIF and their kin have a mark further on."""
+"""Signatures at the start of picture files; WebP, and HEIF and AVIF, have theirs at byte 8 and 4."""
 
 
 @contextmanager
 def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> Iterator[Path]:
     """Yield a temporary path beside `file`; on success, sync it to disk and rename it to `file`.
 
-    Whatever happens, the temporary file is gone afterwards, and `file` has its old or its new content,
-    also after a power cut. A symbolic link is followed. A picture that clipsight did not write is never
-    replaced. The caller creates the temporary file, in a folder that exists. An OSError, the caller's
-    included, becomes `error` with one line.
+    The temporary file is always removed, and `file` has its old or its new content, even after a power cut.
+    A symbolic link is followed. The caller creates the temporary file; the folder must exist. Raises `error`
+    for an OSError, also one raised in the block, and if `file` is a picture that clipsight did not write.
     """
     target = Path(os.path.realpath(file))
     if is_foreign_picture(target):
@@ -45,14 +44,14 @@ def atomic_write(file: Path, *, error: type[ClipsightError] = LibraryError) -> I
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # file systems without it, and folders that may be written but not read
+    with suppress(OSError):  # file systems without fsync of folders; folders that may not be read
         sync(target.parent)
 
 
 def write_picture(draw: "Callable[[], Image]", file: Path, format_: Literal["JPEG", "PNG"]) -> None:
     """Write the picture that `draw` returns to `file`, atomically, with clipsight's mark in its metadata.
 
-    `draw` is called once the file can be written. Raises `LibraryError` if it can't be, or if `file` is a
+    `draw` is only called if the file can be written. Raises `LibraryError` if it can't, and if `file` is a
     picture that clipsight did not write.
     """
     from PIL.PngImagePlugin import PngInfo
@@ -68,7 +67,7 @@ def write_picture(draw: "Callable[[], Image]", file: Path, format_: Literal["JPE
 
 
 def is_foreign_picture(file: Path) -> bool:
-    """True for an existing picture file, of any kind, without the mark of one that clipsight wrote."""
+    """True for an existing picture file, of any format, that clipsight did not write."""
     try:
         with file.open("rb") as content:
             head = content.read(1 << 16)
@@ -79,9 +78,9 @@ def is_foreign_picture(file: Path) -> bool:
 
 
 def total_size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder, each counted once; links to folders are not followed.
+    """Size in bytes of a file, or of all files below a folder; files with several links count once.
 
-    What can't be read, or is gone meanwhile, counts as nothing.
+    Symbolic links to folders are not followed. Files that can't be read, or no longer exist, count as 0.
     """
     files = {(found.st_dev, found.st_ino): found.st_size for found in map(_stat, _files_of(path)) if found}
     return sum(files.values())
@@ -107,9 +106,9 @@ def mtime_ns(stat: os.stat_result) -> int:
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    r"""One line of CSV, without its line end.
+    r"""One line of CSV, without its line terminator.
 
-    Written with csv's own line end, "\r\n", so that a lone CR, as in a file name, is quoted.
+    csv quotes a lone CR, as in a file name, only if its line terminator is "\r\n", its default.
     """
     out = io.StringIO()
     csv.writer(out).writerow(cells)

@@ -1,4 +1,4 @@
-"""HTTP requests with the standard library, bounded in time and bytes; every fault is one `HttpError`."""
+"""HTTP requests with the standard library, limited in time and size; every failure is an `HttpError`."""
 
 import http.client
 import re
@@ -20,7 +20,7 @@ _MAX_REDIRECTS = 5
 
 
 class HttpError(Exception):
-    """A request without a usable response; the message is the reason."""
+    """A request without a usable response; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     max_bytes: int = 64 << 20
     timeout: float = 20.0
-    """seconds for everything: address, connection, headers and body"""
+    """seconds for the whole request: name lookup, connection, headers and body"""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response of any status, whose body is whole."""
+    """A response of any status, with its complete body."""
 
     status: int
     reason: str
@@ -65,7 +65,7 @@ def send(request: Request) -> Response:
         except Exception as error:
             found.append(error)
 
-    # A thread of its own, since a server that sends a byte at a time never reaches a socket's timeout.
+    # In a thread: a socket's timeout starts again with each byte, so a slow server would never reach it.
     thread = threading.Thread(target=run, daemon=True, name="clipsight-http")
     thread.start()
     thread.join(request.timeout)
@@ -78,7 +78,7 @@ def send(request: Request) -> Response:
 
 
 def ascii_url(url: str) -> str:
-    """The URL with blanks and letters outside ASCII encoded. Raises `ValueError` for one without a host."""
+    """The URL with spaces and characters outside ASCII encoded. Raises `ValueError` if it has no host."""
     parts = urlsplit(url.strip())
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise ValueError("not an http(s) URL")
@@ -124,7 +124,7 @@ def _read(answer: Any, status: int, reason: object, request: Request, started: f
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirects that keep the method and body, and never carry a secret or a body elsewhere."""
+    """Redirects that keep method and body, and never send a body or `Authorization` to another origin."""
 
     max_redirections = _MAX_REDIRECTS
 
@@ -151,7 +151,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         msg: str,
         headers: http.client.HTTPMessage,
     ) -> Any:
-        """Follow, or close the response that can't be followed; one in an HTTPError is still to be read."""
+        """Follow the redirect; on failure close its response, unless an HTTPError still needs it."""
         try:
             return super().http_error_302(req, fp, code, msg, headers)
         except urllib.error.HTTPError:
@@ -168,7 +168,7 @@ def _too_large(request: Request) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The fault in a few words."""
+    """The reason for a failure in a few words."""
     if isinstance(error, HttpError):
         return str(error)
     if isinstance(error, http.client.HTTPException):

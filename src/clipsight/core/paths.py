@@ -1,31 +1,31 @@
 """Paths as users write them, and the folders of clipsight's own files, outside photo folders.
 
-Imports are kept light: `web.client.local` answers a search within milliseconds. As in platformdirs, a name
-with `_dir` is a str, of the folder that the name without it gives as a Path.
+Imports are kept light: `web.client.local` answers a search within milliseconds. Functions come in pairs: as
+in platformdirs, `home_dir` returns a str, and `home` the same folder as a Path.
 """
 
 import os
 import sys
 
-TYPE_CHECKING = False  # typing's own costs a start 10 ms
+TYPE_CHECKING = False  # importing typing.TYPE_CHECKING would take 10 ms of each start
 if TYPE_CHECKING:
     from pathlib import Path
 
 THUMBNAILS, LABELS = "thumbnails.sqlite3", "labels.sqlite3"
-"""Caches in a library's folder: of the web page, and of the vectors of labels."""
+"""Files of caches in a library's folder: thumbnails of the web page, and embeddings of labels."""
 
 PREFIXES = ("./", "../", "/", "~/")
-"""Beginnings of a text that can only be a path."""
+"""Prefixes that mark a text as a path."""
 
 
 CONFIG = "CLIPSIGHT_CONFIG"
-"""Environment variable with the path of another configuration file than the user's."""
+"""Environment variable with the path of the configuration file, in place of the default one."""
 
 
-def spelled(path: "str | os.PathLike[str]") -> "Path":
-    """The path with `~` expanded and, where nothing has its name, with the same name in another Unicode form.
+def expand(path: "str | os.PathLike[str]") -> "Path":
+    """The path with `~` expanded; if it does not exist, an existing path that differs in Unicode form only.
 
-    Disks that macOS wrote have decomposed names (NFD), keyboards type composed ones (NFC).
+    File names from macOS are decomposed (NFD), typed ones are composed (NFC).
     """
     from pathlib import Path
 
@@ -39,7 +39,7 @@ def spelled(path: "str | os.PathLike[str]") -> "Path":
 
 
 def _entry(folder: "Path", name: str) -> str:
-    """The name in `folder` that is `name` in NFC; `name` itself if it is there, or none is."""
+    """The entry of `folder` that equals `name` in NFC; `name` itself if it exists, or no entry does."""
     from clipsight.core.text import nfc
 
     if name.isascii() or os.path.lexists(folder / name):
@@ -52,16 +52,16 @@ def _entry(folder: "Path", name: str) -> str:
 
 
 def find(text: str) -> "Path | None":
-    """The existing file or folder that a user's text names; None for any other text."""
+    """The existing file or folder that `text` names, or None."""
     try:
-        path = spelled(text)
+        path = expand(text)
         return path if path.exists() else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
         return None
 
 
 def find_file(text: str) -> "Path | None":
-    """As `find`, for files only."""
+    """The existing file that `text` names, or None."""
     found = find(text)
     return found if found is not None and found.is_file() else None
 
@@ -89,7 +89,7 @@ def _is_linux() -> bool:
 
 
 def _xdg_folder(variable: str, usual: str) -> str:
-    """The folder of the XDG standard, as platformdirs finds it, whose import costs 35 ms."""
+    """The folder of the XDG standard, found as platformdirs does, whose import would take 35 ms."""
     chosen = os.environ.get(variable, "")
     return os.path.join(chosen if os.path.isabs(chosen) else os.path.expanduser(usual), "clipsight")
 
@@ -117,12 +117,12 @@ def models_folder() -> "Path":
 
 
 def texts_folder() -> "Path":
-    """The cache of text files' vectors, of `clipsight match`."""
+    """The cache of `clipsight match`: vectors of the lines of text files."""
     return home() / "texts"
 
 
 def measured_folder() -> "Path":
-    """The libraries of photos that were only measured or learnt from."""
+    """The libraries of labelled photos that `evaluate` and `probe` embed, apart from the user's library."""
     return home() / "measured"
 
 
@@ -147,7 +147,7 @@ def config_file_path() -> str:
 
 
 def short(path: "str | os.PathLike[str]", inside: "Path | None" = None, *, home: str | None = None) -> str:
-    """The path as people read it: relative to the folder `inside` or, with `~`, to the user's home."""
+    """The path shortened for display: relative to the folder `inside`, else with `~` for the user's home."""
     text = os.fspath(path)
     home = os.path.expanduser("~") if home is None else home
     if text == home != "/":

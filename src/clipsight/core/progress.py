@@ -1,4 +1,4 @@
-"""Progress of long operations: told to a function, or shown by a bar of tqdm."""
+"""Progress of long operations: reported to a callback, or shown by a tqdm bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,8 +45,8 @@ class Bar(Protocol):
 
 
 ProgressLike: TypeAlias = Progress | type[Any] | Bar | bool | None
-"""Display of progress: True (a bar of tqdm), tqdm's class or one of its bars, a function of (done, total);
-None or False: not at all."""
+"""Display of progress: True (a tqdm bar), tqdm's class, one of its bars, or a function of (done, total); None
+and False show nothing."""
 
 StageProgressLike: TypeAlias = StageProgress | type[Any] | Bar | bool | None
 """The same for operations of several stages: a function of (stage, done, total), or bars, one for each."""
@@ -54,9 +54,9 @@ StageProgressLike: TypeAlias = StageProgress | type[Any] | Bar | bool | None
 
 @contextmanager
 def as_progress(progress: ProgressLike, stage: str) -> Iterator[Progress]:
-    """Yield the callback that shows progress as a caller wants it; `stage` names a bar.
+    """Yield a callback that shows progress as `progress` says; `stage` is the title of a bar.
 
-    Raises `ClipsightError` for anything else than a `ProgressLike`.
+    Raises `ClipsightError` for anything but a `ProgressLike`.
     """
     if _shows_nothing(progress):
         yield no_progress
@@ -69,7 +69,7 @@ def as_progress(progress: ProgressLike, stage: str) -> Iterator[Progress]:
 
 @contextmanager
 def as_stage_progress(progress: StageProgressLike) -> Iterator[StageProgress]:
-    """As `as_progress`, for an operation of several stages, each with a bar of its own."""
+    """As `as_progress`, for an operation of several stages, each with its own bar."""
     if _shows_nothing(progress):
         yield no_stage_progress
     elif not _is_bar(progress):
@@ -82,7 +82,7 @@ def as_stage_progress(progress: StageProgressLike) -> Iterator[StageProgress]:
 
 
 class _Bars:
-    """Bars, one for each stage, closed with `finished`."""
+    """Bars, one for each stage, closed when `finished` is closed."""
 
     def __init__(self, make: Callable[..., Any], finished: ExitStack) -> None:
         self._make, self._finished = make, finished
@@ -115,6 +115,6 @@ def _shows_nothing(progress: object) -> bool:
 
 
 def _is_bar(progress: object) -> bool:
-    """True for tqdm's class, also with some of its arguments (`functools.partial`), or one of its bars."""
+    """True for tqdm's class, also with arguments bound by `functools.partial`, and for one of its bars."""
     made = progress.func if isinstance(progress, partial) else progress
     return progress is True or (hasattr(made, "refresh") and hasattr(made, "close"))

@@ -1,4 +1,4 @@
-"""Tables of files: CSV or TSV with a column of paths and a column of labels, captions, ..."""
+"""Tables of files: CSV or TSV with a column of paths and a column of values, such as labels or captions."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ class TableRow(NamedTuple):
     """One row: a file and its value; an empty or missing cell is the empty string."""
 
     line: int
-    """Line of the table, 1 being the header."""
+    """Line number in the table; the header is line 1."""
     filepath: str
     """Absolute path."""
     value: str
@@ -30,7 +30,7 @@ def read_table(
     """Yield the rows of a UTF-8 table with a header, reduced to a path column and a value column.
 
     Paths are relative to the table's folder; cells are stripped; blank lines are skipped. Raises `error`
-    for a table that can't be read, or lacks a column, with the remedy `hint`.
+    for a table that can't be read, and, with the advice `hint`, for one that lacks a column.
     """
     filepath, value = columns
     folder = os.path.abspath(source.parent)
@@ -55,7 +55,7 @@ def require_columns(
     error: type[ClipsightError],
     hint: str = "",
 ) -> None:
-    """Raise `error`, with the remedy `hint`, unless the header of `source` has all `columns`."""
+    """Raise `error`, with the advice `hint`, unless the header of `source` has all `columns`."""
     header = list(header)
     if not set(columns) <= set(header):
         remedy = f"; {hint}" if hint else ""

@@ -3,12 +3,12 @@
 import os
 from contextlib import suppress
 
-TYPE_CHECKING = False  # typing's own costs a start 10 ms
+TYPE_CHECKING = False  # importing typing.TYPE_CHECKING would take 10 ms of each start
 if TYPE_CHECKING:
     from typing import TextIO
 
 UNLIMITED = 1000
-"""Width, in cells, where there is no terminal: a line for another program is never folded."""
+"""Width, in cells, of output that is not a terminal: lines for other programs are never wrapped."""
 
 
 def width(stream: "TextIO") -> int:

@@ -1,4 +1,4 @@
-"""Printable forms of any text, such as file names."""
+"""Unicode forms of text: normalised, compared without case, and printable."""
 
 import json
 import re
@@ -16,12 +16,12 @@ def is_url(text: str) -> bool:
 
 
 def nfc(text: str) -> str:
-    """Return text in Unicode's composed form, NFC; names from macOS are decomposed."""
+    """Return text in Unicode's composed form, NFC; file names from macOS are decomposed."""
     return unicodedata.normalize("NFC", text)
 
 
 def caseless(text: str) -> str:
-    """Return text in the form in which names are compared: without case, in NFC."""
+    """Return text in the form in which names are compared: case-folded, in NFC."""
     return nfc(nfc(text).casefold())
 
 

@@ -180,7 +180,7 @@ class Settings:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
     def __post_init__(self) -> None:
-        whole_number(self.cost, "cost", least=2, required=True)
+        whole_number(self.cost, "cost", minimum=2, required=True)
         whole_number(self.seed, "seed", required=True)
 
 

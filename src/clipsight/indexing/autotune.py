@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipsight.core import paths
-from clipsight.core.errors import ClipsightError, NoDirectionError
+from clipsight.core.errors import ClipsightError, InvalidVectorError
 from clipsight.core.files import atomic_write
 from clipsight.indexing.media.photo import decode
 
@@ -136,7 +136,7 @@ class EncoderBenchmark:
         size = (settings.batch_size, height, width, 3)
         pixels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
         encoder.set_intra_op_threads(settings.intra_op_threads)
-        with suppress(NoDirectionError):
+        with suppress(InvalidVectorError):
             encoder.encode_pixels(pixels[:1])  # loads the model
         stop = Event()
         with ThreadPoolExecutor(encoder.workers) as pool:
@@ -144,7 +144,7 @@ class EncoderBenchmark:
             def encode_on_all_workers() -> None:
                 encode = partial(encoder.encode_pixels, pixels, stop=stop)
                 for run in [pool.submit(encode) for _ in range(encoder.workers)]:
-                    with suppress(NoDirectionError):  # noise that the model can't embed takes as long
+                    with suppress(InvalidVectorError):  # noise that the model can't embed takes as long
                         run.result()
 
             try:

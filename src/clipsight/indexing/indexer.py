@@ -52,7 +52,7 @@ class IndexOptions:
     def updated(self, changes: "IndexKeywords") -> "IndexOptions":
         """The options with those of `changes` that are not None."""
         given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-        whole_number(given.get("max_pixels"), "max_pixels", least=1, error=LibraryError)
+        whole_number(given.get("max_pixels"), "max_pixels", minimum=1, error=LibraryError)
         patterns = texts(given.get("exclude", self.exclude), "exclude", error=LibraryError)
         return replace(self, **{**given, "exclude": patterns})
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.core.errors import NoDirectionError, PhotoError
+from clipsight.core.errors import InvalidVectorError, PhotoError
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
@@ -216,7 +216,7 @@ class Pipeline:
         try:
             with self._limiter.compute(self._settings.intra_op_threads):
                 vectors = self.encoder.encode_pixels([photo.pixels for photo in decoded], stop=self._stop)
-        except NoDirectionError as error:
+        except InvalidVectorError as error:
             vectors, bad, reason = error.vectors, error.rows, error.reason
         return [
             _NotEmbedded(photo.file, photo.content_hash, reason)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core.arrays import Float16
-from clipsight.core.errors import NoDirectionError, PhotoError
+from clipsight.core.errors import InvalidVectorError, PhotoError
 from clipsight.core.files import mtime_ns
 from clipsight.core.progress import StageProgress
 from clipsight.indexing.indexer import IndexOptions, root_of
@@ -120,7 +120,7 @@ class PhotoComparison:
         self.compared += len(photos)
         try:
             vectors = self.encoder.encode_pixels(pixels)
-        except NoDirectionError as error:
+        except InvalidVectorError as error:
             vectors = error.vectors
         for photo, vector in zip(photos, vectors, strict=True):
             cosine = float(photo.vector.astype(np.float64) @ vector.astype(np.float64))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsight.core.arguments import whole_number
-from clipsight.core.errors import ModelError, NoDirectionError
+from clipsight.core.errors import InvalidVectorError, ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
@@ -62,7 +62,7 @@ class Encoder:
         threads: int | None = None,
         long_running: bool = False,
     ) -> None:
-        whole_number(threads, "threads", least=1, error=ModelError)
+        whole_number(threads, "threads", minimum=1, error=ModelError)
         if device != "cpu" and device not in available_devices():
             offered = ", ".join(available_devices())
             raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")
@@ -128,7 +128,7 @@ class Encoder:
     ) -> NDArray[np.float32]:
         """Embed the results of `preprocess`: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
 
-        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and NoDirectionError where the
+        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and InvalidVectorError where the
         model gives a zero or not-a-number vector.
         """
         return self._checked(self._pixel_vectors(pixels, stop), "photo")
@@ -136,7 +136,7 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: float32 [n, dim], unit length. Texts beyond the context are cut: see `truncated`.
 
-        Raises NoDirectionError where the model gives a zero or not-a-number vector.
+        Raises InvalidVectorError where the model gives a zero or not-a-number vector.
         """
         return self._checked(self._text_vectors(texts), "text")
 
@@ -260,10 +260,10 @@ class Encoder:
         return vectors
 
     def _checked(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
-        """Return unit vectors as they are. Raises NoDirectionError if there are rows of NaN."""
+        """Return unit vectors as they are. Raises InvalidVectorError if there are rows of NaN."""
         rows = np.flatnonzero(np.isnan(vectors).any(axis=1))
         if rows.size:
-            raise NoDirectionError(self.name, what, tuple(rows.tolist()), vectors)
+            raise InvalidVectorError(self.name, what, tuple(rows.tolist()), vectors)
         return vectors
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import ModelError
-from clipsight.core.fork import keep_in_children
+from clipsight.core.fork import leak_after_fork
 from clipsight.models.folder import ModelFolder
 from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
@@ -52,7 +52,7 @@ def create_session(
             f"model folder {folder.path}: {tower}/model.onnx can't be loaded; "
             f"download or export the model again ({first_line(error)})"
         ) from error
-    keep_in_children(session)
+    leak_after_fork(session)
     if session.get_providers()[0] != wanted[0]:
         raise ModelError(
             f"device {device!r} can't be used: onnxruntime has {wanted[0]} but could not start it; "

@@ -83,7 +83,7 @@ def organize(
     Raises `LibraryError` if `destination` is or lies in one of `photo_folders`, can't be written, or is in
     use by another process.
     """
-    number(min_probability, "min_probability", least=0, most=1, error=LibraryError)
+    number(min_probability, "min_probability", minimum=0, maximum=1, error=LibraryError)
     destination = Path(os.path.abspath(os.path.expanduser(destination)))
     _refuse_photo_folders(destination, photo_folders)
     counts = dict.fromkeys(Outcome, 0)

@@ -107,8 +107,8 @@ def fit(
     """
     require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
     check_alpha(alpha)
-    whole_number(shots, "shots", least=1, error=LabelError)
-    whole_number(repeats, "repeats", least=1, error=LabelError)
+    whole_number(shots, "shots", minimum=1, error=LabelError)
+    whole_number(repeats, "repeats", minimum=1, error=LabelError)
     whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())

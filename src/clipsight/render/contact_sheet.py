@@ -58,7 +58,7 @@ def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = N
         raise LibraryError(
             f"{file} is one of the photos that were found: choose another name for the contact sheet"
         )
-    whole_number(columns, "columns", least=1, error=LibraryError)
+    whole_number(columns, "columns", minimum=1, error=LibraryError)
     columns = columns or choose_columns(len(matches))
     write_picture(lambda: _draw(matches, columns), file, format_)
 

@@ -1,18 +1,19 @@
 """Probability that a photo shows what a text says: the calibration of `sure` and `unknown`.
 
-Cosines have no zero, and no common scale: with the builtin model a photo of a man has a cosine of 0.27 with
-"man", and a photo without a violin one of 0.4 with "violin". A logistic regression therefore judges a pair of
-photo and text by
+Cosines of different texts can't be compared: with the builtin model a photo of a man has a cosine of 0.27
+with
+"man", and a photo without a violin one of 0.4 with "violin". A logistic regression therefore computes the
+probability from these features of a pair of photo and text:
 
-- its cosine;
-- its level among photos: the distance from the mean of the text's cosines with photos of all kinds, in their
-  standard deviations;
-- its level among texts: the same among the photo's cosines with things that people search for;
-- the text: the spread of its cosines, and a linear function of its vector, since texts of like meaning have
-  like cosines with the photos they fit.
+- the cosine;
+- the cosine's z-score among photos of all kinds (same text);
+- the cosine's z-score among texts that people search for (same photo);
+- the standard deviations of the text's cosines with these photos and with these texts;
+- the text's vector, since texts with similar meaning have similar cosines with the photos they fit.
 
-Means and deviations follow from mean and covariance of unit vectors (`Spread`), so that judging takes no
-search. A model's calibration lies in its folder; `python -m recipes.calibration` fits and measures it.
+Means and standard deviations of cosines are computed from the mean and covariance of unit vectors (`Spread`),
+without a search. A model's calibration is in its folder; `python -m recipes.calibration` fits and evaluates
+it.
 """
 
 import json
@@ -33,8 +34,8 @@ from clipsight.models.folder import CALIBRATION
 
 FORMAT = 1
 
-SEEN = 10
-"""Best photos of a query among which `sure` looks for one that fits."""
+SURE_DEPTH = 10
+"""Best photos of a query that `sure` examines together."""
 
 FEATURES = ("cosine", "among_photos", "among_texts", "deviation_of_photos", "deviation_of_texts")
 
@@ -56,7 +57,7 @@ _SCRIPTS: Mapping[str, frozenset[str]] = {
     )
     | frozenset(("hu", "ro", "tr", "vi", "id", "ms", "ca", "lt", "lv", "et")),
 }
-"""Languages by the first word of their letters' Unicode names."""
+"""First word of the Unicode names of a script's letters -> languages written in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,55 +82,54 @@ class Spread:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class LogisticModel:
     """A logistic regression: weights of `FEATURES`, float64[5], and of a text's vector, float64[dim]."""
 
     weights: Float64
-    direction: Float64
-    offset: float
-    """Log odds where all else is zero."""
-    crowd: float = 0.0
-    """Weight of the logarithm of the number of texts among which the best one was chosen."""
+    text_weights: Float64
+    intercept: float
+    count_weight: float = 0.0
+    """Weight of the logarithm of the number of texts of which the best was chosen."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A model's calibration: spreads of photos and of texts, and the judges of `sure` and `unknown`."""
+    """A model's calibration: spreads of photos and of texts, and the regressions of `sure` and `unknown`."""
 
     photos: Spread
-    """Of photos of all kinds."""
+    """Spread of the vectors of photos of all kinds."""
     texts: Spread
-    """Of things that people search for."""
-    sure: Judge
-    unknown: Judge
-    least: float
+    """Spread of the vectors of texts that people search for."""
+    sure: LogisticModel
+    unknown: LogisticModel
+    threshold: float
     """Probability from which `sure` keeps a photo."""
-    eager: float
-    """While no photo kept is likely to be right, `least` is divided by up to 1 + this."""
+    relaxation: float
+    """`threshold` is divided by up to 1 + this while no photo kept so far is likely to be right."""
     languages: tuple[str, ...]
     """Languages of queries for which `sure` reaches its goals, as codes like "en"."""
     figures: Mapping[str, Any] = field(default_factory=dict)
-    """Figures measured when it was fitted."""
+    """Quality measured when the calibration was fitted."""
 
-    def odds(self, judge: Judge, photos: Float, texts: Float) -> Float64:
+    def odds(self, logistic: LogisticModel, photos: Float, texts: Float) -> Float64:
         """Log odds that each of `texts` fits each of `photos`: float64[n, texts].
 
         Unit vectors float[n, dim] and float[texts, dim].
         """
         pairs = np.indices((len(photos), len(texts))).reshape(2, -1)
-        return self._odds_of(judge, photos, texts, *pairs).reshape(len(photos), len(texts))
+        return self._odds_of(logistic, photos, texts, *pairs).reshape(len(photos), len(texts))
 
     def is_sure(self, photos: Float, query: Float) -> Bool:
-        """Tell which of the best photos of a query, float[n, dim], best first, `sure` keeps: bool[n].
+        """Select the photos that `sure` keeps, bool[n], of a query's best photos float[n, dim], best first.
 
-        A photo is kept from the probability `least` that it fits the query, float[dim]. Of the first `SEEN`,
-        the most probable ones are kept from less: `least / (1 + eager * miss)`, where `miss` is the
-        probability that no photo kept so far is right.
+        A photo is kept if it fits the query, float[dim], with a probability of at least `threshold`. For the
+        first `SURE_DEPTH`, taken by descending probability, the threshold is lower:
+        `threshold / (1 + relaxation * miss)`, where `miss` is the probability that no photo kept so far fits.
         """
         if not len(photos):
             return np.zeros(0, np.bool_)
         probabilities = _logistic(self.odds(self.sure, photos, query[None])[:, 0])
-        kept: Bool = kept_of(probabilities[None], self.least, self.eager)[0]
+        kept: Bool = select_sure(probabilities[None], self.threshold, self.relaxation)[0]
         return kept
 
     def none_fits(self, photos: Float, labels: Float) -> Float32:
@@ -139,17 +139,19 @@ class Calibration:
         """
         best = (photos.astype(np.float32) @ labels.astype(np.float32).T).argmax(axis=1)
         odds = self._odds_of(self.unknown, photos, labels, np.arange(len(photos)), best)
-        return _logistic(-(odds + self.unknown.crowd * np.log(len(labels)))).astype(np.float32)
+        return _logistic(-(odds + self.unknown.count_weight * np.log(len(labels)))).astype(np.float32)
 
-    def _odds_of(self, judge: Judge, photos: Float, texts: Float, rows: Int64, columns: Int64) -> Float64:
+    def _odds_of(
+        self, logistic: LogisticModel, photos: Float, texts: Float, rows: Int64, columns: Int64
+    ) -> Float64:
         """Log odds, float64[pairs], for the pairs of photos `rows` and texts `columns`."""
-        text_odds = texts.astype(np.float64) @ judge.direction + judge.offset
-        found = features(self.photos, self.texts, photos, texts, rows, columns) @ judge.weights
+        text_odds = texts.astype(np.float64) @ logistic.text_weights + logistic.intercept
+        found = features(self.photos, self.texts, photos, texts, rows, columns) @ logistic.weights
         total: Float64 = found + text_odds[columns]
         return total
 
     def covers(self, text: str) -> bool:
-        """Tell whether one of `languages` is written in the scripts of `text`."""
+        """True if `languages` include a language for each script in `text`."""
         return all(set(self.languages) & languages for languages in map(_languages_with, set(text)))
 
     @classmethod
@@ -174,40 +176,42 @@ class Calibration:
 
     def write(self, folder: Path) -> None:
         """Write `CALIBRATION` into the model's folder. Raises `ModelError`."""
+        regressions = {"sure": self.sure, "unknown": self.unknown}
         about = {
             "format": FORMAT,
-            "least": self.least,
-            "eager": self.eager,
+            "least": self.threshold,
+            "eager": self.relaxation,
             "languages": list(self.languages),
             "figures": dict(self.figures),
             "judges": {
-                name: {"offset": judge.offset, "crowd": judge.crowd} for name, judge in self._judges().items()
+                name: {"offset": logistic.intercept, "crowd": logistic.count_weight}
+                for name, logistic in regressions.items()
             },
         }
         arrays: dict[str, Float | np.ndarray[Any, Any]] = {"about": np.array(json.dumps(about))}
         for name, spread in (("photos", self.photos), ("texts", self.texts)):
             arrays |= {f"{name}_mean": spread.mean, f"{name}_covariance": spread.covariance}
-        for name, judge in self._judges().items():
-            arrays |= {f"{name}_weights": judge.weights, f"{name}_direction": judge.direction}
+        for name, logistic in regressions.items():
+            arrays |= {f"{name}_weights": logistic.weights, f"{name}_direction": logistic.text_weights}
         with atomic_write(folder / CALIBRATION, error=ModelError) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
-    def _judges(self) -> dict[str, Judge]:
-        return {"sure": self.sure, "unknown": self.unknown}
 
+def select_sure(probabilities: Float64, threshold: float, relaxation: float) -> Bool:
+    """Select the photos that `Calibration.is_sure` keeps, bool[queries, n].
 
-def kept_of(probabilities: Float64, least: float, eager: float) -> Bool:
-    """Tell which photos `Calibration.is_sure` keeps, from their probabilities, best first: [queries, n]."""
+    `probabilities`, float64[queries, n], are those of each query's photos, best first.
+    """
     kept = np.zeros(probabilities.shape, np.bool_)
     miss = np.ones(len(probabilities))
-    order = np.argsort(-probabilities[:, :SEEN], axis=1, kind="stable")
+    order = np.argsort(-probabilities[:, :SURE_DEPTH], axis=1, kind="stable")
     rows = np.arange(len(probabilities))
     for column in order.T:
         each = probabilities[rows, column]
-        keep = each >= least / (1 + eager * miss)
+        keep = each >= threshold / (1 + relaxation * miss)
         kept[rows, column] = keep
         miss = np.where(keep, miss * (1 - each), miss)
-    kept[:, SEEN:] = probabilities[:, SEEN:] >= least
+    kept[:, SURE_DEPTH:] = probabilities[:, SURE_DEPTH:] >= threshold
     return kept
 
 
@@ -236,7 +240,7 @@ def features(
 
 @cache
 def _languages_with(letter: str) -> frozenset[str]:
-    """Languages that `letter` is written in; of digits and signs all."""
+    """Languages that use `letter`; all languages for digits and signs."""
     if not letter.isalpha():
         return frozenset().union(*_SCRIPTS.values())
     return _SCRIPTS.get(unicodedata.name(letter, "").split(" ")[0].split("-")[0], frozenset())
@@ -246,8 +250,8 @@ def _parsed(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
     spreads = {
         name: Spread(arrays[f"{name}_mean"], arrays[f"{name}_covariance"]) for name in ("photos", "texts")
     }
-    judges = {
-        name: Judge(
+    regressions = {
+        name: LogisticModel(
             arrays[f"{name}_weights"],
             arrays[f"{name}_direction"],
             float(numbers["offset"]),
@@ -258,8 +262,8 @@ def _parsed(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
     return Calibration(
         spreads["photos"],
         spreads["texts"],
-        judges["sure"],
-        judges["unknown"],
+        regressions["sure"],
+        regressions["unknown"],
         float(about["least"]),
         float(about["eager"]),
         tuple(about["languages"]),

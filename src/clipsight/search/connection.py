@@ -1,4 +1,4 @@
-"""A library that is open in this process: its catalog, model, encoder and snapshot, for all threads."""
+"""An open library: its catalog, model, encoder and current snapshot, shared by all threads of the process."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from clipsight.core.arrays import Float32
+from clipsight.core.cached_property import clear_cached, locked_cached_property
 from clipsight.core.errors import LibraryError
-from clipsight.core.once import forget, once
 from clipsight.indexing.media.picture import folders_and_pictures
 from clipsight.search import model_selection
 from clipsight.search.embeddings import embed_photos, failures_below, stored_embeddings
@@ -32,10 +32,10 @@ AnyEncoder = TypeVar("AnyEncoder", bound="Encoder")
 
 
 class Connection(Generic[AnyEncoder]):
-    """The library in `folder`, made if there is none; any number of threads may use it at once.
+    """The library in `folder`, created if missing; any number of threads may use it at the same time.
 
     `wanted` is the name of the model, or "auto" (see `model_selection`); `make_encoder` loads a model. Raises
-    `LibraryError`, and `ModelError` for a wrong name.
+    `LibraryError`, and `ModelError` for an unknown name.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Connection(Generic[AnyEncoder]):
         self._process = os.getpid()
         self._closed = False
         self._lock = RLock()
-        self._indexing = Lock()  # the queue of files belongs to the catalog's one connection
+        self._indexing = Lock()  # the catalog's connection has one queue of files
         self.catalog = Catalog(folder)
         if wanted != "auto":
             _ = self.model
 
     def check(self) -> None:
-        """Raise `LibraryError` after `close`, and in another process than the one that opened the library."""
+        """Raise `LibraryError` after `close`, and in a process forked after the library was opened."""
         if self._process != os.getpid():
             raise LibraryError(
                 f"the library in {self.folder} was opened before this process was forked: "
@@ -70,17 +70,17 @@ class Connection(Generic[AnyEncoder]):
         self._closed = True
         self.catalog.close()
 
-    @once
+    @locked_cached_property
     def model(self) -> Model:
         """The model, chosen on first use."""
         return model_selection.choose_model(self.catalog, self._wanted, self.note)
 
-    @once
+    @locked_cached_property
     def encoder(self) -> AnyEncoder:
         """The encoder of the model, loaded on first use."""
         return self._make_encoder(model_selection.model_folder(self.model))
 
-    @once
+    @locked_cached_property
     def snapshot(self) -> Snapshot:
         """The snapshot that searches use until the library changes."""
         return Snapshot(self.folder, self.catalog, self.model, lambda: self.encoder)
@@ -116,12 +116,12 @@ class Connection(Generic[AnyEncoder]):
             return reports
 
     def _renew_builtin(self) -> None:
-        """Go on with today's builtin model where the library's is an earlier edition; say so once."""
+        """Replace an earlier edition of the builtin model by the current one; call `note` once about it."""
         if not model_selection.is_outdated(self.model):
             return
         self._wanted = self.model.source
         for name in ("model", "encoder", "snapshot"):
-            forget(self, name)
+            clear_cached(self, name)
         if self.catalog.next_model() != self.model:
             self.note("the builtin model of this clipsight is a newer edition: photos are embedded again")
 
@@ -144,13 +144,13 @@ class Connection(Generic[AnyEncoder]):
         return chain(single, self.embed_indexed(folders)) if folders else single
 
     def embed_indexed(self, folders: "Sequence[str | os.PathLike[str]]") -> Iterator[Embeddings]:
-        """As `embeddings`, followed by the files in `folders` that could not be read."""
+        """As `embeddings`, with a last chunk of the files in `folders` that could not be read."""
         failures = failures_below(self.snapshot.known_folders(folders), self.catalog.failures())
         return chain(self.embeddings(folders), [failures])
 
     def forget_folder(self, folder: bytes) -> int:
-        """Drop a folder and return the number of its photos. Raises `LibraryError` for an unknown one."""
-        folder = self.catalog.spelled(folder)
+        """Remove a folder and return the number of its photos. Raises `LibraryError` if it is unknown."""
+        folder = self.catalog.stored_form(folder)
         if not self.catalog.has_folder(folder):
             raise LibraryError(f"the library knows nothing of {os.fsdecode(folder)}: see clipsight status")
         count = self.catalog.forget(folder)
@@ -167,5 +167,5 @@ class Connection(Generic[AnyEncoder]):
             self._changed()
 
     def _changed(self) -> None:
-        """Let later searches see what was written, before this is called."""
-        forget(self, "snapshot")
+        """Let later searches see what has been written: drop the snapshot."""
+        clear_cached(self, "snapshot")

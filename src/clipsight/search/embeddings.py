@@ -1,4 +1,4 @@
-"""Embeddings of photos: stored ones of a library, and those of single photos of any kind."""
+"""Embeddings of photos: those stored in a library, and those of given photos of any kind."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from clipsight.core.arrays import Float16, Float32, UInt8
-from clipsight.core.errors import NoDirectionError, PhotoError
+from clipsight.core.errors import InvalidVectorError, PhotoError
 from clipsight.core.files import mtime_ns
 from clipsight.indexing.media.picture import Picture
 from clipsight.search.results import Embeddings
@@ -42,7 +42,7 @@ def stored_embeddings(
 
 
 def failures_below(folders: Sequence[bytes], failures: Iterable[Failure]) -> Embeddings:
-    """An empty chunk with those of a library's `failures` that are below `folders` (default: all)."""
+    """A chunk without photos, with those of `failures` that are below `folders` (empty: all)."""
     inside = tuple(folder.rstrip(b"/") + b"/" for folder in folders) or (b"",)
     return Embeddings(
         np.empty(0, np.int64),
@@ -57,7 +57,7 @@ def failures_below(folders: Sequence[bytes], failures: Iterable[Failure]) -> Emb
 
 
 class PhotoEncoder(Protocol):
-    """Methods of an `Encoder` that embedding photos needs."""
+    """The part of `Encoder` that embeds photos."""
 
     @property
     def name(self) -> str:
@@ -79,9 +79,10 @@ class PhotoEncoder(Protocol):
 
 
 def embed_pictures(pictures: Sequence[Picture], encoder: PhotoEncoder) -> Float32:
-    """Unit vectors of photos, float32[n, dim], in their order; ready ones as they are.
+    """Unit vectors of photos, float32[n, dim], in their order; pictures given as vectors are not embedded.
 
-    Raises `PhotoError` for the first photo that can't be read, or for which the model gives no vector.
+    Raises `PhotoError` for the first photo that can't be read, or for which the model returns no valid
+    vector.
     """
     vectors, failures = _embed(pictures, encoder)
     for row, reason in sorted(failures.items()):
@@ -94,9 +95,10 @@ def embed_photos(
 ) -> Iterator[Embeddings]:
     """Yield photos with their vectors, in their order, in chunks.
 
-    Unchanged files of the library keep their stored vectors; others are read and embedded, but not added to
+    Unchanged files of the library have their stored vectors; others are read and embedded, but not added to
     the library. `encoder` is called when the first photo must be read. Unreadable photos are listed in their
-    chunk's `failures`. Raises `PhotoError` at once for a ready vector that is not of `model`'s length.
+    chunk's `failures`. Raises `PhotoError`, before anything is read, for a given vector of another length
+    than `model`'s.
     """
     for photo in photos:
         photo.vector_of(model.name, model.dim)
@@ -132,7 +134,7 @@ def _embed_chunk(
 
 
 def _embed(pictures: Sequence[Picture], encoder: PhotoEncoder) -> tuple[Float32, dict[int, str]]:
-    """Vectors of photos, float32[n, dim], and for rows without one the reason."""
+    """Vectors of photos, float32[n, dim], and the reasons for rows that have none."""
     vectors = np.full((len(pictures), encoder.dim), np.nan, np.float32)
     failures: dict[int, str] = {}
     pixels: dict[int, UInt8] = {}
@@ -149,7 +151,7 @@ def _embed(pictures: Sequence[Picture], encoder: PhotoEncoder) -> tuple[Float32,
         rows = list(pixels)
         try:
             vectors[rows] = encoder.encode_pixels(list(pixels.values()))
-        except NoDirectionError as error:
+        except InvalidVectorError as error:
             vectors[rows] = error.vectors
             failures |= {rows[place]: error.reason for place in error.rows}
     return vectors, failures
@@ -160,7 +162,7 @@ def _stored_vector(file: Path, catalog: Catalog, model: Model) -> "tuple[int, Fl
     try:
         stat = path.stat()
     except (OSError, ValueError):
-        return None  # reading it will say why
+        return None  # reading the photo raises the error
     name = FileStat(
         os.fsencode(path.parent), os.fsencode(path.name), stat.st_size, mtime_ns(stat), stat.st_dev
     )

@@ -1,4 +1,4 @@
-"""Query grammar: text to summands with signs and weights; the caller decides what a summand names.
+"""Query grammar: splits text into summands with signs and weights; `query` tells words, paths and URLs apart.
 
 flower + 2:bee - cartoon
 animal -cat
@@ -19,10 +19,10 @@ _INCOMPLETE = re.compile(r"(?:(?:^|\s)(?:[+-]|[+-]?\d*\.?\d+:)\s*)+$")
 
 
 def split_summands(text: str) -> list[tuple[float, str]]:
-    """Summands of `text` with their signs, 1 or -1.
+    """Split `text` into summands with their signs, 1 or -1.
 
-    `+` and `-` are operators between white space. Directly before a word (`animal -cat`) they add or subtract
-    that word alone; before a number (`-5 degrees`) they belong to it.
+    `+` and `-` with white space on both sides are operators. Directly before a word (`animal -cat`) they add
+    or subtract that word alone; before a number (`-5 degrees`) they are part of it.
     """
     if not text.strip():
         return []
@@ -34,7 +34,7 @@ def split_summands(text: str) -> list[tuple[float, str]]:
 
 
 def _with_signed_words(sign: float, summand: str) -> list[tuple[float, str]]:
-    """A summand without its signed words, and these as summands of their own; paths are not split."""
+    """Split signed words off a summand, as summands of their own; paths are not split."""
     if summand.lstrip().startswith(paths.PREFIXES):
         return [(sign, summand)]
     signed = [(1.0 if each[1] == "+" else -1.0, each[2]) for each in _SIGNED_WORD.finditer(summand)]
@@ -45,10 +45,11 @@ def _with_signed_words(sign: float, summand: str) -> list[tuple[float, str]]:
 
 
 def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: False) -> tuple[float, str]:
-    """Weight of a summand, and the rest of it; `is_name` recognises file names, which may have a colon.
+    """Split a summand into its weight (default: 1) and its value.
 
     A number and a colon are a weight unless a digit follows directly: `16:9` and `12:30 clock` are words.
-    Raises `QueryError` for a weight that is not a finite number, and for an empty summand.
+    `is_name` recognises file names, which may have a colon. Raises `QueryError` for a weight that is not a
+    finite number, and for an empty summand.
     """
     value, weight = summand.strip(), 1.0
     prefix = None if is_url(value) or is_name(value) else _WEIGHT.fullmatch(value)
@@ -57,7 +58,7 @@ def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: Fa
         number = _number(text)
         if number is not None and _is_weight(text, space, rest):
             weight, value = number, rest
-        elif number is None and not space:  # "two:bee" is a mistaken weight, "Title: bees" is words
+        elif number is None and not space:  # "two:bee" is an invalid weight, "Title: bees" is words
             raise QueryError(
                 f"weight {text!r} in {value!r} is not a number: write 2:{rest or 'bee'}; "
                 f"to search for words with a colon, write 1:{value}"
@@ -68,13 +69,13 @@ def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: Fa
 
 
 def with_weight(weight: float, value: str) -> str:
-    """The summand that `split_weight` splits into a positive weight and a value."""
+    """Format a positive weight and a value as a summand: the inverse of `split_weight`."""
     size = int(weight) if weight.is_integer() else weight
     return f"{size}:{' ' if value[:1].isdigit() else ''}{value}"
 
 
 def looks_weighted(value: str) -> bool:
-    """True if the words would be read as a weight and words, so that they need an explicit weight."""
+    """True if `value` would be parsed as a weight and words, so that it needs an explicit weight."""
     prefix = _WEIGHT.fullmatch(value)
     if not prefix:
         return False
@@ -83,7 +84,7 @@ def looks_weighted(value: str) -> bool:
 
 
 def strip_incomplete(text: str) -> str:
-    """The query without an operator or weight at its end that still waits for its words."""
+    """Remove an operator or weight at the end of a query that is still being typed."""
     return _INCOMPLETE.sub("", text)
 
 

@@ -1,7 +1,7 @@
-"""Embeddings of labels: prompt templates filled in, embedded and averaged; with a cache on disk.
+"""Embeddings of labels by prompt ensembling, with a cache on disk.
 
-A label's embedding is the mean of the unit vectors of its filled templates, scaled to unit length (Radford et
-al. 2021, arXiv:2103.00020, section 3.1.4).
+A label's embedding is the mean of the unit vectors of its prompts (the templates with the label filled in),
+scaled to unit length (Radford et al. 2021, arXiv:2103.00020, section 3.1.4).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 MAX_BYTES = 64 << 20
-"""Size of a cache, some 20,000 vectors of 512 numbers; the oldest are evicted first."""
+"""Maximum size of the cache in bytes, some 20,000 vectors of 512 numbers; the oldest are evicted first."""
 
 _TEXTS_PER_BATCH = 1024
 """Texts embedded before their labels are cached: an interrupted run continues from there."""
-_MEANING = "mean of the templates' unit vectors, unit length, float32"
-"""Part of every key: a new sentence here invalidates all cached vectors."""
+_DEFINITION = "mean of the templates' unit vectors, unit length, float32"
+"""Part of every cache key; changing it invalidates all cached vectors."""
 
 
 def fill(templates: Iterable[str], label: str) -> list[str]:
-    """One text per template; braces in the label are ordinary characters."""
+    """One prompt per template, with the label in place of `{}`; braces in the label have no meaning."""
     return [template.replace("{}", label) for template in templates]
 
 
 def embed_labels(
     labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Float32]
 ) -> Float32:
-    """Embeddings of the labels, float32[labels, dim], unit length, computed by `encode_texts`.
+    """Embeddings of the labels: float32[labels, dim] of unit length.
 
     `encode_texts` returns unit vectors float32[n, dim]; each of `templates` has one `{}` for the label.
     """
@@ -45,7 +45,7 @@ def embed_labels(
 def cached_label_embeddings(
     labels: Sequence[str], templates: Sequence[str], encoder: "Encoder", cache: "LabelCache | None"
 ) -> Float32:
-    """As `embed_labels`, but only the labels that `cache` lacks are embedded, and then added to it."""
+    """As `embed_labels`; only labels that are not in `cache` are embedded, and then added to it."""
     if cache is None:
         return embed_labels(labels, templates, encoder.encode_texts)
     fingerprint = encoder.folder.fingerprint()
@@ -65,7 +65,7 @@ def cached_label_embeddings(
 def _batches(
     labels: Sequence[str], templates: Sequence[str], encode_texts: Callable[[list[str]], Float32]
 ) -> Iterator[tuple[Sequence[str], Float32]]:
-    """Yield labels in order, a batch at a time, with their embeddings float32[batch, dim]."""
+    """Yield batches of labels, in order, with their embeddings float32[batch, dim]."""
     step = max(1, _TEXTS_PER_BATCH // len(templates))
     for start in range(0, len(labels), step):
         batch = labels[start : start + step]
@@ -82,14 +82,14 @@ class LabelCache:
 
     @staticmethod
     def key(fingerprint: str, templates: Sequence[str], label: str) -> bytes:
-        """Hash of 16 bytes of a model's fingerprint, the texts of the templates, and a label."""
+        """Hash, 16 bytes, of a model's fingerprint, the prompt templates and a label."""
         import xxhash
 
-        parts = (_MEANING, fingerprint, *templates, label)
+        parts = (_DEFINITION, fingerprint, *templates, label)
         return xxhash.xxh3_128_digest("".join(f"{len(part)}:{part}" for part in parts).encode())
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Float32]:
-        """Vectors, float32[dim], of the cached ones among `keys`."""
+        """The cached vectors, float32[dim], by key."""
         blobs = self._blobs.get(keys)
         return {key: np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in blobs.items()}
 

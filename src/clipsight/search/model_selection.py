@@ -1,4 +1,4 @@
-"""Model of a library: chosen once, checked at each use, switched when all photos are embedded."""
+"""A library's model: chosen once, checked at each use, replaced when another has embedded all photos."""
 
 import os
 from collections.abc import Callable
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def choose_model(catalog: Catalog, wanted: "str | os.PathLike[str]", note: Callable[[str], None]) -> Model:
-    """Choose the model to use and enter it in the catalog; a new library's first model stays its own.
+    """Return the catalog's record of the model `wanted`, added if it is new.
 
-    "auto" is the catalog's own model, or for a new library that of `registry.choose_auto`.
+    "auto" is the catalog's current model, or for a new one that of `registry.choose_auto`. The first model
+    of a library becomes its current one. Raises `ModelError`.
     """
     from clipsight.models import registry
 
@@ -30,7 +31,7 @@ def choose_model(catalog: Catalog, wanted: "str | os.PathLike[str]", note: Calla
 
 
 def model_folder(model: Model) -> "ModelFolder":
-    """Folder of the model. Raises `ModelError` if it has changed since the vectors were made."""
+    """Folder of the model. Raises `ModelError` if its files have changed since photos were embedded."""
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
 
@@ -50,7 +51,7 @@ def model_folder(model: Model) -> "ModelFolder":
 
 
 def is_outdated(model: Model) -> bool:
-    """True for an earlier edition of the builtin model: its files went with the clipsight that had them."""
+    """True for an earlier edition of the builtin model, whose files this version of clipsight lacks."""
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
 
@@ -60,7 +61,10 @@ def is_outdated(model: Model) -> bool:
 
 
 def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[[str], None]) -> None:
-    """Drop the old model's vectors, and its files in `vectors`, once every photo has one of `model`."""
+    """Make `model` the current one if all photos have a vector of it; else `note` how many have none.
+
+    Vectors of other models are deleted, and their index files in the folder `vectors`.
+    """
     from clipsight.store.vectors.faiss import remove_files_of_other_models
 
     if model == catalog.current_model():
@@ -79,7 +83,7 @@ def finish_switch(catalog: Catalog, model: Model, vectors: Path, note: Callable[
 
 
 def _adopt(catalog: Catalog, name: "str | os.PathLike[str]", note: Callable[[str], None]) -> Model:
-    """Enter the model in the catalog, as the current one if it is the library's first."""
+    """Add the model to the catalog, as the current one if it is the library's first."""
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
 

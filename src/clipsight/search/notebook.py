@@ -1,4 +1,4 @@
-"""Tables of photos for notebooks: HTML with the thumbnails in it, of bounded size."""
+"""HTML tables of photos for notebooks, with embedded thumbnails and of bounded size."""
 
 import html
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SHOWN = 20
-"""Photos in a table at most: some 100 KB."""
+"""Maximum number of photos in a table, some 100 KB."""
 
 _THUMBNAIL = (128, 96)
 _MAX_TEXT = 300
-"""Characters of a cell."""
+"""Maximum number of characters in a cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A photo and the cells beside it."""
+    """A table row: a photo and the texts of the other cells."""
 
     photo: Picture
     cells: tuple[str, ...]
 
 
 def table(caption: str, header: Sequence[str], rows: Sequence[Row], *, more: int | bool) -> str:
-    """An HTML table: thumbnail, file name, then `header` and the rows' cells; self-contained.
+    """A self-contained HTML table: thumbnail, file name, and the rows' cells under `header`.
 
-    `more` is the number of photos that are not shown, or True if it is not known. A photo that can't be read
+    `more` is the number of photos that are not shown, or True if it is unknown. A photo that can't be read
     is replaced by the reason.
     """
     heads = "".join(f"<th>{_safe(name)}</th>" for name in ("", "photo", *header))

@@ -1,4 +1,4 @@
-"""Options of a search: one frozen object from the command line to the server."""
+"""Options of a search, the same object on the command line, in Python and on the server."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Sort = Literal["score", "date", "path"]
 
 
 class SearchKeywords(TypedDict, total=False):
-    """Keyword arguments that stand for fields of `SearchOptions`, and two of its filters by short names."""
+    """Keyword arguments for the fields of `SearchOptions`, and `folders` and `labels` of its filters."""
 
     offset: int
     min_score: float | None
@@ -29,29 +29,29 @@ class SearchKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """Number, order and kind of the photos that a search returns. Raises `QueryError` for invalid values."""
+    """Number, order and filters of a search's photos. Raises `QueryError` for invalid values."""
 
     top: int = 10
-    """photos to return, at least 1"""
+    """number of photos to return, at least 1"""
     offset: int = 0
-    """best photos to skip"""
+    """number of best photos to skip"""
     min_score: float | None = None
-    """least cosine"""
+    """minimum cosine"""
     sort: Sort = "score"
-    """order of the photos found: best, newest or by path"""
+    """order of the returned photos: best first, newest first, or by path"""
     balance: bool = True
-    """scale each part of a mixed query (words and pictures) by the spread of its scores over the library"""
+    """scale the parts of a mixed query (words and pictures) to equal spread of scores over the library"""
     sure: bool = False
-    """only photos that match with confidence (see `confidence`); for queries of words alone"""
+    """return only photos that fit with confidence (see `confidence`); for queries without pictures"""
     exact: bool = False
     """compare all photos, even if the library has an approximate index"""
     duplicates: bool = False
-    """return every copy of a photo (files with the same content) in place of one"""
+    """return all files with the same content instead of one of them"""
     filters: Filters = EVERYTHING
     """photos to search among"""
 
     def __post_init__(self) -> None:
-        whole_number(self.top, "top", least=1, required=True)
+        whole_number(self.top, "top", minimum=1, required=True)
         whole_number(self.offset, "offset", required=True)
         if self.min_score is not None:
             number(self.min_score, "min_score")
@@ -65,7 +65,7 @@ class SearchOptions:
         labels: Sequence[str] = (),
         **changes: Any,
     ) -> "SearchOptions":
-        """The options with `changes` to their fields; `folders` and `labels` are added to the filters."""
+        """A copy with `changes` to the fields; `folders` and `labels` are added to the filters."""
         options = replace(self, **changes) if changes else self
         if not (folders or labels):
             return options

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from clipsight.core import paths
 from clipsight.core.arguments import number, texts
 from clipsight.core.arrays import Float32
-from clipsight.core.errors import NoDirectionError, PhotoError, QueryError
+from clipsight.core.errors import InvalidVectorError, PhotoError, QueryError
 from clipsight.core.text import is_url
 from clipsight.indexing.media.picture import PhotoLike, Picture, is_one, several
 from clipsight.indexing.scan import has_photo_suffix
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 QueryLike: TypeAlias = "Query | PhotoLike"
-"""A query: text by the grammar, a picture of any kind (a path as a `Path`), a ready vector, or a `Query`."""
+"""A query: text in the query grammar, a picture of any kind (a path as a `Path`), a vector, or a `Query`."""
 
 
 class Kind(Enum):
@@ -47,7 +47,7 @@ class Kind(Enum):
 class Part:
     """One summand: its text, path or URL, and its weight, negative if subtracted.
 
-    A picture in memory is `given`; `value` is the name to call it by.
+    `given` is a picture that is not read from `value`, such as one in memory; `value` is then its name.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Part:
 
     @classmethod
     def picture(cls, photo: PhotoLike, weight: float = 1.0) -> "Part":
-        """A picture, or a ready vector. Raises `PhotoError` for what is none."""
+        """A part for a picture of any kind or a vector. Raises `PhotoError` for other objects."""
         found = Picture.of(photo, "picture")
         if found.vector is not None:
             found = replace(found, name="vector")
@@ -92,10 +92,10 @@ class Query:
         add: "PhotoLike | Iterable[PhotoLike]" = (),
         subtract: "PhotoLike | Iterable[PhotoLike]" = (),
     ) -> "Query":
-        """A query as Python callers give it: text by the grammar, a picture of any kind, or a `Query`.
+        """Make a query of text in the query grammar, a picture of any kind, a vector, or a `Query`.
 
-        A str is text; the path of a picture, which any text may be, is sure to be one as a `Path`. `add` and
-        `subtract` are more such parts, one or several. Raises `QueryError` as `parse` does.
+        A str is parsed, so give the path of a picture as a `Path`. `add` and `subtract` are further parts,
+        one or several. Raises `QueryError` as `parse` does.
         """
         try:
             parts = [
@@ -111,7 +111,7 @@ class Query:
 
     @classmethod
     def several(cls, queries: "QueryLike | Iterable[QueryLike]") -> "list[Query]":
-        """Queries as Python callers give them: one is one item, and rows of an array are vectors."""
+        """Make a list of queries of one query or several; the rows of an array float[n, dim] are vectors."""
         if isinstance(queries, Query):
             return [queries]
         try:
@@ -121,10 +121,10 @@ class Query:
 
     @classmethod
     def parse(cls, text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> "Query":
-        """Parse `text` by the grammar; each of `add` and `subtract` is one more part.
+        """Parse text in the query grammar; each of `add` and `subtract` is one further part.
 
-        `+` and `-` are operators where white space stands on both sides. Raises `QueryError` for an
-        empty query or part, a weight that is not a finite number, a picture that does not exist.
+        `+` and `-` with white space on both sides are operators. Raises `QueryError` for an empty query or
+        part, a weight that is not a finite number, and a picture that does not exist.
         """
         return cls.of(text, add=texts(add, "add"), subtract=texts(subtract, "subtract"))
 
@@ -135,14 +135,14 @@ class Query:
 
     @property
     def is_mixed(self) -> bool:
-        """True for a query of words and pictures, whose scores lie on different scales."""
+        """True for a query of words and pictures, whose scores have different scales."""
         return len({part.kind is Kind.TEXT for part in self.parts}) == 2
 
 
 def combine(query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]] | None) -> Float32:
-    """One unit vector, float32[dim], for a query whose parts have the unit `vectors` float32[parts, dim].
+    """Combine the unit vectors of a query's parts, float32[parts, dim], into one unit vector, float32[dim].
 
-    The sum of the parts' vectors times their `coefficients`.
+    It is the sum of the parts' vectors times their `coefficients`, which see for `sample`.
     """
     return (coefficients(query, vectors, sample) @ vectors.astype(np.float64)).astype(np.float32)
 
@@ -150,45 +150,46 @@ def combine(query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]
 def coefficients(
     query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]] | None
 ) -> npt.NDArray[np.float64]:
-    """Coefficients of the parts' vectors in the query's, float64[parts]; scores are the same sum of cosines.
+    """Coefficients, float64[parts], of the parts in the query's unit vector.
 
-    With `sample`, float[n, dim] of the library's own embeddings, each part's scores are brought
-    to unit standard deviation over it before they are added ("balance"). Standardised scores are
-    `(x . part - mean) / deviation`; the means are the same for every photo x, so the ranking is
-    that of one vector, the sum of `weight / deviation * part`. Without it, the plain weighted sum.
-    Raises `QueryError` where the parts cancel out.
+    A photo's score is the sum of its cosines with the parts times these coefficients. Without `sample`, they
+    are proportional to the weights. With `sample`, float[n, dim] of the library's embeddings, each part's
+    scores are also scaled to unit standard deviation over the sample ("balance"): standardised scores are `(x
+    . part - mean) / deviation`, and since the means are the same for every photo x, the ranking is that of
+    the vector `sum(weight / deviation * part)`. Raises `QueryError` if the parts cancel each other out.
     """
     weights = np.array([part.weight for part in query.parts], dtype=np.float64)
-    weights /= np.abs(weights).max() or 1.0  # only ratios count, and sums stay finite
+    weights /= np.abs(weights).max() or 1.0  # only ratios matter; keeps sums finite
     if sample is not None and len(sample) > 1:
         scores = sample.astype(np.float32, copy=False) @ vectors.T.astype(np.float32, copy=False)
         deviations = scores.std(axis=0, dtype=np.float64)
-        if (deviations > 1e-9).all():  # else all photos are alike to some part, and there is no scale
+        if (deviations > 1e-9).all():  # otherwise all photos have the same cosine with some part
             weights /= deviations
     length = float(np.linalg.norm(weights @ vectors.astype(np.float64)))
-    if length <= 1e-6 * float(np.abs(weights).sum()):  # what is left is the encoder's rounding
+    if length <= 1e-6 * float(np.abs(weights).sum()):  # the rest is rounding error of the encoder
         raise QueryError(f"the parts of {str(query)!r} cancel each other out: change a weight")
     return weights / length
 
 
 class PartEncoder(PhotoEncoder, Protocol):
-    """Methods of an `Encoder` that embedding a query needs."""
+    """The part of `Encoder` that embeds queries."""
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Unit vectors of texts, float32[n, dim]."""
 
 
 def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
-    """The unit vectors of the query's parts, in their order: float32[parts, dim].
+    """Embed the query's parts, in their order: float32[parts, dim] of unit length.
 
-    Raises `QueryError` for a picture that can't be fetched or read, and for a part without a vector.
+    Raises `QueryError` for a picture that can't be fetched or read, and for a part for which the model
+    returns no valid vector.
     """
     words = [part.value for part in query.parts if part.kind is Kind.TEXT]
     pictures = [part.source for part in query.parts if part.kind is not Kind.TEXT]
     try:
         text_vectors = iter(encoder.encode_texts(words) if words else ())
         picture_vectors = iter(embed_pictures(pictures, encoder))
-    except NoDirectionError as error:
+    except InvalidVectorError as error:
         raise QueryError(f"can't search for {words[error.rows[0]]!r}: {error.reason}") from error
     except PhotoError as error:
         raise QueryError(str(error)) from error
@@ -209,7 +210,7 @@ def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
 
 
 def language_notes(query: Query, model: str) -> tuple[str, ...]:
-    """A line if the query has letters of another script than Latin and `model` reads English only."""
+    """One line if the query has letters that are not Latin and `model` was trained on English only."""
     words = "".join(part.value for part in query.parts if part.kind is Kind.TEXT)
     foreign = any(each.isalpha() and not unicodedata.name(each, "").startswith("LATIN") for each in words)
     if words.isascii() or not foreign:
@@ -234,12 +235,12 @@ def _parts(query: QueryLike) -> Sequence[Part]:
 
 
 def _added(part: PhotoLike, sign: float) -> Part:
-    """One more part of a query: a str is one summand."""
+    """A part from `add` or `subtract`: a str is one summand."""
     return _part(part, sign) if isinstance(part, str) else Part.picture(part, sign)
 
 
 def _summands(text: str) -> list[tuple[float, str]]:
-    """The summands of a query with their signs, still as text."""
+    """The summands of a query as text, with their signs."""
     if _names_picture(text.strip()):  # a file name may hold " - "
         return [(1.0, text)]
     return grammar.split_summands(text)
@@ -264,7 +265,7 @@ def _kind(value: str) -> Kind:
 
 
 def _names_picture(value: str) -> bool:
-    """True for an existing file, if a folder or a photo's suffix tells it from a word: `./dog`, `dog.jpg`."""
+    """True for an existing file with "/" or a photo's suffix in its path: `./dog`, `dog.jpg`, not `dog`."""
     if "/" not in value and not has_photo_suffix(value.encode(errors="replace")):
         return False
     return paths.find_file(value) is not None

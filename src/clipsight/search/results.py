@@ -1,4 +1,4 @@
-"""Results of a library: small frozen dataclasses that print, count and convert themselves."""
+"""Results of a library's operations, as frozen dataclasses with conversions to JSON and pandas."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 class Match:
     """A photo found by a search.
 
-    `score` is the cosine of the query's and the photo's embedding (-1 to 1). `width` and
-    `height` are pixels of the upright photo, `size` is bytes; they and `taken` (ISO 8601,
-    local time, from `taken_source`, such as "exif": see `indexing.media.taken`) are None for
-    imported vectors whose file was never read. `reachable` is False while the photo's folder can't be read.
+    `score` is the cosine of the query's and the photo's embedding (-1 to 1). `width` and `height` are pixels
+    of the upright photo, `size` is bytes. `taken` is ISO 8601 in local time, from `taken_source`, such as
+    "exif" (see `indexing.media.taken`). Width, height and date are None for imported vectors whose file was
+    never read. `reachable` is False while the photo's folder can't be read.
     """
 
     path: Path
@@ -41,19 +41,19 @@ class Match:
     size: int
     reachable: bool
     copies: tuple[Path, ...] = ()
-    """Other photos with the same content, which it stands for unless `duplicates` are returned."""
+    """Other files with the same content; empty if the search returned `duplicates` separately."""
 
     @property
     def picture(self) -> Picture:
-        """The photo, to open it."""
+        """The photo as a `Picture`, which opens it."""
         size = (self.width, self.height) if self.width and self.height else None
         return Picture(str(self.path), file=self.path, size=size)
 
     @property
     def image(self) -> "Image":
-        """The photo as a Pillow image: upright, RGB in sRGB, opened anew each time.
+        """The photo as a Pillow image: upright, RGB in sRGB; each access reads the file.
 
-        Raises `PhotoError` if the file has gone or can't be read.
+        Raises `PhotoError` if the file no longer exists or can't be read.
         """
         try:
             return self.picture.open()
@@ -82,7 +82,7 @@ class Matches(Sequence[Match]):
     model: str
     matches: tuple[Match, ...]
     notes: tuple[str, ...] = ()
-    """Lines for the user about the search, such as a text that was cut."""
+    """Lines for the user about the search, such as that a text was cut."""
 
     def __len__(self) -> int:
         return len(self.matches)
@@ -106,11 +106,11 @@ class Matches(Sequence[Match]):
         return [match.to_dict() for match in self.matches]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as `--json` prints it."""
+        """Query, model and matches as `--json` prints them."""
         return {"query": self.query, "model": self.model, "matches": self.to_dicts()}
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """The matches as a table of pandas, with the columns of `Match.to_dict`.
+        """The matches as a pandas data frame, with the columns of `Match.to_dict`.
 
         Raises `LibraryError` if pandas is not installed.
         """
@@ -128,17 +128,17 @@ class Matches(Sequence[Match]):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Photos with their vectors, in one order: input of classification and probes."""
+    """A chunk of photos with their vectors, in the same order: input of classification and probes."""
 
     ids: Ids
     """photo ids in the library, int64[n]; 0 for a photo that is not in it"""
     paths: tuple[Path, ...]
     vectors: npt.NDArray[np.float32]
-    """float32[n, dim], unit length (as far as float16 in the library tells)"""
+    """float32[n, dim], unit length (within float16 precision for stored vectors)"""
     failures: tuple[tuple[Path, str], ...] = ()
     """Files that could not be read, with the reason."""
     pictures: tuple[Picture, ...] = ()
-    """The photos themselves, if they need not be files."""
+    """The photos as pictures, if they were given as such; empty for photos of the library."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -146,24 +146,24 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Status:
-    """Contents of a library. Paths are as the system gives them."""
+    """Model, folders and counts of a library."""
 
     path: Path
     model: str | None
     next_model: str | None
     to_embed: int
-    """Photos that still lack a vector of `next_model`, while a switch is under way."""
+    """Number of photos without a vector of `next_model`; 0 if no switch is in progress."""
     counts: Counts
     folders: tuple[tuple[Root, Counts], ...]
     failures: tuple[Failure, ...]
     partial: tuple[PartialPhoto, ...]
-    """Photos of which a part was read, with what is wrong with their files."""
+    """Photos of which only a part could be decoded, with the reason."""
     bytes: int
     """Size of the library's own files on disk."""
 
     @classmethod
     def of(cls, path: Path, catalog: Catalog) -> "Status":
-        """Status of the library in the folder `path`, whose catalog is open."""
+        """Status of the library in the folder `path` with the open `catalog`."""
         current, upcoming = catalog.current_model(), catalog.next_model()
         return cls(
             path=path,

@@ -1,6 +1,6 @@
-"""One search, from queries to matches, in a snapshot of a library.
+"""Searches in a snapshot of a library, from queries to matches.
 
-`Library` holds one snapshot; the server makes a new one whenever the library has changed.
+`Library` and the server each hold one snapshot, and make a new one when the library has changed.
 """
 
 import os
@@ -16,8 +16,8 @@ import numpy as np
 
 from clipsight.core import paths
 from clipsight.core.arrays import Float32, Ids
+from clipsight.core.cached_property import locked_cached_property
 from clipsight.core.errors import LibraryError, QueryError
-from clipsight.core.once import once
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.search.query import Kind, Query, combine, embed_parts, language_notes, truncation_notes
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from clipsight.store.vectors.rerank import ScoredPhoto
 
 BALANCE_SAMPLE = 10_000
-"""Photos over which the parts of a mixed query are standardised (all, up to this many)."""
+"""Maximum number of photos over which the parts of a mixed query are standardised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """Result of `Library.optimize`: photos in the index, and whether it is approximate."""
+    """Result of `Library.optimize`: number of photos in the index, and whether it is approximate."""
 
     photos: int
     approximate: bool
@@ -49,7 +49,7 @@ class Optimized:
 class Snapshot:
     """Catalog, vector index and encoder of a library at one moment.
 
-    Any number of threads may use it at once. The index is opened and `encoder` is called on first use.
+    Any number of threads may use it at the same time. On first use the index is opened, and `encoder` called.
     """
 
     def __init__(
@@ -64,25 +64,25 @@ class Snapshot:
         self._lock = RLock()
         self._filtered: tuple[object, Ids | None] | None = None
 
-    @once
+    @locked_cached_property
     def encoder(self) -> "Encoder":
         """The model's encoder. Raises `ModelError`."""
         return self._make_encoder()
 
-    @once
+    @locked_cached_property
     def index(self) -> "VectorIndex":
         """The index of the model's vectors."""
-        if not self.catalog.has_more_vectors(self.model, flat.MOST):
+        if not self.catalog.has_more_vectors(self.model, flat.MAX_VECTORS):
             return flat.FlatIndex(self.catalog, self.model)
         from clipsight.store.vectors.faiss import FaissIndex
 
         return FaissIndex(self.folder / "vectors", self.catalog, self.model)
 
     def search(self, queries: Sequence[Query], options: SearchOptions) -> list[Matches]:
-        """The matches of each query, in the order of the queries; their parts are embedded together.
+        """Return the matches of each query, in the order of the queries.
 
-        Pictures of a query that are photos of the library are excluded from its matches. Raises
-        `QueryError`, `LabelError` or `LibraryError`.
+        Photos of the library that are part of a query are excluded from its matches. Raises `QueryError`,
+        `LabelError` or `LibraryError`.
         """
         if not queries:
             return []
@@ -102,12 +102,13 @@ class Snapshot:
         exclude: Sequence[Collection[int]],
         comparing: AbstractContextManager[object] | None = None,
     ) -> list[Matches]:
-        """The matches of each query whose parts have these unit `vectors`, float32[parts, dim].
+        """Return the matches of each query, whose parts have the unit `vectors`, float32[parts, dim].
 
-        `exclude` are photo ids, for each query; without `duplicates`, their copies are excluded, too. Photos
-        are compared inside the context `comparing`; the encoder is not called there.
+        `exclude` are photo ids, for each query; unless `options.duplicates`, their copies are excluded too.
+        Vectors are compared inside the context `comparing` (the server's limit), where the encoder is not
+        called. Raises as `search`.
         """
-        from clipsight.search.confidence import SEEN
+        from clipsight.search.confidence import SURE_DEPTH
         from clipsight.store.vectors.rerank import rank
 
         _check_kinds(queries, options)
@@ -124,7 +125,7 @@ class Snapshot:
                 self.catalog,
                 self.index,
                 np.stack(combined),
-                max(options.offset + options.top, SEEN if options.sure else 0),
+                max(options.offset + options.top, SURE_DEPTH if options.sure else 0),
                 allowed=allowed,
                 excluded=exclude if options.duplicates else list(map(self.catalog.with_copies, exclude)),
                 exact=options.exact,
@@ -148,14 +149,14 @@ class Snapshot:
         ]
 
     def balance_sample(self, queries: Sequence[Query]) -> Float32 | None:
-        """Photo vectors that mixed queries are balanced by, float32[n, dim]; None if no query is mixed."""
+        """Sample of photo vectors to balance mixed queries by, float32[n, dim]; None if no query is mixed."""
         return self._sample if any(query.is_mixed for query in queries) else None
 
-    @once
+    @locked_cached_property
     def _sample(self) -> Float32:
         return self.catalog.sample_vectors(self.model, BALANCE_SAMPLE).astype(np.float32)
 
-    @once
+    @locked_cached_property
     def calibration(self) -> "Calibration":
         """The model's calibration; see `confidence`. Raises `ModelError` if it has none."""
         from clipsight.search.confidence import Calibration
@@ -163,10 +164,10 @@ class Snapshot:
         return Calibration.read(self.encoder.folder.path, self.model.name)
 
     def optimize(self, progress: Progress = no_progress) -> Optimized:
-        """Build an approximate index if comparing all photos would be slow and the index is out of date.
+        """Build an approximate index if comparing all photos is slow and there is none, or an outgrown one.
 
-        `progress` is called with the number of photos added, and of all. Searches may go on meanwhile. Raises
-        `LibraryError` if the index can't be written.
+        `progress` is called with the number of photos added, and of all. Other threads may search meanwhile.
+        Raises `LibraryError` if the index can't be written.
         """
         if not self.catalog.count_vectors(self.model):
             return Optimized(0, False)
@@ -175,8 +176,8 @@ class Snapshot:
         return Optimized(len(self.index), self.index.is_approximate)
 
     def known_folders(self, folders: Sequence[str | os.PathLike[str]]) -> list[bytes]:
-        """The folders as the catalog names them. Raises `LibraryError` for one that was not indexed."""
-        known = [self.catalog.spelled(absolute(folder)) for folder in folders]
+        """The folders as stored in the catalog. Raises `LibraryError` for one that was not indexed."""
+        known = [self.catalog.stored_form(absolute(folder)) for folder in folders]
         for folder in known:
             if not self.catalog.has_folder(folder):
                 name = os.fsdecode(folder)
@@ -195,7 +196,7 @@ class Snapshot:
                 )
 
     def _matches(self, best: "list[ScoredPhoto]", query: Float32, options: SearchOptions) -> list[Match]:
-        """The matches on the asked page, from the first to its last of the best photos of `query`."""
+        """The matches on the page that `options` ask for, of the `best` photos of `query`."""
         kept = np.ones(len(best), np.bool_)
         if options.sure and best:
             kept = self.calibration.is_sure(np.stack([each.photo.vector for each in best]), query)
@@ -208,7 +209,7 @@ class Snapshot:
         ]
 
     def _allowed(self, filters: Filters) -> Ids | None:
-        """Ids of the vectors that pass the filters, int64[n]; None for all. The last answer is kept."""
+        """Ids of the vectors that pass the filters, int64[n]; None for all. The last result is cached."""
         key = (filters, self.catalog.version())
         filtered = self._filtered  # read once: another thread may replace it
         if filtered is None or filtered[0] != key:
@@ -217,7 +218,7 @@ class Snapshot:
         return filtered[1]
 
     def _own_pictures(self, query: Query) -> set[int]:
-        """Photo ids of the query's own pictures, as far as the library has them."""
+        """Ids of the query's pictures that are photos of the library."""
         files = [part.source.file for part in query.parts if part.kind is not Kind.TEXT]
         found = {
             self.catalog.photo_id_at(os.fsencode(form(file)))
@@ -228,7 +229,7 @@ class Snapshot:
         return {photo_id for photo_id in found if photo_id is not None}
 
     def _notes(self, allowed: Ids | None, *, exact: bool) -> tuple[str, ...]:
-        """Lines that tell the user how photos were compared."""
+        """Notes about an approximate result, and a slow index."""
         lines = []
         if not (exact or self.index.is_exact_for(allowed)):
             lines.append(
@@ -248,7 +249,7 @@ def _check_kinds(queries: Sequence[Query], options: SearchOptions) -> None:
 def allowed_ids(filters: Filters, folders: Sequence[bytes], catalog: Catalog, model: Model) -> Ids | None:
     """Ids of the vectors that pass the filters, int64[n] ascending; None for all.
 
-    `folders` are those of `filters` as the catalog names them. Raises `QueryError` or `LabelError` for values
+    `folders` are those of `filters` as stored in the catalog. Raises `QueryError` or `LabelError` for values
     that no photo has.
     """
     found = (
@@ -261,13 +262,10 @@ def allowed_ids(filters: Filters, folders: Sequence[bytes], catalog: Catalog, mo
 
 
 def absolute(folder: str | os.PathLike[str]) -> bytes:
-    """The folder as the catalog names it: absolute, without resolving links.
-
-    Raises `LibraryError` for an empty path, which is not the current folder.
-    """
+    """The absolute path of a folder, with links unresolved. Raises `LibraryError` if `folder` is empty."""
     if not os.fspath(folder):
         raise LibraryError("the path of a folder is empty: write . for the current one")
-    return os.fsencode(os.path.abspath(paths.spelled(folder)))
+    return os.fsencode(os.path.abspath(paths.expand(folder)))
 
 
 def _match(ranked: "ScoredPhoto") -> Match:
@@ -293,7 +291,7 @@ def _copy_notes(matches: Sequence[Match]) -> tuple[str, ...]:
 
 
 def _sorted(matches: list[Match], sort: Sort) -> list[Match]:
-    """Matches, given best first, in the order of `sort`."""
+    """Sort matches, which are given best first."""
     match sort:
         case "date":
             return sorted(matches, key=lambda match: (match.taken or "", match.path), reverse=True)

@@ -1,8 +1,8 @@
-"""Texts for a photo: the lines of a file of any length, ranked by cosine.
+"""Texts that match a photo: the lines of a file of any length, ranked by cosine.
 
-The lines are embedded once and stored as FAISS indices of `SHARD` lines each, in a folder named after the
-model and the file's content. An interrupted run continues after the last whole shard; one shard at a time
-is in memory.
+The lines are embedded once and stored as FAISS indexes (shards) of `SHARD` lines each, in a folder named
+after the model and the file's content. An interrupted run continues after the last complete shard; one shard
+at a time is in memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 SHARD = 4096
-"""Lines that are embedded and written together, the most that an interruption loses."""
+"""Number of lines embedded and written together, the most that an interruption loses."""
 
 _TEXTS_PER_BATCH = 256  # texts between two reports of progress
 
@@ -65,11 +65,11 @@ def match_texts(
 ) -> list[TextMatch]:
     """The `top` texts of `file` (UTF-8, one a line, blank lines ignored) with the highest cosine.
 
-    `vector` is the photo's, float32[dim], unit length; `encoder` is of the same model. Texts are compared
-    in float16. Raises `LabelError` for a file that can't be read, is not UTF-8, is empty or changes
+    `vector` is the photo's, float32[dim], unit length, from the same model as `encoder`. Vectors of texts are
+    stored in float16. Raises `LabelError` for a file that can't be read, is not UTF-8, is empty or changes
     meanwhile, and `LibraryError` if the vectors can't be written.
     """
-    whole_number(top, "top", least=1, required=True, error=LabelError)
+    whole_number(top, "top", minimum=1, required=True, error=LabelError)
     total, content = _fingerprint(file)
     folder = paths.texts_folder() / f"{encoder.folder.fingerprint()[:16]}-{content}"
     best: list[TextMatch] = []
@@ -91,7 +91,7 @@ def match_texts(
 def _best(
     best: list[TextMatch], index: Any, shard: Sequence[tuple[int, str]], vector: Float32, top: int
 ) -> list[TextMatch]:
-    """The best of earlier shards and of one more."""
+    """Update the best matches of earlier shards by those of one more shard."""
     scores, rows = index.search(vector[None, :], min(top, len(shard)))
     for score, row in zip(scores[0].tolist(), rows[0].tolist(), strict=True):
         line, text = shard[row]
@@ -100,7 +100,7 @@ def _best(
 
 
 def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: int, total: int) -> Float32:
-    """float32[n, dim]. Texts of like length go together, as a batch is padded to its longest text."""
+    """Embed texts: float32[n, dim]. A batch is padded to its longest text, so texts are sorted by length."""
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     vectors = np.empty((len(texts), encoder.dim), np.float32)
     for start in range(0, len(texts), _TEXTS_PER_BATCH):
@@ -112,7 +112,7 @@ def _embed(texts: Sequence[str], encoder: "Encoder", progress: Progress, done: i
 
 
 def _write(vectors: Float32, file: Path) -> Any:
-    """Write a shard, whole or not at all, and return its index."""
+    """Write the vectors of a shard, float32[n, dim], atomically, and return their index."""
     import faiss
 
     index = faiss.IndexScalarQuantizer(
@@ -133,7 +133,7 @@ def _write(vectors: Float32, file: Path) -> Any:
 
 
 def _open(file: Path, count: int, dim: int) -> Any:
-    """Index of a shard, memory-mapped; None if it is missing or not whole."""
+    """Memory-mapped index of a shard; None if it is missing or incomplete."""
     import faiss
 
     try:
@@ -160,7 +160,7 @@ def _fingerprint(file: Path) -> tuple[int, str]:
 
 
 def _texts(file: Path, update: Callable[[bytes], None] = lambda line: None) -> Iterator[tuple[int, str]]:
-    """Yield texts with their line numbers; `update` is called with every line as it is."""
+    """Yield texts with their line numbers; `update` is called with the bytes of every line."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""A cache on disk: byte strings by key in one SQLite file, which may be deleted at any time."""
+"""A cache on disk: byte strings by key, in one SQLite file that may be deleted at any time."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ class _OtherFormatError(Exception):
 class BlobCache:
     """Values by key in `file`, shared by threads and processes; the oldest are evicted above `max_bytes`.
 
-    No error of SQLite surfaces. Each value is stored with a checksum of key and value, and counts as
-    missing if it was damaged. A damaged file, or one of another format, is replaced by the next `put`. A
-    file that can't be read or written, or is locked for long, is like an empty cache.
+    Errors of SQLite are never raised. Each value is stored with a checksum of key and value; a damaged value
+    counts as missing. A damaged file, or one of another format, is replaced by the next `put`. A file that
+    can't be read or written, or stays locked, acts as an empty cache.
     """
 
     def __init__(self, file: Path, *, max_bytes: int) -> None:
@@ -95,7 +95,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _evict(connection: sqlite3.Connection) -> bool:
-    """Delete the oldest entries; False if there are none."""
+    """Delete the oldest entries; return False if there are none."""
     oldest = "SELECT min(number) + ? * (max(number) - min(number)) FROM entries"
     return connection.execute(f"DELETE FROM entries WHERE number <= ({oldest})", (_EVICTED,)).rowcount > 0
 

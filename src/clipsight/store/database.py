@@ -1,4 +1,4 @@
-"""A connection to one SQLite file: opened safely, migrated, with errors that tell users what to do."""
+"""A connection to one SQLite file: migrations, transactions, and errors that tell users what to do."""
 
 import errno
 import os
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.fork import keep_in_children
+from clipsight.core.fork import leak_after_fork
 from clipsight.store.schema import MIGRATIONS
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""Exceptions of `sqlite3`, which for a damaged file may even fail to decode SQLite's message."""
+"""Exceptions of `sqlite3`; for a damaged file it may even fail to decode SQLite's error message."""
 
 BUSY_TIMEOUT_SECONDS = 60.0
-"""Time to wait for another process's commit, which takes milliseconds."""
+"""Time to wait for the commit of another process, which normally takes milliseconds."""
 
 _PAGE_SIZE = 8192
-"""Bytes; seven vectors of 512 dimensions fill a page, where SQLite's default of 4096 wastes a quarter."""
+"""Bytes; seven float16 vectors of 512 dimensions fill a page. SQLite's default of 4096 wastes a quarter."""
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Values of `sqlite_code` for a file whose content is damaged."""
@@ -34,11 +34,11 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 class Database:
     """A connection to the SQLite file at `path`, created and migrated as needed.
 
-    One connection serves all threads of the process, one statement at a time. WAL mode with
-    `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file always opens.
-    All methods raise `LibraryError` for a file that is damaged (it is renamed, never deleted), that a
-    newer clipsight wrote (it is not changed), or that can't be written; after `close`; and in a process that
-    was forked from the one that opened the file.
+    All threads of the process share the connection, one statement at a time. WAL mode with
+    `synchronous=NORMAL`: a killed process loses at most its open transaction, and the file can always be
+    opened. All methods raise `LibraryError` if the file is damaged (it is renamed, never deleted), was
+    written by a newer clipsight (it is not changed) or can't be written; after `close`; and in a process
+    forked from the one that opened the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,13 +60,13 @@ class Database:
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA cache_size = -32768")
             self._migrate()
-        keep_in_children(self)
+        leak_after_fork(self)
 
     def close(self) -> None:
         """Close the connection. Calls of other threads fail from then on."""
-        if self._process != os.getpid():  # its connection is the parent's
+        if self._process != os.getpid():  # the connection belongs to the parent process
             return
-        with self._lock:  # a statement under way in another thread would crash the process
+        with self._lock:  # closing during another thread's statement would crash the process
             self._closed = True
             self._connection.close()
 
@@ -113,7 +113,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read one state of the file in the block, whatever other processes commit, without blocking them."""
+        """Read one state of the file in the block, even if other processes commit; does not block them."""
         with self._exclusive():
             if self._in_transaction():
                 yield
@@ -134,8 +134,8 @@ class Database:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Hold the connection. Raises `LibraryError` if it can't be used any more."""
-        if self._process != os.getpid():  # before the lock, which another thread may have held at the fork
+        """Lock the connection for this thread. Raises `LibraryError` after `close` or a fork."""
+        if self._process != os.getpid():  # first: another thread may have held the lock when forking
             raise LibraryError(
                 f"{self.path} was opened before this process was forked: open the library again here"
             )
@@ -154,14 +154,14 @@ class Database:
 
     def _translated(self, error: Exception) -> LibraryError:
         code = sqlite_code(error)
-        # What can't be read as text is damage that SQLite itself does not notice.
-        nonsense = isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
-        if self._damage is None and (nonsense or (code in DAMAGED and self._is_damaged())):
-            self._damage = self._set_aside(error)
-        if self._damage is not None:  # whatever is tried after it fails for that reason
+        # Text that is not UTF-8 is damage that SQLite itself does not notice.
+        undecodable = isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
+        if self._damage is None and (undecodable or (code in DAMAGED and self._is_damaged())):
+            self._damage = self._move_aside(error)
+        if self._damage is not None:  # later statements fail for the same reason
             return self._damage
-        no_room = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
-        if no_room or self._is_disk_full():
+        no_space = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
+        if no_space or self._is_disk_full():
             return LibraryError(
                 f"the disk is full: {self.path} could not be written; everything committed before is kept: "
                 "free some space and run the command again"
@@ -181,16 +181,16 @@ class Database:
         )
 
     def _is_disk_full(self) -> bool:
-        """True if the disk is full, which SQLite reports as an I/O error when it extends the WAL index."""
+        """True if the disk is full; SQLite reports it as an I/O error when extending the WAL index."""
         try:
             return shutil.disk_usage(self.path.parent).free < 64 << 10
         except OSError:
             return False
 
     def _is_damaged(self) -> bool:
-        """True if the file is damaged; SQLite also says so of a page that the disk failed to read once."""
+        """True if the file is damaged; false if the disk failed to read a page, which SQLite reports alike."""
         if _identity(self.path) != self._identity:
-            return True  # and another process has renamed it
+            return True  # another process has found the damage and renamed the file
         try:
             read_through(self.path)
             read_through(self.path.with_name(f"{self.path.name}-wal"))
@@ -201,29 +201,29 @@ class Database:
         except SQLITE_ERRORS as error:
             return sqlite_code(error) in DAMAGED
 
-    def _set_aside(self, error: Exception) -> LibraryError:
-        """Rename the damaged file and its journals, to make room for a new file."""
+    def _move_aside(self, error: Exception) -> LibraryError:
+        """Rename the damaged file and its journals, so that a new file can be created; return the error."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
         target = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
-        fate = f"it was moved to {target.name} in the same folder"
+        outcome = f"it was moved to {target.name} in the same folder"
         try:
             if _identity(self.path) == self._identity:
                 for suffix in ("-wal", "-shm", ""):
                     source = self.path.with_name(self.path.name + suffix)
                     if source.exists():
                         source.rename(target.with_name(target.name + suffix))
-            else:  # what lies there now is another process's new catalog
-                fate = f"another process has moved it to {self.path.name}.damaged-* in the same folder"
+            else:  # the file there now is the new catalog of another process
+                outcome = f"another process has moved it to {self.path.name}.damaged-* in the same folder"
         except OSError as problem:
-            fate = f"it could not be moved ({problem.strerror}): move it away yourself"
+            outcome = f"it could not be moved ({problem.strerror}): move it away yourself"
         self._connection.close()  # after the renames: closing would write the journal into the file
         return LibraryError(
-            f"the catalog {self.path} is damaged ({error}); {fate}, nothing was deleted: restore a copy of "
-            "it, or run the command again to index anew"
+            f"the catalog {self.path} is damaged ({error}); {outcome}, nothing was deleted: "
+            "restore a copy of it, or run the command again to index anew"
         )
 
     def _enter_wal_mode(self) -> None:
-        """Enter WAL mode; SQLite does not wait here where several processes create the file at once."""
+        """Enter WAL mode, retrying: SQLite's busy timeout does not apply while processes create the file."""
         deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
         while True:
             try:
@@ -238,13 +238,13 @@ class Database:
         if self._version() == len(MIGRATIONS):
             return
         with self.transaction():
-            for script in MIGRATIONS[self._version() :]:  # again: another process may have migrated meanwhile
+            for script in MIGRATIONS[self._version() :]:  # read again: another process may have migrated
                 for statement in _statements(script):
                     self.run(statement)
             self.run(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     def _version(self) -> int:
-        """Number of migrations that the file has had."""
+        """Number of migrations applied to the file. Raises `LibraryError` for a newer clipsight's file."""
         version = int(self.value("PRAGMA user_version"))
         if version > len(MIGRATIONS):
             raise LibraryError(
@@ -262,9 +262,9 @@ def sqlite_code(error: Exception) -> int:
 
 
 def read_through(path: Path) -> None:
-    """Read all of a file that SQLite has open. Raises OSError."""
+    """Read a whole file that SQLite has open, to find unreadable blocks. Raises OSError."""
     if path.exists():
-        handle = os.open(path, os.O_RDONLY)  # not closed: this would end SQLite's locks in this process
+        handle = os.open(path, os.O_RDONLY)  # not closed: closing would drop SQLite's locks of this process
         while os.read(handle, 1 << 20):
             pass
 

@@ -1,4 +1,4 @@
-"""Filters of searches by properties of photos, evaluated by the catalog before vectors are compared."""
+"""Search filters by properties of photos, evaluated in SQL before vectors are compared."""
 
 import os
 import re
@@ -21,26 +21,26 @@ _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _FORMAT_NAMES = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
 _MAX_NAMED = 12
-_MANY = 50_000
-"""From this many photos on, a scan of all photos is cheaper than a lookup of each."""
+_MAX_INDEXED = 50_000
+"""For a condition that holds for more photos, scanning the table is cheaper than using the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Conditions on photos: all fields that are set must hold, for any of the values of a field.
+    """Conditions on photos: AND between fields, OR between the values of a field.
 
-    Photos of which a property is unknown, such as imported vectors, fail a filter on it. A single string
-    counts as a tuple of one. Raises `QueryError` for an invalid date or type.
+    Photos with an unknown property, such as imported vectors, fail a filter on that property. A single
+    string counts as a tuple of one. Raises `QueryError` for an invalid date or type.
     """
 
     folders: tuple[str | os.PathLike[str], ...] = ()
-    """Folders that photos are in or below."""
+    """Folders that contain the photos, directly or below."""
     labels: tuple[str, ...] = ()
     """Labels given by `classify(keep=True)`."""
     after: str | None = None
     """Taken at or after the start of this year, month, day or time: "2024", "2024-05", "2024-05-06T07:30"."""
     before: str | None = None
-    """Taken before the start of it: `before="2025"` means until the end of 2024."""
+    """Taken before the start of such a period: `before="2025"` means until the end of 2024."""
     formats: tuple[str, ...] = ()
     """Names such as "jpeg" or "heic", in any case."""
     cameras: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Filters:
     max_width: int | None = None
     min_height: int | None = None
     max_height: int | None = None
-    """Inclusive bounds of the file's size and of the upright photo's size in pixels."""
+    """Inclusive limits of the file's size in bytes and of the upright photo's size in pixels."""
 
     def __post_init__(self) -> None:
         for name in ("folders", "labels", "formats", "cameras"):
@@ -95,7 +95,7 @@ def vector_ids_with(database: Database, model: Model, filters: Filters) -> Ids |
 
 
 def values_of(database: Database, column: str) -> list[str]:
-    """Distinct values of `column`, "format" or "camera", in order; steps along its index."""
+    """Distinct values of `column` ("format" or "camera"), sorted; seeks from value to value in its index."""
     rows = database.rows(
         f"WITH RECURSIVE step (value) AS (SELECT min({column}) FROM photos UNION ALL "
         f"SELECT (SELECT min({column}) FROM photos WHERE {column} > step.value) FROM step "
@@ -106,7 +106,7 @@ def values_of(database: Database, column: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """SQL condition on one column of `photos`, which has an index."""
+    """SQL condition on one column of `photos` that has an index."""
 
     column: str
     sql: str
@@ -168,20 +168,20 @@ def _no_photo_has(column: str, wanted: str, existing: Sequence[str]) -> str:
 
 
 def _index_hint(database: Database, conditions: Sequence[_Condition]) -> str:
-    """Index hint for SQLite, which keeps no statistics: the index of the narrowest condition."""
+    """Index hint for SQLite: the index of the most selective condition, as there are no table statistics."""
     if len(conditions) == 1:
         return f"INDEXED BY {conditions[0].index}"
     counts = [_count(database, condition) for condition in conditions]
     least = min(counts)
-    return "NOT INDEXED" if least == _MANY else f"INDEXED BY {conditions[counts.index(least)].index}"
+    return "NOT INDEXED" if least == _MAX_INDEXED else f"INDEXED BY {conditions[counts.index(least)].index}"
 
 
 def _count(database: Database, condition: _Condition) -> int:
-    """Number of photos for which the condition holds, counted up to `_MANY`."""
+    """Number of photos for which the condition holds, counted up to `_MAX_INDEXED`."""
     return int(
         database.value(
             f"SELECT count(*) FROM (SELECT 1 FROM photos p INDEXED BY {condition.index} "
-            f"WHERE {condition.sql} LIMIT {_MANY})",
+            f"WHERE {condition.sql} LIMIT {_MAX_INDEXED})",
             condition.arguments,
         )
     )

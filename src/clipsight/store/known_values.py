@@ -1,6 +1,6 @@
-"""Folders, labels, formats and cameras that a library knows, for the completion of a shell.
+"""Folders, labels, formats and cameras in a library, for shell completion.
 
-They are read in milliseconds and without a change: the catalog is neither created, migrated nor repaired.
+Reading takes milliseconds and changes nothing: the catalog is neither created, migrated nor repaired.
 """
 
 import os
@@ -22,7 +22,7 @@ _TIMEOUT_SECONDS = 0.5
 
 
 def known_values(catalog: Path, kind: Kind) -> list[str]:
-    """The values of a kind in the catalog file, in order; none where it can't be read."""
+    """The values of `kind` in the file `catalog`, sorted; an empty list if it can't be read."""
     try:
         uri = f"file:{quote(os.fsencode(catalog.absolute()))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT_SECONDS)) as connection:

@@ -1,8 +1,8 @@
-"""Labels of photos, stored in the catalog by classification: a filter for searches.
+"""Labels of photos, stored in the catalog by classification, as a filter for searches.
 
-A photo has at most one label of each *label set*, such as "cat" and "dog": the last one given. Labels refer
-to the vector that was classified, and are deleted with it when the photo's content changes or its model
-is dropped.
+A photo has at most one label of each *label set* (the labels of one classification, such as "cat" and
+"dog"): the last one stored. Labels refer to the vector that was classified, and are deleted with it when the
+photo's content changes or its model is deleted.
 """
 
 import json
@@ -22,8 +22,8 @@ _MAX_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class GivenLabel:
-    """The label of a photo and its probability; None if no label fits."""
+class PhotoLabel:
+    """A photo's label and its probability; the label is None if no label fits."""
 
     photo_id: int
     label: str | None
@@ -32,19 +32,21 @@ class GivenLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """Number of photos with a label, of any set."""
+    """A label and the number of photos that have it, in any label set."""
 
     label: str
     photos: int
 
 
-def give_labels(database: Database, model: Model, labels: Sequence[str], given: Iterable[GivenLabel]) -> None:
-    """Store which of `labels` photos have, in place of their earlier label of this set, in one transaction.
+def store_labels(
+    database: Database, model: Model, labels: Sequence[str], photo_labels: Iterable[PhotoLabel]
+) -> None:
+    """Store the labels of photos, replacing their earlier labels of the same set, in one transaction.
 
-    The order of `labels` does not matter. Photos without a vector of `model` are skipped: not in the
-    library (id 0), or dropped meanwhile.
+    `labels` is the label set, in any order. Photos without a vector of `model` are skipped: they are not in
+    the library (id 0), or were deleted meanwhile.
     """
-    rows = list(given)
+    rows = list(photo_labels)
     with database.transaction():
         set_id = _set_id(database, model, labels)
         database.run_many(
@@ -64,7 +66,7 @@ def give_labels(database: Database, model: Model, labels: Sequence[str], given: 
 
 
 def count_labels(database: Database, model: Model) -> list[LabelCount]:
-    """The labels of photos in NFC, less missing ones, the most frequent first."""
+    """The labels in NFC, without those of missing photos only, the most frequent first."""
     photos = (
         "count(DISTINCT v.photo_id) FROM label_sets s JOIN labels l ON l.set_id = s.id "
         "JOIN vectors v ON v.id = l.vector_id JOIN photos p ON p.id = v.photo_id "
@@ -84,7 +86,7 @@ def count_labels(database: Database, model: Model) -> list[LabelCount]:
 
 
 def labels_of_photo(database: Database, model: Model, photo_id: int) -> tuple[str, ...]:
-    """The labels of one photo in NFC, of all sets, in order."""
+    """The labels of one photo in NFC, of all label sets, sorted."""
     rows = database.rows(
         "SELECT DISTINCT l.label FROM vectors v JOIN labels l ON l.vector_id = v.id "
         "WHERE v.photo_id = ? AND v.model_id = ? ORDER BY 1",
@@ -96,7 +98,7 @@ def labels_of_photo(database: Database, model: Model, photo_id: int) -> tuple[st
 def vector_ids_labelled(database: Database, model: Model, labels: Sequence[str]) -> Ids:
     """Ids, int64[n] ascending, of the vectors of photos that have any of `labels`.
 
-    Raises `LabelError` for a label that no photo has, with the labels that photos have.
+    Raises `LabelError`, which lists the existing labels, for a label that no photo has.
     """
     found = [_ids(database, model, label) for label in labels]
     for label, ids in zip(labels, found, strict=True):

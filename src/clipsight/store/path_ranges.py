@@ -1,6 +1,6 @@
-"""Folders as intervals of names, by which an index of names finds the folders below one.
+"""Folders as intervals of paths, so that an index of paths finds all folders below a folder.
 
-Names are bytes in bytes order, intervals are half-open. The folders below `/a` are those from
+Paths are bytes in byte order, intervals are half-open. The folders below `/a` are those from
 `/a/` up to `/a0`, as "0" follows "/"; `/a b` and `/a.jpg` lie between `/a` and `/a/`.
 """
 
@@ -10,14 +10,14 @@ Interval = tuple[bytes, bytes]
 
 
 def intervals_of(folder: bytes) -> list[Interval]:
-    """The names of `folder` itself and of all folders below it."""
+    """Intervals that hold the paths of `folder` and of all folders below it."""
     base = folder.rstrip(b"/")
     below = (base + b"/", base + b"0")
     return [(base, base + b"\0"), below] if base else [below]
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:
-    """The same names in intervals that don't overlap, in order."""
+    """Intervals with the same paths that don't overlap, sorted."""
     joined: list[Interval] = []
     for low, high in sorted(intervals):
         if joined and low <= joined[-1][1]:
@@ -28,14 +28,14 @@ def merged(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def gaps(intervals: list[Interval]) -> list[Interval]:
-    """All other absolute names, for intervals that are `merged`."""
+    """The complement: intervals of all other absolute paths. `intervals` must be `merged`."""
     ((start, end),) = intervals_of(b"/")
     bounds = [start, *(bound for interval in intervals for bound in interval), end]
     return [(low, high) for low, high in zip(bounds[::2], bounds[1::2], strict=True) if low < high]
 
 
 def under(folder: bytes, column: str = "folder") -> tuple[str, list[bytes]]:
-    """SQL condition, with arguments, for `column` to be `folder` or a folder below it."""
+    """SQL condition, with its arguments, that `column` is `folder` or a folder below it."""
     intervals = intervals_of(folder)
     condition = " OR ".join(f"({column} >= ? AND {column} < ?)" for _ in intervals)
     return f"({condition})", [bound for interval in intervals for bound in interval]

@@ -11,9 +11,9 @@ class State(IntEnum):
 
     PRESENT = 0
     UNREACHABLE = 1
-    """Its folder can't be read now (a disk that is not mounted); the photo is kept and searched."""
+    """The folder can't be read now (a disk that is not mounted); the photo is kept and searched."""
     MISSING = 2
-    """Its file is gone; kept for `MISSING_DAYS` in case it reappears elsewhere, not shown."""
+    """The file does not exist; kept for `MISSING_DAYS` in case it reappears elsewhere, not searched."""
 
 
 MISSING_DAYS = 30
@@ -21,7 +21,7 @@ MISSING_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model whose vectors the catalog stores or is about to store."""
+    """A model whose vectors the catalog stores or will store."""
 
     id: int
     fingerprint: str
@@ -42,7 +42,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """A photo's file in the version that was indexed, to tell if it has changed since."""
+    """Properties of a photo's file when it was indexed, to tell if it has changed since."""
 
     id: int
     size: int
@@ -56,7 +56,7 @@ class IndexedFile:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A file as found by the scan."""
+    """A file as the scan found it; `size` in bytes, `device` as in `os.stat_result.st_dev`."""
 
     folder: bytes
     name: bytes
@@ -64,7 +64,7 @@ class FileStat:
     mtime_ns: int
     device: int
     sidecars: tuple[bytes, ...] = ()
-    """names of the files beside it that may tell its date"""
+    """names of files beside it that may hold its date"""
     sidecar_stamp: int | None = None
     """a number that changes with these files; None if their changes don't matter"""
 
@@ -88,10 +88,10 @@ class PhotoInfo:
     orientation: int | None = None
     """EXIF orientation, 1 to 8, as stored; already applied to the pixels"""
     latitude: float | None = None
-    """degrees, if it was to be stored"""
+    """degrees; None also if the location was not to be stored"""
     longitude: float | None = None
     partial: str | None = None
-    """what is wrong with the file, if a part of the picture is missing, which is grey or black"""
+    """the reason, if only a part of the picture could be decoded; the rest is grey or black"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class PhotoRecord:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
-    """A photo with its vector, float16[dim]; copies of one photo have the same `content_hash`."""
+    """A photo with its vector, float16[dim]; files with the same content have the same `content_hash`."""
 
     vector_id: int
     photo_id: int
@@ -131,7 +131,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PartialPhoto:
-    """A photo of which a part was read, with what is wrong with its file."""
+    """A photo of which only a part could be decoded, with the reason."""
 
     path: bytes
     reason: str

@@ -1,8 +1,8 @@
 """Export and import of vectors: `.npz`, `.parquet`, and clip-retrieval's output folder.
 
 Files hold two parallel arrays (columns), `paths` (text) and `vectors` (float16[n, dim]), and the name and
-fingerprint of the model. Both directions stream, so memory does not grow with the library. Exported vectors
-are imported again bit for bit.
+fingerprint of the model. Export and import work in chunks, so memory does not grow with the library.
+Exported vectors are imported without any change.
 """
 
 import json
@@ -26,15 +26,15 @@ from clipsight.store.records import FileStat, Model, State
 _ROWS = 2048
 
 _ROUNDING = 5e-4
-"""Upper bound of the error in length of a unit vector rounded to float16, which is not scaled again."""
+"""Vectors whose length differs from 1 by less are unit vectors rounded to float16, which are not rescaled."""
 
 Rows = Iterator[tuple[Sequence[object], npt.NDArray[Any]]]
-"""Chunks of (paths, vectors [n, dim]), not validated beyond the file format."""
+"""Chunks of (paths, vectors [n, dim]); only the file format has been checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Number of vectors that were added, and of photos that kept the vector they had."""
+    """Number of vectors that were added, and of photos that already had a vector, which they kept."""
 
     added: int
     kept: int
@@ -50,9 +50,9 @@ def export_vectors(catalog: Catalog, model: Model, file: Path) -> int:
 def import_vectors(catalog: Catalog, model: Model, source: Path) -> ImportReport:
     """Add vectors computed elsewhere as vectors of `model`, in one transaction.
 
-    Vectors are scaled to unit length. Photos that already have a vector keep it. Raises `LibraryError`
-    for another number of dimensions, another model (if the file names one), vectors that are zero or not
-    finite, and a damaged file.
+    Vectors are scaled to unit length. Photos that already have a vector keep it. Raises `LibraryError`, and
+    imports nothing, for vectors of another length or model (if the file names one), vectors that are zero or
+    not finite, and a damaged file.
     """
     if not os.path.exists(source):
         raise LibraryError(f"no such file: {source}")
@@ -85,7 +85,7 @@ def _unit(vectors: npt.NDArray[Any], model: Model, source: Path) -> npt.NDArray[
 
 
 def _file(path: object, source: Path) -> tuple[FileStat, State]:
-    """The file at a path, and its state: unreachable if there is none on this machine."""
+    """The file at `path`, and its state: unreachable if it does not exist on this machine."""
     try:
         if not isinstance(path, str | bytes) or not path:
             raise ValueError("not a text")
@@ -120,13 +120,14 @@ def _reader(source: Path) -> Callable[[Path, Model], Rows]:
     )
 
 
-def _label(model: Model) -> str:
+def _model_json(model: Model) -> str:
     return json.dumps({"name": model.name, "fingerprint": model.fingerprint})
 
 
-def _check_label(label: str | None, model: Model, source: Path) -> None:
+def _check_model(text: str | None, model: Model, source: Path) -> None:
+    """Raise `LibraryError` if the file's model (`_model_json`; None: not stored) is another one."""
     try:
-        made_by = json.loads(label) if label else None
+        made_by = json.loads(text) if text else None
     except ValueError:
         made_by = None
     if isinstance(made_by, dict) and made_by.get("fingerprint", model.fingerprint) != model.fingerprint:
@@ -163,8 +164,8 @@ def _write_npz(catalog: Catalog, model: Model, file: Path) -> int:
         _write_npy(archive, "paths", text, (count,), names, zipfile.ZIP_DEFLATED)  # mostly padding
         vectors = (vectors for _, vectors in _chunks(catalog, model))
         _write_npy(archive, "vectors", np.dtype("<f2"), (count, model.dim), vectors)
-        label = np.array(_label(model))
-        _write_npy(archive, "model", label.dtype, (), [label])
+        written = np.array(_model_json(model))
+        _write_npy(archive, "model", written.dtype, (), [written])
     return count
 
 
@@ -193,7 +194,7 @@ def _read_npz(source: Path, model: Model) -> Rows:
                 raise LibraryError(f"{source}: it has no arrays named paths and vectors")
             if "model.npy" in members:
                 with archive.open("model.npy") as file:
-                    _check_label(str(np.lib.format.read_array(file, allow_pickle=False)), model, source)
+                    _check_model(str(np.lib.format.read_array(file, allow_pickle=False)), model, source)
             with archive.open("paths.npy") as names, archive.open("vectors.npy") as vectors:
                 for names_chunk, rows in zip(_read_npy(names), _read_npy(vectors), strict=True):
                     if len(names_chunk) != len(rows):
@@ -243,7 +244,7 @@ def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
             ("vectors", arrow.list_(arrow.float16(), model.dim)),
             ("path_bytes", arrow.binary()),
         ],
-        metadata={"clipsight.model": _label(model)},
+        metadata={"clipsight.model": _model_json(model)},
     )
     count = 0
     with arrow.parquet.ParquetWriter(file, schema) as writer:
@@ -258,7 +259,7 @@ def _write_parquet(catalog: Catalog, model: Model, file: Path) -> int:
 
 
 def _utf8(path: bytes) -> tuple[str, bytes | None]:
-    r"""A path as text, with `\xNN` for bytes that are not UTF-8; and as bytes if it has such bytes."""
+    r"""A path as text, with `\xNN` for bytes that are not UTF-8; and, if there are such bytes, as bytes."""
     text = path.decode("utf-8", "backslashreplace")
     return text, None if text.encode() == path else path
 
@@ -267,8 +268,8 @@ def _read_parquet(source: Path, model: Model) -> Rows:
     arrow = _pyarrow()
     try:
         with arrow.parquet.ParquetFile(source) as file:
-            label = (file.schema_arrow.metadata or {}).get(b"clipsight.model")
-            _check_label(label.decode() if label else None, model, source)
+            written = (file.schema_arrow.metadata or {}).get(b"clipsight.model")
+            _check_model(written.decode() if written else None, model, source)
             columns = {"paths", "vectors", "path_bytes"} & set(file.schema_arrow.names)
             if not {"paths", "vectors"} <= columns:
                 raise LibraryError(f"{source}: it has no columns named paths and vectors")

@@ -34,8 +34,8 @@ def no_bar(done: int, count: int) -> None:
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand photos are worth lists, and a filter that leaves 30 leaves few."""
     monkeypatch.setattr(vectors_module, "MIN_VECTORS", 1000)
-    monkeypatch.setattr(vectors_module, "SMALL", 100)
-    monkeypatch.setattr(vectors_module, "FEW", 30)
+    monkeypatch.setattr(vectors_module, "SMALL_INDEX", 100)
+    monkeypatch.setattr(vectors_module, "MAX_BRUTE_FORCE", 30)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_lists(count: int, lists: int) -> None:
     assert list_count(count) == lists
 
 
-def test_it_finds_nearly_all_and_scores_exactly(photos: IndexedPhotos) -> None:
+def test_an_approximate_index_finds_nearly_all_and_scores_exactly(photos: IndexedPhotos) -> None:
     index = optimized(photos)
     assert recall(index, photos) > 0.9
     reopened = photos.open_index()
@@ -86,7 +86,7 @@ def test_it_finds_nearly_all_and_scores_exactly(photos: IndexedPhotos) -> None:
     assert recall(reopened, photos) > 0.9
 
 
-def test_asked_to_compare_all_it_is_exact(photos: IndexedPhotos) -> None:
+def test_an_exact_search_compares_all(photos: IndexedPhotos) -> None:
     index = optimized(photos)
     queries = clustered(5, seed=9).astype(np.float32)
     best = [every[:40] for every in photos.brute_force(queries)]
@@ -101,7 +101,7 @@ def test_filters_come_before_the_search(photos: IndexedPhotos, share: float) -> 
     assert index.is_exact_for(allowed) == (len(allowed) <= 30)
 
 
-def test_the_first_of_fifteen_are_the_best_k(photos: IndexedPhotos) -> None:
+def test_a_shorter_result_is_the_start_of_a_longer_one(photos: IndexedPhotos) -> None:
     index = optimized(photos)
     for query in clustered(10, seed=11).astype(np.float32):
         (fifteen,) = photos.ranked(index, query[None], 15)
@@ -109,13 +109,13 @@ def test_the_first_of_fifteen_are_the_best_k(photos: IndexedPhotos) -> None:
             assert photos.ranked(index, query[None], count) == [fifteen[:count]]
 
 
-def test_more_than_the_lists_read_at_first_hold(photos: IndexedPhotos) -> None:
+def test_more_photos_than_the_lists_read_first_hold_are_found(photos: IndexedPhotos) -> None:
     index = optimized(photos)
     query = clustered(1, seed=2).astype(np.float32)
     assert photos.ranked(index, query, 2 * COUNT) == photos.brute_force(query)
 
 
-def test_queries_together_are_answered_as_alone(photos: IndexedPhotos) -> None:
+def test_several_queries_give_the_same_results_as_one_by_one(photos: IndexedPhotos) -> None:
     index = optimized(photos)
     queries = clustered(30, seed=4).astype(np.float32)
     together = photos.ranked(index, queries, 10, excluded=[[row] for row in range(30)])
@@ -145,7 +145,7 @@ def test_new_photos_are_appended_and_the_lists_stay(
     assert recall(photos.open_index(), photos) > 0.9
 
 
-def test_the_dead_are_dropped_and_the_lists_stay(photos: IndexedPhotos) -> None:
+def test_deleted_vectors_are_removed_and_the_lists_stay(photos: IndexedPhotos) -> None:
     photos.add_to("gone", clustered(600, seed=1))
     index = optimized(photos)
     photos.catalog.forget(b"/gone")
@@ -161,7 +161,7 @@ def test_a_library_that_shrinks_is_exact_again(photos: IndexedPhotos) -> None:
     assert not index.is_approximate and recall(index, photos) == 1.0
 
 
-def test_lists_that_were_outgrown_are_offered_anew(photos: IndexedPhotos) -> None:
+def test_an_outgrown_index_should_be_optimized_again(photos: IndexedPhotos) -> None:
     optimized(photos)
     photos.add_to("more", clustered(3 * COUNT, seed=1))
     assert photos.open_index().should_optimize
@@ -176,7 +176,7 @@ def test_a_damaged_file_leaves_an_exact_index(photos: IndexedPhotos, name: str) 
     assert not index.is_approximate and index.should_optimize and recall(index, photos) == 1.0
 
 
-def test_a_disk_without_room_is_told(photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(index: object, name: str) -> None:
         raise RuntimeError("No space left on device")
 
@@ -228,7 +228,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 1000))
     def start(self, seed: int) -> None:
         self.patches = pytest.MonkeyPatch()
-        for name, value in (("MIN_VECTORS", 200), ("SMALL", 20), ("FEW", 8)):
+        for name, value in (("MIN_VECTORS", 200), ("SMALL_INDEX", 20), ("MAX_BRUTE_FORCE", 8)):
             self.patches.setattr(vectors_module, name, value)
         self.patches.setattr(approximate, "_SPREAD", 5)  # so that far from all lists are read
         self.photos = IndexedPhotos.create(Path(os.environ["CLIPSIGHT_HOME"]) / os.urandom(6).hex(), DIM)

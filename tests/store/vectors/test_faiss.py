@@ -102,7 +102,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_file_is_made_anew(photos: IndexedPhotos, damage: Callable[[Path], object]) -> None:
+def test_a_damaged_file_is_rebuilt(photos: IndexedPhotos, damage: Callable[[Path], object]) -> None:
     file = photos.file
     photos.open_index()
     damage(file)
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_index_in_memory(
     assert os.listdir(photos.folder) == []
 
 
-def test_what_a_killed_process_left_is_removed(photos: IndexedPhotos) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(photos: IndexedPhotos) -> None:
     photos.folder.mkdir()
     for name, age in (("old.tmp", 7200), ("young.tmp", 10)):
         (photos.folder / name).write_bytes(b"half of")
@@ -149,7 +149,7 @@ def test_what_a_killed_process_left_is_removed(photos: IndexedPhotos) -> None:
     assert {file.name for file in photos.folder.glob("*.tmp")} == {"young.tmp"}
 
 
-def test_a_clean_file_is_mapped_and_left_alone(photos: IndexedPhotos) -> None:
+def test_an_up_to_date_file_is_mapped_and_not_rewritten(photos: IndexedPhotos) -> None:
     first = photos.open_index()
     file = photos.file
     assert is_mapped(file)  # by the process that has made it, too
@@ -162,7 +162,7 @@ def test_a_clean_file_is_mapped_and_left_alone(photos: IndexedPhotos) -> None:
     assert before == {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in photos.folder.iterdir()}
 
 
-def test_a_new_file_only_when_the_tail_is_worth_it(
+def test_the_file_is_rewritten_only_for_a_large_tail(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos.open_index()
@@ -176,15 +176,15 @@ def test_a_new_file_only_when_the_tail_is_worth_it(
         return before != (file.stat().st_ino, file.stat().st_mtime_ns)
 
     assert remade(1, "small libraries leave no tail")
-    monkeypatch.setattr(vectors_module, "SMALL", 100)
+    monkeypatch.setattr(vectors_module, "SMALL_INDEX", 100)
     assert not remade(int(COUNT * vectors_module.TAIL_SHARE), "tail")
     assert remade(1, "a little more")
 
 
-def test_the_dead_are_dropped_when_they_are_many(
+def test_deleted_vectors_are_removed_when_there_are_many(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors_module, "SMALL", 100)
+    monkeypatch.setattr(vectors_module, "SMALL_INDEX", 100)
     photos.add_to("few", unit_vectors(4, DIM, seed=1))
     photos.add_to("many", unit_vectors(40, DIM, seed=2))
     index = photos.open_index()
@@ -199,7 +199,7 @@ def test_the_dead_are_dropped_when_they_are_many(
     assert is_right(index, photos) and is_mapped(photos.file)
 
 
-def test_all_vectors_dead(photos: IndexedPhotos) -> None:
+def test_all_vectors_deleted(photos: IndexedPhotos) -> None:
     index = photos.open_index()
     photos.catalog.forget(b"/")
     assert photos.ranked(index, unit_vectors(1, DIM).astype(np.float32), 5) == [[]]
@@ -254,7 +254,7 @@ def restored(tmp_path: Path) -> Iterator[IndexedPhotos]:
 
 
 @pytest.mark.parametrize("new", [0, 1, 99, 100, 101, 300])
-def test_an_older_copy_of_the_catalog_put_back(restored: IndexedPhotos, new: int) -> None:
+def test_a_restored_older_catalog_is_detected(restored: IndexedPhotos, new: int) -> None:
     restored.add_to("new", unit_vectors(new, DIM, seed=2))
     index = restored.open_index()
     assert len(index) == COUNT + new and is_right(index, restored)
@@ -265,7 +265,7 @@ def test_an_older_copy_of_the_catalog_put_back(restored: IndexedPhotos, new: int
 # -- other processes -------------------------------------------------------------------------------
 
 
-def test_a_vector_committed_while_the_file_is_made(
+def test_a_vector_committed_while_the_file_is_written(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Catalog.vectors_after
@@ -315,7 +315,7 @@ print([each.photo.path for each in rank(catalog, index, query[None], 10)[0]])
 
 
 @pytest.mark.process
-def test_many_processes_make_the_file_at_once(photos: IndexedPhotos, tmp_path: Path) -> None:
+def test_many_processes_write_the_file_at_once(photos: IndexedPhotos, tmp_path: Path) -> None:
     processes = [start_python(OPEN, tmp_path / "library") for _ in range(4)]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -347,7 +347,7 @@ print(peak() - before)
 
 
 @pytest.mark.process
-def test_making_the_file_takes_the_memory_of_the_vectors_once(tmp_path: Path) -> None:
+def test_building_the_file_takes_the_memory_of_the_vectors_once(tmp_path: Path) -> None:
     count, dim = 70_000, 512  # 72 MB; a buffer that doubles would take 64 MB and then 128 MB
     blob = unit_vectors(1, dim)[0].tobytes()
     with closing(IndexedPhotos.create(tmp_path, dim)) as photos, photos.catalog.transaction():

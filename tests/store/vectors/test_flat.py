@@ -20,10 +20,10 @@ def no_encoder() -> None:
 
 
 @pytest.mark.parametrize(("count", "kind"), [(0, FlatIndex), (4, FlatIndex), (5, FaissIndex)])
-def test_chosen_up_to_a_number_of_vectors(
+def test_a_small_library_has_a_flat_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, kind: type
 ) -> None:
-    monkeypatch.setattr(flat, "MOST", 4)
+    monkeypatch.setattr(flat, "MAX_VECTORS", 4)
     with closing(Catalog(tmp_path)) as catalog:
         model = some_model(catalog, 8)
         add_photos(catalog, model, unit_vectors(count, 8), [b"/a/%d.jpg" % number for number in range(count)])

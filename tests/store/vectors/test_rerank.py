@@ -98,7 +98,7 @@ def in_file(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
 
 def in_tail(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> FaissIndex:
     photos.index()
-    monkeypatch.setattr(vectors_module, "SMALL", 0)
+    monkeypatch.setattr(vectors_module, "SMALL_INDEX", 0)
     monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
     photos.add(vectors, paths_for(len(vectors)))
     index = photos.index()
@@ -111,7 +111,7 @@ def in_both(photos: Photos, vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -
     paths = paths_for(len(vectors))
     photos.add(vectors[:half], paths[:half])
     photos.index()
-    monkeypatch.setattr(vectors_module, "SMALL", 0)
+    monkeypatch.setattr(vectors_module, "SMALL_INDEX", 0)
     monkeypatch.setattr(vectors_module, "TAIL_SHARE", 2.0)
     photos.add(vectors[half:], paths[half:])
     index = photos.index()
@@ -152,7 +152,7 @@ def test_equal_to_numpy(
 
 @places
 @pytest.mark.parametrize("distinct", [1, 3, 40])
-def test_ties_across_the_cut_go_by_path(
+def test_ties_at_the_end_of_the_result_are_broken_by_path(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, distinct: int
 ) -> None:
     made = photos(16)
@@ -166,7 +166,7 @@ def test_ties_across_the_cut_go_by_path(
 
 
 @places
-def test_scores_closer_than_float32_can_tell(
+def test_scores_closer_than_the_precision_of_float32(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     made = photos(512)
@@ -198,7 +198,7 @@ def test_only_allowed_ids(
 
 
 @places
-def test_photos_left_out_don_t_count(
+def test_excluded_photos_do_not_count(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     made = photos(32)
@@ -212,7 +212,7 @@ def test_photos_left_out_don_t_count(
 
 
 @places
-def test_photos_of_one_content_are_one(
+def test_photos_with_the_same_content_are_one_result(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     made = photos(16)
@@ -244,7 +244,7 @@ def test_photos_of_one_content_are_one(
 
 
 @places
-def test_dead_and_missing_photos_don_t_count(
+def test_deleted_and_missing_photos_do_not_count(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
     made = photos(32)
@@ -260,7 +260,7 @@ def test_dead_and_missing_photos_don_t_count(
         assert made.ranked(index, query, count) == made.expected(query, count, gone)
 
 
-def test_nothing_allowed_and_nothing_there(
+def test_no_allowed_ids_and_an_empty_library(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = photos(4)
@@ -271,7 +271,7 @@ def test_nothing_allowed_and_nothing_there(
 
 
 @pytest.mark.parametrize("dim", [8, 512, 4096])
-def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: int) -> None:
+def test_the_error_of_faiss_is_smaller_than_the_margin(photos: Callable[[int], Photos], dim: int) -> None:
     made = photos(dim)
     made.add(unit_vectors(300, dim), paths_for(300))
     (found,) = made.index().search(unit_query(dim)[None], 300)
@@ -291,7 +291,7 @@ def test_faiss_is_closer_than_the_margin(photos: Callable[[int], Photos], dim: i
     seed=st.integers(0, 2**32 - 1),
     excluded=st.integers(0, 5),
 )
-def test_the_first_of_fifteen_are_the_best_k(
+def test_a_shorter_result_is_the_start_of_a_longer_one(
     tmp_path_factory: pytest.TempPathFactory, size: int, dim: int, distinct: int, seed: int, excluded: int
 ) -> None:
     made = Photos(tmp_path_factory.mktemp("library"), dim)

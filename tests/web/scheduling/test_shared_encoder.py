@@ -11,7 +11,7 @@ import pytest
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from clipsight.core.errors import NoDirectionError
+from clipsight.core.errors import InvalidVectorError
 from clipsight.models.encoder import Cancelled, Encoder
 from clipsight.models.folder import ModelFolder
 from clipsight.web.scheduling.priority import PrioritySemaphore
@@ -64,7 +64,7 @@ def test_a_photo_without_direction_is_an_error_of_its_own_call(tmp_path: Path) -
             with semaphore.high:  # both wait, and make one batch
                 calls = [pool.submit(blind.encode_pixels, pixels) for pixels in (black, good)]
                 time.sleep(0.1)
-            with pytest.raises(NoDirectionError, match="photo 1 of 1"):
+            with pytest.raises(InvalidVectorError, match="photo 1 of 1"):
                 calls[0].result()
             assert np.allclose(calls[1].result(), Encoder(folder).encode_pixels(good), atol=1e-6)
     finally:

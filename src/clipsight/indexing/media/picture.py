@@ -70,7 +70,7 @@ class Picture:
             raise PhotoError(f"{name} is an empty path: {_KINDS}")
         if is_url(path):
             return cls(path, url=path)
-        file = paths.spelled(path)
+        file = paths.expand(path)
         return cls(str(file), file=file)
 
     @classmethod

@@ -1,9 +1,9 @@
 """The catalog: photos, their vectors, models, indexed folders, and files that could not be read.
 
-The only source of truth; the FAISS index is derived from it. Paths are bytes split into folder and
-name; a folder has no trailing slash. CROSS JOIN sets the order in which SQLite visits tables; without
-it SQLite may begin with all vectors of a model. No statement scans the table of vectors, which takes
-gigabytes.
+The catalog is the only source of truth; the FAISS index is derived from it. Paths are bytes, split into
+folder and name; a folder has no trailing slash. Statements use CROSS JOIN to fix the order in which SQLite
+visits tables: it might otherwise begin with all vectors of a model. No statement scans the table of vectors,
+which may have gigabytes.
 """
 
 from contextlib import AbstractContextManager
@@ -17,7 +17,7 @@ from clipsight.store.schema import CATALOG_NAME as CATALOG_NAME
 
 
 class Catalog(VectorQueries, ModelQueries, QueueQueries):
-    """The catalog in the folder `library`, created if there is none; raises the errors of `Database`."""
+    """The catalog in the folder `library`, created if missing. Raises the errors of `Database`."""
 
     def __init__(self, library: Path) -> None:
         self._db = Database(library / CATALOG_NAME)
@@ -37,7 +37,7 @@ class Catalog(VectorQueries, ModelQueries, QueueQueries):
         return self._db.transaction()
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """Context in which reads see one state of the catalog, whatever other processes commit."""
+        """Context in which reads see one state of the catalog, even if other processes commit."""
         return self._db.snapshot()
 
     def version(self) -> tuple[int, int]:
@@ -52,6 +52,6 @@ class Catalog(VectorQueries, ModelQueries, QueueQueries):
         import uuid
 
         self._db.run("INSERT OR IGNORE INTO meta (key, value) VALUES ('uuid', ?)", (uuid.uuid4().hex,))
-        stored = self._setting("uuid")  # another process's, if it was first
+        stored = self._setting("uuid")  # another process may have stored its own first
         assert stored is not None
         return stored

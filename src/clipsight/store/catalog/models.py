@@ -28,15 +28,15 @@ class ModelQueries:
         return self._model("WHERE id = ?", self._setting("current_model"))
 
     def next_model(self) -> Model | None:
-        """The model that the library is being switched to, if a switch is under way."""
+        """The model that the library is being switched to; None if no switch is in progress."""
         return self._model("WHERE id = ?", self._setting("next_model"))
 
     def begin_switch(self, model: Model) -> None:
-        """Record that photos are being embedded with `model`, to replace the current one."""
+        """Record that the library is being switched to `model`, whose vectors are still incomplete."""
         self._set("next_model", str(model.id))
 
     def set_current_model(self, model: Model) -> None:
-        """Search with `model` from now on; drop other models and their vectors."""
+        """Let searches use `model`, end the switch, and delete other models and their vectors."""
         with self._db.transaction():
             self._set("current_model", str(model.id))
             self._db.run("DELETE FROM meta WHERE key = 'next_model'")
@@ -45,12 +45,12 @@ class ModelQueries:
     # -- roots ----------------------------------------------------------------
 
     def roots(self) -> list[Root]:
-        """The folders that the user asked to index, by path."""
+        """The folders that the user asked to index, ordered by path."""
         rows = self._db.rows("SELECT path, options, reachable, indexed FROM roots ORDER BY path")
         return [Root(path, options, bool(reachable), indexed) for path, options, reachable, indexed in rows]
 
     def set_root(self, path: bytes, options: str, *, reachable: bool, indexed: str | None) -> None:
-        """Add or update a root; it absorbs roots below it; `indexed=None` keeps the stored date."""
+        """Add or update a root, and delete roots below it; `indexed=None` keeps the stored date."""
         below = path.rstrip(b"/")
         self._db.run(
             "DELETE FROM roots WHERE path >= ? AND path < ? AND path != ?", (below + b"/", below + b"0", path)

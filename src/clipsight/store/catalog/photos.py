@@ -26,7 +26,7 @@ from clipsight.store.records import (
 INFO_COLUMNS = ", ".join(field.name for field in fields(PhotoInfo))
 
 _MAX_PARAMETERS = 5000
-"""Parameters of one statement; SQLite allows 32,766."""
+"""Parameters of one statement at most; SQLite allows 32,766."""
 
 
 def chunks(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
@@ -65,9 +65,9 @@ class PhotoQueries:
         }
 
     def failed_files(self, folder: bytes, model: Model) -> dict[bytes, tuple[int, int] | None]:
-        """Size and mtime (ns) of the files directly in `folder` that failed, by name.
+        """Size in bytes and mtime in ns of the failed files directly in `folder`, by name.
 
-        None for a file that another model than `model` could not embed.
+        None for a file that only another model than `model` could not embed.
         """
         rows = self._db.rows(
             "SELECT name, size, mtime_ns, model_id FROM failures WHERE folder = ?", (folder,)
@@ -78,7 +78,7 @@ class PhotoQueries:
         }
 
     def folders_under(self, root: bytes) -> list[bytes]:
-        """`root` and the folders below it that hold photos or failures, in order."""
+        """Those of `root` and the folders below it that hold photos or failures, ordered by path."""
         where, arguments = under(root)
         rows = self._db.rows(
             f"SELECT DISTINCT folder FROM photos WHERE {where} "
@@ -95,8 +95,11 @@ class PhotoQueries:
         where, arguments = under(folder)
         return bool(self._db.value(f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments))
 
-    def spelled(self, folder: bytes) -> bytes:
-        """A folder with photos in or below it that is `folder` in NFC; `folder` itself if there is none."""
+    def stored_form(self, folder: bytes) -> bytes:
+        """The stored path that equals `folder` in NFC; `folder` itself if there is none.
+
+        File names from macOS are decomposed (NFD), typed ones are composed (NFC).
+        """
         where, arguments = under(folder)
         if folder.isascii() or self._db.value(
             f"SELECT EXISTS (SELECT 1 FROM photos WHERE {where})", arguments
@@ -113,7 +116,10 @@ class PhotoQueries:
     def find_content(
         self, content_hash: bytes, model: Model, *, whole: bool = False
     ) -> tuple[int, bytes] | None:
-        """Id and path of a photo with this content, a whole picture with `whole`, and a vector of `model`."""
+        """Id and path of a photo with this content and a vector of `model`, or None.
+
+        With `whole`, photos of which only a part could be decoded don't count.
+        """
         row = self._db.row(
             "SELECT p.id, p.folder, p.name FROM photos p CROSS JOIN vectors v ON v.photo_id = p.id "
             "WHERE p.hash = ? AND v.model_id = ? AND (p.partial IS NULL OR NOT ?) LIMIT 1",
@@ -127,7 +133,7 @@ class PhotoQueries:
         return bool(self._db.value(sql, (file.folder, file.name, content_hash)))
 
     def with_copies(self, photo_ids: Collection[int]) -> set[int]:
-        """The ids, and those of photos with the same content."""
+        """`photo_ids`, and the ids of photos with the same content."""
         found = set(photo_ids)
         for part in chunks(list(photo_ids)):
             rows = self._db.rows(
@@ -147,7 +153,10 @@ class PhotoQueries:
         info: PhotoInfo,
         state: State = State.PRESENT,
     ) -> int:
-        """Add or replace the photo at this path and return its id; drop vectors of other content."""
+        """Add or replace the photo at the path of `file`, and return its id.
+
+        Vectors are deleted if `content_hash` differs from the stored one.
+        """
         columns = f"size, mtime_ns, device, sidecar_stamp, hash, {INFO_COLUMNS}, state, state_since"
         old = self._db.row(
             "SELECT id, hash FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name)
@@ -180,7 +189,7 @@ class PhotoQueries:
         return int(photo_id)
 
     def copy_photo(self, source_id: int, file: FileStat, content_hash: bytes, info: PhotoInfo) -> None:
-        """Add a photo whose content the catalog has, with the vectors of the photo `source_id`."""
+        """Add a photo with the vectors of `source_id`, a photo with the same content."""
         photo_id = self.put_photo(file, content_hash, info)
         self._db.run(
             "INSERT OR IGNORE INTO vectors (photo_id, model_id, vector) "
@@ -200,7 +209,7 @@ class PhotoQueries:
         self.touch(photo_id, file)
 
     def touch(self, photo_id: int, file: FileStat) -> None:
-        """Update size, date, device and sidecars of a photo of unchanged content, and mark it present."""
+        """Update file size, mtime, device and sidecars of a photo with unchanged content; mark it present."""
         self._db.run(
             "UPDATE photos SET size = ?, mtime_ns = ?, device = ?, sidecar_stamp = ?, state = 0, "
             "state_since = NULL WHERE id = ?",
@@ -233,33 +242,33 @@ class PhotoQueries:
         return cursor.rowcount
 
     def put_failure(self, file: FileStat, reason: str, model: Model | None = None) -> None:
-        """Record why a file is not a photo, and drop the photo it was; it is read again when it changes.
+        """Record why a file can't be used, and delete its photo, if any; it is read again when it changes.
 
-        With `model`, it is a photo that this model can't embed; another model reads it again.
+        With `model`, the photo could be read but not be embedded by this model; other models read it again.
         """
         self._db.run("DELETE FROM photos WHERE folder = ? AND name = ?", (file.folder, file.name))
         self._record_failure(file, file.size, file.mtime_ns, reason, model)
 
     def put_unreadable(self, file: FileStat, reason: str) -> None:
-        """Record why a file could not be read at all; it is read again at each run."""
+        """Record why a file could not be opened; every run tries it again."""
         self._record_failure(file, -1, -1, reason, None)
 
     def drop_failures(self, folder: bytes, names: Iterable[bytes]) -> None:
-        """Drop the failures of files that no longer exist."""
+        """Delete the failures of files that no longer exist."""
         self._db.run_many(
             "DELETE FROM failures WHERE folder = ? AND name = ?", [(folder, name) for name in names]
         )
 
     def purge_missing(self) -> None:
-        """Drop photos that have been missing for more than `MISSING_DAYS`."""
+        """Delete photos that have been missing for more than `MISSING_DAYS`."""
         self._db.run(
-            "DELETE FROM photos WHERE state != 0 AND state = ? "  # the first term admits the partial index
+            "DELETE FROM photos WHERE state != 0 AND state = ? "  # for the partial index on state != 0
             "AND julianday('now', 'localtime') - julianday(state_since) > ?",
             (State.MISSING, MISSING_DAYS),
         )
 
     def forget(self, folder: bytes) -> int:
-        """Drop all records of `folder` and the folders below it; return the number of photos."""
+        """Delete all records of `folder` and the folders below it; return the number of photos."""
         where, arguments = under(folder)
         roots, _ = under(folder, "path")
         with self._db.transaction():
@@ -302,7 +311,7 @@ class PhotoQueries:
             away = dict(
                 self._db.rows(
                     f"SELECT state, count(*) FROM photos INDEXED BY photos_away WHERE state != 0 AND {where} "
-                    "GROUP BY state",  # both statements read an index only, not the photos
+                    "GROUP BY state",  # both statements read a covering index only, not the table
                     arguments,
                 )
             )
@@ -332,12 +341,12 @@ class PhotoQueries:
         )
 
     def failures(self) -> list[Failure]:
-        """The files that could not be read, by path."""
+        """The files that could not be read, ordered by path."""
         rows = self._db.rows("SELECT folder, name, reason, date FROM failures ORDER BY folder, name")
         return [Failure(os.path.join(folder, name), reason, date) for folder, name, reason, date in rows]
 
     def partial_photos(self) -> list[PartialPhoto]:
-        """The photos of which a part was read, by path, but for missing ones."""
+        """The photos of which only a part could be decoded, ordered by path; missing ones are left out."""
         rows = self._db.rows(
             "SELECT folder, name, partial FROM photos WHERE partial IS NOT NULL AND state != ? "
             "ORDER BY folder, name",
@@ -362,12 +371,12 @@ def _info_values(info: PhotoInfo) -> tuple[Any, ...]:
 
 
 def signed(device: int) -> int:
-    """A device number in the signed 64 bits that SQLite stores."""
+    """Convert an unsigned 64-bit device number to the signed 64 bits that SQLite stores."""
     return device - 2**64 if device >= 2**63 else device
 
 
 def unsigned(stored: int) -> int:
-    """The device number that `signed` has made a signed one."""
+    """Convert a stored device number back to unsigned: the inverse of `signed`."""
     return stored % 2**64
 
 

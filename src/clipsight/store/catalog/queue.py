@@ -1,4 +1,4 @@
-"""Queue of the files that a run of indexing is to read, which may be too many for memory."""
+"""Queue of the files to read in one run of indexing, kept in SQLite as they may not fit in memory."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ class QueueQueries:
     _db: Database
 
     def clear_queue(self) -> None:
-        """Create an empty queue of files in SQLite's temporary file, which this process alone sees."""
+        """Create an empty queue in SQLite's temporary database, private to this connection."""
         self._db.run("DROP TABLE IF EXISTS temp.queue")
         self._db.run(
             "CREATE TEMP TABLE queue (id INTEGER PRIMARY KEY, folder BLOB, name BLOB, size INTEGER, "

@@ -1,4 +1,4 @@
-"""Vectors of the catalog: stored once a photo and model, read in chunks for search and export."""
+"""Vectors of the catalog: one per photo and model, read in chunks for search and export."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from clipsight.store.catalog.photos import INFO_COLUMNS, PhotoQueries, chunks
 from clipsight.store.path_ranges import Interval, gaps, intervals_of, merged
 from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo, State
 
-_CHUNK = 2048  # vectors read at a time: 4 MB at 512 dimensions, as float32 while an index is built
+_CHUNK = 2048  # vectors read at a time: 4 MB as float32[n, 512] while an index is built
 
 
 class VectorQueries(PhotoQueries):
@@ -31,7 +31,7 @@ class VectorQueries(PhotoQueries):
     def import_vector(
         self, file: FileStat, state: State, model: Model, vector: npt.NDArray[np.floating[Any]]
     ) -> bool:
-        """Add a vector computed elsewhere; return False, changing nothing, if the photo has one already."""
+        """Add a vector, float[dim], computed elsewhere; do nothing and return False if the photo has one."""
         known = self._db.row(
             "SELECT p.id, v.id FROM photos p LEFT JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
             "WHERE p.folder = ? AND p.name = ?",
@@ -46,7 +46,7 @@ class VectorQueries(PhotoQueries):
     # -- photos with their vectors -----------------------------------------------
 
     def embedded_photos(self, vector_ids: Sequence[int] | Ids) -> list[EmbeddedPhoto]:
-        """The photos of these vector ids, less missing ones; ids that no longer exist are left out."""
+        """The photos of these vector ids, without missing ones; ids that no longer exist are skipped."""
         return [
             photo
             for part in chunks(vector_ids)
@@ -54,7 +54,7 @@ class VectorQueries(PhotoQueries):
         ]
 
     def embedded_photos_by_id(self, photo_ids: Sequence[int], model: Model) -> dict[int, EmbeddedPhoto]:
-        """The photos with these photo ids and their vectors of `model`, by photo id, less missing ones."""
+        """The photos with these ids that have a vector of `model`, by photo id, without missing ones."""
         return {
             photo.photo_id: photo
             for part in chunks(photo_ids)
@@ -68,7 +68,7 @@ class VectorQueries(PhotoQueries):
     ) -> Iterator[EmbeddedPhoto]:
         """Yield the photos in and below `folders` (None: all) with their vectors of `model`.
 
-        Without missing photos, by vector id, read a thousand at a time.
+        Ordered by vector id, without missing photos; read a thousand at a time.
         """
         if folders is not None:
             inside = merged([interval for folder in folders for interval in intervals_of(folder)])
@@ -87,7 +87,7 @@ class VectorQueries(PhotoQueries):
     # -- vectors -----------------------------------------------------------------
 
     def vector_of(self, file: FileStat, model: Model) -> tuple[int, Float16] | None:
-        """Photo id and vector, float16[dim], of a file in its current version; None if there is none."""
+        """Photo id and vector, float16[dim], of a file with unchanged size and mtime; None if not stored."""
         row = self._db.row(
             "SELECT p.id, v.vector FROM photos p JOIN vectors v ON v.photo_id = p.id AND v.model_id = ? "
             "WHERE p.folder = ? AND p.name = ? AND p.size = ? AND p.mtime_ns = ?",
@@ -121,8 +121,8 @@ class VectorQueries(PhotoQueries):
     def sample_vectors(self, model: Model, count: int) -> Float16:
         """Up to `count` vectors of `model`, spread evenly over its ids: float16[n, dim].
 
-        All of them where their ids span no more than `count`. Steps along the ids over gaps, so the
-        cost does not grow with the library.
+        All of them if their ids span no more than `count`. Seeks from id to id in the index, so the cost does
+        not grow with the library.
         """
         first, last = (
             self._db.value(f"SELECT {end}(id) FROM vectors WHERE model_id = ?", (model.id,))
@@ -148,8 +148,8 @@ class VectorQueries(PhotoQueries):
     def vector_ids_under(self, folders: Sequence[bytes], model: Model) -> Ids | None:
         """Ids, int64[n], of the vectors of photos in and below `folders`; None if these hold all photos.
 
-        May include ids that no vector has: where `folders` hold most photos, these are all ids less
-        those of the other photos.
+        May include ids of no vector: if `folders` hold most photos, the result is the complement of the ids
+        of the other photos.
         """
         inside = merged([interval for folder in folders for interval in intervals_of(folder)])
         outside = gaps(inside)
@@ -165,7 +165,7 @@ class VectorQueries(PhotoQueries):
         return int(self._db.value("SELECT count(*) FROM vectors WHERE model_id = ?", (model.id,)))
 
     def has_more_vectors(self, model: Model, count: int) -> bool:
-        """True if there are more than `count` vectors of `model`; reads no more of them."""
+        """True if there are more than `count` vectors of `model`; reads at most `count` + 1 rows."""
         found = "SELECT 1 FROM vectors WHERE model_id = ? LIMIT ?"
         return int(self._db.value(f"SELECT count(*) FROM ({found})", (model.id, count + 1))) > count
 
@@ -178,7 +178,7 @@ class VectorQueries(PhotoQueries):
     def _embedded(
         self, condition: str, arguments: Sequence[int | bytes], order: str = ""
     ) -> list[EmbeddedPhoto]:
-        """Photos with vectors, less missing ones; `condition` is SQL on photos p and vectors v."""
+        """Photos with vectors, without missing ones; `condition` is SQL on photos p and vectors v."""
         rows = self._db.rows(
             f"SELECT v.id, p.id, p.folder, p.name, p.size, p.hash, p.state, v.vector, {INFO_COLUMNS} "
             f"FROM vectors v JOIN photos p ON p.id = v.photo_id WHERE {condition} AND p.state != ? {order}",

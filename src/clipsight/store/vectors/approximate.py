@@ -1,9 +1,9 @@
 """The approximate FAISS index, for libraries of a million photos.
 
-FAISS sorts the vectors into lists by k-means (IVF), of which a search reads those nearest to the query,
-and keeps each as a 4-bit code (RaBitQ: Gao and Long, SIGMOD 2024, and Gao et al., SIGMOD 2025;
-https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913). It finds candidates, which
-`rerank` scores again with the catalog's own vectors.
+An inverted file (IVF): FAISS clusters the vectors into lists by k-means, and a search reads the lists nearest
+to the query. Vectors are quantised to 4 bits a dimension (RaBitQ: Gao and Long, SIGMOD 2024, and Gao et al.,
+SIGMOD 2025; https://arxiv.org/abs/2405.12497, https://arxiv.org/abs/2409.09913). The index finds candidates,
+which `rerank` scores again with the catalog's vectors.
 """
 
 from typing import Any
@@ -13,18 +13,18 @@ import numpy as np
 from clipsight.core.arrays import Float32
 
 MIN_VECTORS = 300_000
-"""From this many vectors on an approximate index pays; fewer are all compared in some 30 ms."""
+"""From this many vectors on an approximate index is worth building; comparing fewer takes some 30 ms."""
 
 REBUILD_GROWTH = 4
-"""An index that has grown by this factor since its lists were trained is better rebuilt."""
+"""An index that has grown by this factor since its lists were trained should be rebuilt."""
 
 SAMPLE_PER_LIST = 39
 """Vectors per list in the sample for k-means."""
 
 _CODE = "RaBitQ4"
-_SPREAD = 1000
-"""A search among n vectors reads the share sqrt(_SPREAD / n) of the lists, and all of them where n is
-smaller: the fewer vectors, the farther apart the ten best. Chosen by measurement (docs/scale.md)."""
+_EXHAUSTIVE = 1000
+"""A search among n vectors reads the share sqrt(_EXHAUSTIVE / n) of the lists, and all lists for a smaller n:
+the fewer vectors, the more lists the ten best are spread over. Chosen by measurement (docs/scale.md)."""
 
 
 def list_count(count: int) -> int:
@@ -33,7 +33,7 @@ def list_count(count: int) -> int:
 
 
 def train(sample: Float32, lists: int) -> Any:
-    """An empty FAISS index with lists and codes trained on `sample`, float32[n, dim]."""
+    """Train an empty FAISS index of `lists` lists on `sample`, float32[n, dim]."""
     import faiss
 
     index = faiss.index_factory(sample.shape[1], f"IVF{lists},{_CODE}", faiss.METRIC_INNER_PRODUCT)
@@ -48,5 +48,5 @@ def search_parameters(index: Any, allowed: int, effort: int, selector: Any) -> A
     """FAISS parameters to search among `allowed` vectors; `effort` (1, 2...) multiplies the lists read."""
     import faiss
 
-    lists = np.ceil(effort * index.nlist * (_SPREAD / max(1, allowed)) ** 0.5)
+    lists = np.ceil(effort * index.nlist * (_EXHAUSTIVE / max(1, allowed)) ** 0.5)
     return faiss.SearchParametersIVF(nprobe=int(min(index.nlist, lists)), sel=selector)

@@ -1,4 +1,4 @@
-"""The protocol of vector indexes: what search needs of one, whatever holds the vectors."""
+"""The protocol of vector indexes, which search relies on for every kind of index."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,26 +17,26 @@ class Candidates:
     ids: Ids
     scores: Float32
     exhausted: bool
-    """True if there is no further vector, of those allowed."""
+    """True if these are all allowed vectors, so that a larger k would find no more."""
 
     @classmethod
     def best(cls, ids: Ids, scores: Float32, k: int, *, complete: bool) -> "Candidates":
-        """The `k` best of these ids, ties in their order; `complete` if they are all that were allowed."""
+        """The `k` best of `ids`, ties in the given order; `complete` if `ids` are all allowed vectors."""
         order = np.argsort(-scores, kind="stable")[:k]
         return cls(ids[order], scores[order], exhausted=complete and len(ids) < k)
 
 
 class VectorIndex(Protocol):
-    """The vectors of `model` in the catalog, by vector id, ready for inner-product search.
+    """An inner-product search index of the catalog's vectors of `model`, by vector id.
 
-    An index may lack vectors, or hold some that the catalog no longer has: `rerank.rank` scores the
-    candidates again with the catalog's own vectors.
+    An index may hold vectors that the catalog no longer has: `rerank.rank` scores the candidates again with
+    the catalog's vectors.
     """
 
     model: Model
 
     def __len__(self) -> int:
-        """Number of vectors that can be found, deleted ones included."""
+        """Number of vectors in the index, including those deleted from the catalog."""
 
     @property
     def is_approximate(self) -> bool:
@@ -47,22 +47,22 @@ class VectorIndex(Protocol):
         """True if the index would be much faster after `optimize`."""
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
-        """True if a search restricted to `allowed` always finds all of the best vectors."""
+        """True if a search restricted to `allowed` (None: all) finds all of the best vectors."""
 
     def search(
         self, queries: Float32, k: int, allowed: Ids | None = None, *, exact: bool = False, effort: int = 1
     ) -> list[Candidates]:
         """The `k` best vectors for each of `queries`, float32[n, dim] of unit length.
 
-        `allowed` restricts the search to these ids, int64[m]. `exact` compares all vectors; otherwise an
-        approximate index searches harder the higher `effort` is (1, 2...), and its scores are estimates.
+        `allowed` restricts the search to these ids, int64[m]. `exact` compares all vectors; otherwise, an
+        approximate index reads more lists the higher `effort` is (1, 2...), and its scores are estimates.
         """
 
     def compact(self) -> None:
-        """Drop vectors that the catalog no longer has, if they are too many."""
+        """Remove vectors that the catalog no longer has, if there are many."""
 
     def optimize(self, progress: Progress) -> bool:
-        """Make searches as fast as they can be; return False if that can't be kept for the next process.
+        """Rebuild the index for the fastest search; return False if the result can't be stored.
 
-        Reports the number of vectors added to `progress`.
+        `progress` receives the number of vectors added.
         """

@@ -1,11 +1,11 @@
-"""FAISS as vector index: a file derived from the catalog, memory-mapped, disposable.
+"""Vector index by FAISS: a memory-mapped file derived from the catalog, which can be rebuilt at any time.
 
-A model's file holds the vectors with ids up to some id, as they are (exact) or as an approximate index.
-Newer vectors (the tail) are read from the catalog at each opening, until they are numerous enough to be
-added to the file. Vector rows are immutable and their ids are never used again, so a file can lack vectors
-or hold deleted ones, but not wrong ones, and `rerank` scores every candidate again with the catalog's own
-vector. Only a catalog that lost its last commits (a power cut, a restored older copy) assigns ids twice:
-the file's stamp detects that.
+A model's file holds the vectors up to some id, uncompressed (exact) or as an approximate index. Newer
+vectors (the tail) are read from the catalog when the index is opened, until there are enough of them to be
+added to the file. Rows of vectors are immutable and their ids are never reused, so a file can lack vectors or
+hold deleted ones, but not wrong ones, and `rerank` scores every candidate again with the catalog's vector.
+Only a catalog that lost its last commits (a power cut, a restored older copy) assigns ids twice: the file's
+stamp detects that.
 """
 
 import os
@@ -32,30 +32,30 @@ from clipsight.store.vectors.approximate import (
 from clipsight.store.vectors.base import Candidates
 from clipsight.store.vectors.index_file import Contents, IndexFile
 
-SMALL = 50_000
-"""Up to this many vectors writing the file takes less than a second: the tail is always merged into it."""
+SMALL_INDEX = 50_000
+"""Up to this many vectors, writing the file takes less than a second, so any tail is merged at once."""
 
 TAIL_SHARE = 0.02
-"""Above `SMALL`, the file is rewritten when the tail or the deleted vectors exceed this share of it. A tail
-costs some microseconds a vector at each opening, rewriting a few more a vector, but once."""
+"""Above `SMALL_INDEX`, the file is rewritten when the tail or the deleted vectors exceed this share of it.
+Reading the tail takes microseconds a vector at each opening; rewriting takes a few more, but once."""
 
 APPROXIMATE_TAIL_SHARE = 0.005
-"""The same share for an approximate index, to which adding a vector takes some microseconds."""
+"""As `TAIL_SHARE`, for an approximate index, to which adding a vector takes some microseconds."""
 
-FEW = 2_000
-"""Up to this many allowed vectors are read from the catalog and all compared, whatever the index."""
+MAX_BRUTE_FORCE = 2_000
+"""Up to this many allowed vectors are read from the catalog and all compared, whatever the kind of index."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """FAISS indexes that are searched together; replaced as a whole, since other threads search them."""
+    """FAISS indexes that are searched together. Immutable, since other threads may be searching."""
 
     main: Any
-    """The file's."""
+    """Index of the file."""
     contents: Contents
     """Contents of `main`."""
     tail: Any
-    """Newer vectors, in memory."""
+    """Index of newer vectors, in memory."""
 
     def __len__(self) -> int:
         return int(self.tail.ntotal) + (int(self.main.ntotal) if self.main is not None else 0)
@@ -65,14 +65,14 @@ class _Parts:
         return self.contents.trained > 0
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
-        return not self.is_approximate or (allowed is not None and len(allowed) <= FEW)
+        return not self.is_approximate or (allowed is not None and len(allowed) <= MAX_BRUTE_FORCE)
 
 
 class FaissIndex:
-    """A `VectorIndex` in the folder `folder`, by FAISS.
+    """A `VectorIndex` by FAISS, stored in `folder`.
 
-    A missing, stale or damaged file is rebuilt as an exact index. If the file can't be written the
-    index stays in memory: the same results, a slower start.
+    A missing, stale or damaged file is rebuilt as an exact index. If the file can't be written, the index
+    stays in memory: searches find the same, but each process builds it again.
     """
 
     def __init__(self, folder: Path, catalog: Catalog, model: Model) -> None:
@@ -87,7 +87,7 @@ class FaissIndex:
             self._update()
 
     def __len__(self) -> int:
-        """Number of vectors that can be found, deleted ones included."""
+        """Number of vectors in the index, including those deleted from the catalog."""
         return len(self._parts)
 
     @property
@@ -97,7 +97,7 @@ class FaissIndex:
 
     @property
     def should_optimize(self) -> bool:
-        """True if an approximate index pays: the library is large, or has outgrown its lists."""
+        """True if the library is large and has no approximate index, or has outgrown it."""
         parts = self._parts
         return len(parts) >= max(MIN_VECTORS, REBUILD_GROWTH * parts.contents.trained)
 
@@ -145,21 +145,21 @@ class FaissIndex:
             self._update()
 
     def optimize(self, progress: Progress) -> bool:
-        """Build an approximate index where that pays; see `VectorIndex.optimize`."""
+        """Build an approximate index if the library is large enough; see `VectorIndex.optimize`."""
         if self.should_optimize:
             return self.build_approximate(progress)
         self.compact()
         return True
 
     def build_approximate(self, progress: Progress) -> bool:
-        """Rebuild the file, as an approximate index where that pays; return False if it can't be written.
+        """Rebuild the file, approximate from `MIN_VECTORS` on; return False if it can't be written.
 
-        Reports the number of vectors added to `progress`. Takes the memory of the new index and of the
-        sample for k-means.
+        `progress` receives the number of vectors added. Needs memory for the new index and for the sample of
+        k-means.
         """
         count = self._catalog.count_vectors(self.model)
-        if count < MIN_VECTORS:  # many were deleted
-            return self._replace(*self._read_after(0, room=count))
+        if count < MIN_VECTORS:  # vectors were deleted
+            return self._replace(*self._read_after(0, capacity=count))
         lists = list_count(count)
         sample = self._catalog.sample_vectors(self.model, SAMPLE_PER_LIST * lists)
         index = train(sample.astype(np.float32), lists)
@@ -168,9 +168,9 @@ class FaissIndex:
         return self._replace(index, contents)
 
     def _search_catalog(self, queries: Float32, k: int, allowed: Ids | None) -> list[Candidates]:
-        """Compare with the vectors in the catalog, read in chunks.
+        """Compare the queries with the vectors in the catalog, read in chunks.
 
-        With FAISS, not NumPy: for one query, BLAS threads spin for longer than they work.
+        FAISS is faster than NumPy here: for one query, BLAS threads spin for longer than they compute.
         """
         import faiss
 
@@ -193,14 +193,14 @@ class FaissIndex:
 
     def _exceeds(self, extra: int) -> bool:
         share = APPROXIMATE_TAIL_SHARE if self.is_approximate else TAIL_SHARE
-        return extra > (0 if len(self) <= SMALL else share * len(self))
+        return extra > (0 if len(self) <= SMALL_INDEX else share * len(self))
 
     def _update(self) -> None:
         """Bring the file up to date: add missing vectors, remove deleted ones."""
         count = self._catalog.count_vectors(self.model)
         loaded = self._file.open(mapped=False) if self.is_approximate and count >= MIN_VECTORS // 2 else None
         if loaded is None:
-            self._replace(*self._read_after(0, room=count))
+            self._replace(*self._read_after(0, capacity=count))
             return
         index, contents = loaded
         if index.ntotal + self._parts.tail.ntotal > count:
@@ -208,29 +208,29 @@ class FaissIndex:
         self._replace(index, self._add_to(index, contents))
 
     def _replace(self, index: Any, contents: Contents) -> bool:
-        """Search this in-memory index from now on, and write it to the file; return False if that fails."""
+        """Search `index`, which is in memory, and write it to the file; return False if that fails."""
         self._parts = _Parts(index, contents, _empty(self.model.dim))
         try:
             self._file.write(index, contents)
         except OSError:
-            return False  # read-only or full disk: search the index in memory
+            return False  # read-only or full disk: the index stays in memory
         opened = self._file.open()
-        if opened is not None and opened[1] == contents:  # else another process has written its own file
+        if opened is not None and opened[1] == contents:  # otherwise another process has replaced the file
             self._parts = replace(self._parts, main=opened[0])
         return True
 
-    def _read_after(self, vector_id: int, room: int = 0) -> tuple[Any, Contents]:
+    def _read_after(self, vector_id: int, capacity: int = 0) -> tuple[Any, Contents]:
         """An exact index in memory of the vectors with ids above `vector_id`, and its contents."""
-        index, contents = _empty(self.model.dim, room), Contents(vector_id)
+        index, contents = _empty(self.model.dim, capacity), Contents(vector_id)
         for ids, vectors in self._catalog.vectors_after(vector_id, self.model):
-            index.add_sa_codes(vectors.view(np.uint8), ids)  # FAISS's codes are the float16 bytes as they are
+            index.add_sa_codes(vectors.view(np.uint8), ids)  # FAISS's code of a vector is its float16 bytes
             contents = contents.with_vectors(ids, vectors)
         return index, contents
 
     def _add_to(
         self, index: Any, contents: Contents, progress: Progress = no_progress, total: int = 0
     ) -> Contents:
-        """Add the vectors that an approximate index in memory lacks; return its new contents."""
+        """Add the vectors that an approximate index lacks; return its new contents."""
         for ids, vectors in self._catalog.vectors_after(contents.last_id, self.model):
             index.add_with_ids(vectors.astype(np.float32), ids)
             contents = contents.with_vectors(ids, vectors)
@@ -239,7 +239,7 @@ class FaissIndex:
 
 
 def _use_one_thread() -> None:
-    """Let FAISS compute on the calling thread in a forked process: GNU's OpenMP would wait for the others."""
+    """Restrict FAISS to one thread in a forked process, where GNU OpenMP would wait for lost threads."""
     if "faiss" in sys.modules:
         sys.modules["faiss"].omp_set_num_threads(1)
 
@@ -256,28 +256,28 @@ def remove_files_of_other_models(folder: Path, model: Model) -> None:
                 file.unlink()
 
 
-def _empty(dim: int, room: int = 0) -> Any:
-    """An empty flat float16 inner-product index by vector id, with room for `room` vectors."""
+def _empty(dim: int, capacity: int = 0) -> Any:
+    """An empty exact index (flat, float16, inner product) with memory for `capacity` vectors."""
     import faiss
 
     flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    flat.codes.resize(room * flat.code_size)  # keeps the memory; growing by steps takes twice as much
+    flat.codes.resize(capacity * flat.code_size)  # reserves the memory: growing in steps takes twice as much
     flat.codes.resize(0)
     return faiss.IndexIDMap(flat)
 
 
 def _best(ids: Ids, scores: Float32, k: int, complete: bool) -> Candidates:
-    """The `k` best of one query's candidates, less FAISS's -1 for none."""
+    """The `k` best of one query's candidates; FAISS pads missing ones with the id -1."""
     return Candidates.best(ids[ids >= 0], scores[ids >= 0], k, complete=complete)
 
 
 def _selector(allowed: Ids) -> Any:
-    """A FAISS selector of these ids: a bitmap, one bit an id."""
+    """A FAISS selector of these ids: a bitmap with one bit per id."""
     import faiss
 
-    admitted = np.zeros(int(allowed.max(initial=0)) + 1, dtype=np.bool_)
-    admitted[allowed] = True
-    return faiss.IDSelectorBitmap(np.packbits(admitted, bitorder="little"))
+    bitmap = np.zeros(int(allowed.max(initial=0)) + 1, dtype=np.bool_)
+    bitmap[allowed] = True
+    return faiss.IDSelectorBitmap(np.packbits(bitmap, bitorder="little"))
 
 
 def _keep_only(index: Any, stored: Ids) -> None:

@@ -1,7 +1,7 @@
-"""Vector index of a small library: all its vectors in memory, without a file and without FAISS.
+"""Vector index of a small library: all vectors in memory, compared by NumPy.
 
 Importing FAISS takes longer than reading some thousand vectors from the catalog, so a one-shot search of a
-small library starts faster by NumPy alone.
+small library is faster without it.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 from clipsight.store.vectors.base import Candidates
 
-MOST = 10_000
-"""Vectors that can be read and converted in the time FAISS takes to be imported (some 40 ms)."""
+MAX_VECTORS = 10_000
+"""Number of vectors that can be read and converted while FAISS would be imported (some 40 ms)."""
 
 
 class FlatIndex:
@@ -31,11 +31,11 @@ class FlatIndex:
         )
 
     def __len__(self) -> int:
-        """Number of vectors that can be found, deleted ones included."""
+        """Number of vectors in the index, including those deleted from the catalog."""
         return len(self._ids)
 
     def is_exact_for(self, allowed: Ids | None) -> bool:
-        """True: every vector is compared."""
+        """True, since every vector is compared."""
         return True
 
     def search(
@@ -47,8 +47,8 @@ class FlatIndex:
         return [Candidates.best(ids, vectors @ query, k, complete=True) for query in queries]
 
     def compact(self) -> None:
-        """Nothing: each opening reads what the catalog holds."""
+        """Do nothing: each new index reads the catalog."""
 
     def optimize(self, progress: Progress) -> bool:
-        """True: there is nothing to make faster."""
+        """Do nothing and return True: there is nothing to build."""
         return True

@@ -1,6 +1,6 @@
-"""A FAISS index in a file, and beside it a stamp (JSON) of the catalog's state that it was built from.
+"""A FAISS index in a file, and beside it a stamp: JSON that describes the catalog it was built from.
 
-A crash leaves the old pair, the new pair, or a pair that does not match and is not used.
+After a crash there is the old pair of files, the new pair, or a pair that does not match and is not used.
 """
 
 import fcntl
@@ -27,24 +27,24 @@ _ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Contents of an index."""
+    """The vectors that an index holds."""
 
     last_id: int = 0
-    """The index holds all vectors of its model with ids up to this one, less deleted ones."""
+    """The index holds all vectors of its model with ids up to this one, except deleted ones."""
     trained: int = 0
     """Number of vectors for which an approximate index was trained; 0 for an exact index."""
     probes: tuple[tuple[int, int], ...] = ()
     """Ids and checksums of the newest vectors, to detect a catalog that assigned the same ids again."""
 
     def with_vectors(self, ids: Ids, vectors: Float16) -> "Contents":
-        """These contents with vectors, float16[n, dim], of higher ids added."""
+        """These contents after adding vectors, float16[n, dim], with higher ids, int64[n]."""
         newest = zip(ids[-_MAX_PROBES:].tolist(), map(_checksum, vectors[-_MAX_PROBES:]), strict=True)
         return Contents(int(ids[-1]), self.trained, (*self.probes, *newest)[-_MAX_PROBES:])
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """Origin of a FAISS file, and its size and date when it was written."""
+    """Origin of a FAISS file (library, model, contents), and its size and mtime when it was written."""
 
     format: int
     library: str
@@ -75,10 +75,7 @@ class IndexFile:
         return opened
 
     def write(self, index: Any, contents: Contents) -> None:
-        """Replace index and stamp. Raises OSError if that fails.
-
-        Two files change under one lock, so this is not `core.files.atomic_write`.
-        """
+        """Replace index and stamp, both under one lock. Raises OSError if that fails."""
         import faiss
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +86,9 @@ class IndexFile:
         try:
             try:
                 faiss.write_index(index, name)
-            except RuntimeError as error:  # FAISS reports I/O errors so
+            except RuntimeError as error:  # FAISS's class of I/O errors
                 raise OSError(str(error)) from error
-            sync(temporary)  # or a power cut could leave a file of this name and size without its content
+            sync(temporary)  # else a power cut could leave a file of this name and size without its content
             written = self._stamp(contents, int(index.ntotal), temporary.stat())
             stamp = temporary.with_suffix(".json")
             with self._locked():
@@ -118,7 +115,7 @@ class IndexFile:
         return (index, contents) if intact and self._matches_catalog(contents) else None
 
     def _matches_catalog(self, contents: Contents) -> bool:
-        """True if the newest ids still are the same vectors in the catalog, as far as it has them."""
+        """True if the catalog has the same vectors under the newest ids, or has deleted them."""
         checksums = dict(contents.probes)
         if max(checksums, default=0) != contents.last_id or contents.last_id > self._catalog.last_vector_id():
             return False
@@ -142,7 +139,7 @@ class IndexFile:
         )
 
     def _remove_leftovers(self) -> None:
-        """Remove temporary files of processes that were killed while writing, which takes seconds."""
+        """Remove temporary files of processes that were killed while writing; writing takes seconds."""
         for file in self._file.parent.glob("*.tmp"):
             with suppress(OSError):
                 if time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
@@ -150,7 +147,7 @@ class IndexFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock under which file and stamp are replaced, if the file system has locks."""
+        """Hold the lock under which index and stamp are replaced; no lock if the file system has none."""
         try:
             handle = os.open(self._file.parent, os.O_RDONLY)
         except OSError:

@@ -1,6 +1,6 @@
-"""Top k: candidates of a vector index, scored again with the catalog's vectors.
+"""Exact top k: candidates of a vector index, scored again with the catalog's vectors.
 
-Provably exact, except with an approximate index, whose candidates may lack some of the best.
+The result is provably exact, except with an approximate index, whose candidates may lack some of the best.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,20 +17,20 @@ _MARGIN = 1e-4
 """Upper bound of the error of FAISS's float32 sums for unit vectors of a few thousand dimensions."""
 
 _CANDIDATES = 4
-"""Candidates of an approximate index for each photo of the result."""
+"""Candidates that are requested of an approximate index for each photo of the result."""
 
-_LEAST = 32
-"""Photos for which it gives candidates at least, so that a short result is the beginning of a longer one."""
+_MIN_COUNT = 32
+"""Photos for which candidates are requested at least: a short result is the start of a longer one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPhoto:
-    """A photo with its score: the inner product with the query, summed in float64."""
+    """A photo with its score: the inner product of its vector and the query, summed in float64."""
 
     score: float
     photo: EmbeddedPhoto
     copies: tuple[bytes, ...] = ()
-    """Paths of the copies that it stands for, in order."""
+    """Paths of other photos with the same content that are left out of the result, sorted."""
 
 
 def rank(
@@ -44,19 +44,19 @@ def rank(
     exact: bool = False,
     duplicates: bool = True,
 ) -> list[list[ScoredPhoto]]:
-    """The `count` photos of highest score for each query, ties by path.
+    """The `count` photos with the highest scores for each query, ties by path.
 
-    Without `duplicates`, photos with the same content are one photo: the first that can be reached.
-    `queries` are float32[n, dim] of unit length, `allowed` vector ids, `excluded` photo ids for each
-    query. Equal to sorting all float16 vectors by their exact products where the index is exact for this
-    search, or with `exact`: more candidates are fetched until none outside them could belong to the result.
+    `queries` are float32[n, dim] of unit length, `allowed` vector ids int64[m], `excluded` photo ids for each
+    query. Without `duplicates`, only one of several photos with the same content is returned, a reachable one
+    if possible. If the index is exact for this search, or with `exact`, the result equals sorting all float16
+    vectors by their exact products: candidates are fetched until no other vector could be in the result.
     """
     ranked: list[list[ScoredPhoto]] = [[] for _ in queries]
     if allowed is not None and not len(allowed):
         return ranked
     dropped = excluded or [()] * len(queries)
-    proven = exact or index.is_exact_for(allowed)
-    k = (count if proven else _CANDIDATES * _rounded(count)) + max(map(len, dropped), default=0) + 16
+    is_exact = exact or index.is_exact_for(allowed)
+    k = (count if is_exact else _CANDIDATES * _rounded(count)) + max(map(len, dropped), default=0) + 16
     effort = 1
     pending = np.arange(len(queries))
     while len(pending):
@@ -67,7 +67,7 @@ def rank(
                 catalog, index.model, each.ids, queries[query], count, dropped[query], duplicates=duplicates
             )
             ranked[query] = scored[:count]
-            if not (each.exhausted or _is_settled(scored, each, count, proven)):
+            if not (each.exhausted or _is_settled(scored, each, count, is_exact)):
                 unsettled.append(query)
         pending = np.array(unsettled, dtype=np.int64)
         k, effort = 4 * k, 4 * effort
@@ -75,15 +75,15 @@ def rank(
 
 
 def _rounded(count: int) -> int:
-    """The next power of two, at least `_LEAST`."""
-    return max(_LEAST, 1 << (count - 1).bit_length())
+    """The next power of two, at least `_MIN_COUNT`."""
+    return max(_MIN_COUNT, 1 << (count - 1).bit_length())
 
 
-def _is_settled(scored: list[ScoredPhoto], found: Candidates, count: int, proven: bool) -> bool:
-    """True if no other vector can be among the best; if that is not `proven`, true if there are enough."""
+def _is_settled(scored: list[ScoredPhoto], found: Candidates, count: int, is_exact: bool) -> bool:
+    """True if there are `count` photos and, with `is_exact`, no other vector can be among the best."""
     if len(scored) < count:
         return False
-    return not proven or scored[count - 1].score > float(found.scores[-1]) + _MARGIN
+    return not is_exact or scored[count - 1].score > float(found.scores[-1]) + _MARGIN
 
 
 def _best(
@@ -96,7 +96,7 @@ def _best(
     *,
     duplicates: bool,
 ) -> list[ScoredPhoto]:
-    """The `count` best of these vectors or more, less missing and excluded photos."""
+    """At least the `count` best photos of the vectors `ids`, without missing and excluded photos."""
     scores = _scores(catalog, model, ids, query)
     order = sorted(scores, key=scores.__getitem__, reverse=True)
     wanted = count + len(excluded) + 4
@@ -117,7 +117,7 @@ def _best(
 
 
 def _without_copies(ranked: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
-    """The first reachable photo of each content, at the place of the first one."""
+    """One photo of each content, at the rank of the first: the first reachable one, if any."""
     copies: dict[bytes | int, list[ScoredPhoto]] = {}
     for each in ranked:
         copies.setdefault(each.photo.content_hash or each.photo.photo_id, []).append(each)
@@ -130,7 +130,7 @@ def _without_copies(ranked: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
 
 
 def _scores(catalog: Catalog, model: Model, ids: Ids, query: Float32) -> dict[int, float]:
-    """Exact scores of those of the vectors that the catalog still has, by id."""
+    """Exact scores, by vector id, of the vectors that the catalog still has."""
     wide = query.astype(np.float64)
     return {
         id_: float(vector @ wide)

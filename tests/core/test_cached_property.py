@@ -1,4 +1,4 @@
-"""Attributes that one thread computes."""
+"""Cached properties that one thread computes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from threading import RLock
 
 import pytest
 
-from clipsight.core.once import forget, once
+from clipsight.core.cached_property import clear_cached, locked_cached_property
 
 
 class Counter:
@@ -14,7 +14,7 @@ class Counter:
         self._lock = RLock()
         self.computed = 0
 
-    @once
+    @locked_cached_property
     def value(self) -> int:
         """The number of computations."""
         time.sleep(0.01)
@@ -32,13 +32,13 @@ def test_threads_get_one_value() -> None:
     assert Counter.value.__doc__ == "The number of computations."
 
 
-def test_a_value_that_is_forgotten_or_was_not_computed_is_computed_again() -> None:
+def test_a_cleared_value_and_one_that_failed_are_computed_again() -> None:
     counter = Counter()
     assert counter.value == 1
-    forget(counter, "value")
+    clear_cached(counter, "value")
     assert (counter.value, counter.value) == (2, 2)
-    forget(counter, "value")
+    clear_cached(counter, "value")
     with pytest.raises(ValueError, match="the third"):
         _ = counter.value
     assert counter.value == 4
-    forget(Counter(), "value")
+    clear_cached(Counter(), "value")
