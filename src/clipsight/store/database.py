@@ -188,7 +188,7 @@ class Database:
             return False
 
     def _is_damaged(self) -> bool:
-        """True if the file is damaged; false if the disk failed to read a page, which SQLite reports alike."""
+        """True if the file is damaged; SQLite also reports damage when the disk fails to read a page once."""
         if _identity(self.path) != self._identity:
             return True  # another process has found the damage and renamed the file
         try:
