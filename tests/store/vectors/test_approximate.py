@@ -230,7 +230,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
         self.patches = pytest.MonkeyPatch()
         for name, value in (("MIN_VECTORS", 200), ("SMALL_INDEX", 20), ("MAX_BRUTE_FORCE", 8)):
             self.patches.setattr(vectors_module, name, value)
-        self.patches.setattr(approximate, "_SPREAD", 5)  # so that far from all lists are read
+        self.patches.setattr(approximate, "_EXHAUSTIVE", 5)  # so that far from all lists are read
         self.photos = IndexedPhotos.create(Path(os.environ["CLIPSIGHT_HOME"]) / os.urandom(6).hex(), DIM)
         self.batches = 0
         self.random = np.random.default_rng(seed)
