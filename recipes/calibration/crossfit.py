@@ -97,11 +97,11 @@ def _cross_fitted(
         weights, result = weigh(other), np.zeros(len(own))
         for fold in range(FOLDS):
             elsewhere = folds[other.query] != fold
-            logistic: LogisticModel = fit_logistic(
+            regression: LogisticModel = fit_logistic(
                 other, asked, np.where(elsewhere, weights, 0), with_count=with_count
             )
             here = folds[own.query] == fold
-            result[here] = odds(logistic, own, asked)[here]
+            result[here] = odds(regression, own, asked)[here]
         found.append(result)
         log(f"half {half + 1} of 2")
     return found

@@ -59,11 +59,11 @@ def fit_logistic(pairs: Pairs, asked: Asked, weights: Floats, *, with_count: boo
     )
 
 
-def odds(logistic: LogisticModel, pairs: Pairs, asked: Asked) -> Floats:
+def odds(regression: LogisticModel, pairs: Pairs, asked: Asked) -> Floats:
     """Log odds of the pairs, float64[n], as `Calibration` computes them."""
-    text = asked.vectors.astype(np.float64) @ logistic.text_weights + logistic.intercept
+    text = asked.vectors.astype(np.float64) @ regression.text_weights + regression.intercept
     found: Floats = (
-        pairs.features @ logistic.weights + text[pairs.query] + logistic.count_weight * np.log(pairs.choices)
+        pairs.features @ regression.weights + text[pairs.query] + regression.count_weight * np.log(pairs.choices)
     )
     return found
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from clipsight.core.arrays import Float32, Float64
-from clipsight.search.confidence import SEEN, Calibration, Spread, features
+from clipsight.search.confidence import SURE_DEPTH, Calibration, Spread, features
 from recipes.builtin.data import Photo
 from recipes.calibration import queries
 from recipes.calibration.crossfit import calibrate, lines
 from recipes.calibration.data import Photos
 from recipes.calibration.figures import sure_figures, unknown_figures
-from recipes.calibration.fit import choose_offset, fit_judge, logistic, odds
+from recipes.calibration.fit import choose_offset, fit_logistic, logistic, odds
 from recipes.calibration.pairs import Asked, Pairs
 from recipes.calibration.queries import FITS, FITS_NOT, UNKNOWN, Query
 
@@ -107,8 +107,8 @@ def test_figures_of_sure() -> None:
     found = sure_figures(pairs, probabilities, asked_of(4), 0.5, 0.0)
     assert (found.answerable, found.plain, found.kept, found.right) == (2, 1.0, 0.5, 0.5)
     assert (found.unanswerable, found.silent) == (2, 0.5)
-    eager = sure_figures(pairs, probabilities, asked_of(4), 0.5, 5.0)  # 0.1 >= 0.5 / 6 while nothing is kept
-    assert eager.kept == 1.0 and eager.silent == 0.0
+    relaxed = sure_figures(pairs, probabilities, asked_of(4), 0.5, 5.0)  # 0.1 >= 0.5 / 6 while nothing is kept
+    assert relaxed.kept == 1.0 and relaxed.silent == 0.0
     assert sure_figures(pairs, probabilities, asked_of(4), 0.5, 0.0, fitting=(1, 4)).answerable == 0
 
 
@@ -125,7 +125,7 @@ def test_the_offset_accepts_the_share_that_it_aims_at() -> None:
     assert ((log_odds + choose_offset(pairs, log_odds, 0.95)) >= 0).mean() == pytest.approx(0.95, abs=0.011)
 
 
-def test_a_judge_learns_what_tells_pairs_apart_and_is_applied_as_the_package_applies_it() -> None:
+def test_a_fitted_regression_separates_pairs_and_agrees_with_the_calibration() -> None:
     random = np.random.default_rng(1)
     photos, asked = unit(random.standard_normal((40, 8))), asked_of(30)
     spreads = Spread.of(photos), Spread.of(asked.vectors)
@@ -141,11 +141,11 @@ def test_a_judge_learns_what_tells_pairs_apart_and_is_applied_as_the_package_app
         np.ones(len(rows), np.int64),
         np.ones(len(rows), np.int64),
     )
-    judge = fit_judge(pairs, asked, np.ones(len(pairs)), crowd=False)
-    found = odds(judge, pairs, asked)
+    regression = fit_logistic(pairs, asked, np.ones(len(pairs)), with_count=False)
+    found = odds(regression, pairs, asked)
     assert ((found > 0) == (pairs.truth == FITS)).mean() > 0.97
-    calibration = Calibration(*spreads, judge, judge, 0.5, 0.0, ("en",))
-    np.testing.assert_allclose(calibration.odds(judge, photos, asked.vectors).ravel(), found, rtol=1e-6)
+    calibration = Calibration(*spreads, regression, regression, 0.5, 0.0, ("en",))
+    np.testing.assert_allclose(calibration.odds(regression, photos, asked.vectors).ravel(), found, rtol=1e-6)
     assert logistic(np.array([-800.0, 0.0, 800.0])).tolist() == [0.0, 0.5, 1.0]
 
 
@@ -182,5 +182,5 @@ def test_queries_that_can_be_told_apart_reach_all_goals(
     kept = Calibration.read(tmp_path, "m")
     assert kept.least == calibration.least and kept.figures["unknown"] == calibration.figures["unknown"]
     assert any("print nothing" in line for line in lines(kept.figures))
-    best = photos.vectors[np.argsort(-(photos.vectors @ asked.vectors[5]))[:SEEN]]
+    best = photos.vectors[np.argsort(-(photos.vectors @ asked.vectors[5]))[:SURE_DEPTH]]
     assert kept.is_sure(best, asked.vectors[5]).any()
