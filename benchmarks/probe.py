@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import measure
 from clipsight import Library
-from clipsight.classification.dataset import Labelled, LabelledVectors, read_labelled
+from clipsight.classification.dataset import LabelledFiles, LabelledVectors, read_labelled
 from clipsight.classification.prompts import load_templates
 from clipsight.classification.splits import sample_shots, train_test_split
 from clipsight.probe.embedding import embed_labelled
@@ -73,7 +73,7 @@ def _recipe_split(photos: LabelledVectors, source: str) -> Draw:
     return photos.subset(np.flatnonzero(of == "train")), photos.subset(np.flatnonzero(of == "test"))
 
 
-def _colours(folder: Path) -> Labelled:
+def _colours(folder: Path) -> LabelledFiles:
     """The products that the recipe does not train on, by colour."""
     with (folder / "products.csv").open(newline="", encoding="utf-8") as file:
         colour_of = {row["filepath"]: row["colour"] for row in csv.DictReader(file)}
@@ -82,7 +82,7 @@ def _colours(folder: Path) -> Labelled:
     classes = sorted(colour for colour, _ in Counter(held_out.values()).most_common(10))
     chosen = sorted(name for name, colour in held_out.items() if colour in classes)
     labels = np.array([classes.index(held_out[name]) for name in chosen])
-    return Labelled(tuple(classes), tuple((folder / name).absolute() for name in chosen), labels)
+    return LabelledFiles(tuple(classes), tuple((folder / name).absolute() for name in chosen), labels)
 
 
 def _print_curve(title: str, train: LabelledVectors, test: LabelledVectors, words: Head, draws: int) -> None:

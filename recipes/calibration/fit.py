@@ -63,7 +63,9 @@ def odds(regression: LogisticModel, pairs: Pairs, asked: Asked) -> Floats:
     """Log odds of the pairs, float64[n], as `Calibration` computes them."""
     text = asked.vectors.astype(np.float64) @ regression.text_weights + regression.intercept
     found: Floats = (
-        pairs.features @ regression.weights + text[pairs.query] + regression.count_weight * np.log(pairs.choices)
+        pairs.features @ regression.weights
+        + text[pairs.query]
+        + regression.count_weight * np.log(pairs.choices)
     )
     return found
 

@@ -45,7 +45,7 @@ def test_what_is_wrong_is_listed_then_repaired(indexed: Path) -> None:
         connection.commit()
     code, lines, _ = run("--library", indexed)
     assert code == 1 and len(lines) == 3
-    assert lines[0].startswith("1 photos are in a state that there is not (--repair: ")
+    assert lines[0].startswith("1 photos have an unknown state (--repair: ")
     assert lines[1].startswith("1 vectors are not of unit length, such as of ")
     assert lines[2] == "not consistent: 2 of 2 problems are left"
     code, lines, notes = run("--library", indexed, "--repair")
@@ -62,7 +62,7 @@ def test_a_damaged_catalog(indexed: Path) -> None:
     assert code == 1 and lines[0].startswith("the catalog is damaged: ")
     code, lines, notes = run("--library", indexed, "--repair")
     assert code == 0 and lines[0].startswith("repaired: the catalog is damaged: ")
-    assert any("is an earlier catalog: delete it when you miss nothing" in note for note in notes)
+    assert any("is an earlier catalog: delete it if nothing is missing" in note for note in notes)
 
 
 def test_no_library(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from clipsight import Library
 from clipsight.core.errors import ClipsightError
 from clipsight.core.progress import as_progress, as_stage_progress
-from clipsight.indexing.indexer import observing
+from clipsight.indexing.indexer import as_observer
 
 
 class Bar(tqdm):  # type: ignore[misc]
@@ -116,8 +116,8 @@ def test_an_observer_is_passed_on_unchanged() -> None:
         def scanned(self, files: int) -> None: ...
         def progressed(self, progress: object) -> None: ...
 
-    with observing(observer := Observer()) as observed:
-        assert observed is observer
+    with as_observer(observer := Observer()) as observer_used:
+        assert observer_used is observer
 
 
 def test_calls_of_the_library_show_their_progress(

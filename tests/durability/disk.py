@@ -4,7 +4,7 @@
 
 Each step (index, switch, search...) is done over and over on the same library, each time with the next
 of its calls failing: no room from then on; one I/O error; I/O errors from then on, of reads too. The step
-may succeed, where a search file can't be written, or end with its one line; afterwards the library must be
+may succeed, where a index file can't be written, or end with its one line; afterwards the library must be
 what `world` says. Prints how many calls failed and what was said.
 """
 

@@ -112,7 +112,7 @@ def test_a_restore_beside_another_process_is_refused(faults: Faults, world: Worl
     back_up(world.library, backup)
     with closing(Catalog(world.library)):
         outcome = faults.run(work.restore, backup, world.library)
-        assert outcome.error is not None and "end other clipsight programs" in outcome.error
+        assert outcome.error is not None and "end other clipsight processes" in outcome.error
     with pytest.raises(LibraryError, match="4 photos: `replace=True`"):
         restore(backup, world.library)
     assert faults.run(work.restore, backup, world.library).error is None

@@ -120,7 +120,7 @@ def test_a_checkpoint_cut_anywhere(written: Journal, tmp_path: Path) -> None:
 
 
 def test_a_search_file_of_commits_that_were_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids of lost commits are given out again: the search file, which knows them, must not be believed."""
+    """Ids of lost commits are given out again: the index file, which knows them, must not be believed."""
     monkeypatch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
     world.add(6)
     journal = world.library / f"{CATALOG_NAME}-wal"

@@ -19,7 +19,7 @@ Report = Callable[[Any], None]
 
 @contextmanager
 def scaled() -> Iterator[None]:
-    """A few dozen photos are treated like a million: commits, tails of search files, approximate ones."""
+    """A few dozen photos are treated like a million: commits, tails of index files, approximate ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
         patch.setattr(flat, "MAX_VECTORS", 0)

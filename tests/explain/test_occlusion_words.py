@@ -7,9 +7,9 @@ from clipsight.explain.base import Settings, WordExplanation
 from clipsight.explain.occlusion import (
     OcclusionWords,
     coalitions,
-    draw_order_pairs,
-    exact_shares,
-    sampled_shares,
+    draw_permutation_pairs,
+    exact_shapley_values,
+    sampled_shapley_values,
 )
 from clipsight.explain.text_segments import split
 from tests.support.fake import FakeModel, photo_of
@@ -58,24 +58,26 @@ def test_few_words_are_exact() -> None:
 def test_shares_of_a_game_known_by_hand() -> None:
     """One left glove, two right ones; a pair is worth 1: 2/3, 1/6 and 1/6."""
     score = {subset: float(bool(subset & 1) and bool(subset & 6)) for subset in range(8)}
-    assert exact_shares(score, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
+    assert exact_shapley_values(score, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
 
 
-def test_all_orders_give_the_exact_shares() -> None:
+def test_all_permutations_give_the_exact_shapley_values() -> None:
     rng = np.random.default_rng(3)
     score = dict(enumerate(rng.standard_normal(8)))
     pairs = [((0, 1, 2), (2, 1, 0)), ((0, 2, 1), (1, 2, 0)), ((1, 0, 2), (2, 0, 1))]
-    shares, _ = sampled_shares(score, pairs)
-    assert shares == pytest.approx(exact_shares(score, 3))
+    shares, _ = sampled_shapley_values(score, pairs)
+    assert shares == pytest.approx(exact_shapley_values(score, 3))
 
 
-def test_sampled_shares_are_as_near_as_their_error_says() -> None:
+def test_the_error_of_sampled_shapley_values_is_their_standard_error() -> None:
     rng = np.random.default_rng(0)
     score = dict(enumerate(rng.standard_normal(2**9)))
-    exact = exact_shares(score, 9)
+    exact = exact_shapley_values(score, 9)
     off = []
     for seed in range(40):
-        shares, errors = sampled_shares(score, draw_order_pairs(9, 200, np.random.default_rng(seed)))
+        shares, errors = sampled_shapley_values(
+            score, draw_permutation_pairs(9, 200, np.random.default_rng(seed))
+        )
         off += ((shares - exact) / errors).tolist()
     assert 0.85 < float(np.std(off)) < 1.25
     assert abs(float(np.mean(off))) < 0.15

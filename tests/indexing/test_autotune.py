@@ -39,12 +39,12 @@ def of_batch(seconds: Mapping[int, float]) -> autotune.Measure:
     return lambda setting: TimePerPhoto(*[seconds[setting.batch_size] * setting.intra_op_threads**0.5] * 2)
 
 
-def test_defaults_where_nothing_gains() -> None:
+def test_defaults_are_kept_if_nothing_is_faster() -> None:
     assert choose_settings(even, even, cores=8) == DEFAULT_SETTINGS
 
 
 @pytest.mark.parametrize("best", BATCHES)
-def test_the_cheapest_batch(best: int) -> None:
+def test_the_fastest_batch_size_is_chosen(best: int) -> None:
     seconds = {batch_size: 1 + abs(BATCHES.index(batch_size) - BATCHES.index(best)) for batch_size in BATCHES}
     assert choose_settings(of_batch(seconds), even, cores=8) == PipelineSettings(batch_size=best)
 
@@ -56,7 +56,7 @@ def test_never_below_0_95_of_the_best(costs: list[float]) -> None:
     assert min(costs) >= 0.95 * seconds[chosen.batch_size]
 
 
-def test_more_intra_op_threads_where_they_gain() -> None:
+def test_more_intra_op_threads_are_chosen_if_faster() -> None:
     def shared(setting: PipelineSettings) -> TimePerPhoto:
         """As on a machine whose cores slow each other down."""
         return TimePerPhoto(*[1 / min(setting.intra_op_threads, 4)] * 2)
@@ -66,7 +66,7 @@ def test_more_intra_op_threads_where_they_gain() -> None:
     assert choose_settings(shared, even, cores=1) == DEFAULT_SETTINGS
 
 
-def test_a_gain_by_one_clock_only_is_none() -> None:
+def test_a_gain_in_only_one_of_both_times_does_not_count() -> None:
     def wall(settings: PipelineSettings) -> TimePerPhoto:
         return TimePerPhoto(1 / settings.batch_size, 1.0)
 
@@ -77,7 +77,7 @@ def test_a_gain_by_one_clock_only_is_none() -> None:
     assert choose_settings(cpu, even, cores=2) == DEFAULT_SETTINGS
 
 
-def test_full_size_where_reducing_costs_more() -> None:
+def test_full_size_decoding_is_chosen_if_faster() -> None:
     def decoding(reduced: float, full: float) -> autotune.Measure:
         return lambda each: TimePerPhoto(*[reduced if each.reduce_jpegs else full] * 2)
 
@@ -152,7 +152,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("entry", DAMAGED)
-def test_a_foreign_entry_is_measured_again(
+def test_an_invalid_cache_entry_is_measured_again(
     encoder: Encoder, chosen: list[int], home: Path, entry: object
 ) -> None:
     settings_for(encoder, "a", ENOUGH)
@@ -165,7 +165,7 @@ def test_a_foreign_entry_is_measured_again(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"null"])
-def test_a_damaged_file_is_written_anew(
+def test_a_damaged_settings_file_is_replaced(
     encoder: Encoder, chosen: list[int], home: Path, content: bytes
 ) -> None:
     (home / "tuning.json").write_bytes(content)
@@ -182,7 +182,7 @@ def test_a_home_that_cannot_be_written(
     assert settings_for(encoder, "a", ENOUGH) == PipelineSettings(8, 2, False)
 
 
-def test_the_file_does_not_grow_without_end(encoder: Encoder, chosen: list[int], home: Path) -> None:
+def test_the_settings_file_stays_small(encoder: Encoder, chosen: list[int], home: Path) -> None:
     for number in range(70):
         settings_for(encoder, f"model {number}", ENOUGH)
     assert len(json.loads((home / "tuning.json").read_text())) == 64
@@ -198,7 +198,7 @@ def test_a_real_measurement(encoder: Encoder) -> None:
     assert len(encoder.encode_pixels([[[[0, 0, 0]] * 32] * 32])) == 1  # type: ignore[list-item]
 
 
-def test_a_graph_of_fixed_batch_is_given_as_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_have_the_fixed_size_of_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run of the graph costs the same here, however many of its photos are wanted."""
     from tests.support.tiny_models import make_model_folder
 
@@ -225,7 +225,7 @@ def test_a_graph_of_fixed_batch_is_given_as_many(tmp_path: Path, monkeypatch: py
 # -- cores --------------------------------------------------------------------------
 
 
-def test_no_more_at_work_than_there_are_cores() -> None:
+def test_no_more_threads_compute_than_there_are_cores() -> None:
     limiter, lock = CoreLimiter(3), threading.Lock()
     working, most = 0, 0
 
@@ -244,14 +244,14 @@ def test_no_more_at_work_than_there_are_cores() -> None:
     assert most == 3 and working == 0
 
 
-def test_cores_are_given_back_when_the_work_fails() -> None:
+def test_cores_are_released_after_an_error() -> None:
     limiter = CoreLimiter(1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), limiter.compute():
             _ = 1 / 0
 
 
-def test_more_threads_while_files_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_threads_run_while_some_wait_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
 

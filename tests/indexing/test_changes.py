@@ -80,7 +80,7 @@ def test_file_replaced_by_a_folder_of_its_name(library: Library, photos: Path) -
     assert (report.missing, report.known_content) == (1, 1)
 
 
-def test_memory_of_a_walk_is_not_held_for_files(library: Library, tmp_path: Path) -> None:
+def test_memory_of_a_walk_does_not_grow_with_files(library: Library, tmp_path: Path) -> None:
     """Files to be read wait in SQLite's temporary table, not in Python's memory."""
     folder = tmp_path / "many"
     folder.mkdir()

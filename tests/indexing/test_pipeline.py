@@ -189,7 +189,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_no_more_threads_at_work_than_asked_for(
+def test_no_more_threads_compute_than_configured(
     many: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     watched = Watched(monkeypatch, together=threads)
@@ -207,7 +207,7 @@ def test_no_more_threads_at_work_than_asked_for(
         (PipelineSettings(batch_size=1, reduce_jpegs=False), False, None),
     ],
 )
-def test_a_run_follows_its_settings(
+def test_a_run_uses_its_settings(
     many: Path,
     tiny_model: Path,
     tmp_path: Path,
@@ -227,7 +227,7 @@ def test_a_run_follows_its_settings(
     assert max(watched.batches) == settings.batch_size and sum(watched.batches) == COUNT
 
 
-def test_files_cut_short_are_counted_or_refused(many: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_truncated_files_are_counted_or_refused(many: Path, tiny_model: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     file = (many / "0" / "000.jpg").read_bytes()
@@ -243,7 +243,7 @@ def test_files_cut_short_are_counted_or_refused(many: Path, tiny_model: Path, tm
         assert (report.embedded, report.partial, report.failed) == (2, 0, 1)
 
 
-def test_a_long_run_measures_first_and_an_interrupt_of_that_keeps_the_queue(
+def test_a_long_run_measures_first_and_may_be_interrupted_then(
     tiny_model: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = tmp_path / "photos"
@@ -277,7 +277,7 @@ class Interrupt:
         return call
 
 
-def test_a_photo_without_a_vector_is_one_failure_of_its_model(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_photo_with_an_invalid_vector_is_a_failure_for_its_model(tiny_model: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(40):

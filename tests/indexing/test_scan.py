@@ -67,7 +67,7 @@ def public_folder() -> Iterator[Path]:
             directory.chmod(0o755)
 
 
-def test_a_candidate_is_what_stat_says(tmp_path: Path) -> None:
+def test_a_candidate_has_the_values_of_stat(tmp_path: Path) -> None:
     make(tmp_path, "a/one.jpg")
     os.utime(tmp_path / "a/one.jpg", ns=(0, 1_234_567_890_123_456_789))
     status = (tmp_path / "a/one.jpg").stat()
@@ -134,7 +134,7 @@ def test_photo_suffixes_in_any_case(suffix: bytes) -> None:
 @pytest.mark.parametrize(
     "name", [b"jpg", b"x.jpg.txt", b"x.", b"x", b"", b"x.jpgx", b"x.mp4", b"x.psd", b"jpg.x"]
 )
-def test_other_names_are_no_photos(name: bytes) -> None:
+def test_other_suffixes_are_not_photos(name: bytes) -> None:
     assert not has_photo_suffix(name)
 
 
@@ -207,7 +207,7 @@ def test_an_excluded_directory_is_not_entered(tmp_path: Path, monkeypatch: pytes
     assert listing(tmp_path, exclude=["no"]) == []
 
 
-def test_links_to_photos_are_followed_other_things_never_opened(tmp_path: Path) -> None:
+def test_links_to_photos_are_followed_and_devices_never_opened(tmp_path: Path) -> None:
     make(tmp_path, "photo.jpg", "elsewhere/target")
     os.mkfifo(tmp_path / "fifo.jpg")
     (tmp_path / "link.jpg").symlink_to("elsewhere/target")
@@ -231,7 +231,7 @@ def test_a_cycle_of_links_ends(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["a/b/one.jpg"]
 
 
-def test_a_real_directory_wins_over_links_to_it(tmp_path: Path) -> None:
+def test_a_real_directory_takes_precedence_over_links_to_it(tmp_path: Path) -> None:
     make(tmp_path, "z/real/one.jpg")
     (tmp_path / "a").symlink_to("z/real")
     (tmp_path / "b").symlink_to("z")
@@ -255,7 +255,7 @@ def test_a_linked_root_is_walked_under_the_name_given(tmp_path: Path) -> None:
     assert directory.files[0].path == os.fsencode(tmp_path / "link/one.jpg")
 
 
-def test_a_link_to_a_disk_that_is_not_there_keeps_its_photos(tmp_path: Path) -> None:
+def test_a_broken_link_to_a_directory_keeps_its_photos(tmp_path: Path) -> None:
     make(tmp_path, "one.jpg")
     (tmp_path / "nas").symlink_to("/not/mounted")
     walked = by_path(tmp_path)
@@ -264,7 +264,7 @@ def test_a_link_to_a_disk_that_is_not_there_keeps_its_photos(tmp_path: Path) -> 
     assert not walked["nas"].complete
 
 
-def test_a_root_that_is_missing_or_no_directory(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_directory(tmp_path: Path) -> None:
     make(tmp_path, "file.jpg")
     for name, reason in (
         ("missing", errno.ENOENT),
@@ -356,7 +356,7 @@ TREES = st.recursive(st.none(), lambda below: st.dictionaries(NAMES, below, max_
 
 @examples(60)
 @given(tree=st.dictionaries(NAMES, TREES, max_size=5), hidden=st.booleans())
-def test_the_walk_lists_what_a_plain_recursion_lists(tree: dict[str, object], hidden: bool) -> None:
+def test_the_walk_agrees_with_a_simple_recursion(tree: dict[str, object], hidden: bool) -> None:
     def build(folder: Path, below: dict[str, object]) -> Iterator[str]:
         for name, content in below.items():
             shown = hidden or not name.startswith(".")

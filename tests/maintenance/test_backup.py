@@ -171,7 +171,7 @@ def test_a_library_that_holds_photos_is_kept(library: Path, backup: Path) -> Non
 
 
 def test_search_files_of_the_other_catalog_are_not_used(library: Path, backup: Path) -> None:
-    """The restored catalog gives ids out again that the search file knows as other photos."""
+    """The restored catalog gives ids out again that the index file knows as other photos."""
     add(library, "second")
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()

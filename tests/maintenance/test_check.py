@@ -1,4 +1,4 @@
-"""Every kind of damage to a catalog or its search files is found, mended without touching anything else."""
+"""Every kind of damage to a catalog or its index files is found, mended without touching anything else."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def path_of(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with photos in all states, labels, two models and a search file."""
+    """A library with photos in all states, labels, two models and a index file."""
     library = tmp_path_factory.mktemp("sound")
     with closing(Catalog(library)) as catalog:
         model = some_model(catalog, DIM)
@@ -83,18 +83,20 @@ def test_a_sound_library(library: Path) -> None:
 
 
 SPOILED = {
-    "photos have a path, size": ["UPDATE photos SET folder = CAST('photos' AS BLOB) WHERE id = 20"],
-    "photos have a content hash": ["UPDATE photos SET hash = x'01' WHERE id = 20"],
-    "photos are in a state": ["UPDATE photos SET state = 9 WHERE id = 20"],
-    "photos are gone or out of reach since no date": ["UPDATE photos SET state_since = 'x' WHERE id = 1"],
+    "photos have an invalid path": ["UPDATE photos SET folder = CAST('photos' AS BLOB) WHERE id = 20"],
+    "photos have an invalid content hash": ["UPDATE photos SET hash = x'01' WHERE id = 20"],
+    "photos have an unknown state": ["UPDATE photos SET state = 9 WHERE id = 20"],
+    "missing or unreachable photos have no date": ["UPDATE photos SET state_since = 'x' WHERE id = 1"],
     "failed files": ["INSERT INTO failures VALUES (x'2f61', x'', 1, 1, 'reason', 'date', NULL)"],
-    "indexed folders have a path": ["INSERT INTO roots VALUES (x'61', '{\"exclude\": []}', 1, NULL)"],
+    "indexed folders have an invalid path": [
+        "INSERT INTO roots VALUES (x'61', '{\"exclude\": []}', 1, NULL)"
+    ],
     "indexed folders have options": ["UPDATE roots SET options = 'nonsense'"],
     "model that the library is being switched to": ["UPDATE meta SET value = 7 WHERE key = 'next_model'"],
     "model of the library": ["UPDATE meta SET value = 7 WHERE key = 'current_model'"],
     "library has vectors but no model": ["DELETE FROM meta WHERE key = 'current_model'"],
     "label sets": ["UPDATE label_sets SET labels = 'x'"],
-    "labels can't be": ["UPDATE labels SET label = 'cow' WHERE vector_id = 3"],
+    "labels are invalid": ["UPDATE labels SET label = 'cow' WHERE vector_id = 3"],
     "rows of vectors belong to rows of photos": ["DELETE FROM photos WHERE id = 30"],
     "rows of vectors belong to rows of models": ["DELETE FROM models WHERE name = 'other'"],
     "rows of labels belong to rows of label_sets": ["DELETE FROM label_sets"],
@@ -107,7 +109,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("what", SPOILED)
-def test_rows_that_can_t_be_are_found_and_mended(library: Path, what: str) -> None:
+def test_invalid_rows_are_found_and_repaired(library: Path, what: str) -> None:
     spoil(library, *SPOILED[what])
     report = check(library)
     assert not report.consistent
@@ -155,7 +157,7 @@ def test_memory_is_that_of_a_chunk(library: Path, monkeypatch: pytest.MonkeyPatc
     assert [done for what, done, _ in told if what == "vectors"][-1] == COUNT + 1
 
 
-# -- search files ------------------------------------------------------------------------------------
+# -- index files ------------------------------------------------------------------------------------
 
 
 def index_of(library: Path, approximate: bool) -> None:
@@ -168,7 +170,7 @@ def index_of(library: Path, approximate: bool) -> None:
 
 
 def rewrite(library: Path, change: Callable[[Any], None]) -> None:
-    """Change the search file behind its stamp's back."""
+    """Change the index file behind its stamp's back."""
     (file,) = (library / "vectors").glob("*.faiss")
     stat = file.stat()
     index = faiss.read_index(str(file))
@@ -209,7 +211,7 @@ def test_a_search_file_that_lies(
     assert check(library).findings == []
     rewrite(library, change)
     (found,) = wrongs(check(library))
-    assert found.startswith("the search file of model-a") and wrong in found
+    assert found.startswith("the index file of model-a") and wrong in found
     assert check(library, repair=True).consistent
     assert check(library).findings == []
     index_of(library, False)

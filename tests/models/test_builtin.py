@@ -88,7 +88,7 @@ def test_query_finds_its_photo_first(encoder: Encoder, album: np.ndarray, query:
     assert _ranked(encoder, album, query)[0] == photo
 
 
-def test_zero_shot_probabilities_are_sure_and_right(encoder: Encoder, album: np.ndarray) -> None:
+def test_zero_shot_predictions_are_right_with_high_probability(encoder: Encoder, album: np.ndarray) -> None:
     texts = encoder.encode_texts(
         ["a photo of a cat", "a photo of a dog", "a photo of a horse", "a photo of a car"]
     )
@@ -107,7 +107,7 @@ def test_embeddings_are_unit_float32(encoder: Encoder, album: np.ndarray) -> Non
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(vectors)), abs=1e-5)
 
 
-def test_padding_changes_nothing(encoder: Encoder) -> None:
+def test_padding_does_not_change_vectors(encoder: Encoder) -> None:
     alone = encoder.encode_texts(["a dog"])[0]
     beside = encoder.encode_texts(
         ["a dog", "a very long caption of many things that pads the other one " * 2]
@@ -121,12 +121,12 @@ def test_batch_and_single_photo_agree(encoder: Encoder, album: np.ndarray) -> No
     assert single == pytest.approx(album[list(ALBUM).index("cat")], abs=1e-4)
 
 
-def test_a_query_of_seventy_seven_tokens_is_read_whole(encoder: Encoder) -> None:
+def test_a_text_of_77_tokens_is_not_truncated(encoder: Encoder) -> None:
     assert encoder.folder.context_length >= 64
     assert encoder.truncated(["dog " * 75, "dog " * 80]) == (False, True)
 
 
-def test_folder_is_small_and_described() -> None:
+def test_the_builtin_folder_is_small_and_has_metadata() -> None:
     folder = ModelFolder.read(FOLDER)
     assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= 40_000_000
     assert folder.name == "builtin"
@@ -137,7 +137,7 @@ def test_folder_is_small_and_described() -> None:
     assert folder.provenance
 
 
-def test_figures_meet_what_was_promised() -> None:
+def test_figures_of_the_builtin_model_reach_their_goals() -> None:
     """The card's figures on photos that no step of the recipe saw; `recipes.builtin.evaluate` gives them."""
     figures = json.loads((FOLDER / "config.json").read_text())["clipsight"]["figures"]["test"]
     for name, floor in (("flickr_1000_photos", (26, 55, 67)), ("coco_100_photos", (50, 0, 94))):
@@ -153,7 +153,7 @@ def test_figures_meet_what_was_promised() -> None:
     assert figures["calibration_error"] <= figures["calibration_error_before"]
 
 
-def test_graphs_take_what_the_design_says() -> None:
+def test_graphs_have_the_specified_inputs_and_outputs() -> None:
     import onnxruntime
 
     visual = onnxruntime.InferenceSession(FOLDER / "visual" / "model.onnx")

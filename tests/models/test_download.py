@@ -70,7 +70,7 @@ def part_of(folder: Path, name: str) -> Path:
     return part
 
 
-def test_a_model_is_installed_whole_and_nothing_else(hub: HubServer, folder: Path) -> None:
+def test_exactly_the_files_of_a_model_are_installed(hub: HubServer, folder: Path) -> None:
     assert install(list_repo(REPO), folder) == folder
     assert content(folder) == WANTED
     assert ModelFolder.read(folder).embed_dim == 8
@@ -80,7 +80,7 @@ def test_a_model_is_installed_whole_and_nothing_else(hub: HubServer, folder: Pat
     }
 
 
-def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path) -> None:
+def test_an_installed_model_is_not_requested_again(hub: HubServer, folder: Path) -> None:
     found = list_repo(REPO)
     install(found, folder)
     before = len(hub.requests)
@@ -89,7 +89,7 @@ def test_an_installed_model_is_not_asked_for_again(hub: HubServer, folder: Path)
 
 
 @pytest.mark.parametrize("name", [VISUAL, "textual/tokenizer.json"])
-def test_after_a_cut_the_download_goes_on_from_the_same_byte(hub: HubServer, folder: Path, name: str) -> None:
+def test_an_interrupted_download_resumes_at_the_same_byte(hub: HubServer, folder: Path, name: str) -> None:
     half = len(FILES[name]) // 2
     hub.faults.cut_after[name] = [half]
     install(list_repo(REPO), folder)
@@ -98,7 +98,7 @@ def test_after_a_cut_the_download_goes_on_from_the_same_byte(hub: HubServer, fol
     assert hub.sent(name) == len(FILES[name])
 
 
-def test_a_line_that_is_cut_again_and_again_still_brings_the_model(hub: HubServer, folder: Path) -> None:
+def test_a_download_survives_repeated_interruptions(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [SIZE // 20] * 15
     install(list_repo(REPO), folder)
     assert content(folder) == WANTED
@@ -106,7 +106,7 @@ def test_a_line_that_is_cut_again_and_again_still_brings_the_model(hub: HubServe
     assert hub.sent(VISUAL) == SIZE
 
 
-def test_a_hub_that_is_gone_half_way_leaves_the_rest_for_later(hub: HubServer, folder: Path) -> None:
+def test_a_download_resumes_after_the_hub_was_unreachable(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     found = list_repo(REPO)
     with pytest.raises(HubError, match=r"can't be used now .*; try again later \(a download goes on"):
@@ -121,14 +121,14 @@ def test_a_hub_that_is_gone_half_way_leaves_the_rest_for_later(hub: HubServer, f
     assert hub.sent(TEXTUAL) == SIZE
 
 
-def test_a_stumbling_hub_is_asked_again(hub: HubServer, folder: Path) -> None:
+def test_transient_errors_are_retried(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [503, 429, 500]
     install(list_repo(REPO), folder)
     assert content(folder) == WANTED
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_hub_that_refuses_is_not_asked_again(hub: HubServer, folder: Path, status: int) -> None:
+def test_permanent_errors_are_not_retried(hub: HubServer, folder: Path, status: int) -> None:
     hub.faults.file_status[VISUAL] = [status] * 9
     with pytest.raises(HubError):
         install(list_repo(REPO), folder)
@@ -137,7 +137,7 @@ def test_a_hub_that_refuses_is_not_asked_again(hub: HubServer, folder: Path, sta
 
 
 @pytest.mark.parametrize("ignored", [True, False])
-def test_a_hub_that_sends_the_whole_file_again(hub: HubServer, folder: Path, ignored: bool) -> None:
+def test_a_server_that_ignores_the_range(hub: HubServer, folder: Path, ignored: bool) -> None:
     hub.faults.cut_after[VISUAL] = [100_000]
     hub.faults.ignore_range = ignored
     install(list_repo(REPO), folder)
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_removed_and_named(hub: HubServer, folder: Path, name:
     assert content(folder) == WANTED
 
 
-def test_damage_before_the_break_is_found_after_it(hub: HubServer, folder: Path) -> None:
+def test_damage_before_an_interruption_is_found(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     with pytest.raises(HubError):
         install(list_repo(REPO), folder)
@@ -170,7 +170,7 @@ def test_damage_before_the_break_is_found_after_it(hub: HubServer, folder: Path)
     assert content(folder) == WANTED
 
 
-def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) -> None:
+def test_a_file_longer_than_listed(hub: HubServer, folder: Path) -> None:
     hub.faults.appended[VISUAL] = bytes(100_000_000)
     with pytest.raises(HubError, match="arrived damaged"):
         install(list_repo(REPO), folder)
@@ -178,7 +178,7 @@ def test_a_file_that_does_not_end_where_it_should(hub: HubServer, folder: Path) 
     assert hub.sent(VISUAL) < 50_000_000
 
 
-def test_a_complete_file_of_the_waiting_room_is_checked_again(hub: HubServer, folder: Path) -> None:
+def test_complete_files_of_an_earlier_attempt_are_verified(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [404]
     with pytest.raises(HubError):
         install(list_repo(REPO), folder)
@@ -202,7 +202,7 @@ def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubSe
     assert "visual/extra.json" in expected
 
 
-def test_a_repository_whose_model_is_not_whole_is_not_installed(hub: HubServer, folder: Path) -> None:
+def test_a_repository_with_an_incomplete_model_is_not_installed(hub: HubServer, folder: Path) -> None:
     hub.repos[REPO] = {**FILES, "config.json": b"not JSON"}
     with pytest.raises(
         HubError, match=rf"{REPO} can't be used \(model folder {REPO}: config\.json is not JSON"
@@ -212,7 +212,7 @@ def test_a_repository_whose_model_is_not_whole_is_not_installed(hub: HubServer, 
     assert partial_bytes(folder) == 0
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(
+def test_a_lack_of_disk_space_is_found_before_the_download(
     hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage(NamedTuple):
@@ -227,7 +227,7 @@ def test_too_little_room_is_said_before_anything_is_fetched(
 
 
 @pytest.mark.process
-def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder: Path) -> None:
+def test_a_full_disk_keeps_the_downloaded_part(hub: HubServer, home: Path, folder: Path) -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n{INSTALL}"
     failed = hub.run(limit, home)
     _, errors = failed.communicate(timeout=PATIENCE)
@@ -245,7 +245,7 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, home: Path, folder
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk"
 )
-def test_a_disk_that_is_really_full(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_full_disk(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -267,7 +267,7 @@ def test_a_disk_that_is_really_full(hub: HubServer, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_every_word_for_a_full_disk(
+def test_all_error_numbers_of_a_full_disk(
     hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refuse(descriptor: int) -> None:
@@ -278,7 +278,7 @@ def test_every_word_for_a_full_disk(
         install(list_repo(REPO), folder)
 
 
-def test_a_home_that_can_not_be_written(hub: HubServer, home: Path, folder: Path) -> None:
+def test_a_home_folder_that_can_not_be_written(hub: HubServer, home: Path, folder: Path) -> None:
     folder.parent.write_text("a file where the folder should be")
     with pytest.raises(
         HubError, match=rf"tiny can't be written to {folder.parent} \(.+\); set CLIPSIGHT_HOME"
@@ -310,7 +310,7 @@ def test_a_killed_download_is_no_model_and_is_resumed(
 
 
 @pytest.mark.process
-def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path, folder: Path) -> None:
+def test_two_processes_download_every_byte_once(hub: HubServer, home: Path, folder: Path) -> None:
     hub.faults.seconds_per_block = 0.02
     processes = [hub.run(INSTALL, home) for _ in range(2)]
     errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
@@ -320,7 +320,7 @@ def test_two_processes_at_once_fetch_every_byte_once(hub: HubServer, home: Path,
 
 
 @pytest.mark.process
-def test_when_the_first_of_two_is_killed_the_second_finishes(
+def test_if_one_of_two_processes_is_killed_the_other_finishes(
     hub: HubServer, home: Path, folder: Path
 ) -> None:
     hub.faults.seconds_per_block = 0.05

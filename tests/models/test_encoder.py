@@ -39,7 +39,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     return load(make_model_folder(tmp_path_factory.mktemp("usual"), name="usual"))
 
 
-def test_what_an_encoder_says_of_itself(usual: Encoder) -> None:
+def test_properties_of_an_encoder(usual: Encoder) -> None:
     assert (usual.name, usual.dim, usual.logit_scale, usual.input_size) == ("usual", 32, 100.0, (32, 32))
     assert usual.folder.name == "usual"
 
@@ -70,7 +70,7 @@ def test_nothing_to_embed(usual: Encoder) -> None:
     assert usual.encode_texts([]).shape == (0, 32)
 
 
-def test_many_at_once_equal_few_at_a_time(usual: Encoder) -> None:
+def test_batches_of_any_size_give_the_same_vectors(usual: Encoder) -> None:
     photos, texts = pixels(50), [f"photo {number}" for number in range(150)]
     np.testing.assert_allclose(
         usual.encode_pixels(photos),
@@ -82,7 +82,7 @@ def test_many_at_once_equal_few_at_a_time(usual: Encoder) -> None:
     )
 
 
-def test_which_texts_are_cut(usual: Encoder) -> None:
+def test_truncated_texts_are_reported(usual: Encoder) -> None:
     assert usual.truncated(["a dog", "dog " * 76, ""]) == (False, True, False)
 
 
@@ -164,7 +164,7 @@ def rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
 
 
-def test_padding_is_kept_where_the_text_tower_sees_it(tmp_path: Path) -> None:
+def test_texts_are_padded_to_the_context_if_the_tower_attends_to_padding(tmp_path: Path) -> None:
     lengths: list[tuple[int, ...]] = []
     for name, text_config in (("causal", {}), ("not causal", {"no_causal_mask": True})):
         encoder = load(make_model_folder(tmp_path / name, text_config=text_config))
@@ -283,7 +283,7 @@ def test_a_damaged_graph(tmp_path: Path, tower: str, use: Callable[[Encoder], No
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
-def test_a_vector_without_direction_is_an_error(tmp_path: Path, value: float) -> None:
+def test_an_invalid_vector_is_an_error(tmp_path: Path, value: float) -> None:
     path = make_model_folder(tmp_path / "m")
     model = onnx.load(path / "visual" / "model.onnx")
     (weights, bias) = (one for one in model.graph.initializer if one.data_type == FLOAT)
@@ -294,7 +294,7 @@ def test_a_vector_without_direction_is_an_error(tmp_path: Path, value: float) ->
         load(path).encode_pixels(pixels(2))
 
 
-def test_the_rows_without_direction_are_named(tmp_path: Path) -> None:
+def test_the_rows_with_invalid_vectors_are_named(tmp_path: Path) -> None:
     blind = load(make_model_blind_to_black(tmp_path / "m"))
     photos = pixels(40)
     photos[[3, 17]] = 0
@@ -336,15 +336,13 @@ def test_devices_are_named_as_onnxruntime_names_them(monkeypatch: pytest.MonkeyP
     assert available_devices() == ["cpu", "coreml", "cuda", "openvino", "tensorrt"]
 
 
-def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unknown_device(tmp_path: Path) -> None:
     path = make_model_folder(tmp_path / "m")
     with pytest.raises(ModelError, match="no device 'warp': the installed onnxruntime offers cpu"):
         load(path, device="warp")
 
 
-def test_a_device_that_does_not_start_is_not_replaced_in_silence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_that_does_not_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     # As if it had, but could not start it: onnxruntime warns then, and runs on the CPU.
@@ -370,7 +368,7 @@ def test_threads_can_be_set(tmp_path: Path) -> None:
     ("use", "tower"),
     [("e.encode_texts(['a'])", "textual"), ("e.encode_images([Image.new('RGB', (9, 9), 'red')])", "visual")],
 )
-def test_each_tower_is_loaded_alone_and_late(tmp_path: Path, use: str, tower: str) -> None:
+def test_each_tower_is_loaded_on_first_use(tmp_path: Path, use: str, tower: str) -> None:
     path = make_model_folder(tmp_path / "m")
     other = "visual" if tower == "textual" else "textual"
     (path / other / "model.onnx").write_bytes(b"damaged: an error if it were loaded")
@@ -452,7 +450,7 @@ def test_cancel_ends_running_calls_and_leaves_the_encoder_usable(tmp_path: Path)
     assert encoder.encode_texts(["still works"]).shape == (1, 32)
 
 
-def test_stop_is_looked_at_between_turns(tmp_path: Path) -> None:
+def test_stop_is_checked_between_batches(tmp_path: Path) -> None:
     encoder = load(make_model_folder(tmp_path / "m", fixed_batch=1))
     asked = 0
 
@@ -499,7 +497,7 @@ def test_memory_stays_flat_over_batches_of_every_size(usual: Encoder) -> None:
 # The model that ships with the package.
 
 
-def test_the_builtin_model_knows_a_cat_from_a_cup() -> None:
+def test_the_builtin_model_distinguishes_a_cat_from_a_cup() -> None:
     from clipsight.models.registry import builtin_folder
 
     photos = [Image.open(SAMPLES[name]).convert("RGB") for name in ("cat.png", "coffee.png", "rocket.jpg")]

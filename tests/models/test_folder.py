@@ -52,7 +52,7 @@ def test_a_published_folder_is_read(folder: Path) -> None:
     assert model.pad_to_context is False
 
 
-def test_our_own_block_is_read(tmp_path: Path) -> None:
+def test_the_clipsight_block_of_a_config_is_read(tmp_path: Path) -> None:
     own = {
         "name": "mine",
         "logit_scale": 21.5,
@@ -76,12 +76,12 @@ def test_a_siglip_folder(tmp_path: Path) -> None:
     assert model.pad_to_context is True
 
 
-def test_the_context_is_clips_where_it_is_not_said(tmp_path: Path) -> None:
+def test_the_default_context_is_that_of_clip(tmp_path: Path) -> None:
     model = ModelFolder.read(make_model_folder(tmp_path / "m", text_config={"context_length": None}))
     assert model.context_length == 77
 
 
-def test_the_name_of_a_folder_reached_through_a_dot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_the_folder_dot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert ModelFolder.read(Path(".")).name == "tiny-model"
 
@@ -106,7 +106,7 @@ def test_an_empty_part_is_named(folder: Path, part: str) -> None:
         ModelFolder.read(folder)
 
 
-def test_a_part_that_is_a_folder(folder: Path) -> None:
+def test_a_file_of_the_model_that_is_a_folder(folder: Path) -> None:
     (folder / "visual" / "model.onnx").unlink()
     (folder / "visual" / "model.onnx").mkdir()
     with pytest.raises(ModelError, match=r"visual/model\.onnx can't be read"):
@@ -154,7 +154,7 @@ def test_a_mismatching_field_is_named(folder: Path, fields: dict[str, object], s
     assert says in str(caught.value)
 
 
-def test_a_preprocess_value_that_is_not_known_names_folder_and_field(folder: Path) -> None:
+def test_an_unknown_preprocess_value_is_an_error_with_folder_and_field(folder: Path) -> None:
     (folder / "visual" / "preprocess_cfg.json").write_text('{"resize_mode": "crop"}')
     with pytest.raises(ModelError) as caught:
         ModelFolder.read(folder)
@@ -193,7 +193,7 @@ def test_equal_folders_have_equal_fingerprints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS[1:])
-def test_every_part_that_decides_a_vector_counts(folder: Path, part: str) -> None:
+def test_the_fingerprint_depends_on_every_file_that_determines_vectors(folder: Path, part: str) -> None:
     model = ModelFolder.read(folder)
     before = model.fingerprint()
     content = (folder / part).read_bytes()
@@ -203,7 +203,7 @@ def test_every_part_that_decides_a_vector_counts(folder: Path, part: str) -> Non
     assert model.fingerprint() == before
 
 
-def test_names_count_and_what_is_left_out_does_not(folder: Path) -> None:
+def test_the_fingerprint_depends_on_names_but_not_on_other_files(folder: Path) -> None:
     model = ModelFolder.read(folder)
     before = model.fingerprint()
     (folder / "README.md").write_text("about")
@@ -216,7 +216,7 @@ def test_names_count_and_what_is_left_out_does_not(folder: Path) -> None:
     assert model.fingerprint() != before
 
 
-def test_files_that_have_settled_are_hashed_once(folder: Path, home: Path, a_minute_later: None) -> None:
+def test_unchanged_files_are_hashed_once(folder: Path, home: Path, a_minute_later: None) -> None:
     model = ModelFolder.read(folder)
     fingerprint = model.fingerprint()
     remembered = json.loads((home / "fingerprints.json").read_text())
@@ -227,7 +227,7 @@ def test_files_that_have_settled_are_hashed_once(folder: Path, home: Path, a_min
     assert list(home.iterdir()) == [home / "fingerprints.json"]
 
 
-def test_a_change_within_the_tick_of_a_clock_is_seen(folder: Path, home: Path) -> None:
+def test_a_change_within_the_resolution_of_the_clock_is_noticed(folder: Path, home: Path) -> None:
     model, file = ModelFolder.read(folder), folder / "visual" / "model.onnx"
     before = model.fingerprint()
     assert not (home / "fingerprints.json").exists()
@@ -240,7 +240,7 @@ def test_a_change_within_the_tick_of_a_clock_is_seen(folder: Path, home: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": 1}', "\x00"])
-def test_a_damaged_memory_is_not_used_and_mended(
+def test_a_damaged_fingerprint_cache_is_replaced(
     folder: Path, home: Path, content: str, a_minute_later: None
 ) -> None:
     model = ModelFolder.read(folder)
@@ -251,7 +251,7 @@ def test_a_damaged_memory_is_not_used_and_mended(
     assert len(json.loads((home / "fingerprints.json").read_text())) == 5
 
 
-def test_a_memory_that_can_not_be_written(
+def test_a_fingerprint_cache_that_can_not_be_written(
     folder: Path, home: Path, a_minute_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ModelFolder.read(folder)
@@ -261,7 +261,7 @@ def test_a_memory_that_can_not_be_written(
     assert model.fingerprint() == expected
 
 
-def test_the_memory_stays_small(folder: Path, home: Path, a_minute_later: None) -> None:
+def test_the_fingerprint_cache_stays_small(folder: Path, home: Path, a_minute_later: None) -> None:
     (home / "fingerprints.json").write_text(json.dumps({f"old {n}": "0" for n in range(2000)}))
     ModelFolder.read(folder).fingerprint()
     remembered = json.loads((home / "fingerprints.json").read_text())
@@ -269,7 +269,7 @@ def test_the_memory_stays_small(folder: Path, home: Path, a_minute_later: None) 
     assert sum(key.startswith("old") for key in remembered) == 507
 
 
-def test_a_folder_that_went_away(folder: Path) -> None:
+def test_a_folder_that_was_deleted_meanwhile(folder: Path) -> None:
     model = ModelFolder.read(folder)
     shutil.rmtree(folder / "visual")
     with pytest.raises(ModelError, match="a part can't be read"):

@@ -65,14 +65,14 @@ def test_a_file_matches_only_its_own_content(hub: HubServer, tmp_path: Path, nam
     assert not file.matches(path)
 
 
-def test_an_empty_file_has_gits_well_known_checksum(tmp_path: Path) -> None:
+def test_the_checksum_of_an_empty_file_is_that_of_git(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
     assert RemoteFile("empty", 0, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391").matches(path)
 
 
 @pytest.mark.parametrize("start", [0, 1, 100_000, 199_999])
-def test_bytes_come_from_any_offset_on(hub: HubServer, start: int) -> None:
+def test_a_file_is_streamed_from_any_offset(hub: HubServer, start: int) -> None:
     found = list_repo(REPO)
     file = next(file for file in found.files if file.name == "visual/model.onnx")
     with stream_file(found, file, start) as (offset, blocks):
@@ -114,25 +114,25 @@ def test_a_gated_repository(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_hub_in_trouble(hub: HubServer, status: int) -> None:
+def test_server_errors_of_the_hub(hub: HubServer, status: int) -> None:
     hub.faults.status = status
     with pytest.raises(HubError, match=rf"can't be used now \(it answered with HTTP status {status}\)"):
         list_repo(REPO)
 
 
-def test_a_login_page_in_place_of_the_hub(hub: HubServer) -> None:
+def test_a_login_page_instead_of_the_hub(hub: HubServer) -> None:
     hub.faults.page = b"<html>Welcome to the hotel</html>"
     with pytest.raises(HubError, match="does not answer as a model hub"):
         list_repo(REPO)
 
 
-def test_a_hub_without_checksums_is_not_trusted(hub: HubServer) -> None:
+def test_a_hub_without_checksums_is_an_error(hub: HubServer) -> None:
     hub.faults.without_checksums = True
     with pytest.raises(HubError, match=r"gives no checksum for config\.json"):
         list_repo(REPO)
 
 
-def test_nothing_listens_there(hub: HubServer) -> None:
+def test_no_server_at_the_endpoint(hub: HubServer) -> None:
     hub.stop()
     with pytest.raises(
         HubError, match=r"the model hub at http://127\.0\.0\.1:\d+ can't be used now \("
@@ -143,7 +143,7 @@ def test_nothing_listens_there(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["hub", "ftp://127.0.0.1", "http://"])
-def test_an_endpoint_that_is_no_address(
+def test_an_endpoint_that_is_not_a_url(
     monkeypatch: pytest.MonkeyPatch, hub: HubServer, endpoint: str
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
@@ -152,7 +152,7 @@ def test_an_endpoint_that_is_no_address(
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
-def test_offline_nothing_is_asked(hub: HubServer, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_offline_no_request_is_sent(hub: HubServer, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "1")
     for ask in (list_repo, lambda repo: list_repo_within(repo, 1.0)):
         with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
@@ -160,13 +160,13 @@ def test_offline_nothing_is_asked(hub: HubServer, monkeypatch: pytest.MonkeyPatc
     assert hub.requests == []
 
 
-def test_listing_within_hands_on_answers_and_errors(hub: HubServer) -> None:
+def test_list_repo_within_returns_listings_and_raises_errors(hub: HubServer) -> None:
     assert list_repo_within(REPO, 2.0) == list_repo(REPO)
     with pytest.raises(HubError, match="there is no model immich-app/none"):
         list_repo_within("immich-app/none", 2.0)
 
 
-def test_listing_within_a_server_that_accepts_and_never_answers(
+def test_list_repo_within_if_the_server_never_answers(
     monkeypatch: pytest.MonkeyPatch, hub: HubServer
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -174,7 +174,7 @@ def test_listing_within_a_server_that_accepts_and_never_answers(
         assert_given_up()
 
 
-def test_listing_within_when_packets_are_dropped(monkeypatch: pytest.MonkeyPatch, hub: HubServer) -> None:
+def test_list_repo_within_if_packets_are_dropped(monkeypatch: pytest.MonkeyPatch, hub: HubServer) -> None:
     # A full accept queue makes Linux drop further connection attempts, as a firewall does.
     with ExitStack() as open_sockets:
         full = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -186,7 +186,7 @@ def test_listing_within_when_packets_are_dropped(monkeypatch: pytest.MonkeyPatch
         assert_given_up()
 
 
-def test_listing_within_when_the_look_up_of_the_name_hangs(
+def test_list_repo_within_if_the_host_name_lookup_hangs(
     monkeypatch: pytest.MonkeyPatch, hub: HubServer
 ) -> None:
     asked, found = threading.Event(), threading.Event()

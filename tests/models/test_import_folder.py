@@ -37,7 +37,9 @@ def test_the_files_of_the_model_are_copied(source: Path, home: Path) -> None:
     assert [file.name for file in (home / "models" / ".partial").iterdir()] == ["my-clip.lock"]
 
 
-def test_a_link_in_place_of_a_copy(source: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_can_be_linked_instead_of_copied(
+    source: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(source.parent)
     folder = import_folder("my-clip", symlink=True)
     assert folder.is_symlink() and folder.resolve() == source
@@ -56,7 +58,7 @@ def test_a_link_in_place_of_a_copy(source: Path, home: Path, monkeypatch: pytest
         ("models--someone--clip/snapshots/0123abc", None, None, "0123abc"),
     ],
 )
-def test_its_name_is_the_one_that_the_registry_knows(
+def test_the_name_of_an_imported_folder_is_the_published_one(
     path: str, config_name: str | None, name: str | None, expected: str, tmp_path: Path
 ) -> None:
     folder = import_folder(make_model_folder(tmp_path / path, name=config_name), name)
@@ -66,7 +68,7 @@ def test_its_name_is_the_one_that_the_registry_knows(
 @pytest.mark.parametrize(
     "name", ["", ".", "..", ".hidden", "a/b", "/tmp/x", "builtin", "Builtin", "a\nb", "a b"]
 )
-def test_names_that_no_model_can_have(name: str, source: Path, home: Path) -> None:
+def test_invalid_names_for_models(name: str, source: Path, home: Path) -> None:
     with pytest.raises(ModelError, match="can't be a model's name: choose a `name`"):
         import_folder(source, name)
     assert not (home / "models").exists()
@@ -159,7 +161,7 @@ def test_a_folder_that_can_not_be_written(source: Path, home: Path) -> None:
         import_folder(source)
 
 
-def test_weights_beside_the_graph_come_along(source: Path) -> None:
+def test_external_weights_are_copied_too(source: Path) -> None:
     (source / "visual" / "model.onnx.data").write_bytes(b"weights")
     assert (import_folder(source) / "visual" / "model.onnx.data").read_bytes() == b"weights"
     assert ModelFolder.read(locate("my-clip")).fingerprint() == ModelFolder.read(source).fingerprint()

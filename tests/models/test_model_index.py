@@ -20,7 +20,7 @@ def test_every_name_and_alias_means_one_model() -> None:
             assert not lacks_onnx_export(name)
 
 
-def test_facts_are_possible_and_figures_have_a_source() -> None:
+def test_the_table_has_plausible_values_and_sources() -> None:
     for model in published_models():
         assert model.embed_dim in (512, 640, 768, 1024, 1152, 1536)
         assert model.context_length in (64, 77)
@@ -70,15 +70,15 @@ def test_the_best_comes_first() -> None:
         ("buildin", "builtin"),
     ],
 )
-def test_the_nearest_name_to_a_slip(name: str, expected: str) -> None:
+def test_names_similar_to_a_misspelt_one(name: str, expected: str) -> None:
     assert nearest_names(name)[0] == expected
 
 
-def test_nothing_is_near_to_nonsense() -> None:
+def test_no_name_is_similar_to_nonsense() -> None:
     assert nearest_names("my holiday photos") == []
 
 
-def test_nearest_gives_three_different_models() -> None:
+def test_nearest_names_are_of_three_different_models() -> None:
     near = nearest_names("siglip2")
     assert len(near) == len({find(name) for name in near}) == 3
     own = {model.name for model in published_models()}

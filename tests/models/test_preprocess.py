@@ -85,7 +85,7 @@ def test_a_very_long_photo_equals_transformers_within_one_level(width: int, heig
     assert levels(tensor(image, config) - transformers_tensor(image, 64)) < 1.001
 
 
-def test_a_strip_whose_whole_resize_would_take_150_gigabytes() -> None:
+def test_a_strip_that_would_take_150_gigabytes_to_resize() -> None:
     pixels = resize_and_crop(noise(1, 1_000_000), PreprocessConfig())
     assert pixels.shape == (224, 224, 3)
     assert pixels.std() > 1
@@ -115,7 +115,7 @@ def test_longest_fits_the_photo_and_fills_the_rest(width: int, height: int, size
     np.testing.assert_array_equal(resize_and_crop(image, config), np.asarray(expected))
 
 
-def test_longest_keeps_a_line_of_a_photo_as_thin_as_a_hair() -> None:
+def test_longest_keeps_at_least_one_pixel_of_a_very_thin_photo() -> None:
     config = PreprocessConfig(size=(32, 32), resize_mode="longest", fill_color=(0, 0, 0))
     pixels = resize_and_crop(Image.new("RGB", (5000, 1), "white"), config)
     assert [int(row.min()) for row in pixels].count(255) == 1
@@ -141,7 +141,7 @@ def test_other_modes_are_converted(mode: str) -> None:
     )
 
 
-def test_normalise_is_the_formula_for_every_level_and_any_leading_shape() -> None:
+def test_normalise_equals_the_formula_for_all_values_and_shapes() -> None:
     config = PreprocessConfig(mean=(0.1, 0.5, 0.9), std=(0.2, 1.0, 3.0))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 64, 48, 3), np.uint8)
     pixels[0, 0, :, :4, :] = np.arange(256, dtype=np.uint8).reshape(64, 4, 1)
@@ -153,7 +153,7 @@ def test_normalise_is_the_formula_for_every_level_and_any_leading_shape() -> Non
     np.testing.assert_array_equal(result, expected.astype(np.float32))
 
 
-def test_normalise_fills_what_it_is_given() -> None:
+def test_normalise_fills_a_given_array() -> None:
     pixels = np.asarray(noise(8, 8))[None]
     out = np.empty((1, 3, 8, 8), np.float32)
     assert normalise(pixels, PreprocessConfig(), out) is out
@@ -203,7 +203,7 @@ def test_published_values_are_read() -> None:
         ("fill_color", [1, 2], "0 to 255"),
     ],
 )
-def test_other_values_are_refused_by_name(field: str, value: object, says: str) -> None:
+def test_invalid_values_are_refused_with_the_name_of_the_field(field: str, value: object, says: str) -> None:
     with pytest.raises(ModelError) as caught:
         PreprocessConfig.from_dict({field: value})
     assert repr(field) in str(caught.value)

@@ -114,7 +114,7 @@ def test_a_folders_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert parse_name("~/my model").folder == folder
 
 
-def test_a_known_name_goes_before_a_folder_of_that_name(
+def test_a_published_name_takes_precedence_over_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -125,13 +125,13 @@ def test_a_known_name_goes_before_a_folder_of_that_name(
         assert found is not None and found.samefile(name)
 
 
-def test_a_folder_of_the_models_folder_goes_by_its_name(home: Path) -> None:
+def test_a_folder_in_the_models_folder_is_found_by_its_name(home: Path) -> None:
     folder = put_model(home / "models" / "my-own")
     assert parse_name("my-own") == ModelName("my-own", folder=folder)
     assert locate("my-own") == folder
 
 
-def test_a_wrong_name_is_answered_with_the_nearest_right_ones() -> None:
+def test_an_unknown_name_is_an_error_with_similar_names() -> None:
     with pytest.raises(ModelError, match=r"no model is called 'ViT-B/33'; did you mean ViT-B/32 or ViT-B/16"):
         parse_name("ViT-B/33")
     with pytest.raises(ModelError, match=r"for another repository of the hub, write hf-hub:someone/theirs"):
@@ -139,7 +139,7 @@ def test_a_wrong_name_is_answered_with_the_nearest_right_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./none", "~/none", "../none"])
-def test_a_path_to_nothing(name: str) -> None:
+def test_a_path_that_does_not_exist(name: str) -> None:
     with pytest.raises(ModelError, match=f"no model folder at {name}"):
         parse_name(name)
 
@@ -162,7 +162,7 @@ def test_a_model_that_is_not_published_as_onnx(name: str, near: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "auto", "\0", "a" * 5000, "hf-hub:", "hf-hub:../up", "hf-hub:a/b/c", "hf-hub:.a/b"]
 )
-def test_what_is_no_name_at_all(name: str) -> None:
+def test_values_that_are_not_names(name: str) -> None:
     with pytest.raises(ModelError, match="no model is called"):
         parse_name(name)
 
@@ -213,7 +213,7 @@ FILES = (
 )
 
 
-def test_without_a_hub_the_files_to_bring_and_their_folder_are_named(hub: HubServer, home: Path) -> None:
+def test_without_a_hub_the_error_names_the_files_and_their_folder(hub: HubServer, home: Path) -> None:
     hub.stop()
     with pytest.raises(HubError) as caught:
         locate("ViT-B/32")
@@ -239,7 +239,7 @@ def test_the_named_files_in_the_named_folder_are_the_model(
     assert ModelFolder.read(locate(OPENAI)).embed_dim == 8
 
 
-def test_a_hub_that_answers_is_not_worked_around(hub: HubServer) -> None:
+def test_an_error_of_a_reachable_hub_does_not_suggest_working_offline(hub: HubServer) -> None:
     with pytest.raises(HubError, match="there is no model someone/none") as caught:
         locate("hf-hub:someone/none")
     assert "bring" not in str(caught.value)
@@ -258,7 +258,7 @@ def test_a_repository_that_holds_no_onnx_model(hub: HubServer) -> None:
         locate("hf-hub:someone/ViT-B-32")
 
 
-def test_without_download_nothing_is_asked(hub: HubServer) -> None:
+def test_without_download_no_request_is_sent(hub: HubServer) -> None:
     with pytest.raises(ModelError, match=f"the model {OPENAI} is not on disk"):
         locate(OPENAI, download=False)
     assert hub.requests == []
@@ -341,7 +341,7 @@ def test_auto_waits_two_seconds_for_a_hub_that_never_answers(hub: HubServer, hom
 
 
 @pytest.mark.process
-def test_auto_ends_although_the_look_up_of_the_name_hangs(hub: HubServer, home: Path) -> None:
+def test_auto_ends_if_the_host_name_lookup_hangs(hub: HubServer, home: Path) -> None:
     code = (
         "import socket, threading; socket.getaddrinfo = lambda *_, **__: threading.Event().wait()\n"
         "from clipsight.models.registry import choose_auto; print(choose_auto(note=print)[0])"
@@ -357,9 +357,7 @@ def test_auto_ends_although_the_look_up_of_the_name_hangs(hub: HubServer, home: 
 # -- the list --------------------------------------------------------------------------
 
 
-def test_the_list_has_builtin_first_then_what_is_on_disk_then_what_can_be_had(
-    hub: HubServer, home: Path
-) -> None:
+def test_models_are_listed_builtin_first_then_on_disk_then_downloadable(hub: HubServer, home: Path) -> None:
     locate(OPENAI)
     put_model(home / "models" / "a-broken-one")
     (home / "models" / "a-broken-one" / "config.json").write_text("{}")
@@ -414,7 +412,7 @@ def photos_per_second(image_ms: float) -> float:
     return 0.95 * 2 / (encode * image_ms / published + decode)
 
 
-def test_the_recommended_model_is_the_best_of_those_quick_and_free_enough() -> None:
+def test_the_recommended_model_is_the_best_of_the_fast_and_free_ones() -> None:
     fit = [
         model
         for model in published_models()

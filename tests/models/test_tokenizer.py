@@ -104,7 +104,7 @@ def test_ids_equal_clips_on_2000_generated_texts(clip: Tokenizer, reference: "CL
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_ids_equal_clips_on_the_awkward(clip: Tokenizer, reference: "CLIPTokenizer", text: str) -> None:
+def test_ids_equal_clips_on_unusual_texts(clip: Tokenizer, reference: "CLIPTokenizer", text: str) -> None:
     np.testing.assert_array_equal(clip([text]).ids, expected(reference, [text])[0])
 
 
@@ -126,12 +126,12 @@ def test_known_ids() -> None:
 
 
 @needs_transformers
-def test_the_tokenizer_is_transformers_own_to_the_letter(reference: "CLIPTokenizer") -> None:
+def test_the_tokenizer_file_equals_that_of_transformers(reference: "CLIPTokenizer") -> None:
     ours, theirs = (json.loads(one.to_str()) for one in (clip_tokenizer(), reference.backend_tokenizer))
     assert ours == theirs | {"padding": None, "truncation": None}
 
 
-def test_long_text_is_cut_and_said_so(clip: Tokenizer) -> None:
+def test_long_texts_are_cut_and_reported(clip: Tokenizer) -> None:
     tokens = clip(["dog " * 75, "dog " * 76, "dog"])
     assert tokens.truncated == (False, True, False)
     assert tokens.ids.shape == (3, 77)
@@ -208,7 +208,7 @@ def test_the_padding_token_is_read_from_its_config(tmp_path: Path, config: objec
     assert decoded(Tokenizer(folder), words("</s>", "<pad>"), "a dog") == ["a", "dog", "</s>", *["<pad>"] * 5]
 
 
-def test_the_padding_of_the_tokenizer_file_itself_will_do(tmp_path: Path) -> None:
+def test_the_padding_token_is_that_of_the_tokenizer_file(tmp_path: Path) -> None:
     backend = words("</s>", "<pad>")
     backend.enable_padding(length=3, pad_id=1, pad_token="<pad>")
     backend.enable_truncation(2)
@@ -217,12 +217,12 @@ def test_the_padding_of_the_tokenizer_file_itself_will_do(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("config", [None, {}, {"pad_token": None}])
-def test_a_folder_that_does_not_say_what_to_pad_with(tmp_path: Path, config: object) -> None:
+def test_a_folder_without_a_padding_token_is_an_error(tmp_path: Path, config: object) -> None:
     with pytest.raises(ModelError, match="what to pad with"):
         Tokenizer(with_tokenizer(tmp_path / "m", words(), config))
 
 
-def test_a_padding_token_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unknown_padding_token(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no token '<pad>'.*pad_token"):
         Tokenizer(with_tokenizer(tmp_path / "m", words(), {"pad_token": "<pad>"}))
 
@@ -254,7 +254,7 @@ def test_a_damaged_tokenizer(tmp_path: Path) -> None:
         ("canonicalize", ["a", "red", "dog", "dog"]),
     ],
 )
-def test_cleaning_as_openclip_names_it(tmp_path: Path, clean: str | None, tokens: list[str]) -> None:
+def test_text_cleaning_functions_of_openclip(tmp_path: Path, clean: str | None, tokens: list[str]) -> None:
     backend = words("<pad>")
     folder = with_tokenizer(
         tmp_path / "m", backend, {"pad_token": "<pad>"}, tokenizer_kwargs={"clean": clean}
@@ -263,7 +263,7 @@ def test_cleaning_as_openclip_names_it(tmp_path: Path, clean: str | None, tokens
     assert decoded(Tokenizer(folder), backend, " A \n red_dog  dog! ") == padded
 
 
-def test_a_cleaning_that_is_not_known(tmp_path: Path) -> None:
+def test_an_unknown_cleaning_function(tmp_path: Path) -> None:
     folder = with_tokenizer(
         tmp_path / "m", words("<pad>"), {"pad_token": "<pad>"}, tokenizer_kwargs={"clean": "x"}
     )
@@ -271,7 +271,7 @@ def test_a_cleaning_that_is_not_known(tmp_path: Path) -> None:
         Tokenizer(folder)
 
 
-def test_the_separator_is_stripped_where_asked(tmp_path: Path) -> None:
+def test_the_separator_is_stripped_if_configured(tmp_path: Path) -> None:
     backend = words("<pad>", end="[SEP]")
     for strip, last in ((False, "[SEP]"), (True, "<pad>")):
         kwargs = {"strip_sep_token": strip}
@@ -315,7 +315,7 @@ def test_nllb_has_one_language_code_before_the_text(
     assert decoded(Tokenizer(folder), nllb(), text) == tokens + ["<pad>"] * (8 - len(tokens))
 
 
-def test_nllb_with_a_language_it_has_not(tmp_path: Path) -> None:
+def test_nllb_with_an_unknown_language(tmp_path: Path) -> None:
     kwargs = {"language": "xxx_Latn"}
     folder = with_tokenizer(tmp_path / "m", nllb(), {"pad_token": "<pad>"}, tokenizer_kwargs=kwargs)
     with pytest.raises(ModelError, match="no language 'xxx_Latn'"):

@@ -51,7 +51,7 @@ def test_same_output_bit_for_bit(tmp_path: Path, raw: bool) -> None:
     assert np.array_equal(got, expected)
 
 
-def test_weights_are_left_out_and_nothing_else(tmp_path: Path) -> None:
+def test_only_weights_are_left_out_of_the_graph(tmp_path: Path) -> None:
     write_model(tmp_path / "m.onnx")
     graph = externalize_weights(tmp_path / "m.onnx")
     assert graph is not None and len(graph) < 1000 < (tmp_path / "m.onnx").stat().st_size
@@ -65,7 +65,7 @@ def test_weights_are_left_out_and_nothing_else(tmp_path: Path) -> None:
     assert slim == whole
 
 
-def test_files_that_are_no_model_are_left_to_onnx_runtime(tmp_path: Path) -> None:
+def test_invalid_files_are_left_to_onnx_runtime(tmp_path: Path) -> None:
     assert externalize_weights(tmp_path / "missing.onnx") is None
     (tmp_path / "empty.onnx").touch()
     assert externalize_weights(tmp_path / "empty.onnx") is None
@@ -75,7 +75,9 @@ def test_files_that_are_no_model_are_left_to_onnx_runtime(tmp_path: Path) -> Non
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_survived(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_parsed_or_left_to_onnx_runtime(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     file = tmp_path_factory.mktemp("any") / "m.onnx"
     file.write_bytes(content)
     externalize_weights(file)

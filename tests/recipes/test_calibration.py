@@ -107,7 +107,9 @@ def test_figures_of_sure() -> None:
     found = sure_figures(pairs, probabilities, asked_of(4), 0.5, 0.0)
     assert (found.answerable, found.plain, found.kept, found.right) == (2, 1.0, 0.5, 0.5)
     assert (found.unanswerable, found.silent) == (2, 0.5)
-    relaxed = sure_figures(pairs, probabilities, asked_of(4), 0.5, 5.0)  # 0.1 >= 0.5 / 6 while nothing is kept
+    relaxed = sure_figures(
+        pairs, probabilities, asked_of(4), 0.5, 5.0
+    )  # 0.1 >= 0.5 / 6 while nothing is kept
     assert relaxed.kept == 1.0 and relaxed.silent == 0.0
     assert sure_figures(pairs, probabilities, asked_of(4), 0.5, 0.0, fitting=(1, 4)).answerable == 0
 

@@ -1,6 +1,6 @@
-"""Photos with known classes, for training and evaluation: class folders, or a CSV file.
+"""Photos with known classes, for training and evaluation: a folder with one folder per class, or a CSV file.
 
-pets/cat/1.jpg, pets/dog/7.jpg, ...     a folder of folders: their names are the classes
+pets/cat/1.jpg, pets/dog/7.jpg, ...     the names of the folders are the classes
 labels.csv: filepath,label              paths are relative to the CSV file's folder
 """
 
@@ -19,7 +19,7 @@ from clipsight.indexing.scan import photos_in
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledFiles:
     """Photo files with one class each, sorted by path."""
 
     classes: tuple[str, ...]
@@ -49,15 +49,14 @@ class LabelledVectors:
         return len(self.paths)
 
     def subset(self, rows: npt.NDArray[np.int64]) -> "LabelledVectors":
-        """The photos in these rows; classes and failures stay the same."""
+        """The photos in `rows`, int64[k]; classes and failures stay the same."""
         paths = tuple(self.paths[row] for row in rows.tolist())
         return LabelledVectors(self.classes, paths, self.vectors[rows], self.labels[rows], self.failures)
 
     def with_classes(self, classes: Sequence[str]) -> "LabelledVectors":
         """The photos with labels that index `classes`. Raises `LabelError` for a class that is not in it."""
-        places = {
-            nfc(name): place for place, name in enumerate(classes)
-        }  # files of earlier versions: any form
+        # Probes saved by earlier versions may have class names that are not in NFC.
+        places = {nfc(name): place for place, name in enumerate(classes)}
         for name in self.classes:
             if name not in places:
                 raise LabelError(f"the class {name!r} of the test photos is not one of the trained classes")
@@ -65,8 +64,8 @@ class LabelledVectors:
         return LabelledVectors(tuple(classes), self.paths, self.vectors, index[self.labels], self.failures)
 
 
-def read_labelled(source: Path) -> Labelled:
-    """Read a folder of class folders (each walked as for indexing), or a CSV with `filepath` and `label`.
+def read_labelled(source: Path) -> LabelledFiles:
+    """Read a folder of class folders (each scanned as in indexing), or a CSV with `filepath` and `label`.
 
     Raises `LabelError` if `source` does not exist, has fewer than two classes, or a class has no photo.
     """
@@ -86,7 +85,7 @@ def read_labelled(source: Path) -> Labelled:
     found.sort()
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[label] for _, label in found], dtype=np.int64)
-    return Labelled(tuple(classes), tuple(path for path, _ in found), labels)
+    return LabelledFiles(tuple(classes), tuple(path for path, _ in found), labels)
 
 
 def _from_folders(source: Path) -> list[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""Predictions of a classifier, zero-shot or a linear probe: photos with the probability of every label."""
+"""Predictions of a classifier (zero-shot or linear probe): photos with the probability of every label."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,15 +22,15 @@ class Prediction:
 
     path: Path
     id: int
-    """The photo's id in the library; 0 if the library does not have it."""
+    """The photo's id in the library; 0 if it is not in the library."""
     labels: tuple[str, ...]
     probabilities: Float32
     given: Picture | None = field(default=None, repr=False, compare=False)
-    """The photo itself, if it may be none of a file."""
+    """The photo as a picture, if it was given as one; it need not be a file."""
 
     @property
     def picture(self) -> Picture:
-        """The photo, to open it."""
+        """The photo as a `Picture`, which opens it."""
         return self.given or Picture(str(self.path), file=self.path)
 
     @property
@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A chunk of the photos that are classified, in order."""
+    """A chunk of classified photos, in order."""
 
     labels: tuple[str, ...]
     paths: tuple[Path, ...]
@@ -56,11 +56,11 @@ class Predictions:
     failures: tuple[tuple[Path, str], ...] = ()
     """Files that could not be read, with the reason."""
     pictures: tuple[Picture, ...] = ()
-    """The photos themselves, if they need not be files."""
+    """The photos as pictures, if they were given as such; empty for photos of the library."""
 
     @classmethod
     def of(cls, photos: Embeddings, labels: tuple[str, ...], probabilities: Float32) -> "Predictions":
-        """The photos with their probabilities, float32[n, labels]."""
+        """Combine photos with their probabilities, float32[n, labels]."""
         return cls(labels, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures)
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Predictions:
 
 
 class PredictionStream(Protocol):
-    """Photos that are classified while `chunks` is iterated over, which is possible once."""
+    """Photos that are classified while `chunks` is iterated over; this is possible once."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -86,21 +86,21 @@ class PredictionStream(Protocol):
 
     @property
     def summary(self) -> str:
-        """Model and scoring, in part of a line."""
+        """Model and scoring, as part of a line."""
 
     def describe(self) -> dict[str, object]:
-        """Model, scoring and labels, with which `--json` begins."""
+        """Model, scoring and labels: the first fields of the output of `--json`."""
 
 
 def best_labels(probabilities: Float32, count: int) -> npt.NDArray[np.int64]:
-    """Each photo's best labels, int64[n, count], best first, equal ones in the order of the labels."""
+    """Indices of each photo's most probable labels, int64[n, count], ties in the order of the labels."""
     if count == 1:
         best: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
         return best[:, None]
     count = min(count, probabilities.shape[1])
     rows = np.arange(len(probabilities))[:, None]
     if count < probabilities.shape[1]:
-        # Of equal labels at the last rank, the partition would pick any.
+        # argpartition would pick any of several equal labels at the last rank.
         threshold = -np.partition(-probabilities, count - 1, axis=1)[:, count - 1 : count]
         above = probabilities > threshold
         remaining = count - above.sum(axis=1, keepdims=True)

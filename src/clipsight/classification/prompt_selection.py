@@ -1,6 +1,6 @@
-"""Comparison of prompt templates on a labelled collection: the accuracy of each, and the best combination.
+"""Comparison of prompt templates on labelled photos: the accuracy of each, and the best ensemble.
 
-The combination is found by forward selection, as OpenAI found its seven templates (see `prompts.SIMPLE`).
+The ensemble is found by forward selection, as OpenAI found its seven templates (see `prompts.SIMPLE`).
 """
 
 from collections.abc import Callable, Iterable
@@ -22,28 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of photos, 0 to 1, whose most probable label is their class."""
+    """Top-1 accuracy, from 0 to 1, on the two halves of the photos."""
 
     choosing: float
-    """On the half that templates are selected on."""
+    """On the half by which templates are selected."""
     held_out: float
     """On the other half."""
 
 
 @dataclass(frozen=True)
 class TemplateComparison:
-    """Accuracy of templates, and of their combinations, on a labelled collection."""
+    """Accuracy of templates, and of their ensembles, on labelled photos."""
 
     model: str
     classes: tuple[str, ...]
     photos: tuple[int, int]
-    """Numbers of photos in the half for selection, and in the held-out one."""
+    """Numbers of photos in the half for selection, and in the held-out half."""
     templates: tuple[tuple[str, Accuracy], ...]
-    """Each template by itself, sorted by accuracy on the first half."""
+    """Each template alone, sorted by accuracy on the first half, the best first."""
     all_together: Accuracy
+    """The ensemble of all templates."""
     chosen: tuple[str, ...]
-    """The combination selected on the first half, in the order in which templates were added."""
+    """The ensemble selected on the first half, in the order in which templates were added."""
     chosen_together: Accuracy
+    """The ensemble of the chosen templates."""
     failures: tuple[tuple[Path, str], ...] = ()
     """Photos that could not be read, with the reason."""
 
@@ -71,10 +73,10 @@ def select_templates(
     *,
     track: Callable[[Iterable[str]], Iterable[str]] = lambda templates: templates,
 ) -> TemplateComparison:
-    """Measure each template and select a combination on one half of the photos; test it on the other half.
+    """Measure each template and select an ensemble on one half of the photos; test it on the other half.
 
-    Class names are labels, with underscores read as spaces. `track` wraps the templates while they are
-    embedded, to show progress. Raises `LabelError` for a class of one photo.
+    Labels are the class names, with underscores replaced by spaces. `track` wraps the iterable of templates
+    while they are embedded, to show progress. Raises `LabelError` for a class with only one photo.
     """
     labels = check_labels(labels_of_classes(photos.classes))
     unique = tuple(dict.fromkeys(templates.templates))
@@ -101,9 +103,10 @@ def select_templates(
 
 
 def forward_selection(weights: Float32, measure: Callable[[Float32], float]) -> list[int]:
-    """Templates added greedily while that increases the figure of their mean; the first of equal ones.
+    """Select templates greedily while that increases the measure of their ensemble; return their indices.
 
-    `weights` are float32[templates, labels, dim]; `measure` takes float32[labels, dim] of unit length.
+    `weights` are float32[templates, labels, dim]; `measure` takes float32[labels, dim] of unit length. Ties
+    are broken by order.
     """
     chosen: list[int] = []
     best = -1.0

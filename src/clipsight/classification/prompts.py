@@ -1,6 +1,7 @@
-"""Labels and prompt templates: "a photo of a {}." turns the label "dog" into a sentence like a caption.
+"""Labels and prompt templates: "a photo of a {}." turns the label "dog" into text like a caption.
 
-The embeddings of several templates are averaged (Radford et al. 2021, arXiv:2103.00020, section 3.1.4).
+The embeddings of several prompts are averaged: prompt ensembling (Radford et al. 2021, arXiv:2103.00020,
+section 3.1.4).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from clipsight.core.text import nfc
 from clipsight.search.label_embeddings import fill
 
 PLAIN = ("{}",)
-"""The label itself: for labels that are sentences already."""
+"""The label itself, for labels that are phrases or sentences."""
 
 SIMPLE = (
     "itap of a {}.",
@@ -25,7 +26,7 @@ SIMPLE = (
     "art of the {}.",
     "a photo of the small {}.",
 )
-"""Seven templates that OpenAI selected from the eighty below: nearly as accurate, eleven times as fast. MIT,
+"""Seven templates that OpenAI selected from its eighty: nearly as accurate, eleven times as fast. MIT,
 https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb"""
 
 _IMAGENET = "prompts_imagenet.txt"  # eighty templates of the same notebook
@@ -40,15 +41,15 @@ class TemplateSet:
     templates: tuple[str, ...]
 
     def fill(self, label: str) -> list[str]:
-        """One text per template; braces in the label are ordinary characters."""
+        """One prompt per template, with the label in place of `{}`."""
         return fill(self.templates, label)
 
 
 def load_templates(spec: str | None = None, extra: Sequence[str] = ()) -> TemplateSet:
-    """The set `spec` ("plain", "simple", "imagenet", or a file with one template per line) and `extra` ones.
+    """Load the set `spec` ("plain", "simple", "imagenet", or a file of one template per line) and `extra`.
 
-    Without `spec`, `extra` alone, or "plain" if that is empty. Raises `LabelError` for a template without
-    exactly one `{}`, for an empty or unreadable file, and for an unknown name.
+    Without `spec`, the set is `extra` alone, or "plain" if `extra` is empty. Raises `LabelError` for a
+    template without exactly one `{}`, for an empty or unreadable file, and for an unknown name.
     """
     templates = tuple(_checked(template) for template in extra)
     if spec is None and templates:
@@ -58,7 +59,7 @@ def load_templates(spec: str | None = None, extra: Sequence[str] = ()) -> Templa
 
 
 def read_labels(spec: str) -> tuple[str, ...]:
-    """The labels in `spec`: "a,b,c", or the path of a file with one label per line (UTF-8).
+    """Read the labels in `spec`: "a,b,c", or the path of a UTF-8 file with one label per line.
 
     Raises `LabelError` as `check_labels` does, and for an empty or unreadable file.
     """
@@ -78,12 +79,12 @@ def read_labels(spec: str) -> tuple[str, ...]:
 
 
 def labels_of_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Class names as words: an underscore is read as a space ("living_room" as "living room")."""
+    """Class names with underscores replaced by spaces: "living_room" is "living room"."""
     return tuple(name.replace("_", " ") for name in classes)
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels in NFC, stripped of white space.
+    """Return the labels in NFC, stripped of white space.
 
     Raises `LabelError` for fewer than two labels, duplicates, and labels that are blank or not valid text.
     """
@@ -133,7 +134,7 @@ def _checked(template: str, where: str = "") -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """Lines of a text file, without blank lines at its end."""
+    """Lines of a text file, without blank lines at the end."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,7 +145,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _is_text(text: str) -> bool:
-    """True if the text is valid UTF-8: invalid bytes of a command line are lone surrogates."""
+    """True unless the text has lone surrogates: bytes of a command line that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """Seeded, stratified splits of labelled photos: train and test, halves, few shots, cross-validation folds.
 
-Each class is shuffled by itself, so that every part has about the same share of each; the same seed gives the
-same split.
+Each class is shuffled separately, so that every part has about the same share of each class. The same seed
+gives the same split.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +17,15 @@ Rows = npt.NDArray[np.int64]
 Seed = int | Sequence[int]
 
 TEST_SIZE = 0.2
+"""Share of the photos of each class that is held out for testing."""
 
 
 def train_test_split(
     photos: LabelledVectors, test_size: float = TEST_SIZE, *, seed: int = 0
 ) -> tuple[LabelledVectors, LabelledVectors]:
-    """Training and test photos: a share `test_size` of every class, at least one photo, is for the test.
+    """Split into training and test photos: the share `test_size` of every class, at least one, for testing.
 
-    `failures` stay with the training photos. Raises `LabelError` for a class of one photo.
+    `failures` stay with the training photos. Raises `LabelError` for a class with only one photo.
     """
     _check_two_photos(photos)
     test, train = _split(photos, seed, lambda count: min(max(1, round(test_size * count)), count - 1))
@@ -32,10 +33,10 @@ def train_test_split(
 
 
 def split_halves(photos: LabelledVectors, *, seed: int = 0) -> tuple[LabelledVectors, LabelledVectors]:
-    """Two halves with the same share of every class.
+    """Split into two halves with the same share of every class.
 
-    The odd photo of a class goes to the first half for every other such class. Raises `LabelError` for a
-    class of one photo.
+    For classes with an odd number of photos, the first and the second half get the extra one in turn. Raises
+    `LabelError` for a class with only one photo.
     """
     _check_two_photos(photos)
     extra = 0
@@ -51,13 +52,13 @@ def split_halves(photos: LabelledVectors, *, seed: int = 0) -> tuple[LabelledVec
 def sample_shots(
     photos: LabelledVectors, shots: int, *, seed: Seed = 0
 ) -> tuple[LabelledVectors, LabelledVectors]:
-    """`shots` random photos of every class, and the rest. Raises `LabelError` as `check_shots` does."""
+    """Split into `shots` random photos of every class, and the rest. Raises `LabelError` as `check_shots`."""
     check_shots(photos, shots)
     return _split(photos, seed, lambda _: shots)
 
 
 def check_shots(photos: LabelledVectors, shots: int) -> None:
-    """Raise `LabelError` if `shots` is less than one, or more than a class has photos."""
+    """Raise `LabelError` unless `shots` is at least 1, and at most the size of the smallest class."""
     counts = np.bincount(photos.labels, minlength=len(photos.classes))
     if shots < 1 or shots > counts.min():
         smallest = photos.classes[int(counts.argmin())]
@@ -68,9 +69,9 @@ def check_shots(photos: LabelledVectors, shots: int) -> None:
 
 
 def stratified_k_fold(labels: Rows, folds: int, *, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:
-    """Yield rows for training and for validation, fold by fold; folds without photos are left out.
+    """Yield rows, int64[k], for training and for validation, fold by fold; empty folds are left out.
 
-    The only photo of a class is never used for validation.
+    `labels` are int64[n]. The only photo of a class is never used for validation.
     """
     fold = np.full(len(labels), -1)
     for rows in _shuffled_classes(labels, labels.max() + 1, seed):

@@ -1,4 +1,4 @@
-"""Predictions that are made while they are iterated over, once; their first photos can be shown before."""
+"""Predictions that are computed while they are iterated over, with a preview for notebooks."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import pandas
 
 _COLUMNS = 5
-"""Labels that have a column of their own in a notebook; of more, the best ones of each photo are shown."""
+"""Labels up to which each has a column in a notebook; for more, the best of each photo are shown."""
 
 
 class Peekable(Iterator[Predictions]):
-    """An iterator of chunks of which the first `SHOWN` photos are remembered, and can be read ahead."""
+    """An iterator of chunks that can read ahead the first `SHOWN` photos, and remembers them."""
 
     def __init__(self, chunks: Iterator[Predictions]) -> None:
         self._chunks = chunks
@@ -30,7 +30,7 @@ class Peekable(Iterator[Predictions]):
         return self._ahead.popleft() if self._ahead else self._read()
 
     def first(self) -> tuple[list[Prediction], bool]:
-        """The first photos, and True if there may be more; what is read ahead stays in the iterator."""
+        """The first photos, and True if there may be more. Iteration is not affected."""
         while len(self._first) <= SHOWN and not self._ended:
             try:
                 self._ahead.append(self._read())
@@ -41,15 +41,15 @@ class Peekable(Iterator[Predictions]):
     def _read(self) -> Predictions:
         chunk = next(self._chunks)
         for prediction in islice(chunk, SHOWN + 1 - len(self._first)):
-            kept = prediction.probabilities.copy()  # a row would keep its whole chunk
+            kept = prediction.probabilities.copy()  # a view of a row would keep the whole chunk in memory
             self._first.append(replace(prediction, probabilities=kept))
         return chunk
 
 
 class StreamedPredictions:
-    """Photos that are classified while this, or `chunks`, is iterated over, which is possible once.
+    """Photos that are classified while this object, or `chunks`, is iterated over; this is possible once.
 
-    In a notebook it is shown by its first photos, which are classified then, and iterated over all the same.
+    A notebook shows the first photos, which are then classified; iteration still includes them.
     """
 
     chunks: Iterator[Predictions]
@@ -64,7 +64,7 @@ class StreamedPredictions:
 
     @property
     def summary(self) -> str:
-        """Model and scoring, in part of a line."""
+        """Model and scoring, as part of a line."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -72,9 +72,10 @@ class StreamedPredictions:
             yield from chunk
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """All photos as a table of pandas: path, id, best label, its probability, then each label's.
+        """All photos as a pandas data frame: path, id, best label, its probability, then each label's.
 
-        Photos that were iterated over before are not in it. Raises `LibraryError` if pandas is not installed.
+        Photos that were iterated over before are not included. Raises `LibraryError` if pandas is not
+        installed.
         """
         pandas = require("notebook", "pandas")
         photos = list(self)
@@ -84,7 +85,7 @@ class StreamedPredictions:
         )
         rows = [each.probabilities for each in photos]
         labels = pandas.DataFrame(rows, columns=list(self.labels), dtype="float32")
-        return pandas.concat([best, labels], axis=1)  # a label may be called "path", too
+        return pandas.concat([best, labels], axis=1)  # concat allows a label "path", too
 
     def _repr_html_(self) -> str:
         """The first photos with their labels, for notebooks."""

@@ -1,6 +1,6 @@
-"""Zero-shot classification: photos compared with labels, giving the probability of each label.
+"""Zero-shot classification: the probability of each label from the cosines of photos and labels.
 
-Labels become vectors through prompt templates (Radford et al. 2021, arXiv:2103.00020, section 3.1).
+Labels are embedded with prompt templates (Radford et al. 2021, arXiv:2103.00020, section 3.1).
 """
 
 import os
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from clipsight.store.records import Model
 
 
-_BLOCK_SCORES = 1 << 18  # 1 MB: a block stays in the processor's cache from the first step to the last
-_SHORT = 64  # labels, up to which transposing is faster than reducing rows
+_BLOCK_SCORES = 1 << 18  # 1 MB: a block stays in the processor's cache during all steps
+_MAX_TRANSPOSED = 64  # labels up to which transposing is faster than reducing rows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Classifier:
     weights: Float32
     """float32[labels, dim], unit length"""
     logit_scale: float
-    """Factor of cosines."""
+    """Factor by which cosines are multiplied."""
     logit_bias: float | None = None
     """Added to scaled cosines, in models trained with a sigmoid loss (SigLIP, arXiv:2303.15343)."""
 
@@ -54,7 +54,7 @@ class Classifier:
         templates: TemplateSet,
         cache: LabelCache | None = None,
     ) -> "Classifier":
-        """Embed the labels as `cached_label_embeddings` does; raises `LabelError` as `check_labels` does."""
+        """Embed the labels by `cached_label_embeddings`. Raises `LabelError` as `check_labels` does."""
         checked = check_labels(labels)
         weights = cached_label_embeddings(checked, templates.templates, encoder, cache)
         return cls(checked, weights, encoder.logit_scale, encoder.folder.logit_bias)
@@ -87,13 +87,11 @@ class Classifier:
         return scores
 
     def predict(self, photos: Embeddings) -> Predictions:
-        """Predictions for the photos."""
+        """Classify embedded photos."""
         probabilities = (
             self.probabilities(photos.vectors) if len(photos) else np.empty((0, len(self.labels)), np.float32)
         )
-        return Predictions(
-            self.labels, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures
-        )
+        return Predictions.of(photos, self.labels, probabilities)
 
     @cached_property
     def _scaled(self) -> Float32:
@@ -102,7 +100,7 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Classification(StreamedPredictions):
-    """Photos that are classified while this, or `chunks`, is iterated over, which is possible once."""
+    """Photos that are classified while this object, or `chunks`, is iterated over; this is possible once."""
 
     model: str
     classifier: Classifier
@@ -111,7 +109,7 @@ class Classification(StreamedPredictions):
     notes: tuple[str, ...] = ()
     """Warnings about the labels for the user, one line each."""
     logit_scale_assumed: bool = False
-    """True if the model has no logit scale, so that CLIP's usual 100 is used."""
+    """True if the model folder has no logit scale, so that CLIP's usual 100 is used."""
     unknown: bool = False
     """True if photos that no label fits get the label `NONE`."""
 
@@ -122,14 +120,14 @@ class Classification(StreamedPredictions):
 
     @property
     def summary(self) -> str:
-        """Model, scoring rule and templates, in part of a line."""
+        """Model, scoring rule and templates, as part of a line."""
         rule = f"{self.classifier.scoring} of {self.classifier.logit_scale:g} x cosine"
         if self.classifier.logit_bias is not None:
             rule += f" {self.classifier.logit_bias:+g}"
         return f"model {self.model}, {rule}, templates {self.templates.name}"
 
     def describe(self) -> dict[str, object]:
-        """Model, scoring, templates and labels, with which `--json` begins."""
+        """Model, scoring, templates and labels: the first fields of the output of `--json`."""
         return {
             "model": self.model,
             "scoring": self.classifier.scoring,
@@ -150,10 +148,10 @@ def classify(
     cache: LabelCache | None = None,
     calibration: "Calibration | None" = None,
 ) -> Classification:
-    """Classify embedded photos: labels are embedded at once, photos are read while the result is.
+    """Classify embedded photos; `photos` is consumed while the result is iterated over.
 
-    With `calibration` there is one more label, `NONE`, with the probability that no other label fits.
-    Raises `LabelError` as `check_labels` does.
+    `calibration` adds the label `NONE`, with the probability that no other label fits. Raises `LabelError` as
+    `check_labels` does, and for the label `NONE`.
     """
     classifier = Classifier.from_labels(labels, encoder, templates, cache)
     chunks = (classifier.predict(chunk) for chunk in photos)
@@ -181,7 +179,7 @@ def classify_in(
     unknown: bool,
     keep: bool,
 ) -> Classification:
-    """Classify photos by the model of a library; see `Library.classify` for `unknown` and `keep`."""
+    """Classify photos with the model of a library; see `Library.classify` for `unknown` and `keep`."""
     calibration = snapshot.calibration if unknown else None
     cache = LabelCache(snapshot.folder)
     result = classify(photos, labels, snapshot.encoder, templates, cache, calibration)
@@ -192,10 +190,10 @@ def classify_in(
 
 
 def _reduced(function: np.ufunc, rows: Float32) -> Float32:
-    """Sum or maximum of each row; NumPy takes nine times as long over short rows as over columns."""
+    """Sum or maximum of each row; NumPy is nine times slower for short rows than for columns."""
     reduced: Float32 = (
         function.reduce(np.ascontiguousarray(rows.T), axis=0)
-        if rows.shape[1] < _SHORT
+        if rows.shape[1] < _MAX_TRANSPOSED
         else function.reduce(rows, axis=1)
     )
     return reduced
@@ -205,8 +203,8 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
     found = classifier.predict(photos)
     none = np.empty(0, np.float32)
     if len(photos):
-        # The best label and `NONE` share their probability as the calibration says, so that `NONE` is the
-        # most probable where it is more likely than not.
+        # `NONE` gets the ratio share / (1 - share) to the best label, so that it is the most probable label
+        # exactly if share > 0.5.
         share = calibration.none_fits(photos.vectors, classifier.weights)
         best = found.probabilities.max(axis=1)
         none = best * share / (best * share + (1 - share))
@@ -215,9 +213,9 @@ def _with_none(classifier: Classifier, photos: Embeddings, calibration: "Calibra
 
 
 def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") -> Predictions:
-    """Store the best label of each photo of the library, for searches by label; return `predictions`.
+    """Store the best label of each photo of the library, as a filter for searches; return `predictions`.
 
-    Photos that no label fits are stored without a label.
+    Photos that no label fits lose their earlier label of the same label set.
     """
     from clipsight.store.labels import PhotoLabel, store_labels
 
@@ -232,7 +230,7 @@ def keep_labels(predictions: Predictions, catalog: "Catalog", model: "Model") ->
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Separate existing photos and folders from texts, which are all other arguments.
+    """Separate existing photos and folders from all other arguments, which are texts.
 
     Raises `LabelError` for a URL, and for a text that looks like the path of a photo that does not exist.
     """
@@ -248,8 +246,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 
 def _notes(labels: Sequence[str], encoder: "Encoder", templates: TemplateSet) -> tuple[str, ...]:
-    """One line for each label with a text longer than the model's context, which was truncated."""
-    # A token is at least one byte: short texts need no tokenizer.
+    """One line for each label of which a prompt is longer than the model's context, and truncated."""
+    # A token is at least one byte, so short texts need not be tokenized.
     limit = encoder.folder.context_length - 8
     candidates = [label for label in labels if len(max(templates.fill(label), key=len).encode()) > limit]
     return tuple(

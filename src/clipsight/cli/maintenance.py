@@ -27,7 +27,7 @@ def check(
     ] = 0,
     library: LibraryOption = None,
 ) -> None:
-    """Check the index: database, vectors and search files.
+    """Check the index: database, vectors and index files.
 
     The exit code is 1 if there is a problem.
     """

@@ -1,4 +1,4 @@
-"""Evaluation of models: retrieval, zero-shot, linear probes, robustness to a shift, precisions, templates.
+"""Evaluation of models: retrieval, zero-shot, linear probes, distribution shift, precisions, templates.
 
 from clipsight import evaluation
 found = evaluation.evaluate("builtin", zeroshot="pets/")

@@ -1,4 +1,4 @@
-"""Evaluation of a model on one's own photos: retrieval, zero-shot, linear probe, or robustness to a shift."""
+"""Evaluation of a model on the user's photos: retrieval, zero-shot, linear probe, or distribution shift."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from clipsight.core.errors import LabelError
 from clipsight.evaluation.retrieval import Retrieval, measure_retrieval
 from clipsight.evaluation.robustness import Robustness, measure_shift
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
-from clipsight.probe.embedding import embed_labelled, measuring_library, measuring_library_of
+from clipsight.probe.embedding import embed_labelled, evaluation_library, evaluation_library_for
 from clipsight.probe.fitting import Report, fit_and_test
 from clipsight.probe.head import zero_shot_head
 from clipsight.search.label_embeddings import LabelCache
@@ -84,13 +84,13 @@ def evaluate(
     progress: "Observer | ProgressLike" = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
-    """Evaluate a model in one of four ways; exactly one collection is given.
+    """Evaluate a model in one of four ways; exactly one of the first four arguments is given.
 
     `retrieval` is a CSV with `filepath` and `caption`. The others are class folders, or a CSV with `filepath`
-    and `label`: `zeroshot` with `templates` (default: "simple"), `linear_probe` with a fifth of the photos
-    held out by `seed`, `shift` with two collections of the same classes. Vectors are kept in a library of the
-    model's own, so that an interrupted evaluation continues; the user's library is not used. `progress` and
-    `note` are those of `Library`. Raises `LabelError` or `ModelError`.
+    and `label`: `zeroshot` is classified with `templates` (default: "simple"); of `linear_probe`, a fifth of
+    the photos, selected by `seed`, is held out; `shift` are two collections of the same classes. Vectors are
+    stored in a separate library of the model, so that an interrupted evaluation continues; the user's library
+    is not changed. `progress` and `note` are those of `Library`. Raises `LabelError` or `ModelError`.
     """
     from clipsight.models import registry
     from clipsight.models.folder import ModelFolder
@@ -100,7 +100,7 @@ def evaluate(
     whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
     folder = ModelFolder.read(registry.locate(model))
-    with measuring_library(folder, device=device, threads=threads, note=note) as library:
+    with evaluation_library(folder, device=device, threads=threads, note=note) as library:
 
         def embed(source: PathLike) -> LabelledVectors:
             return embed_labelled(read_labelled(Path(source).expanduser()), library, progress=progress)
@@ -124,10 +124,10 @@ def evaluate(
 def measure_zero_shot(
     photos: LabelledVectors, encoder: "Encoder", templates: TemplateSet
 ) -> ClassificationMetrics:
-    """Metrics of zero-shot classification, as CLIP_benchmark computes them.
+    """Metrics of zero-shot classification, computed as in CLIP_benchmark.
 
-    Each photo is assigned to the class whose label embedding is nearest; `_` in class names is read as a
-    space. Raises `LabelError`.
+    The prediction is the class whose label embedding is nearest; underscores in class names are replaced by
+    spaces. Raises `LabelError`.
     """
     head = zero_shot_head(photos.classes, encoder, templates)
     return classification_metrics(head.logits(photos.vectors), photos.labels, photos.classes)
@@ -143,11 +143,11 @@ def compare_templates(
 ) -> TemplateComparison:
     """Measure prompt templates on class folders or a CSV, as `select_templates` does.
 
-    The photos are embedded by the model of `library`, which itself is not changed. `templates` defaults to
-    "imagenet" and "{}". Raises `LabelError`.
+    The photos are embedded by the model of `library`, but not added to it. `templates` defaults to "imagenet"
+    and "{}". Raises `LabelError`.
     """
     candidates = templates or load_templates("imagenet", ("{}",))
     labelled = read_labelled(Path(source).expanduser())
-    with measuring_library_of(library) as own:
-        photos = embed_labelled(labelled, own, progress=progress)
+    with evaluation_library_for(library) as separate:
+        photos = embed_labelled(labelled, separate, progress=progress)
     return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)

@@ -1,7 +1,7 @@
 """Benchmark of one model in several precisions: speed on this machine, and similarity of the vectors.
 
 The speed of int8 and fp16 relative to fp32 depends on the processor. The benchmark only recommends: a library
-never mixes vectors of two model folders, so the user selects another precision explicitly.
+never mixes vectors of two model folders, so the user has to choose another precision explicitly.
 """
 
 import os
@@ -20,11 +20,11 @@ from clipsight.core.files import total_size
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
-NEAR = 0.99
-"""Least cosine with the vectors of the first model for another one to be recommended."""
+MIN_COSINE = 0.99
+"""Minimum cosine with the vectors of the first model for another one to be recommended."""
 
-FASTER = 1.1
-"""Least speed relative to the first model that is worth embedding all photos again."""
+MIN_SPEEDUP = 1.1
+"""Minimum speed relative to the first model that is worth embedding all photos again."""
 
 TEXTS = (
     "a dog",
@@ -51,9 +51,9 @@ class ModelComparison:
     photos_a_second: float
     texts_a_second: float
     photo_cosine: float
-    """Least cosine, over the photos, between vectors of this model and of the first one."""
+    """Minimum cosine, over the photos, between vectors of this model and of the first one."""
     text_cosine: float
-    """Least cosine over `TEXTS`."""
+    """Minimum cosine over `TEXTS`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for JSON."""
@@ -63,7 +63,7 @@ class ModelComparison:
 def compare_models(
     models: Sequence[str | os.PathLike[str]], photos: Sequence[Path], *, threads: int | None = None
 ) -> list[ModelComparison]:
-    """Measure models, names or folders, on this machine in turn, with all cores or `threads`.
+    """Measure `models`, which are names or folders, on this machine with `threads` (default: all cores).
 
     Vectors are compared with those of the first model, for up to 32 of `photos`; unreadable ones are left
     out. Raises `ModelError` if none can be read, or if vectors of two models differ in length.
@@ -81,8 +81,8 @@ def compare_models(
                 f"{other.name} gives {other.dim} numbers, {first.name} {first.dim}: they are not one model "
                 "in two precisions; to compare different models: clipsight models, clipsight evaluate"
             )
-    seen = [_embedded(photos, encoder) for encoder in encoders]
-    read = [encoder.encode_texts(TEXTS) for encoder in encoders]
+    of_photos = [_embed_photos(photos, encoder) for encoder in encoders]
+    of_texts = [encoder.encode_texts(TEXTS) for encoder in encoders]
     rounds = np.array([[_speeds(encoder) for encoder in encoders] for _ in range(_ROUNDS)])
     speeds = rounds.max(axis=0).tolist()
     return [
@@ -92,8 +92,8 @@ def compare_models(
             megabytes=total_size(path) / 1e6,
             photos_a_second=photos_a_second,
             texts_a_second=texts_a_second,
-            photo_cosine=_least_cosine(seen[number], seen[0]),
-            text_cosine=_least_cosine(read[number], read[0]),
+            photo_cosine=_min_cosine(of_photos[number], of_photos[0]),
+            text_cosine=_min_cosine(of_texts[number], of_texts[0]),
         )
         for number, (path, encoder, (photos_a_second, texts_a_second)) in enumerate(
             zip(folders, encoders, speeds, strict=True)
@@ -102,14 +102,15 @@ def compare_models(
 
 
 def recommended(compared: Sequence[ModelComparison]) -> ModelComparison | None:
-    """The fastest model with vectors near to the first one's, if it is `FASTER`; else None."""
+    """The fastest model with vectors similar to the first one's; None if the gain is below `MIN_SPEEDUP`."""
     first, *others = compared
-    near = [each for each in others if min(each.photo_cosine, each.text_cosine) >= NEAR]
-    best = max(near, key=lambda each: each.photos_a_second, default=first)
-    return best if best.photos_a_second >= FASTER * first.photos_a_second else None
+    similar = [each for each in others if min(each.photo_cosine, each.text_cosine) >= MIN_COSINE]
+    best = max(similar, key=lambda each: each.photos_a_second, default=first)
+    return best if best.photos_a_second >= MIN_SPEEDUP * first.photos_a_second else None
 
 
-def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Float32:
+def _embed_photos(photos: Sequence[Path], encoder: "Encoder") -> Float32:
+    """Embed up to `_MAX_PHOTOS` of the photos, evenly spread; unreadable ones are left out."""
     from clipsight.indexing.media.photo import open_picture
 
     chosen = np.linspace(0, len(photos) - 1, min(len(photos), _MAX_PHOTOS)).round().astype(int)
@@ -124,8 +125,8 @@ def _embedded(photos: Sequence[Path], encoder: "Encoder") -> Float32:
     return encoder.encode_pixels(pixels)
 
 
-def _least_cosine(some: Float32, others: Float32) -> float:
-    return float((some * others).sum(axis=1).min())
+def _min_cosine(vectors: Float32, others: Float32) -> float:
+    return float((vectors * others).sum(axis=1).min())
 
 
 def _speeds(encoder: "Encoder") -> tuple[float, float]:

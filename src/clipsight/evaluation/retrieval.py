@@ -1,7 +1,6 @@
-"""Recall@k of photos by captions and of captions by photos, where a photo may have several captions.
+"""Text-to-image and image-to-text retrieval on a CSV of captions; a photo may have several captions.
 
-The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: each caption has
-one right photo, each photo is matched by any of its captions.
+The protocol is that of `metrics.retrieval`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class Retrieval:
     text_to_image: RetrievalMetrics
     image_to_text: RetrievalMetrics
     failures: tuple[tuple[Path, str], ...] = ()
-    """Photos that could not be read, with the reason; they and their captions were left out."""
+    """Photos that could not be read, with the reason; they and their captions are left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """The evaluation for JSON."""
@@ -46,10 +45,10 @@ class Retrieval:
 def measure_retrieval(
     source: Path, library: "Library", *, progress: "Observer | ProgressLike" = None
 ) -> Retrieval:
-    """Retrieval metrics on the photos of a CSV with `filepath` and `caption`, one row per caption.
+    """Measure retrieval on the photos of a CSV with `filepath` and `caption`, one row per caption.
 
-    The photos' folders are indexed in `library` first. Raises `LabelError` for an invalid CSV, or
-    if no photo can be read.
+    The photos' folders are first indexed in `library`. Raises `LabelError` for an invalid CSV, or if no photo
+    can be read.
     """
     captions = read_captions(source)
     paths, images, failures = embed_files(list(captions), library, progress=progress)
@@ -62,7 +61,7 @@ def measure_retrieval(
 
 
 def read_captions(source: Path) -> dict[Path, list[str]]:
-    """The captions of each photo in a CSV with the columns `filepath` and `caption`.
+    """Read the captions of each photo from a CSV with the columns `filepath` and `caption`.
 
     Paths are relative to the CSV file's folder. Raises `LabelError`.
     """

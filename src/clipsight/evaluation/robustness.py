@@ -1,7 +1,7 @@
-"""Robustness to a distribution shift: accuracy on one collection and on another one of the same classes.
+"""Robustness to a distribution shift: accuracy on one collection and on another one with the same classes.
 
-CLIP's claim is that zero-shot classification loses less accuracy than a fitted classifier (Radford et al.
-2021, section 3.3).
+According to Radford et al. 2021 (section 3.3), zero-shot classification loses less accuracy than a fitted
+classifier.
 """
 
 from dataclasses import dataclass
@@ -63,10 +63,10 @@ def measure_shift(
     *,
     seed: int = 0,
 ) -> Robustness:
-    """Test zero-shot, a probe fitted to four fifths of `a`, and one that starts from zero-shot.
+    """Test zero-shot, a probe fitted to four fifths of `a`, and a probe that starts from zero-shot.
 
-    All are tested on the other fifth of `a` and on the whole of `b`. Raises `LabelError` if `b` has a class
-    that `a` has not.
+    They are tested on the other fifth of `a` and on all of `b`. Raises `LabelError` if `b` has a class that
+    `a` does not have.
     """
     shifted = b.with_classes(a.classes)
     train, test = train_test_split(a, seed=seed)

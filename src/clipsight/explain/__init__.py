@@ -1,4 +1,4 @@
-"""Explanations of a score: shares of the query's words, and a heat map over the photo.
+"""Explanations of a score: contributions of the query's words, and a heat map over the photo.
 
-`registry` names the methods, `base` defines what a method offers, `explanation` combines the results.
+`registry` lists the methods, `base` has their protocols and result types, `explanation` combines the results.
 """

@@ -1,7 +1,7 @@
 """Result types of explanations, and the protocols of models and methods.
 
 The score to explain is the cosine similarity of a query's and a photo's embedding. A `WordExplainer`
-attributes it to the words of a text, a `RegionExplainer` to places of the photo.
+attributes it to the words of a text, a `RegionExplainer` to regions of the photo.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class WordShare:
 
     `contribution` is in units of the score if the method is additive (`WordExplanation.additive`), else
     relative to the other words. `stderr` is its standard error: 0 if exact, None for methods that do not
-    sample. `leave_one_out` is the drop of the score if only this word is left out, None if not measured.
+    sample. `leave_one_out` is the decrease of the score if only this word is left out, None if not computed.
     """
 
     word: str
@@ -47,7 +47,7 @@ class WordShare:
 
 @dataclass(frozen=True, slots=True)
 class WordExplanation:
-    """The words of one text, in order. `additive`: they sum to the score minus the empty text's score."""
+    """The words of one text, in order. `additive`: they add up to the score minus the empty text's score."""
 
     method: str
     words: tuple[WordShare, ...]
@@ -59,8 +59,9 @@ class RegionExplanation:
     """Heat map of the photo.
 
     `heat` is float32[rows, columns], finite, over the part of the photo that the model sees, top row first.
-    Positive places raise the score, negative ones lower it. `unit` is "score" (the drop of the cosine if a
-    sixteenth of the photo, all of it like that place, were covered) or "relative" (order and ratio only).
+    Regions with positive values raise the score, those with negative values lower it. `unit` is "score" (the
+    decrease of the cosine if a sixteenth of the photo with this value were covered) or "relative" (only order
+    and ratios are meaningful).
     """
 
     method: str
@@ -72,8 +73,8 @@ class RegionExplanation:
 class PartShare:
     """One part of a query and its exact share of the score.
 
-    `coefficient` is the part's weight in the unit query vector, `cosine` its own score; `words` divide
-    `share` further.
+    `coefficient` is the part's coefficient in the unit query vector, `cosine` the score of the part alone;
+    `words` are the contributions of its words to `share`.
     """
 
     part: str
@@ -83,36 +84,36 @@ class PartShare:
 
     @property
     def share(self) -> float:
-        """`coefficient` x `cosine`; the shares of all parts sum to the score."""
+        """`coefficient` x `cosine`; the shares of all parts add up to the score."""
         return self.coefficient * self.cosine
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The score of `photo` for `query`, divided among parts and words, with a heat map of the photo."""
+    """Explanation of the score of `photo` for `query`: shares of parts and words, and a heat map."""
 
     query: str
     photo: Path
     model: str
     score: float
     method: str
-    """The method of the words; `region.method` may differ, if this one can't explain regions."""
+    """Method for words; `region.method` differs if this method can't explain regions."""
     parts: tuple[PartShare, ...]
     region: RegionExplanation | None
     region_of: str
-    """The query, or the word that `word` selected."""
+    """Text that the heat map is of: the query, or the argument `word`."""
     seen: tuple[float, float, float, float]
     """Box that the model sees: left, top, right, bottom as fractions of the upright photo's sides. Values
     below 0 or above 1 mean padding."""
     additive: bool
-    """True if the words sum to the score minus the score of the query with empty texts."""
+    """True if the words add up to the score minus the score of the query with empty texts."""
     seconds: float
     notes: tuple[str, ...] = ()
     picture: Picture | None = field(default=None, repr=False, compare=False)
-    """The photo itself, to show it; None: the file `photo`."""
+    """The photo as a picture, if it is not the file `photo`."""
 
     def open_photo(self, *, min_side: int) -> "Image":
-        """The photo, upright in RGB, at least `min_side` pixels a side. Raises PhotoError."""
+        """Open the photo: upright, RGB, at least `min_side` pixels a side if possible. Raises PhotoError."""
         return (self.picture or Picture.of(self.photo)).open(min_side=min_side)
 
     @property
@@ -170,9 +171,9 @@ class Explanation:
 class Settings:
     """Settings common to all methods.
 
-    `cost` limits the number of altered photos embedded for one explanation; up to twice as many texts are
-    embedded, since they take less time. `progress` is called with a stage ("words" or "region"), the number
-    of finished embeddings and their total.
+    `cost` limits the number of altered photos embedded for one explanation; up to twice as many altered texts
+    are embedded, since they take less time. `seed` is that of random sampling. `progress` is called with a
+    stage ("words" or "region"), the number of finished embeddings and their total.
     """
 
     cost: int = DEFAULT_COST
@@ -187,8 +188,9 @@ class Settings:
 class Model(PhotoEncoder, Protocol):
     """A CLIP model whose scores can be explained.
 
-    Either `explain.onnx_model.OnnxModel` (a model folder) or `explain.torch_methods.model.TorchModel` (a
-    checkpoint). Methods that need internals of a model check for one of these with `isinstance`.
+    Implemented by `explain.onnx_model.OnnxModel` (a model folder) and
+    `explain.torch_methods.model.TorchModel` (a checkpoint). Methods that need internals of a model check for
+    one of these with `isinstance`.
     """
 
     @property
@@ -212,14 +214,15 @@ class WordExplainer(Protocol):
         """The reason why the method can't explain `model`, as a clause about it; None if it can."""
 
     def explain_words(self, text: str, words: Sequence["Word"], pixels: Pixels) -> WordExplanation:
-        """One WordShare for each of `words`, the result of `text_segments.split(text)`, in order.
+        """Return a WordShare for each of `words`, in order.
 
-        `text` is one line of at least one word that fits into the model's context.
+        `text` is one line that fits into the model's context, and `words` is `text_segments.split(text)`, at
+        least one word.
         """
 
 
 class RegionExplainer(Protocol):
-    """Attributes the cosine of a query vector and a photo's embedding to places of the photo."""
+    """Attributes the cosine of a query vector and a photo's embedding to regions of the photo."""
 
     def __init__(self, model: Model, settings: Settings) -> None: ...
 
@@ -228,7 +231,7 @@ class RegionExplainer(Protocol):
         """The reason why the method can't explain `model`, as a clause about it; None if it can."""
 
     def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
-        """Heat map of `pixels` for the cosine with `query`, a unit vector of one or several parts."""
+        """Heat map of `pixels` for the cosine with the unit vector `query`, float32[dim]."""
 
 
 def _rounded(value: float) -> float:

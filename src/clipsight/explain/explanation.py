@@ -1,4 +1,4 @@
-"""Explanation of a score: the shares of the query's parts, the words of each, and a heat map of the photo."""
+"""Explanation of a score by a method: shares of the query's parts and words, and a heat map of the photo."""
 
 import importlib
 import importlib.util
@@ -45,12 +45,13 @@ def explain(
     sample: NDArray[np.floating[Any]] | None = None,
     settings: Settings | None = None,
 ) -> Explanation:
-    """Explain the score of `photo` for `query` by its parts, its words and places of the photo.
+    """Explain the score of `photo` for `query` by its parts, its words and regions of the photo.
 
-    Occlusion replaces `method` for words or regions that it can't explain. `word`, one or several consecutive
-    words of the query, selects the text of the heat map; with `region` False there is no heat map. `sample`
-    balances mixed queries, as in `query.coefficients`. Raises ModelError for a method that is unknown, not
-    installed or does not support the model, QueryError for a bad query or word, PhotoError with the path.
+    Occlusion is used for words or for regions if `method` can't explain these. `word`, one or several
+    consecutive words of the query, is the text of the heat map instead of the query; with `region` false
+    there is no heat map. `sample` balances mixed queries, as in `query.coefficients`. Raises ModelError for a
+    method that is unknown, not installed or does not support the model, QueryError for an invalid query or
+    word, and PhotoError.
     """
     started = perf_counter()
     settings = settings or Settings()
@@ -105,7 +106,7 @@ def explain_in(
     progress: Callable[[str, int, int], None] | None,
     **options: Any,
 ) -> Explanation:
-    """Explain by the model of a library, or by `checkpoint`; see `Library.explain`."""
+    """Explain with the model of a library, or with `checkpoint`; see `Library.explain`."""
     from clipsight.explain.onnx_model import OnnxModel
 
     if progress is not None:
@@ -120,9 +121,10 @@ def explain_in(
 def explain_by_checkpoint(
     query: Query, photo: "PhotoLike | Picture", checkpoint: str, *, balance: bool = True, **options: Any
 ) -> Explanation:
-    """As `explain`, by a PyTorch checkpoint (see `open_checkpoint`), of which no library has vectors.
+    """As `explain`, with the model of a PyTorch checkpoint (see `open_checkpoint`).
 
-    A note says so where `balance` was wanted. Raises also `CheckpointError`.
+    Mixed queries are not balanced, as no library has vectors of this model; with `balance`, a note says so.
+    Also raises `CheckpointError`.
     """
     from clipsight.explain.torch_methods.model import open_checkpoint
 
@@ -135,9 +137,9 @@ def explain_by_checkpoint(
 def explainers(
     name: str, model: Model
 ) -> tuple[tuple[Method, type[WordExplainer]], tuple[Method, type[RegionExplainer]]]:
-    """The methods for words and for regions of `model`, with their classes: `name` where possible.
+    """The methods, with their classes, to explain words and regions of `model`: `name` if possible.
 
-    Raises ModelError if it is unknown, not installed or supports neither.
+    Raises ModelError if the method is unknown, not installed or supports neither words nor regions.
     """
     method = METHODS.get(name)
     if method is None:
@@ -156,13 +158,13 @@ def explainers(
 
 
 def word_explainer(method: Method) -> type[WordExplainer] | None:
-    """Import the class of a method for words; None if it has none."""
+    """Import the word explainer of a method; None if it has none."""
     explainer: type[WordExplainer] | None = _import(method.words) if method.words else None
     return explainer
 
 
 def region_explainer(method: Method) -> type[RegionExplainer] | None:
-    """Import the class of a method for regions; None if it has none."""
+    """Import the region explainer of a method; None if it has none."""
     explainer: type[RegionExplainer] | None = _import(method.regions) if method.regions else None
     return explainer
 
@@ -214,12 +216,12 @@ def _read(photo: Picture, model: Model) -> tuple[Pixels, tuple[float, float, flo
 
 
 def _truncate(value: str, model: Model) -> tuple[str, tuple[Word, ...], list[str]]:
-    """The text and its words up to the one at which the context ends, and a note if it was truncated."""
+    """The text and its words, cut after the word at which the context ends, and a note if it was cut."""
     text = one_line(value)
     words = split(text)
     if not words or not model.truncated([text])[0]:
         return text, words, []
-    low, high = 1, len(words)  # the fewest words that exceed the context have the same tokens as all
+    low, high = 1, len(words)  # binary search: the fewest words that exceed the context give the same tokens
     while low < high:
         middle = (low + high) // 2
         if model.truncated([text[: words[middle - 1].end]])[0]:

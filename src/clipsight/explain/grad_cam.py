@@ -1,8 +1,9 @@
-"""Regions by Grad-CAM of the last convolution (Selvaraju et al. 2017, arXiv:1610.02391).
+"""Heat maps by Grad-CAM of the last convolution (Selvaraju et al. 2017, arXiv:1610.02391).
 
-The weight of a channel is the score's gradient with respect to it, averaged over places; the heat of a place
-is the weighted sum of its channels, where positive. A model folder is supported without PyTorch by splitting
-its graph (`FeatureMap`); of a checkpoint, the last layer of a ResNet before its attention pool is used.
+The weight of a channel is the gradient of the score with respect to the channel, averaged over positions; the
+heat at a position is the weighted sum of its channels, if positive. Model folders are supported without
+PyTorch by splitting the graph (`FeatureMap`); for checkpoints, the last layer of a ResNet before its
+attention pool is used.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 # Operators allowed between the last convolution and the pooling: activations, norms, gates, residual sums.
 _ELEMENTWISE = {"Add", "BatchNormalization", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish"}
 _ELEMENTWISE |= {"LeakyRelu", "Mul", "PRelu", "Relu", "Sigmoid"}
-# Matrix products after the convolution: an attention pool and a head have fewer, transformer blocks more.
+# Maximum number of matrix products after the convolution: more than in an attention pool and a projection,
+# and fewer than in transformer blocks.
 _MAX_MATRICES = 8
 # Step of the finite difference, relative to the norm of the mean feature. Between 0.0005 and 0.005 the
 # builtin model's heat is within 0.4 % of the result in float64.
@@ -56,7 +58,7 @@ class GradCamRegions:
         return "whose image tower is a Vision Transformer"
 
     def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
-        """Heat of at least 0, one value for each place of the last convolution."""
+        """Heat map of values of at least 0, one for each position of the last convolution."""
         if self._map is not None:
             weighted = self._map.weighted_sum(query, pixels, self._settings.progress)
         else:
@@ -70,9 +72,10 @@ class GradCamRegions:
 class FeatureMap:
     """An image tower in two parts: photo -> features of the last convolution -> embedding.
 
-    ONNX Runtime computes no gradients. But Grad-CAM's weighted sum at a place equals the derivative of the
-    score as a small multiple of that place's features is added to the features of every place. So the graph
-    is split after the convolution, and the second part runs twice a place for a central difference.
+    ONNX Runtime computes no gradients. But Grad-CAM's weighted sum at a position equals the derivative of the
+    score with respect to t, if t times the features of that position are added to the features of every
+    position. So the graph is split after the convolution, and the second part is run twice for each position,
+    for a central difference.
 
     Raises ModelError for an `unsupported` model, or if a part can't be run.
     """
@@ -129,7 +132,7 @@ class FeatureMap:
         query: Float32,
         progress: Callable[[str, int, int], None],
     ) -> NDArray[np.float64]:
-        """The cosine with `query` after each of `shifts`, float32[n, channels], of all places: float64[n]."""
+        """Cosines with `query`, float64[n], with each of `shifts`, float32[n, channels], added everywhere."""
         size = self._graph.batch or (_BATCH if all(map(_is_batched, others)) else 1)
         repeated = [np.repeat(each, size, axis=0) if _is_batched(each) else each for each in others]
         cosines = np.empty(len(shifts))
@@ -154,7 +157,7 @@ class FeatureMap:
 
 
 def _read(folder: "ModelFolder") -> "ModelProto":
-    """The graph of the image tower with inferred shapes, without its weights."""
+    """Read the graph of the image tower, without weights, and infer shapes."""
     import onnx
 
     file = folder.path / "visual" / "model.onnx"
@@ -167,7 +170,7 @@ def _read(folder: "ModelFolder") -> "ModelProto":
 
 
 def _split_tensors(model: "ModelProto") -> list[str]:
-    """Names of the tensors between the two parts, the features first; [] if the graph can't be split."""
+    """Names of the tensors at which to split the graph, the features first; [] if it can't be split."""
     features = _last_convolution(model)
     if features is None:
         return []
@@ -182,7 +185,7 @@ def _split_tensors(model: "ModelProto") -> list[str]:
 
 
 def _last_convolution(model: "ModelProto") -> str | None:
-    """The output of the last spatial convolution and of the element-wise nodes that follow it."""
+    """Name of the output of the last spatial convolution, after the element-wise nodes that follow it."""
     shapes = {each.name: _shape(each) for each in model.graph.value_info}
     last: str | None = None
     for node in model.graph.node:
@@ -197,7 +200,7 @@ def _last_convolution(model: "ModelProto") -> str | None:
 
 
 def _shape(value: "ValueInfoProto") -> tuple[int | str, ...] | None:
-    """The shape of a float32 tensor; None for other types, which have no derivative."""
+    """Shape of a float32 tensor; None for other types, which have no derivative."""
     from onnx import TensorProto
 
     tensor = value.type.tensor_type
@@ -231,5 +234,5 @@ def _session(model: "ModelProto", encoder: "Encoder") -> "InferenceSession":
 
 
 def _is_batched(tensor: NDArray[Any]) -> bool:
-    """True if the first axis is the batch; other tensors are sizes."""
+    """True if the first axis is the batch; tensors without a batch axis hold shapes and sizes."""
     return tensor.ndim > 1 and np.issubdtype(tensor.dtype, np.floating)

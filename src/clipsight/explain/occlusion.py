@@ -1,19 +1,20 @@
-"""Occlusion: the drop of the score without a word, or with places of the photo covered.
+"""Occlusion: the decrease of the score without a word, or with regions of the photo covered.
 
-Words: Shapley values. A word's share is the mean of its contribution to the words before it, over all orders
-of the words (Shapley 1953, "A value for n-person games"; for explanations, Strumbelj & Kononenko 2010, JMLR
-11). The shares sum to the score minus the empty text's. Of few words every subset is embedded and the shares
-are exact. Of more, random orders are drawn, each followed by its reverse, whose errors partly cancel
-(Mitchell et al. 2022, JMLR 23, "Sampling permutations for Shapley value estimation"), with a standard error.
-A word is left out, not bracketed or replaced: `benchmarks/explain.py` compares these.
+Words: Shapley values. A word's contribution is the mean, over all permutations of the words, of the increase
+of the score when the word is added to those before it (Shapley 1953, "A value for n-person games"; for
+explanations, Strumbelj & Kononenko 2010, JMLR 11). Contributions add up to the score minus the empty text's.
+For few words, every subset is embedded and the values are exact. For more, they are estimated, with a
+standard error, from random permutations in antithetic pairs: each with its reverse (Mitchell et al. 2022,
+JMLR 23, "Sampling permutations for Shapley value estimation"). A word is left out, not replaced:
+`benchmarks/explain.py` compares the alternatives.
 
-Regions: random halves of the photo are covered, each followed by its complement; the heat map is a linear
-model of the drops. Random masks are from RISE (Petsiuk et al. 2018, arXiv:1806.07421), the linear model from
-LIME (Ribeiro et al. 2016, arXiv:1602.04938). Both assume smoothness by a Gaussian process (Rasmussen &
-Williams 2006, "Gaussian Processes for Machine Learning", chapter 2), since a few masks can't separate
-neighbouring cells. Unlike a small sliding square (Zeiler & Fergus 2014), half a photo covers enough of an
-object that fills it. Covered places have the photo's mean colour: more faithful than the grey of the model's
-normalisation (`benchmarks/explain.py`).
+Regions: random halves of the photo are covered, each followed by its complement, and a linear model of the
+decreases is the heat map. Random masks are from RISE (Petsiuk et al. 2018, arXiv:1806.07421), the linear
+model is from LIME (Ribeiro et al. 2016, arXiv:1602.04938). Since few masks can't separate neighbouring cells,
+both masks and heat map are smooth by a Gaussian process (Rasmussen & Williams 2006, "Gaussian Processes for
+Machine Learning", chapter 2). Half a photo covers enough of an object that fills the photo, unlike a small
+sliding square (Zeiler & Fergus 2014). Covered regions have the photo's mean colour, which is more faithful
+than the grey of the model's normalisation (`benchmarks/explain.py`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,17 +35,17 @@ TEXTS_PER_COST = 2
 """Altered texts for each altered photo of `Settings.cost`: a text takes a fraction of a photo's time."""
 
 _MIN_PAIRS = 2
-"""Orders are drawn in pairs; a standard error needs two."""
+"""Minimum number of pairs of permutations: a standard error needs two."""
 
 _TEXT_BATCH = 64
 
 Coalition = int
-"""Set of words, as bits."""
+"""Set of words, one bit per word."""
 
-Order = tuple[int, ...]
+Permutation = tuple[int, ...]
 """Permutation of the words' indices."""
 
-Shares = NDArray[np.float64]
+ShapleyValues = NDArray[np.float64]
 
 
 class OcclusionWords:
@@ -55,28 +56,29 @@ class OcclusionWords:
 
     @staticmethod
     def unsupported(model: Model) -> str | None:
-        """None: any model is supported."""
+        """None, since any model is supported."""
         return None
 
     def explain_words(self, text: str, words: Sequence[Word], pixels: Pixels) -> WordExplanation:
-        """Exact shares of up to `TEXTS_PER_COST` x cost subsets, sampled ones beyond."""
+        """Exact Shapley values for up to `TEXTS_PER_COST` x cost subsets, otherwise sampled ones."""
         photo = self._model.encode_pixels([pixels])[0]
         count, limit = len(words), TEXTS_PER_COST * self._settings.cost
         everything = (1 << count) - 1
         without_one = [everything ^ (1 << word) for word in range(count)]
         if 1 << count <= limit:
             scores = self._scores(range(everything + 1), text, words, photo)
-            shares, errors = exact_shares(scores, count), np.zeros(count)
+            values, errors = exact_shapley_values(scores, count), np.zeros(count)
         else:
-            pairs = draw_order_pairs(count, limit - count, np.random.default_rng(self._settings.seed))
-            needed = {each for pair in pairs for order in pair for each in coalitions(order)}
+            rng = np.random.default_rng(self._settings.seed)
+            pairs = draw_permutation_pairs(count, limit - count, rng)
+            needed = {each for pair in pairs for permutation in pair for each in coalitions(permutation)}
             scores = self._scores(needed.union(without_one), text, words, photo)
-            shares, errors = sampled_shares(scores, pairs)
+            values, errors = sampled_shapley_values(scores, pairs)
         return WordExplanation(
             "occlusion",
             tuple(
-                WordShare(word.text, float(share), float(error), scores[everything] - scores[without])
-                for word, share, error, without in zip(words, shares, errors, without_one, strict=True)
+                WordShare(word.text, float(value), float(error), scores[everything] - scores[without])
+                for word, value, error, without in zip(words, values, errors, without_one, strict=True)
             ),
             additive=True,
         )
@@ -99,45 +101,50 @@ class OcclusionWords:
         return {each: cosines[text] for each, text in texts.items()}
 
 
-def coalitions(order: Sequence[int]) -> list[Coalition]:
-    """The sets of the first 0, 1, 2, ... words of an order."""
-    return list(accumulate((1 << word for word in order), int.__or__, initial=0))
+def coalitions(permutation: Sequence[int]) -> list[Coalition]:
+    """The sets of the first 0, 1, 2, ... words of a permutation."""
+    return list(accumulate((1 << word for word in permutation), int.__or__, initial=0))
 
 
-def draw_order_pairs(count: int, limit: int, rng: np.random.Generator) -> list[tuple[Order, Order]]:
-    """Random orders of `count` words, each with its reverse, that need at most `limit` texts.
+def draw_permutation_pairs(
+    count: int, limit: int, rng: np.random.Generator
+) -> list[tuple[Permutation, Permutation]]:
+    """Draw random permutations of `count` words, each with its reverse, that need at most `limit` texts.
 
-    At least two pairs, so that there is a standard error.
+    At least two pairs are drawn, so that there is a standard error.
     """
-    pairs: list[tuple[Order, Order]] = []
+    pairs: list[tuple[Permutation, Permutation]] = []
     needed: set[Coalition] = set()
     while True:
-        order = tuple(rng.permutation(count).tolist())
-        needed = needed.union(coalitions(order), coalitions(order[::-1]))
+        permutation = tuple(rng.permutation(count).tolist())
+        needed = needed.union(coalitions(permutation), coalitions(permutation[::-1]))
         if len(needed) > limit and len(pairs) >= _MIN_PAIRS:
             return pairs
-        pairs.append((order, order[::-1]))
+        pairs.append((permutation, permutation[::-1]))
 
 
-def exact_shares(scores: dict[Coalition, float], count: int) -> Shares:
-    """Shapley values from the score of every subset: float64[count]."""
+def exact_shapley_values(scores: dict[Coalition, float], count: int) -> ShapleyValues:
+    """Shapley values, float64[count], from the score of every subset."""
     weights = [factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)]
-    shares = np.zeros(count)
+    values = np.zeros(count)
     for subset in range(1 << count):
         for word in range(count):
             if not subset >> word & 1:
-                shares[word] += weights[subset.bit_count()] * (scores[subset | 1 << word] - scores[subset])
-    return shares
+                values[word] += weights[subset.bit_count()] * (scores[subset | 1 << word] - scores[subset])
+    return values
 
 
-def sampled_shares(
+def sampled_shapley_values(
     scores: dict[Coalition, float], pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
-) -> tuple[Shares, Shares]:
-    """Mean contribution of each word over the orders, and its standard error over the pairs."""
+) -> tuple[ShapleyValues, ShapleyValues]:
+    """Mean contribution of each word over the permutations, and its standard error over the pairs.
+
+    `scores` has all `coalitions` of the permutations. Returns float64[words] each.
+    """
     contributions = np.zeros((len(pairs), len(pairs[0][0])))
     for row, pair in zip(contributions, pairs, strict=True):
-        for order in pair:
-            row[list(order)] += np.diff([scores[each] for each in coalitions(order)]) / 2
+        for permutation in pair:
+            row[list(permutation)] += np.diff([scores[each] for each in coalitions(permutation)]) / 2
     return contributions.mean(axis=0), contributions.std(axis=0, ddof=1) / np.sqrt(len(pairs))
 
 
@@ -156,7 +163,7 @@ _HEAT_LENGTH = 1.5
 """Length scale of the heat's Gaussian process, in cells."""
 
 _NOISE = 1.0
-"""Variance of the drops that the cells do not explain, relative to the variance that they do."""
+"""Variance of the decreases that the cells do not explain, relative to the variance that they explain."""
 
 _PHOTO_BATCH = 32
 
@@ -168,7 +175,7 @@ Heat = NDArray[np.float64]
 
 
 class OcclusionRegions:
-    """Heat map by random masks; `cover` maps a photo to the pixels of its covered places."""
+    """Heat map by random masks; `cover` maps a photo to the pixels that replace covered ones."""
 
     def __init__(
         self, model: Model, settings: Settings, *, cover: Callable[[Pixels], Pixels] | None = None
@@ -177,11 +184,11 @@ class OcclusionRegions:
 
     @staticmethod
     def unsupported(model: Model) -> str | None:
-        """None: any model is supported."""
+        """None, since any model is supported."""
         return None
 
     def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
-        """Heat in drops of the score; embeds the photo and `cost` altered ones (an even number)."""
+        """Heat map in units of the score; embeds the photo and `cost` altered ones (an even number)."""
         score = float(self._model.encode_pixels([pixels])[0] @ query)
         masks = draw_masks(self._settings.cost // 2, np.random.default_rng(self._settings.seed))
         heat = fit_heat(masks, score - self._scores(masks, query, pixels))
@@ -198,7 +205,7 @@ class OcclusionRegions:
 
 
 def draw_masks(pairs: int, rng: np.random.Generator) -> list[Mask]:
-    """Random smooth halves of the grid, each followed by its complement."""
+    """Draw `pairs` random, smooth halves of the grid, each followed by its complement."""
     root = np.linalg.cholesky(_covariance(_MASK_LENGTH) + 1e-6 * np.eye(GRID * GRID))
     masks = []
     for _ in range(pairs):
@@ -208,23 +215,23 @@ def draw_masks(pairs: int, rng: np.random.Generator) -> list[Mask]:
     return masks
 
 
-def fit_heat(masks: Sequence[Mask], drops: NDArray[np.float64]) -> Heat:
-    """The drop for each cell, if drops add up over the covered cells.
+def fit_heat(masks: Sequence[Mask], decreases: NDArray[np.float64]) -> Heat:
+    """Fit a linear model of the score's decreases, float64[masks]: the decrease for each covered cell.
 
-    The mean drop is divided evenly; deviations from it are the posterior mean of a Gaussian process.
+    The mean decrease is divided evenly; deviations from it are the posterior mean of a Gaussian process.
     """
     cells = np.stack(masks).reshape(len(masks), -1).astype(np.float64)
-    level = drops.mean() / cells.sum(axis=1).mean()
+    level = decreases.mean() / cells.sum(axis=1).mean()
     cells -= cells.mean(axis=0)
     cross = cells @ _covariance(_HEAT_LENGTH)
     explained = cross @ cells.T
     noise = _NOISE * np.trace(explained) / len(masks) * np.eye(len(masks))
-    heat: Heat = level + np.linalg.solve(explained + noise, drops - drops.mean()) @ cross
+    heat: Heat = level + np.linalg.solve(explained + noise, decreases - decreases.mean()) @ cross
     return heat.reshape(GRID, GRID)
 
 
 def apply_mask(pixels: Pixels, cover: Pixels, mask: Mask) -> Pixels:
-    """`pixels`, replaced by those of `cover` in the cells of `mask`, bool[rows, columns] of any grid."""
+    """Replace `pixels` by those of `cover` in the cells of `mask`, bool[rows, columns] of any grid."""
     height, width = pixels.shape[:2]
     rows = np.arange(height) * mask.shape[0] // height
     columns = np.arange(width) * mask.shape[1] // width
@@ -232,7 +239,7 @@ def apply_mask(pixels: Pixels, cover: Pixels, mask: Mask) -> Pixels:
 
 
 def mean_colour(pixels: Pixels) -> Pixels:
-    """Pixels of the same shape, all of the photo's mean colour."""
+    """Pixels of the same shape, filled with the photo's mean colour."""
     return np.broadcast_to(pixels.mean(axis=(0, 1)).round().astype(np.uint8), pixels.shape)
 
 

@@ -1,4 +1,4 @@
-"""A model folder as an `explain.base.Model`, embedding on all cores."""
+"""A model folder as an `explain.base.Model` that embeds photos on all cores."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,17 +1,17 @@
-"""The methods by name. Importing this loads none of them, nor NumPy: the command line's help needs it.
+"""Registry of the methods. It imports neither them nor NumPy, since the command line's help lists them.
 
-A new method is one module with a class that explains words, regions or both (protocols in `base`), and one
-entry here.
+A new method is a module with a class that explains words, regions or both (protocols in `base`), and an entry
+here.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["explanation", "view"]
-"""An "explanation" clearly beats chance in the benchmarks; a "view" only shows the model's internals."""
+"""An "explanation" is clearly better than chance in the benchmarks; a "view" only shows model internals."""
 
 DEFAULT_METHOD = "occlusion"
-"""The method for any model, and for what another method can't explain."""
+"""Method that supports any model; also used for words or regions that another method can't explain."""
 
 DEFAULT_COST, MIN_COST = 100, 64
 """Number of altered photos embedded for one explanation: default and minimum."""
@@ -19,9 +19,9 @@ DEFAULT_COST, MIN_COST = 100, 64
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: its classes as "module:class" below `clipsight.explain` (None: not offered), and its needs.
+    """A method, with its classes as "module:class" below `clipsight.explain` (None: unsupported).
 
-    `needs` is the extra to install, "" for none, and `package` what is looked for in it.
+    `needs` is the extra to install ("": none), and `package` a package of this extra.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Method:
 
     @property
     def package(self) -> str:
-        """The package without which the method can't run; "" for none."""
+        """Package that must be installed; "" for none."""
         return {"explain": "onnx", "train": "torch"}.get(self.needs, "")
 
 

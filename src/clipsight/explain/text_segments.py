@@ -2,8 +2,9 @@
 
 White space separates words. Scripts without spaces are split further: a Han character and the hiragana after
 it (its inflection or particle) are one word, as are a run of katakana, a run of hiragana, and an emoji with
-its modifiers. Runs of Thai, Lao, Khmer and Burmese stay whole: splitting them needs a dictionary. Punctuation
-belongs to the preceding word (to the next, if there is none), so that leaving out all words leaves nothing.
+its modifiers. Runs of Thai, Lao, Khmer and Burmese are one word, since splitting them needs a dictionary.
+Punctuation belongs to the preceding word (to the following one at the start of the text), so that the text
+without all its words is empty.
 """
 
 import re
@@ -38,12 +39,12 @@ class Word:
 
 
 def one_line(text: str) -> str:
-    """The text with runs of white space replaced by one space, and stripped."""
+    """Replace runs of white space by one space, and strip the text."""
     return " ".join(text.split())
 
 
 def split(text: str) -> tuple[Word, ...]:
-    """The words of a text on one line; every character except spaces is in exactly one span."""
+    """Split a text on one line into words; every character except spaces is in exactly one span."""
     segments = [(match.start(), match.end()) for match in _SEGMENT.finditer(text)]
     groups: list[tuple[int, int]] = []
     opening: int | None = None
@@ -61,7 +62,7 @@ def split(text: str) -> tuple[Word, ...]:
 
 
 def keep(text: str, words: Sequence[Word], kept: Sequence[bool], blank: str = "") -> str:
-    """The text without the words whose `kept` is False (each replaced by `blank`), on one line."""
+    """Replace the words whose `kept` is False by `blank`; the result is on one line."""
     out, place = [], 0
     for word, stays in zip(words, kept, strict=True):
         out += [text[place : word.start], text[word.start : word.end] if stays else blank]

@@ -1,1 +1,1 @@
-"""Indexing: scan folders, decode files, embed new photos into the catalog."""
+"""Indexing: scan folders, decode files, and store the embeddings of new photos in the catalog."""

@@ -1,7 +1,7 @@
-"""The fastest indexing settings of this machine for a model: measured once, cached in clipsight's home.
+"""The fastest indexing settings for a model on this machine: measured once, cached in clipsight's home.
 
-On most machines the defaults are as fast as any others. The measurement serves the rest, and models whose
-ONNX graph has a fixed batch size.
+On most machines the defaults are as fast as any others. Measuring helps on the other machines, and for models
+whose ONNX graph has a fixed batch size.
 """
 
 import io
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 MIN_FILES_PER_CORE = 2_500
-"""Queued files per core from which a run measures first; measuring takes the time of about 60 of them."""
+"""Queued files per core from which a run measures first; measuring takes as long as indexing some 60."""
 
 _BATCH_SIZES = (1, 2, 4, 8, 16)
 _MIN_GAIN = 0.03
-"""Least relative gain over settings tried before. The choice is never below 0.95 of the best speed."""
-_MEASURE_SECONDS = 0.2  # of each setting; at least one run
-_JPEG_SIZE = (4000, 3000)  # pixels of the JPEG that decoding is measured with,
-_JPEG_NOISE = 12  # and its noise, of 255: about the bytes per pixel of a camera's file
+"""Minimum relative gain over the best settings so far: the choice has at least 0.95 of the best speed."""
+_MEASURE_SECONDS = 0.2  # for each setting; at least one run
+_JPEG_SIZE = (4000, 3000)  # pixels of the JPEG for the decoding benchmark
+_JPEG_NOISE = 12  # its noise, of 255, which gives about the file size per pixel of a camera
 _MAX_CACHED = 64
 
 
@@ -46,7 +46,7 @@ class PipelineSettings:
     batch_size: int = 4
     """photos in one run of the encoder"""
     intra_op_threads: int = 1
-    """CPU threads of one run; runs are concurrent, as many as there are cores for"""
+    """CPU threads of one run of the encoder; as many runs are concurrent as there are cores for"""
     reduce_jpegs: bool = True
     """decode large JPEGs at a reduced DCT scale (`media.photo.DCT_MARGIN`), unless `exact` is set"""
 
@@ -63,10 +63,10 @@ class TimePerPhoto:
     cpu: float
 
     def is_faster_than(self, other: "TimePerPhoto") -> bool:
-        """Compare both times, of which each alone misleads.
+        """True if both times are lower by `_MIN_GAIN`.
 
-        A pause of another program changes the elapsed time; cores that wait for each other do not show
-        in the CPU time.
+        Neither is reliable alone: other programs affect the elapsed time, and the CPU time does not include
+        cores that wait for each other.
         """
         return self.wall < other.wall * (1 - _MIN_GAIN) and self.cpu < other.cpu * (1 - _MIN_GAIN)
 
@@ -90,9 +90,9 @@ def settings_for(encoder: "Encoder", fingerprint: str, queued: int) -> PipelineS
 
 
 def choose_settings(encoder: Measure, decoding: Measure, cores: int) -> PipelineSettings:
-    """Return the fastest settings; the defaults are kept unless others gain.
+    """Return the fastest settings; the defaults unless others are faster by `_MIN_GAIN`.
 
-    All batch sizes are tried, then more threads a run, with as many photos each, while that gains.
+    Tries all batch sizes, then doubles the threads of a run, and its batch, as long as that is faster.
     """
     best, best_time = DEFAULT_SETTINGS, encoder(DEFAULT_SETTINGS)
     for batch_size in _BATCH_SIZES:
@@ -130,7 +130,7 @@ class EncoderBenchmark:
     encoder: "Encoder"
 
     def __call__(self, settings: PipelineSettings) -> TimePerPhoto:
-        """Measure with the batch size and threads of `settings`; the encoder keeps these threads."""
+        """Measure with the batch size and threads of `settings`, which stay set in the encoder."""
         encoder = self.encoder
         height, width = encoder.input_size
         size = (settings.batch_size, height, width, 3)
@@ -144,7 +144,7 @@ class EncoderBenchmark:
             def encode_on_all_workers() -> None:
                 encode = partial(encoder.encode_pixels, pixels, stop=stop)
                 for run in [pool.submit(encode) for _ in range(encoder.workers)]:
-                    with suppress(InvalidVectorError):  # noise that the model can't embed takes as long
+                    with suppress(InvalidVectorError):  # invalid vectors of noise take as long as valid ones
                         run.result()
 
             try:
@@ -181,7 +181,7 @@ class DecodeBenchmark:
 
 
 def _measure(run: Callable[[], object], photos: int) -> TimePerPhoto:
-    """Minimum over some runs, separately for each clock."""
+    """Minimum times over several runs, separately for elapsed and CPU time."""
     times: list[TimePerPhoto] = []
     end = time.perf_counter() + _MEASURE_SECONDS
     while not times or time.perf_counter() < end:
@@ -225,7 +225,7 @@ def _read_cache() -> dict[str, Any]:
 
 
 def _validated(entry: object, threads: int) -> PipelineSettings | None:
-    """The settings of a cache entry; None for one that `_save` can't have written."""
+    """The settings of a cache entry; None for an invalid entry."""
     if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(PipelineSettings)}:
         return None
     if [type(entry[field.name]) for field in fields(PipelineSettings)] != [int, int, bool]:

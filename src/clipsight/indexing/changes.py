@@ -21,7 +21,7 @@ class Changes:
     unchanged: int = 0
     failed_before: int = 0
     missing: list[int] = field(default_factory=list)
-    """Ids of photos whose file is gone; the queue may hold some of them under another name."""
+    """Ids of photos whose file no longer exists; the queue may hold some of the files under another name."""
     errors: list[str] = field(default_factory=list)
     """Directories that could not be read, with the reason."""
     root_error: str | None = None
@@ -38,13 +38,12 @@ def find_changes(
     strict: bool = False,
     on_scanned: Callable[[int], None] = lambda files: None,
 ) -> Changes:
-    """Compare `root` with the catalog and queue the files to be read (`Catalog.take_queued`).
+    """Compare `root` with the catalog and queue the files to be read (`Catalog.dequeue`).
 
-    With `retry`, files that failed before are queued though unchanged, and with `strict` photos of which only
-    a part was read. `on_scanned` is called with the
-    number of files found so far. Photos are unreachable if their directory can't be read, or if it is now
-    on another device than they were (an unmounted disk leaves an empty directory); otherwise, photos whose
-    file is gone are missing.
+    `retry` also queues unchanged files that failed before, and `strict` photos of which only a part could be
+    decoded. `on_scanned` is called with the number of files found so far. Photos are marked unreachable if
+    their directory can't be read, or is now on another device (an unmounted disk leaves an empty directory);
+    other photos whose file no longer exists are marked missing.
     """
     walker = _Walk(root, catalog, model, retry, strict)
     catalog.clear_queue()
@@ -60,7 +59,7 @@ def find_changes(
 
 
 class _Walk:
-    """State of one walk: visited directories and photos that were not found."""
+    """State of one walk: visited directories, and photos that were not found."""
 
     def __init__(self, root: bytes, catalog: Catalog, model: Model, retry: bool, strict: bool) -> None:
         self.root = root

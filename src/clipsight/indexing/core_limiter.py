@@ -1,4 +1,4 @@
-"""A limit on the CPU cores that threads compute on, and the number of threads that keeps them busy."""
+"""A limit on the CPU cores that threads use at once, and the number of threads that keeps the cores busy."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class CoreLimiter:
 
     @contextmanager
     def compute(self, cores: int = 1) -> Iterator[None]:
-        """Hold `cores` cores, at most as many as there are, waiting until they are free."""
+        """Acquire `cores` cores, waiting until they are free, and release them after the block."""
         with self._condition:
             self._condition.wait_for(lambda: self._free >= cores)
             self._free -= cores

@@ -1,4 +1,4 @@
-"""Index one folder: find what has changed, process it, report the counts."""
+"""Indexing of folders: options, progress, and reports of each folder's run."""
 
 import json
 import os
@@ -24,40 +24,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """Options of an indexed folder, stored with it for later runs."""
+    """Options of an indexed folder, stored in the catalog for later runs."""
 
     exclude: tuple[str, ...] = ()
-    """`fnmatch` patterns of names, or of paths below the folder, to leave out"""
+    """`fnmatch` patterns of names, or of paths relative to the folder, to leave out (see `scan.walk`)"""
     hidden: bool = False
     """include names that begin with a dot"""
     gps: bool = False
-    """store EXIF positions"""
+    """store the location (latitude and longitude)"""
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """refuse larger pictures, before they are decoded"""
+    """refuse pictures with more pixels, before they are decoded"""
     exact: bool = False
     """decode JPEGs at full size instead of a reduced DCT scale"""
     strict: bool = False
-    """refuse files that are cut short, instead of reading what is there"""
+    """refuse truncated files, instead of decoding the part that is there"""
 
     def to_json(self) -> str:
-        """Return the options as the catalog stores them."""
+        """Return the options as JSON for the catalog."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "IndexOptions":
-        """Read stored options."""
+        """Read options from the catalog's JSON."""
         stored = json.loads(text)
         return cls(**{**stored, "exclude": tuple(stored["exclude"])})
 
     def updated(self, changes: "IndexKeywords") -> "IndexOptions":
-        """The options with those of `changes` that are not None."""
+        """A copy with those of `changes` that are not None. Raises `LibraryError` for invalid values."""
         given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
         whole_number(given.get("max_pixels"), "max_pixels", minimum=1, error=LibraryError)
         patterns = texts(given.get("exclude", self.exclude), "exclude", error=LibraryError)
         return replace(self, **{**given, "exclude": patterns})
 
     def accepts_more_than(self, before: "IndexOptions") -> bool:
-        """True if files that `before` refuses may be read."""
+        """True if some files refused with the options `before` are accepted with these."""
         return self.max_pixels > before.max_pixels or (before.strict and not self.strict)
 
 
@@ -74,18 +74,18 @@ class IndexKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class IndexReport:
-    """Numbers of files in one run over one folder."""
+    """Numbers of files in one run of indexing one folder."""
 
     folder: str
     embedded: int = 0
     partial: int = 0
-    """of the embedded: read from files that are cut short"""
+    """included in `embedded`: truncated files, of which a part was decoded"""
     known_content: int = 0
-    """moved, renamed, copied or touched: recognised by content and not embedded again"""
+    """moved, renamed, copied or touched files: recognised by content and not embedded again"""
     unchanged: int = 0
     failed: int = 0
     failed_before: int = 0
-    """failed in an earlier run, unchanged since, not tried again"""
+    """files that failed in an earlier run and are unchanged, not tried again"""
     missing: int = 0
     unreachable: int = 0
     """photos whose folder can't be read now; they are kept"""
@@ -115,7 +115,7 @@ class IndexReport:
 
 @runtime_checkable
 class Observer(Protocol):
-    """Callbacks for the progress of a run, such as a progress bar's."""
+    """Callbacks for the progress of a run of indexing."""
 
     def scanned(self, files: int) -> None:
         """Receive the number of files found so far by the scan."""
@@ -125,8 +125,8 @@ class Observer(Protocol):
 
 
 @dataclass
-class _Told:
-    """An observer that tells a callback the number of files done and their total, of one folder at a time."""
+class _CallbackObserver:
+    """An observer that calls a function of (files done, total) of the current folder."""
 
     show: Progress
 
@@ -139,13 +139,13 @@ class _Told:
 
 
 @contextmanager
-def observing(progress: "Observer | ProgressLike") -> Iterator[Observer]:
-    """Yield an observer that shows progress as a caller wants it; see `core.progress`."""
+def as_observer(progress: "Observer | ProgressLike") -> Iterator[Observer]:
+    """Yield an observer that shows progress as `progress` says; see `core.progress.as_progress`."""
     if isinstance(progress, Observer):
         yield progress
     else:
         with as_progress(progress, "indexing") as show:
-            yield _Told(show)
+            yield _CallbackObserver(show)
 
 
 def index_root(
@@ -160,9 +160,9 @@ def index_root(
 ) -> IndexReport:
     """Index the folder `root`; `encoder` is called only if a file has to be embedded.
 
-    With `retry`, files that failed before are tried again though unchanged. On any exception, everything
-    embedded so far is committed and the exception is re-raised. Raises LibraryError if the folder can't be
-    read, unless the catalog already holds photos of it: they are kept and marked unreachable.
+    `retry` also tries unchanged files that failed before. On any exception, everything embedded so far is
+    committed and the exception is re-raised. If the folder can't be read, its photos in the catalog are kept
+    and marked unreachable; if there are none, raises LibraryError.
     """
     started = time.monotonic()
     known = catalog.has_folder(root)
@@ -212,9 +212,9 @@ def index_folders(
     retry: bool = False,
     progress: "Observer | ProgressLike" = None,
 ) -> list[IndexReport]:
-    """Index each of `folders` by `index_root`, with its saved options and `changes` to these."""
+    """Index each of `folders` by `index_root`, with its saved options and `changes` to them."""
     reports = []
-    with observing(progress) as observer:
+    with as_observer(progress) as observer:
         for folder in folders:
             root = root_of(folder, catalog)
             before = IndexOptions.from_json(root.options) if root else IndexOptions()
@@ -226,7 +226,7 @@ def index_folders(
 
 
 def check_folders(folders: Sequence[bytes], catalog: Catalog) -> None:
-    """Raise `LibraryError` for no folders, and for one that can't be read and has no photo in the catalog."""
+    """Raise `LibraryError` if there are no folders, or one does not exist and has no photo in the catalog."""
     if not folders:
         raise LibraryError("no folder has been indexed yet: name one, like clipsight index ~/Pictures")
     for folder in folders:
@@ -237,7 +237,7 @@ def check_folders(folders: Sequence[bytes], catalog: Catalog) -> None:
 
 
 def root_of(folder: bytes, catalog: Catalog) -> Root | None:
-    """Return the indexed root that is `folder` or a parent of it, if any."""
+    """Return the indexed root that is `folder` or one of its parents, if any."""
     for root in catalog.roots():
         base = root.path.rstrip(b"/")
         if folder == root.path or folder.startswith(base + b"/"):
@@ -248,7 +248,7 @@ def root_of(folder: bytes, catalog: Catalog) -> Root | None:
 def _save_root(
     folder: bytes, catalog: Catalog, options: IndexOptions, *, reachable: bool, indexed: str | None = None
 ) -> None:
-    """Store `folder` as a root unless it lies in one; roots below it are absorbed."""
+    """Store `folder` as a root, replacing roots below it, unless a parent of it is a root."""
     above = root_of(folder, catalog)
     if above is not None and above.path != folder:
         return

@@ -1,10 +1,10 @@
-"""Queued files to catalog rows: read, hash, decode, encode and commit, overlapped.
+"""Pipeline from queued files to catalog rows: read, hash, decode, embed and commit, in parallel.
 
 Each worker thread takes a small batch of files through all stages, ending in one run of the image encoder;
-the calling thread hands out batches and commits results. A thread computes only while it holds a core
+the calling thread distributes batches and commits results. A thread computes only after acquiring a core
 (`core_limiter`), and a run of the encoder usually needs a single core, so that no core waits for another.
-There are more threads than cores, because some wait for files. Each thread has one batch, which bounds
-the memory.
+There are more threads than cores, because some wait for files. Each thread has one batch at a time, which
+bounds the memory.
 """
 
 import os
@@ -35,7 +35,7 @@ COMMIT_SECONDS = 1.0
 """Interval of commits: a killed process loses at most the results of this time."""
 
 _MAX_IN_MEMORY = 64 << 20
-"""Files up to this many bytes are read once, for the hash and for decoding; larger ones twice."""
+"""Files of up to this many bytes are read once, for hashing and decoding; larger ones twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +43,32 @@ class DecodeOptions:
     """Options for decoding photos."""
 
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """larger pictures are refused"""
+    """pictures with more pixels are refused"""
     gps: bool = False
-    """read the position from EXIF"""
+    """read the location from EXIF"""
     exact: bool = False
     """decode JPEGs at full size instead of a reduced DCT scale"""
     strict: bool = False
-    """refuse files that are cut short"""
+    """refuse truncated files"""
 
 
 @dataclass
 class IndexProgress:
-    """Numbers of files, so far, in one run; `total` is the number of queued files."""
+    """Numbers of files processed so far in one run; `total` is the number of queued files."""
 
     total: int
     embedded: int = 0
     partial: int = 0
-    """embedded from a file that is cut short; counted in `embedded`, too"""
+    """included in `embedded`: truncated files, of which a part was decoded"""
     known_content: int = 0
     """recognised by content and not embedded again"""
     failed: int = 0
     vanished: int = 0
-    """deleted between the scan and the read"""
+    """deleted after the scan, before they were read"""
 
     @property
     def done(self) -> int:
-        """Number of files that are finished, of `total`."""
+        """Number of finished files, of `total`."""
         return self.embedded + self.known_content + self.failed + self.vanished
 
 
@@ -104,7 +104,7 @@ class _NotAPhoto:
 
 @dataclass(frozen=True, slots=True)
 class _NotEmbedded:
-    """A photo for which the model gives no vector; another model may."""
+    """A photo for which the model returns no valid vector; another model may."""
 
     file: FileStat
     content_hash: bytes
@@ -136,13 +136,13 @@ class Pipeline:
     progress: IndexProgress
     on_commit: Callable[[IndexProgress], None] = lambda progress: None
     settings: PipelineSettings | None = None
-    """None: those of `settings_for`, for this machine and model."""
+    """None: those of `settings_for`."""
     _settings: PipelineSettings = DEFAULT_SETTINGS
     _limiter: CoreLimiter = field(init=False)
     _stop: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _in_flight: set[bytes] = field(default_factory=set)
-    """Hashes of content being embedded; a second file with the same content is deferred."""
+    """Hashes of content being embedded; another file with the same content is deferred."""
     _deferred: list[FileStat] = field(default_factory=list)
     _results: list[_Result] = field(default_factory=list)
     _dequeued: int = 0
@@ -183,12 +183,12 @@ class Pipeline:
             self._commit()
 
     def _next_batch(self, busy: bool) -> list[FileStat]:
-        # Smaller at the end, so that no core has a whole batch left while the others are idle.
+        # Smaller batches at the end of the queue, so that the last cores finish at about the same time.
         share = (self.progress.total - self._dequeued) // (2 * self._limiter.cores)
         batch = self.catalog.dequeue(max(1, min(self._settings.batch_size, share)))
         self._dequeued += len(batch)
         if not batch and not busy:
-            self._commit()  # the deferred files find their content now; it may defer others
+            self._commit()  # deferred files can now take over a vector; committing may defer others
             size = self._settings.batch_size
             batch, self._deferred = self._deferred[:size], self._deferred[size:]
         return batch
@@ -210,7 +210,7 @@ class Pipeline:
         return results + self._embed(decoded) if decoded else results
 
     def _embed(self, decoded: list[_Decoded]) -> list[_Result]:
-        """Run the encoder once; photos without a vector become failures of their own."""
+        """Run the encoder once; photos without a valid vector become failures."""
         bad: tuple[int, ...] = ()
         reason = ""
         try:
@@ -226,7 +226,7 @@ class Pipeline:
         ]
 
     def _read(self, file: FileStat) -> _Decoded | _Result | None:
-        """Pixels for the encoder, or a result if the file needs none; None if it is deferred."""
+        """Decode a file for the encoder, or return a result if it need not be embedded; None: deferred."""
         path = Path(os.fsdecode(os.path.join(file.folder, file.name)))
         try:
             with self._limiter.read():
@@ -318,11 +318,11 @@ class Pipeline:
                 self.progress.vanished += 1
 
     def _write_known_content(self, file: FileStat, content_hash: bytes, beside: Beside) -> bool:
-        """Reuse the vector of a touched, moved or copied photo; False if the catalog has none any more.
+        """Reuse the vector of a touched, moved or copied photo; False if the catalog has it no more.
 
-        The content may be gone if its photo has changed meanwhile, as when two files swap names. A photo
-        that already had this content keeps its row, with the vectors of a model that is being replaced. Its
-        date stays, unless there is a better one beside it.
+        The catalog may have lost the content since `_read`, if its photo has changed: two files swap names. A
+        photo that already had this content keeps its row, with the vectors of a model that is being replaced.
+        Its date is kept, unless there is a better one in a sidecar file.
         """
         found = self._find_content(content_hash)
         if found is None:
@@ -345,7 +345,7 @@ class Pipeline:
         return True
 
     def _watched(self, file: FileStat, info: PhotoInfo) -> FileStat:
-        """The file, with the state of its sidecars only if they may change `info`."""
+        """The file, with the stamp of its sidecars only if they could change `info`."""
         return replace(file, sidecar_stamp=None) if is_complete(info, gps=self.options.gps) else file
 
 

@@ -1,6 +1,6 @@
-"""Photos that ship inside the wheels of scikit-image and scikit-learn (the extra `[demo]`): some twenty.
+"""Some twenty sample photos that are part of scikit-image and scikit-learn (the extra `[demo]`).
 
-They are read where they are installed; nothing is copied or downloaded.
+They are read from the installed packages; nothing is copied or downloaded.
 """
 
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from clipsight.core.extras import how_to_install
 from clipsight.indexing.scan import photos_in
 
 EXCLUDE = (
-    "chessboard_*",  # drawn
+    "chessboard_*",  # drawings
     "color.png",
     "horse.png",
     "logo.png",
@@ -23,7 +23,7 @@ EXCLUDE = (
     "multipage*",  # 10 x 15 and 14 x 24 pixels, for tests of file formats
     "*.gif",
 )
-"""Names of files in these folders that are not photos, such as test patterns, which match any query."""
+"""Names of files in these folders that are not photos, such as test patterns, which match many queries."""
 
 
 def sample_photos() -> list[Path]:
@@ -34,7 +34,7 @@ def sample_photos() -> list[Path]:
 def sample_folders() -> list[Path]:
     """Return the folders of the sample photos. Raises LibraryError if the extra [demo] is missing.
 
-    The packages are located, not imported, which would be slow.
+    The packages are located without importing them, which would be slow.
     """
     return [
         _package_folder("skimage", "scikit-image") / "data",

@@ -1,12 +1,12 @@
-"""Photo files of a folder: one lazy walk that opens no file.
+"""Photo files in a folder: a lazy walk that opens no file.
 
 Rules of the walk:
 
 - Directories come in sorted order, parents before children, each once (by device and inode).
-- Links to directories are followed after every real directory has been seen, so a cycle ends and a
-  directory within the folder keeps its real path. A photo that is itself a link is listed under the
-  link's name when it leads to a regular file; sockets, FIFOs and devices never are.
-- Hidden names (a leading dot) and excluded ones are left out, except for the root itself.
+- Links to directories are followed after all real directories have been visited, so a cycle ends and a
+  directory within the folder keeps its real path. A link to a photo is listed under the link's name if its
+  target is a regular file; sockets, FIFOs and devices are never listed.
+- Hidden names (with a leading dot) and excluded names are left out, except for the root itself.
 - Errors are reported in `Directory.error`, never raised: photos indexed there may still exist.
 """
 
@@ -47,15 +47,15 @@ DEFAULT_EXCLUDES = (
     "node_modules",
     "site-packages",
 )
-"""Names that are never walked into: bins, snapshots and thumbnails that devices make by themselves."""
+"""Names that are always left out: recycle bins, snapshots and thumbnails that systems create."""
 
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""A file deleted since its directory was read, or a link that leads to nothing: no file, and no error."""
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""A file deleted since its directory was read, or a broken link: neither counts as an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One photo file as the walk saw it; names are bytes, as the system gives them."""
+    """One photo file as the walk found it; names are bytes, `size` is bytes."""
 
     folder: bytes
     """Absolute path of its directory."""
@@ -65,7 +65,7 @@ class Candidate:
     device: int
     """`st_dev` of the file, which distinguishes an unmounted disk from deleted photos"""
     sidecars: tuple[bytes, ...] = ()
-    """Names of the files beside it that may tell its date."""
+    """Names of files beside it that may hold its date."""
     sidecar_stamp: int = 0
     """A number that changes with these files; 0 if there are none."""
 
@@ -84,21 +84,21 @@ class Directory:
     """`st_dev` of the directory; 0 if it could not be read"""
     files: tuple[Candidate, ...]
     error: str | None = None
-    """reason why the directory or a part of it could not be read; its photos are not deleted then"""
+    """reason why the directory or a part of it could not be read; its photos are then not marked missing"""
 
     @property
     def complete(self) -> bool:
-        """False if there may be files, here or below, that are not listed."""
+        """False if files in or below the directory may not be listed."""
         return self.error is None
 
 
 def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> Iterator[Directory]:
-    """Yield every directory at and under `root`, lazily, in sorted order; errors are not raised.
+    """Yield `root` and every directory below it, lazily, in sorted order; errors are not raised.
 
-    `exclude` adds shell patterns to `DEFAULT_EXCLUDES`. One without a slash is matched against the name
+    `exclude` adds shell patterns to `DEFAULT_EXCLUDES`. A pattern without a slash is matched against the name
     of a directory or file (`thumbs`, `*.gif`), one with a slash against the path relative to `root`
-    (`2019/*`, `*/thumbs`; `*` also crosses slashes). Names compare in NFC, and case matters. A directory
-    that matches is not entered. `hidden` also enters and lists what begins with a dot.
+    (`2019/*`, `*/thumbs`; `*` also matches slashes). Names are compared in NFC, with case. A directory that
+    matches is not entered. `hidden` includes directories and files whose names begin with a dot.
     """
     root = os.path.abspath(root)
     skipped = _skip_rule(root, exclude, hidden)
@@ -110,13 +110,13 @@ def walk(root: bytes, *, exclude: Sequence[str] = (), hidden: bool = False) -> I
 
 
 def photos_in(folder: Path, *, exclude: Sequence[str] = ()) -> list[Path]:
-    """Return the photos in and below `folder` in the order of `walk`, as far as it can be read."""
+    """Return the photos in and below `folder`, in the order of `walk`; unreadable directories are skipped."""
     directories = walk(os.fsencode(folder), exclude=exclude)
     return [Path(os.fsdecode(photo.path)) for directory in directories for photo in directory.files]
 
 
 def has_photo_suffix(name: bytes) -> bool:
-    """Return True for the file name of a photo, by its suffix."""
+    """True for a file name with the suffix of a photo."""
     return name.rpartition(b".")[2].lower() in PHOTO_SUFFIXES and b"." in name
 
 
@@ -130,7 +130,7 @@ def _walk_real(
         try:
             status = os.stat(path)
         except OSError as error:
-            if path == top or error.errno != errno.ENOENT:  # a sub-folder deleted meanwhile is no error
+            if path == top or error.errno != errno.ENOENT:  # a subfolder deleted meanwhile is not an error
                 yield Directory(path, 0, (), _reason(error))
             continue
         if (status.st_dev, status.st_ino) in seen:
@@ -167,7 +167,7 @@ def _list(
                 status = entry.stat()
                 sidecars.append((name, status.st_size, mtime_ns(status)))
         except OSError as refusal:
-            if refusal.errno not in _NOWHERE:
+            if refusal.errno not in _NO_FILE:
                 failure = failure or refusal
     error = None if failure is None else _reason(failure)
     if sidecars:
@@ -184,7 +184,7 @@ def _with_sidecars(files: Sequence[Candidate], sidecars: Sidecars) -> list[Candi
 
 
 def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:
-    """Entries of a directory that could be read, sorted by name, and the error that ended the reading."""
+    """Readable entries of a directory, sorted by name, and the error that ended the reading, if any."""
     entries: list[os.DirEntry[bytes]] = []
     failure = None
     try:
@@ -197,10 +197,10 @@ def _entries(path: bytes) -> tuple[list[os.DirEntry[bytes]], OSError | None]:
 
 
 def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
-    """Return True if a symbolic link must be visited as a directory.
+    """True if a symbolic link must be visited as a directory.
 
-    That includes a broken link, unless it has the name of a photo: it may lead to an unmounted disk, and
-    visiting it yields the error that keeps its photos.
+    This includes a broken link without a photo's suffix: it may lead to an unmounted disk, and visiting it
+    yields the error by which the photos there are kept as unreachable.
     """
     try:
         return stat.S_ISDIR(link.stat().st_mode)
@@ -209,7 +209,7 @@ def _may_lead_to_directory(link: os.DirEntry[bytes]) -> bool:
 
 
 def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[bytes, bytes], bool]:
-    """Predicate of a directory's path and a name in it: True to leave the name out."""
+    """Return a predicate of a directory's path and a name in it, which is True for names to leave out."""
     patterns = [*DEFAULT_EXCLUDES, *(nfc(pattern.rstrip("/")) for pattern in exclude)]
     excluded_name = _matcher([pattern for pattern in patterns if "/" not in pattern])
     relative = [pattern for pattern in patterns if "/" in pattern]
@@ -227,7 +227,7 @@ def _skip_rule(root: bytes, exclude: Sequence[str], hidden: bool) -> Callable[[b
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Predicate of names that match any of the shell patterns; plain names cost one set lookup."""
+    """Return a predicate that is True for names that match any of the shell patterns."""
     plain = {pattern for pattern in patterns if not re.search(r"[*?[]", pattern)}
     shell = [fnmatch.translate(pattern) for pattern in patterns if pattern not in plain]
     match = re.compile("|".join(shell)).match if shell else None

@@ -1,1 +1,1 @@
-"""Check, repair, back up and restore a library."""
+"""Checks, repairs, backs up and restores a library."""

@@ -1,7 +1,7 @@
-"""Back up the catalog to one file, and restore it.
+"""Backup of the catalog to one file, and restoring it.
 
-The backup is a catalog: photos, vectors, labels and settings, without index files, which are derived, and
-without the photos themselves.
+The backup is a catalog: records of photos, vectors, labels and settings. It has no index files, which are
+derived from it, and not the photos themselves.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clipsight.core.errors import LibraryError
 from clipsight.core.files import atomic_write
-from clipsight.maintenance.check_catalog import damage
+from clipsight.maintenance.check_catalog import integrity_problems
 from clipsight.maintenance.replacement import connect, exclusive, replace_catalog, temporary_file
 from clipsight.store.catalog import CATALOG_NAME
 from clipsight.store.database import SQLITE_ERRORS
@@ -21,8 +21,8 @@ from clipsight.store.schema import MIGRATIONS
 def backup(library: Path, file: Path, *, replace: bool = False) -> int:
     """Write the catalog of the folder `library` to `file`; return the number of photos.
 
-    Other processes may read and write meanwhile: the backup is one committed state. It is written whole
-    or not at all. Raises `LibraryError` if the file can't be written, or exists and `replace` is not set.
+    Other processes may read and write meanwhile: the backup is one committed state. It is written atomically.
+    Raises `LibraryError` if the file can't be written, or exists and `replace` is false.
     """
     if not (library / CATALOG_NAME).exists():
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
@@ -30,7 +30,7 @@ def backup(library: Path, file: Path, *, replace: bool = False) -> int:
     with atomic_write(file) as new:
         try:
             with closing(connect(library / CATALOG_NAME)) as source:
-                # One snapshot, without free pages. SQLite accepts no bytes as a file name.
+                # VACUUM INTO copies one snapshot, without free pages. It needs the file name as text.
                 source.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(new),))
             with closing(connect(new)) as copy:
                 (photos,) = copy.execute("SELECT count(*) FROM photos").fetchone()
@@ -52,8 +52,8 @@ def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
     """Restore the backup `file` as the catalog of the folder `library`.
 
     Returns the path of the old catalog, which is kept beside the new one; None if there was none. Raises
-    `LibraryError` if the file is not a sound backup, the library holds photos and `replace` is not set,
-    or another process uses the library.
+    `LibraryError` if the file is not a valid backup, the library holds photos and `replace` is false, or
+    another process uses the library.
     """
     _check_backup(file)
     library.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
     with temporary_file(library) as new:
         with closing(connect(file)) as source, closing(sqlite3.connect(new, isolation_level=None)) as copy:
             source.backup(copy)
-            copy.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files were made of another catalog
+            copy.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files are of another catalog
         with exclusive(catalog) if catalog.exists() else nullcontext() as old:
             if old is not None and not replace:
                 _check_empty(old, library)
@@ -71,7 +71,7 @@ def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
 def _check_backup(file: Path) -> None:
     if not file.is_file():
         raise LibraryError(f"no such file: {file}")
-    problems = damage(file)
+    problems = integrity_problems(file)
     if problems:
         raise LibraryError(f"{file} is damaged or no backup ({problems[0]}): name another file")
     with closing(connect(file)) as connection:
@@ -85,7 +85,7 @@ def _check_backup(file: Path) -> None:
 
 def _check_empty(old: sqlite3.Connection, library: Path) -> None:
     photos = 0
-    with suppress(*SQLITE_ERRORS):  # a damaged catalog is what backups are for
+    with suppress(*SQLITE_ERRORS):  # a damaged catalog may be replaced
         (photos,) = old.execute("SELECT count(*) FROM photos").fetchone()
     if photos:
         raise LibraryError(

@@ -1,6 +1,6 @@
-"""Check and repair a library: the catalog's file, rows and vectors, the index files, and a sample of photos.
+"""Check and repair of a library: the catalog's file, rows and vectors, the index files, a sample of photos.
 
-Repair never touches photos and drops only what indexing can restore from them; a damaged catalog is kept.
+Repair never touches photos, and deletes only data that indexing can restore; a damaged catalog is kept.
 """
 
 import time
@@ -16,10 +16,10 @@ from clipsight.core.errors import LibraryError
 from clipsight.core.progress import StageProgress, no_stage_progress
 from clipsight.maintenance.check_catalog import (
     Problem,
-    damage,
     find_dangling_rows,
     find_invalid_rows,
     find_invalid_vectors,
+    integrity_problems,
 )
 from clipsight.maintenance.check_index import index_differences
 from clipsight.maintenance.recover import recover
@@ -28,7 +28,7 @@ from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.records import Model
 
 _ABANDONED_SECONDS = 3600
-"""Age of a temporary file that no process writes any more."""
+"""Age from which a temporary file is assumed to be left by a killed process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Finding:
 
     description: str
     remedy: str
-    """The change that repair made, or would make."""
+    """The repair in words."""
     repaired: bool
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class CheckReport:
 
     @property
     def consistent(self) -> bool:
-        """True if no problem is left."""
+        """True if all problems have been repaired."""
         return all(finding.repaired for finding in self.findings)
 
     def __str__(self) -> str:
@@ -74,11 +74,11 @@ class CheckReport:
 def check(
     library: Path, *, photos: int = 0, repair: bool = False, progress: StageProgress = no_stage_progress
 ) -> CheckReport:
-    """Check the library in the folder `library`, and with `repair` repair it.
+    """Check the library in the folder `library`; `repair` also repairs it.
 
     `photos` is the size of a random sample of photos to read and embed again. No other process may use a
     damaged catalog while it is repaired. Raises `LibraryError` if there is no library, a newer clipsight
-    wrote it, or it can't be repaired; `ModelError` if photos are to be embedded and the model is missing.
+    wrote it, or it can't be repaired, and `ModelError` if the model to embed photos with is missing.
     """
     whole_number(photos, "photos", required=True, error=LibraryError)
     report = CheckReport()
@@ -89,13 +89,13 @@ def check(
         return report
     with closing(Catalog(library)) as catalog:
         database = catalog.database
-        # Each step of a repair must see the steps before it.
+        # Each step of a repair must see the changes of the steps before, so there is no snapshot.
         with nullcontext() if repair else catalog.snapshot():
             collect(find_dangling_rows(database))
             progress("rows", 0, None)
             collect(find_invalid_rows(database))
             collect(find_invalid_vectors(database, progress))
-        if report.consistent:  # an index can't be compared with invalid vectors
+        if report.consistent:  # the index can only be compared with valid vectors
             collect(_find_invalid_index(library, catalog, progress))
         if photos and report.consistent:
             collect(_compare_photos(catalog, photos, report, progress))
@@ -106,7 +106,7 @@ def check(
 
 
 def _collect(report: CheckReport, repair: bool, problems: Iterable[Problem]) -> None:
-    """Add the problems to the report; repair each before the next is searched for."""
+    """Add the problems to the report; with `repair`, repair each before searching for the next."""
     for problem in problems:
         if repair:
             problem.repair()
@@ -114,13 +114,13 @@ def _collect(report: CheckReport, repair: bool, problems: Iterable[Problem]) -> 
 
 
 def _find_damage(library: Path) -> Iterator[Problem]:
-    """Yield a problem if the catalog is damaged, or was set aside as damaged and not replaced since."""
+    """Yield a problem if the catalog is damaged, or was set aside as damaged and is empty since."""
     catalog = library / CATALOG_NAME
     aside = [file for file in _set_aside(library) if ".damaged-" in file.name]
     if not catalog.exists() and not aside:
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
     remedy = "what SQLite can still read of it is kept in a new one; the next clipsight index adds the rest"
-    if catalog.exists() and (lines := damage(catalog)):
+    if catalog.exists() and (lines := integrity_problems(catalog)):
         more = f" and {len(lines) - 1} more such lines" if len(lines) > 1 else ""
         yield Problem(
             f"the catalog is damaged: {lines[0]}{more}", remedy, partial(_recover, catalog, library)
@@ -134,7 +134,7 @@ def _find_damage(library: Path) -> Iterator[Problem]:
 
 
 def _recover(damaged: Path, library: Path) -> None:
-    """Put a new catalog in place, with what can be read of the damaged one."""
+    """Replace the catalog by a new one with all rows that can be read of the damaged one."""
     catalog = library / CATALOG_NAME
     with ExitStack() as stack:
         new = stack.enter_context(temporary_file(library))
@@ -156,7 +156,7 @@ def _is_empty(catalog: Path) -> bool:
 
 
 def _find_invalid_index(library: Path, catalog: Catalog, progress: StageProgress) -> Iterator[Problem]:
-    """Yield a problem if the index file would be used, but differs from the catalog."""
+    """Yield a problem if the index file is valid for the catalog's state, but differs from its vectors."""
     from clipsight.store.vectors.index_file import IndexFile
 
     model = catalog.current_model()
@@ -170,8 +170,8 @@ def _find_invalid_index(library: Path, catalog: Catalog, progress: StageProgress
     index, contents = opened
     if wrong := list(index_differences(index, contents.last_id, catalog, model, progress)):
         yield Problem(
-            f"the search file of {model.name} {', '.join(wrong)}",
-            "removed; the next clipsight search makes it anew",
+            f"the index file of {model.name} {', '.join(wrong)}",
+            "removed; the next clipsight search rebuilds it",
             partial(_remove_files, folder, model),
         )
 
@@ -207,15 +207,15 @@ def _unfinished(library: Path, repair: bool) -> Iterator[str]:
         if time.time() - stat.st_mtime > _ABANDONED_SECONDS:
             if repair:
                 file.unlink(missing_ok=True)
-            fate = "is removed" if repair else "can be removed (`repair=True`)"
+            outcome = "is removed" if repair else "can be removed (`repair=True`)"
             name = file.relative_to(library)
-            yield f"{name} ({stat.st_size / 1e6:.0f} MB), left by a killed process, {fate}"
+            yield f"{name} ({stat.st_size / 1e6:.0f} MB), left by a killed process, {outcome}"
 
 
 def _earlier_catalogs(library: Path) -> Iterator[str]:
     for file in _set_aside(library):
         size = file.stat().st_size / 1e6
-        yield f"{file.name} ({size:.0f} MB) is an earlier catalog: delete it when you miss nothing"
+        yield f"{file.name} ({size:.0f} MB) is an earlier catalog: delete it if nothing is missing"
 
 
 def _set_aside(library: Path) -> list[Path]:

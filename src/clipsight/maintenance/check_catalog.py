@@ -1,6 +1,6 @@
-"""Check the catalog: the SQLite file, references between rows, values of rows, vectors.
+"""Checks of the catalog: the SQLite file, references between rows, values of rows, vectors.
 
-Reads in chunks, so memory does not grow with the library. Nothing is written before `Problem.repair`.
+Rows are read in chunks, so memory does not grow with the library. Nothing is written before `Problem.repair`.
 """
 
 import os
@@ -23,7 +23,7 @@ UNIT_TOLERANCE = 2e-3
 """Tolerance of a vector's length; rounding to float16 changes it by less than a quarter of this."""
 
 _CHUNK = 2048  # vectors read at a time
-_NAMED = 3  # photos named in a line
+_MAX_NAMED = 3  # photos named in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,22 @@ class Problem:
     repair: Callable[[], None]
 
 
-def damage(catalog: Path) -> list[str]:
-    """Damage to the file, its pages and indexes as SQLite reports it: up to a hundred lines.
+def integrity_problems(catalog: Path) -> list[str]:
+    """Damage to the file, its pages and indexes, as SQLite reports it: up to a hundred lines.
 
-    Raises `LibraryError` where the file can't be opened, or the disk fails to read it.
+    Raises `LibraryError` if the file can't be opened, or the disk fails to read it.
     """
     found = _integrity(catalog)
     if not found:
         return []
     try:
-        read_through(catalog)  # SQLite also calls damaged what the disk fails to read
+        read_through(catalog)  # SQLite reports blocks that the disk fails to read as damage, too
     except OSError as error:
         raise LibraryError(
             f"the disk failed to read {catalog} ({error.strerror}): if it does so again, copy what can "
             "be read of the library to another disk and check it there"
         ) from error
-    return _integrity(catalog)  # it may have failed once
+    return _integrity(catalog)  # again: the disk may have failed only once
 
 
 def _integrity(catalog: Path) -> list[str]:
@@ -60,15 +60,15 @@ def _integrity(catalog: Path) -> list[str]:
     except SQLITE_ERRORS as error:
         if not is_damage(error):
             raise LibraryError(
-                f"can't check {catalog} ({error}): see that its disk is sound and has room, and that it may "
-                "be written, and run the command again"
+                f"can't check {catalog} ({error}): make sure that its disk works and has free space, and "
+                "that the file may be written, and run the command again"
             ) from error
         return [str(error)]
     return [" ".join(line.split()) for (line,) in lines if line != "ok"]
 
 
 def find_dangling_rows(database: Database) -> Iterator[Problem]:
-    """Yield problems of rows that refer to rows that do not exist."""
+    """Yield problems of rows with references to rows that do not exist."""
     for table, parent, count in database.rows(
         'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
     ):
@@ -81,13 +81,13 @@ def find_dangling_rows(database: Database) -> Iterator[Problem]:
         drop = f"DELETE FROM {table} WHERE {' OR '.join(conditions)}"
         yield Problem(
             f"{count:,} rows of {table} belong to rows of {parent} that do not exist",
-            "dropped; what photos lack by it, the next clipsight index makes anew",
+            "dropped; the next clipsight index restores what photos lack",
             partial(_run, database, drop),
         )
 
 
 def find_invalid_rows(database: Database) -> Iterator[Problem]:
-    """Yield problems of rows that break one of the `invariants`."""
+    """Yield problems of rows that violate one of the `invariants`."""
     for rule in RULES:
         if count := _count(database, rule):
             statement = f"{rule.repair} WHERE {rule.violation}"
@@ -95,7 +95,7 @@ def find_invalid_rows(database: Database) -> Iterator[Problem]:
 
 
 def find_invalid_vectors(database: Database, progress: StageProgress) -> Iterator[Problem]:
-    """Yield problems of vectors that have the wrong dimensions, are not finite, or not of unit length."""
+    """Yield problems of vectors with a wrong number of dimensions, or not finite, or not of unit length."""
     found: dict[str, list[int]] = {}
     total = int(database.value("SELECT max(id) FROM vectors") or 0)
     for last, wrong in _iter_invalid(database):
@@ -125,7 +125,7 @@ def _iter_invalid(database: Database) -> Iterator[tuple[int, dict[str, Ids]]]:
         (last, _CHUNK),
     ):
         last = rows[-1][0]
-        for model_id in {row[1] for row in rows} & dims.keys():  # others are wrong references
+        for model_id in {row[1] for row in rows} & dims.keys():  # others are dangling references
             part = [(id_, vector) for id_, model, vector in rows if model == model_id]
             yield last, _invalid_of(part, dims[model_id])
 
@@ -148,14 +148,14 @@ def _invalid_of(rows: list[tuple[int, bytes | None]], dim: int) -> dict[str, Ids
 
 def _photo_names(database: Database, ids: list[int]) -> str:
     """Paths of the photos of the first few of these vectors."""
-    few = ids[:_NAMED]
+    few = ids[:_MAX_NAMED]
     rows = database.rows(
         "SELECT p.folder, p.name FROM vectors v JOIN photos p ON p.id = v.photo_id "
         f"WHERE v.id IN ({', '.join('?' * len(few))}) ORDER BY v.id",
         few,
     )
     names = ", ".join(repr(os.fsdecode(os.path.join(*row))) for row in rows)
-    return names + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
+    return names + (f" and {len(ids) - _MAX_NAMED:,} more" if len(ids) > _MAX_NAMED else "")
 
 
 def _count(database: Database, rule: Rule) -> int:

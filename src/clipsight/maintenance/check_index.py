@@ -1,6 +1,6 @@
-"""Compare a FAISS index with the catalog: each vector once, under its own id.
+"""Comparison of a FAISS index with the catalog: each vector must be there once, under its own id.
 
-An index may lack vectors newer than itself, and hold some that the catalog no longer has. Reads list after
+An index may lack vectors newer than itself, and hold some that the catalog no longer has. It is read list by
 list, so memory grows by a few bytes a photo only.
 """
 
@@ -19,15 +19,15 @@ from clipsight.store.records import Model
 
 _BATCH_SIZE = 4096
 _MIN_EQUAL = 0.5
-"""Minimum fraction of bytes in which an approximate code equals the code computed again. Of two random
-vectors an eighth are equal; another release of FAISS may round some bytes differently."""
+"""Minimum fraction of bytes in which an approximate code equals the code computed again. Codes of random
+vectors have an eighth of their bytes in common; another release of FAISS may round some bytes differently."""
 
 Codes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Ids int64[n] and codes uint8[n, bytes] of a part of the file, and the encoder of such codes."""
+    """Ids int64[n] and codes uint8[n, bytes] of a part of the index, and the function for such codes."""
 
     ids: Ids
     codes: Codes
@@ -39,11 +39,11 @@ class _Part:
 def index_differences(
     index: Any, last_id: int, catalog: Catalog, model: Model, progress: StageProgress
 ) -> Iterator[str]:
-    """Yield differences between the catalog and an index of its vectors with ids up to `last_id`."""
+    """Describe differences between the catalog and an index of its vectors with ids up to `last_id`."""
     read = [np.empty(0, np.int64)]
     wrong = done = 0
     for part in _parts(index):
-        progress("search file", done, index.ntotal)
+        progress("index file", done, index.ntotal)
         done += len(part.ids)
         read.append(part.ids)
         order = np.argsort(part.ids)

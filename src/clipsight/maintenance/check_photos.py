@@ -1,7 +1,7 @@
-"""Compare a sample of photos, read and embedded again, with the vectors in the catalog.
+"""Comparison of a sample of photos, read and embedded again, with the vectors in the catalog.
 
-Detects vectors of other photos, and files that changed while their size and date did not, which indexing
-takes for unchanged.
+Detects vectors of other photos, and files whose content changed without a change of size and date, which
+indexing does not notice.
 """
 
 import os
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
 
 MIN_COSINE = 0.98
-"""Minimum cosine of two embeddings of one photo: other versions of libraries, and JPEGs decoded at another
-scale, change it less (benchmarks/README.md, "reduced against full-size decode": 0.995)."""
+"""Minimum cosine of two embeddings of one photo. Other versions of libraries, and JPEGs decoded at another
+scale, give higher cosines (benchmarks/README.md, "reduced against full-size decode": 0.995)."""
 
 _BATCH_SIZE = 16
 
@@ -62,10 +62,10 @@ class PhotoComparison:
     count: int
     compared: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
-    """Number of files that are gone, have changed since they were indexed, or can't be read."""
+    """Number of files that no longer exist, have changed since they were indexed, or can't be read."""
 
     def problems(self, progress: StageProgress) -> Iterator[Problem]:
-        """Yield photos whose content has changed unnoticed, and vectors that are not of their photo."""
+        """Yield problems: photos whose content has changed unnoticed, and vectors of another photo."""
         ids = self._sample()
         for start in range(0, len(ids), _BATCH_SIZE):
             progress("photos read again", start, len(ids))
@@ -147,7 +147,7 @@ class PhotoComparison:
         self.catalog.database.run("DELETE FROM vectors WHERE photo_id = ?", (photo.id,))
 
     def _drop_vectors_of_content(self, photo: _StoredPhoto) -> None:
-        """Drop the vectors of all files of this content, as indexing copies a vector from any of them."""
+        """Delete the vectors of all files with this content, as indexing copies a vector from any of them."""
         self.catalog.database.run(
             "DELETE FROM vectors WHERE photo_id = ?1 OR photo_id IN (SELECT id FROM photos WHERE hash = ?2)",
             (photo.id, photo.hash),

@@ -1,7 +1,7 @@
-"""Invariants of the catalog's tables beyond those that SQLite enforces, as data.
+"""Invariants of the catalog's tables that SQLite does not enforce, as data.
 
-Repair loses nothing that indexing can't restore: to the next `clipsight index`, a photo whose row was
-dropped is new, and one whose date was set to -1 has changed.
+Repair loses nothing that indexing can't restore: the next `clipsight index` treats a photo whose row was
+deleted as new, and one whose date was set to -1 as changed.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class Rule:
     violation: str
     """SQL condition that holds for invalid rows."""
     description: str
-    """Words that follow the number of invalid rows."""
+    """The problem in words, to follow the number of invalid rows."""
     remedy: str
-    """The change that repair makes, in words."""
+    """The repair in words."""
     repair: str
-    """SQL statement that repairs, without its WHERE clause, which is `violation`."""
+    """SQL statement of the repair, without its WHERE clause, which is `violation`."""
 
 
 def _no_path(folder: str) -> str:
-    """SQL condition that holds unless `folder` is an absolute path without a slash at its end."""
+    """SQL condition that holds unless `folder` is an absolute path without a trailing slash."""
     return (
         f"typeof({folder}) != 'blob' OR substr({folder}, 1, 1) != x'2f' OR instr({folder}, x'00') "
         f"OR (length({folder}) > 1 AND substr({folder}, -1) = x'2f')"
@@ -43,42 +43,42 @@ RULES = (
     Rule(
         "photos",
         f"{_no_path('folder')} OR {_NO_NAME} OR {_NO_STAT} OR typeof(device) != 'integer'",
-        "photos have a path, size, date or device that can't be",
+        "photos have an invalid path, size, date or device",
         f"dropped; {_READ_AGAIN}",
         "DELETE FROM photos",
     ),
     Rule(
         "photos",
         "hash IS NOT NULL AND (typeof(hash) != 'blob' OR length(hash) != 16)",
-        "photos have a content hash that can't be",
+        "photos have an invalid content hash",
         f"cleared; {_READ_AGAIN}",
         "UPDATE photos SET hash = NULL, mtime_ns = -1",
     ),
     Rule(
         "photos",
         "typeof(state) != 'integer' OR state NOT IN (0, 1, 2)",
-        "photos are in a state that there is not",
+        "photos have an unknown state",
         "taken as present until the next clipsight index",
         "UPDATE photos SET state = 0, state_since = NULL",
     ),
     Rule(
         "photos",
         "state != 0 AND julianday(state_since) IS NULL",
-        "photos are gone or out of reach since no date",
+        "missing or unreachable photos have no date",
         "dated today",
         "UPDATE photos SET state_since = datetime('now', 'localtime')",
     ),
     Rule(
         "failures",
         f"{_no_path('folder')} OR {_NO_NAME} OR {_NO_STAT}",
-        "failed files have a path, size or date that can't be",
+        "failed files have an invalid path, size or date",
         f"dropped; {_READ_AGAIN}",
         "DELETE FROM failures",
     ),
     Rule(
         "roots",
         _no_path("path"),
-        "indexed folders have a path that can't be",
+        "indexed folders have an invalid path",
         "dropped: name them again to clipsight index",
         "DELETE FROM roots",
     ),
@@ -123,9 +123,9 @@ RULES = (
         "typeof(probability) != 'real' OR probability NOT BETWEEN 0 AND 1 OR (set_id, label) NOT IN "
         f"(SELECT s.id, j.value FROM label_sets s, json_each({_LABELS}) j) OR NOT EXISTS (SELECT 1 FROM "
         "vectors v JOIN label_sets s ON s.model_id = v.model_id WHERE v.id = vector_id AND s.id = set_id)",
-        "labels can't be",
+        "labels are invalid",
         "dropped: give them again with clipsight classify --labels",
         "DELETE FROM labels",
     ),
 )
-"""In the order of repair."""
+"""All invariants, in the order of repair."""

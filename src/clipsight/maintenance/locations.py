@@ -11,10 +11,10 @@ from clipsight.store.catalog import CATALOG_NAME
 
 @dataclass(frozen=True)
 class Location:
-    """A file or folder of clipsight's own.
+    """A file or folder that belongs to clipsight.
 
-    `size` is in bytes, with everything below a folder, and None for what does not exist (yet). `is_cache` is
-    true for what may be deleted at any time.
+    `size` is in bytes, including everything below a folder; None if it does not exist. A cache may be deleted
+    at any time.
     """
 
     name: str
@@ -28,9 +28,9 @@ class Location:
 
 
 def locations(library: str | os.PathLike[str] | None = None) -> list[Location]:
-    """List what belongs to the library in this folder (default: the user's own), and what all of them share.
+    """List the files and folders of a library (default: the user's own), and those that all libraries share.
 
-    Nothing is created. What can't be read is left out of a size.
+    Nothing is created. Files that can't be read are left out of a size.
     """
     folder = paths.default_library() if library is None else Path(library).expanduser()
     return [

@@ -1,7 +1,7 @@
-"""Copy what SQLite can still read of a damaged catalog to a new file.
+"""Recovery of a damaged catalog: all rows that SQLite can still read are copied to a new file.
 
-A table is read from both its ends up to the first damage, then likewise each half of what lies between,
-so that only what lies on damaged pages is lost. The new file has the schema version of the old one;
+A table is read from both ends up to the first damage; the ids between are halved, and each half is read in
+the same way, so that only rows on damaged pages are lost. The new file has the schema version of the old one;
 `check` repairs invalid rows afterwards.
 """
 
@@ -19,7 +19,7 @@ from clipsight.store.schema import MIGRATIONS
 
 _MAX_ROWS_PER_PAGE = 100
 _MAX_INTERVALS = 100_000
-"""Takes some seconds; a damaged page may claim to hold any number of ids."""
+"""Limits the time to some seconds: a damaged page may contain any id, and so any range of them."""
 
 _Row = tuple[Any, ...]
 
@@ -79,12 +79,12 @@ def _copy(damaged: sqlite3.Connection, target: sqlite3.Connection, pages: int) -
         rows = _by_ids(damaged, table, pages) if table.has_ids else _from_both_ends(damaged, table)
         marks = ", ".join("?" * (table.columns.count(",") + 1))
         target.executemany(f"INSERT OR IGNORE INTO {table.name} ({table.columns}) VALUES ({marks})", rows)
-    target.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files were made of the old catalog
+    target.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files are of the old catalog
     target.execute("COMMIT")
 
 
 def _tables(target: sqlite3.Connection) -> list[_Table]:
-    """Tables in the order of their creation, which is that of references."""
+    """Tables in the order of their creation, in which references point to earlier tables."""
     found = []
     for name, sql in target.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' "
@@ -137,7 +137,10 @@ def _from_both_ends(damaged: sqlite3.Connection, table: _Table) -> Iterator[_Row
 def _rows_before_damage(
     damaged: sqlite3.Connection, select: str, arguments: tuple[int, ...] = ()
 ) -> Generator[_Row, None, tuple[Any, bool]]:
-    """Yield rows up to the first unreadable one; return the last row's first column, and True at the end."""
+    """Yield rows up to the first unreadable one.
+
+    Returns the first column of the last row, and True if all rows were read.
+    """
     last = None
     try:
         for row in damaged.execute(select, arguments):

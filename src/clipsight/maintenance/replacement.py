@@ -1,7 +1,7 @@
-"""Replace the catalog by another file, whole or not at all, and keep the old file beside it.
+"""Atomic replacement of the catalog by another file; the old file is kept beside it.
 
-A journal of the old file must never lie beside the new file, which SQLite would damage with it; see
-`exclusive`. For this, and to keep the old file, `core.files.atomic_write` is not enough.
+A journal of the old file must never remain beside the new file, as SQLite would damage the new file with it;
+see `exclusive`. `core.files.atomic_write` would neither move the journal nor keep the old file.
 """
 
 import os
@@ -29,7 +29,7 @@ _NOT_DAMAGE = (
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """A plain connection to an existing SQLite file, damaged or not; reads invalid UTF-8 as U+FFFD."""
+    """Open an existing SQLite file, which may be damaged; invalid UTF-8 is read as U+FFFD."""
     uri = f"{file.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     connection.text_factory = lambda text: text.decode(errors="replace")
@@ -37,13 +37,13 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def is_damage(error: Exception) -> bool:
-    """True if the file's content is damaged; False for a lock, missing rights, a full or failing disk."""
+    """True if the error means damaged content, not a lock, missing permissions, or a full or failing disk."""
     return sqlite_code(error) not in _NOT_DAMAGE
 
 
 @contextmanager
 def exclusive(catalog: Path) -> Iterator[sqlite3.Connection]:
-    """Yield the only connection to the catalog, without a journal beside the file.
+    """Yield an exclusive connection to the catalog, and merge its journal into the file.
 
     The journal of a damaged file may remain; `replace_catalog` moves it with the file. Raises
     `LibraryError` if another process uses the catalog.
@@ -56,8 +56,8 @@ def exclusive(catalog: Path) -> Iterator[sqlite3.Connection]:
         except SQLITE_ERRORS as error:
             if not is_damage(error):
                 raise LibraryError(
-                    f"can't replace {catalog} ({error}): end other clipsight programs that use this library, "
-                    "see that its disk is sound and has room, and run the command again"
+                    f"can't replace {catalog} ({error}): end other clipsight processes that use this "
+                    "library, make sure that its disk works and has free space, and run the command again"
                 ) from error
         yield connection
 
@@ -65,7 +65,7 @@ def exclusive(catalog: Path) -> Iterator[sqlite3.Connection]:
 def replace_catalog(new: Path, catalog: Path, reason: str) -> Path | None:
     """Rename the file `new` to `catalog`; return the new path of the old catalog, None if there was none.
 
-    The old file is kept as `catalog.REASON-DATE`. At every moment there is a catalog.
+    The old file is kept as `catalog.REASON-DATE`. A catalog exists at every moment.
     """
     sync(new)
     aside = None
@@ -85,7 +85,7 @@ def replace_catalog(new: Path, catalog: Path, reason: str) -> Path | None:
 
 @contextmanager
 def temporary_file(folder: Path) -> Iterator[Path]:
-    """Yield the path of a file to be created in `folder`; remove the file and its journals at the end."""
+    """Yield a path in `folder` for a temporary file; remove the file and its journals at the end."""
     file = folder / f".clipsight-{secrets.token_hex(8)}.tmp"
     try:
         yield file

@@ -1,7 +1,7 @@
 """Retrieval metrics of photos with captions: recall@k and median rank, in both directions.
 
-The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: a caption has
-one photo; a photo may have several captions and is matched by any of them.
+The protocol is that of CLIP_benchmark (`zeroshot_retrieval`) and of Karpathy & Fei-Fei 2015: a caption
+belongs to one photo; a photo may have several captions, and finding any of them counts.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ class RetrievalMetrics:
     recall_at_5: float
     recall_at_10: float
     median_rank: float
-    """1 is the best."""
+    """Median rank of the first match, counted from 1."""
 
     @classmethod
     def from_ranks(cls, ranks: Ranks) -> "RetrievalMetrics":
-        """Compute the metrics from the rank of each query's match, int64[n], 0 being the first place."""
+        """Compute the metrics from the rank of each query's match, int64[n], counted from 0."""
         return cls(
             recall_at_1=recall_at_k(ranks, 1),
             recall_at_5=recall_at_k(ranks, 5),
@@ -57,8 +57,9 @@ def retrieval_metrics(
 ) -> tuple[RetrievalMetrics, RetrievalMetrics]:
     """Text-to-image and image-to-text metrics of unit vectors float[n, dim] and float[m, dim].
 
-    Caption j belongs to photo `image_of_text[j]`. Ties count as right. Cosines are computed in blocks, so
-    that memory is bounded. Raises ValueError unless every caption has a photo and every photo a caption.
+    Caption j belongs to photo `image_of_text[j]`. A match that ties with others has the best of their ranks.
+    Cosines are computed in blocks, so that memory is bounded. Raises ValueError unless every caption has a
+    photo and every photo a caption.
     """
     owner = np.asarray(image_of_text, dtype=np.int64)
     if set(owner.tolist()) != set(range(len(images))):

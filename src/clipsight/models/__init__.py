@@ -1,1 +1,1 @@
-"""Models: names, downloads, model folders, and the encoder that runs them."""
+"""Models: names, downloads, model folders, and the encoder that runs a model in ONNX Runtime."""

@@ -1,8 +1,8 @@
 """Resumable, verified and atomic downloads of model folders from the hub.
 
-The files are collected in `.partial/NAME`, beside the final folder, until all have the right checksum; then
-that folder is renamed. A later attempt resumes at the last byte. (huggingface_hub's own downloads restart
-after an interruption, since its version 2.)
+Files are downloaded to `.partial/NAME`, beside the final folder; when all have the right checksum, that
+folder is renamed. A later attempt resumes at the last byte. (huggingface_hub's own downloads restart after an
+interruption, since version 2.)
 """
 
 import errno
@@ -58,10 +58,10 @@ def partial_bytes(folder: Path) -> int:
 
 @contextmanager
 def new_folder(folder: Path, size: int) -> Iterator[Path]:
-    """Yield the path of a folder of `size` bytes, or of a link, to be made; on success it becomes `folder`.
+    """Yield a path at which the caller creates a folder of `size` bytes, or a link; rename it to `folder`.
 
-    Waits for another process that makes the same model. Whatever happens, what was made is `folder` or gone.
-    Raises ModelError if `folder` exists, and HubError about the disk.
+    Waits for another process that creates the same model. After an error in the block, the new folder is
+    removed. Raises ModelError if `folder` exists, and HubError for errors of the disk.
     """
     try:
         with _locked(_partial(folder)):
@@ -69,13 +69,13 @@ def new_folder(folder: Path, size: int) -> Iterator[Path]:
                 raise ModelError(f"{folder} exists already: delete that folder, or choose another `name`")
             _check_free_space(folder, size)
             new = _partial(folder).with_name(f"{folder.name}.new")
-            _remove(new)  # what an interruption left
+            _remove(new)  # left by an interrupted process
             try:
                 yield new
                 new.rename(folder)
             finally:
                 _remove(new)
-                with suppress(OSError):  # there, and not empty, after an unfinished download
+                with suppress(OSError):  # not empty after an unfinished download
                     _partial(folder).rmdir()
     except OSError as error:
         raise _disk_error(error, folder) from error
@@ -108,7 +108,7 @@ def _install(listing: RepoListing, folder: Path, progress: bool) -> None:
 
 
 def _fetch(listing: RepoListing, file: RemoteFile, target: Path, advance: Callable[[int], None]) -> None:
-    """Download one file, from where it stopped before, and verify it."""
+    """Download the rest of one file and verify it."""
     part = _part(target, file)
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab", buffering=0) as stream:
@@ -136,7 +136,7 @@ def _fetch(listing: RepoListing, file: RemoteFile, target: Path, advance: Callab
 def _receive(
     listing: RepoListing, file: RemoteFile, stream: BinaryIO, advance: Callable[[int], None]
 ) -> None:
-    """Append the rest of the file to `stream`, once."""
+    """Append the rest of the file to `stream`, in one attempt."""
     start = stream.tell()
     with stream_file(listing, file, start) as (offset, blocks):
         if offset < start:
@@ -169,7 +169,7 @@ class _DiskError(Exception):
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[None]:
-    """Hold the lock on the model that is collected in `partial`; wait for another process to release it."""
+    """Hold the lock on the model that is downloaded to `partial`; wait for another process to release it."""
     partial.mkdir(parents=True, exist_ok=True)
     with partial.with_name(f"{partial.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -195,7 +195,7 @@ def _downloaded_bytes(target: Path, file: RemoteFile) -> int:
 
 
 def _clear(partial: Path, kept: Iterable[Path]) -> None:
-    """Remove all files but `kept`: those of another version, whole or partial."""
+    """Remove all files but `kept`, such as those of another version of the model."""
     keep = set(kept)
     for path in list(partial.rglob("*")):
         if path.is_file() and path not in keep:

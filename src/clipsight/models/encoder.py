@@ -1,4 +1,4 @@
-"""The encoder: photos and texts to unit vectors, by the two towers of a model folder in ONNX Runtime."""
+"""The encoder: embeds photos and texts by the two towers of a model folder in ONNX Runtime."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _MAX_TEXT_THREADS = 4
 
 
 class Cancelled(Exception):
-    """A call was ended by `Encoder.cancel` or by its `stop`."""
+    """A call of the encoder was ended by `Encoder.cancel` or its argument `stop`."""
 
 
 class Stop(Protocol):
@@ -45,13 +45,13 @@ class Encoder:
     """Embeds photos and texts with the model of `folder`, on `device`.
 
     `device` is one of `available_devices()`; `threads` limits the CPU threads of all calls together (None:
-    the number of cores that this process may use). `long_running` is for servers: loading takes longer, each
-    text less. Each tower is loaded when it is first used.
+    the number of cores that this process may use). `long_running` is for servers: loading the text tower
+    takes longer, embedding a text less. Each tower is loaded when it is first used.
 
     On the CPU, a call of `encode_pixels` runs in the calling thread only, unless `set_intra_op_threads`
     allows more; `workers` concurrent calls keep every core busy without synchronising at every layer.
-    Raises ModelError if the device is not available, when a tower is loaded whose files are invalid, and in a
-    process that was forked from the one that made the encoder, where ONNX Runtime would wait for ever.
+    Raises ModelError if the device is not available, if a tower's files are invalid (when it is loaded), and
+    in a process forked from the one that created the encoder, where ONNX Runtime would wait for ever.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Encoder:
 
     @property
     def logit_scale(self) -> float:
-        """Factor of cosines before a softmax."""
+        """Factor by which cosines are multiplied before a softmax."""
         return self.folder.logit_scale
 
     @property
     def preprocessing(self) -> PreprocessConfig:
-        """Preparation of photos for the visual tower."""
+        """Preprocessing of photos for the visual tower."""
         return self.folder.preprocess
 
     @property
@@ -106,7 +106,7 @@ class Encoder:
 
     @property
     def workers(self) -> int:
-        """Number of concurrent calls of `encode_pixels` that use the whole device."""
+        """Number of concurrent calls of `encode_pixels` that use all cores, or the device."""
         return max(1, self.threads // self._intra_op_threads) if self.device == "cpu" else 1
 
     def set_intra_op_threads(self, threads: int) -> None:
@@ -128,20 +128,20 @@ class Encoder:
     ) -> NDArray[np.float32]:
         """Embed the results of `preprocess`: uint8 [n, H, W, 3] to float32 [n, dim], unit length.
 
-        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and InvalidVectorError where the
-        model gives a zero or not-a-number vector.
+        Thread-safe. Raises Cancelled after `cancel()` or once `stop` is set, and InvalidVectorError if the
+        model returns a zero or NaN vector.
         """
         return self._checked(self._pixel_vectors(pixels, stop), "photo")
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts: float32 [n, dim], unit length. Texts beyond the context are cut: see `truncated`.
 
-        Raises InvalidVectorError where the model gives a zero or not-a-number vector.
+        Raises InvalidVectorError if the model returns a zero or NaN vector.
         """
         return self._checked(self._text_vectors(texts), "text")
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
-        """Tell for each text if it is longer than the model's context, so that its end is not embedded."""
+        """True for each text that is longer than the model's context, so that its end is not embedded."""
         return self._tokenize(texts, pad_to_context=False).truncated
 
     def cancel(self, stop: Stop | None = None) -> None:
@@ -154,7 +154,7 @@ class Encoder:
     def _pixel_vectors(
         self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], stop: Stop | None = None
     ) -> NDArray[np.float32]:
-        """Embed as `encode_pixels`, with NaN in the rows of photos for which there is no unit vector."""
+        """Embed as `encode_pixels`, with NaN in the rows of photos without a valid vector."""
         vectors = np.empty((len(pixels), self.dim), np.float32)
         if not len(pixels):
             return vectors
@@ -170,7 +170,7 @@ class Encoder:
         return _unit(vectors)
 
     def _text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed as `encode_texts`, with NaN in the rows of texts for which there is no unit vector."""
+        """Embed as `encode_texts`, with NaN in the rows of texts without a valid vector."""
         vectors = np.empty((len(texts), self.dim), np.float32)
         if not len(texts):
             return vectors
@@ -187,8 +187,8 @@ class Encoder:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock under which towers are loaded, in the process that made the encoder."""
-        if self._process != os.getpid():  # before the lock, which another thread may have held at the fork
+        """Hold the lock under which towers are loaded. Raises ModelError in a forked process."""
+        if self._process != os.getpid():  # first: another thread may have held the lock when forking
             raise ModelError(
                 f"the encoder of {self.name} was made before this process was forked: open it again here"
             )
@@ -200,7 +200,7 @@ class Encoder:
             if self._visual_tower is None:
                 threads = self._intra_op_threads if self.device == "cpu" else self.threads
                 session = create_session(self.folder, "visual", self.device, threads)
-                with _naming(self.folder):
+                with _folder_in_errors(self.folder):
                     graph = ImageGraph.read(*tensor_specs(session), self.dim, self.input_size)
                 self._visual_tower = session, graph
             return self._visual_tower
@@ -212,7 +212,7 @@ class Encoder:
                 session = create_session(
                     self.folder, "textual", self.device, threads, long_running=self._long_running
                 )
-                with _naming(self.folder):
+                with _folder_in_errors(self.folder):
                     graph = TextGraph.read(*tensor_specs(session), self.dim, self.folder.context_length)
                 self._textual_tower = session, graph
             return self._textual_tower
@@ -225,7 +225,7 @@ class Encoder:
 
     @contextmanager
     def _cancellable(self, stop: Stop | None = None) -> "Iterator[RunOptions]":
-        """Run options of one call, registered for `cancel`."""
+        """Yield run options for one call, registered for `cancel`."""
         from onnxruntime import RunOptions
 
         options = RunOptions()
@@ -260,7 +260,7 @@ class Encoder:
         return vectors
 
     def _checked(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
-        """Return unit vectors as they are. Raises InvalidVectorError if there are rows of NaN."""
+        """Return `vectors` unchanged. Raises InvalidVectorError if there are rows with NaN."""
         rows = np.flatnonzero(np.isnan(vectors).any(axis=1))
         if rows.size:
             raise InvalidVectorError(self.name, what, tuple(rows.tolist()), vectors)
@@ -288,7 +288,8 @@ def _batches(count: int, size: int) -> Iterator[slice]:
 
 
 @contextmanager
-def _naming(folder: ModelFolder) -> Iterator[None]:
+def _folder_in_errors(folder: ModelFolder) -> Iterator[None]:
+    """Add the path of the model folder to the message of a ModelError."""
     try:
         yield
     except ModelError as error:

@@ -18,18 +18,18 @@ from clipsight.core.files import atomic_write
 from clipsight.models.preprocess import PreprocessConfig
 
 CALIBRATION = "calibration.npz"
-"""Name of the file that tells what scores of the model mean: `search.confidence`."""
+"""Name of the file with the model's calibration of scores (`search.confidence`)."""
 
 _CONFIG = "config.json"
 _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx", "textual/tokenizer.json")
 REQUIRED_FILES = (_CONFIG, *_PARTS)
-"""Files without which a folder is no model; it may have others, such as weights beside `model.onnx`."""
+"""Files that every model folder has; it may have others, such as external weights beside `model.onnx`."""
 
 _TOWERS = ("visual", "textual")
 # Towers for other runtimes (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
 _OTHER_RUNTIMES = (".armnn", ".rknn")
 
-# The bound at which the paper clips the learned logit scale, and the value of most trained CLIP models.
+# The paper clips the learned logit scale at this value, which most trained CLIP models have.
 _CLIP_LOGIT_SCALE = 100.0
 _CLIP_CONTEXT = 77
 
@@ -38,11 +38,11 @@ _CLIP_CONTEXT = 77
 class ModelFolder:
     """A complete model folder, as its `config.json` describes it.
 
-    `logit_scale` multiplies cosines before a softmax (or, with `logit_bias` added, a sigmoid: SigLIP).
-    In a folder without trained values it is 100 (CLIP, arXiv:2103.00020, section 2.5), the bias is
+    `logit_scale` multiplies cosines before a softmax (or, with `logit_bias` added, a sigmoid: SigLIP). If the
+    folder lacks the trained values, the scale is 100 (CLIP, arXiv:2103.00020, section 2.5), the bias is
     OpenCLIP's `init_logit_bias`, and `logit_scale_assumed` is True.
-    `pad_to_context` is True if the text tower attends to the padding too (OpenCLIP's `no_causal_mask`:
-    SigLIP, MobileCLIP), so that shorter input would change the vector.
+    `pad_to_context` is True if the text tower also attends to the padding (OpenCLIP's `no_causal_mask`:
+    SigLIP, MobileCLIP), so that less padding would change the vector.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class ModelFolder:
     def read(cls, path: Path) -> "ModelFolder":
         """Read and check the folder at `path`, without loading the model.
 
-        Raises ModelError, which names the missing or invalid part.
+        Raises ModelError, which names the missing or invalid file.
         """
         path = Path(path)
         if not path.is_dir():

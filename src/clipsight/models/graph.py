@@ -1,4 +1,4 @@
-"""Inputs and outputs of a tower's ONNX graph, read from the graph because published exports differ."""
+"""Inputs and outputs of a tower's ONNX graph, recognised by type, shape and name as exports differ."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _TEXT_OUTPUTS = ("text_embeds", "text_embedding", "text_features", "embedding", 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output tensor: name, ONNX type, and shape with None for free sides (None: any shape)."""
+    """An input or output tensor: name, ONNX type, and shape; None for dynamic axes or an unknown shape."""
 
     name: str
     onnx_type: str
@@ -68,8 +68,8 @@ def tensor_specs(session: "InferenceSession") -> tuple[list[TensorSpec], list[Te
 class ImageGraph:
     """Inputs and the embedding output of a visual graph.
 
-    `batch` is its fixed batch size (None: any). A graph that normalises takes uint8 pixels. `unused` are
-    the text inputs of a graph that has both towers.
+    `batch` is its fixed batch size (None: any). A graph that normalises pixels itself takes uint8. `unused`
+    are the text inputs of a graph that has both towers.
     """
 
     image: TensorSpec
@@ -83,9 +83,9 @@ class ImageGraph:
     def read(
         cls, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], dim: int, size: tuple[int, int]
     ) -> "ImageGraph":
-        """Match a graph's tensors with `dim` and `size` (height, width) of the model folder.
+        """Find the tensors in a graph; `dim` and `size` (height, width) are those of the model folder.
 
-        Raises ModelError, which lists the tensors, if they do not fit.
+        Raises ModelError, which lists the tensors, if they do not match.
         """
         found = _found(inputs, outputs)
         images = [spec for spec in inputs if spec.rank == 4 and spec.dtype in (*_FLOATS, np.uint8)]
@@ -139,9 +139,9 @@ class TextGraph:
     def read(
         cls, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], dim: int, context: int
     ) -> "TextGraph":
-        """Match a graph's tensors with `dim` and `context` (tokens) of the model folder.
+        """Find the tensors in a graph; `dim` and `context` (tokens) are those of the model folder.
 
-        Raises ModelError, which lists the tensors, if they do not fit.
+        Raises ModelError, which lists the tensors, if they do not match.
         """
         found = _found(inputs, outputs)
         mask, segments = _named(inputs, _MASKS), _named(inputs, _SEGMENTS)
@@ -165,7 +165,7 @@ class TextGraph:
 
 
 def _spec(argument: Any) -> TensorSpec:
-    # onnxruntime gives a free side as its name or None, and an unknown shape as [].
+    # onnxruntime gives a dynamic axis as its name or None, and an unknown shape as [].
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in argument.shape)
     return TensorSpec(argument.name, argument.type, shape or None)
 

@@ -38,7 +38,7 @@ class HubError(ModelError):
 
 
 class UnreachableError(HubError):
-    """A hub that can't be asked, now or by the user's own settings; `remedy` is how to have it asked."""
+    """A hub that can't be reached, or is disabled by a setting; `remedy` is what the user can do about it."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason, f'{remedy}, or use `model="builtin"`')
@@ -58,7 +58,7 @@ class RemoteFile:
     checksum: str
 
     def matches(self, path: Path) -> bool:
-        """Compare the size and checksum of the file at `path`; reads the whole file."""
+        """True if the file at `path` has this size and checksum; reads the whole file."""
         if path.stat().st_size != self.size:
             return False
         is_git = len(self.checksum) == 40
@@ -121,7 +121,7 @@ def list_repo_within(repo: str, seconds: float) -> RepoListing:
     """Call `list_repo` and raise HubError after `seconds`, even if the host name lookup hangs.
 
     A socket timeout does not cover the lookup, so the request runs in a daemon thread, which is abandoned
-    when the time is up.
+    after that time.
     """
     endpoint = endpoint_for(repo)
     deadline = time.monotonic() + seconds
@@ -147,7 +147,7 @@ def list_repo_within(repo: str, seconds: float) -> RepoListing:
 
 @contextmanager
 def stream_file(listing: RepoListing, file: RemoteFile, start: int) -> Iterator[tuple[int, Iterable[bytes]]]:
-    """Open the content of `file` as the offset of its first byte and an iterator of blocks.
+    """Request `file` from byte `start` on; yield the offset of the first byte and an iterator of blocks.
 
     The offset is `start`, or 0 from a server that ignores the range and sends the whole file. Raises
     `network_errors()`.
@@ -206,8 +206,8 @@ def as_hub_error(error: Exception, repo: str, endpoint: str) -> HubError:
     return _unavailable(endpoint, str(error).strip().partition("\n")[0][:120] or type(error).__name__)
 
 
-def page(repo: str) -> str:
-    """The web address of a repository, for a person."""
+def repo_url(repo: str) -> str:
+    """The URL of a repository's web page."""
     try:
         return f"{endpoint_for(repo)}/{repo}"
     except HubError:
@@ -220,7 +220,7 @@ def _unavailable(endpoint: str, detail: str) -> UnreachableError:
 
 
 def _utils() -> Any:
-    # Untyped: what huggingface_hub.utils re-exports for type checkers differs between its versions.
+    # Untyped: the names that huggingface_hub.utils re-exports for type checkers differ between versions.
     return import_module("huggingface_hub.utils")
 
 

@@ -1,4 +1,4 @@
-"""A model folder from elsewhere, such as another machine, put among the downloaded models."""
+"""Import of a model folder, such as one from another machine, into the folder of downloaded models."""
 
 import os
 import re
@@ -19,15 +19,16 @@ from clipsight.models.registry import BUILTIN
 
 _NAME = re.compile(r"\w[\w.-]*")
 _HUB_CACHE = re.compile(r"models--([^/]+)--([^/]+)/snapshots/[^/]+/?$")
-"""End of the path of a repository in huggingface_hub's cache."""
+"""The path of a repository in huggingface_hub's cache ends like this."""
 
 
 def import_folder(source: str | os.PathLike[str], name: str | None = None, *, symlink: bool = False) -> Path:
-    """Copy the model folder `source`, or with `symlink` link to it, into the folder of models.
+    """Copy the model folder `source` into the folder of models, or link to it; return the new path.
 
-    Both towers are run once before. `name` is by default that of the published model, if its config or path
-    tells, else its config's or the folder's own. The new folder has all files or does not exist. Return its
-    path. Raises ModelError for a folder that is no model or can't be run, and for a name that is taken.
+    Both towers are run once before. `name` is by default that of the published model, if the folder's config
+    or path identifies one, otherwise the name in the config or of the folder. The copy is complete or does
+    not exist. Raises ModelError for a folder that is not a model or can't be run, and for a name already in
+    use.
     """
     folder = ModelFolder.read(Path(source).expanduser())
     target = paths.models_folder() / _model_name(folder, name)
@@ -52,18 +53,20 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _check_runs(folder: ModelFolder) -> None:
-    """Embed a picture of noise and a text. Raises ModelError unless both give vectors of the model's size."""
+    """Embed random noise and a text. Raises ModelError unless both vectors have the model's length."""
     encoder = Encoder(folder)
     height, width = encoder.input_size
     noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
     sizes = (encoder.encode_pixels(noise).shape[1], encoder.encode_texts(["a photo"]).shape[1])
     if sizes != (folder.embed_dim, folder.embed_dim):
-        told = f"vectors have {sizes[0]} numbers of photos and {sizes[1]} of texts"
-        raise ModelError(f"model folder {folder.path}: {told}; config.json says {folder.embed_dim}")
+        raise ModelError(
+            f"model folder {folder.path}: vectors of photos have {sizes[0]} numbers and of texts {sizes[1]}; "
+            f"config.json says {folder.embed_dim}"
+        )
 
 
 def _model_name(folder: ModelFolder, name: str | None) -> str:
-    """The name under which `--model` finds the folder."""
+    """The name of the new folder, by which `registry.parse_name` finds it."""
     if name is None:
         published = map(model_index.find, _names(folder))
         return next((model.name for model in published if model), None) or _checked(folder.name)

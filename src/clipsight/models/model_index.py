@@ -10,7 +10,7 @@ from typing import Any
 
 _OWNER = "immich-app"
 _MAX_NAMES = 3
-# Least similarity of a misspelt name, and the bonus for the same architecture or owner.
+# Minimum similarity of a misspelt name, and the bonus for the same architecture or owner.
 _MIN_SIMILARITY = 0.6
 _FAMILY_BONUS = 0.25
 
@@ -66,14 +66,14 @@ def nearest_names(name: str, *, aliases: bool = True) -> list[str]:
 
     Without `aliases`, only clipsight's own names.
     """
-    spelled = {_key(model.name): model.name for model in published_models()}
+    spellings = {_key(model.name): model.name for model in published_models()}
     if aliases:
-        spelled |= {_key(alias): alias for model in published_models() for alias in model.aliases}
-        spelled["builtin"] = "builtin"
+        spellings |= {_key(alias): alias for model in published_models() for alias in model.aliases}
+        spellings["builtin"] = "builtin"
     one_per_model: dict[str, str] = {}
-    for each in _by_similarity(_key(name), spelled):
+    for each in _by_similarity(_key(name), spellings):
         model = _names().get(each)
-        one_per_model.setdefault(model.name if model else each, spelled[each])
+        one_per_model.setdefault(model.name if model else each, spellings[each])
     return list(one_per_model.values())[:_MAX_NAMES]
 
 

@@ -1,7 +1,7 @@
-"""Preprocessing of photos as in the model's training, by `visual/preprocess_cfg.json`.
+"""Preprocessing of photos as in the model's training, configured by `visual/preprocess_cfg.json`.
 
-There are two steps, so that queued photos are small: `resize_and_crop` returns uint8 pixels, a quarter of the
-bytes of the float32 tensor, which `normalise` computes just before the model runs.
+There are two steps, so that queued photos take little memory: `resize_and_crop` returns uint8 pixels, and
+`normalise` computes the float32 tensor, which is four times as large, just before the model runs.
 """
 
 import math
@@ -86,8 +86,8 @@ def normalise(
 ) -> NDArray[np.float32]:
     """Compute (value / 255 - mean) / std, channels first: uint8 [..., H, W, 3] to float32 [..., 3, H, W].
 
-    The 256 possible results of each channel are computed once, in double precision, and looked up. `out`,
-    if given, is filled and returned.
+    The 256 possible results of each channel are computed once, in float64, and looked up. `out`, if given, is
+    filled and returned.
     """
     *batch, height, width, channels = pixels.shape
     if out is None:
@@ -129,7 +129,7 @@ def _shortest_edge(width: int, height: int, target: int) -> tuple[int, int]:
 
 
 def _centre_of_strip(image: "Image", new_length: int, start: int, config: PreprocessConfig) -> "Image":
-    """Result of `_cover` for a very long photo, of which only the cropped part is resized.
+    """The result of `_cover` for a very long photo, computed by resizing the cropped part only.
 
     As in Pillow, rows are resized first and rounded to bytes, then columns.
     """

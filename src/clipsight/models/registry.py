@@ -1,6 +1,6 @@
-"""Model names to model folders: the builtin model, a folder on disk, or a download from the hub.
+"""Resolves model names to model folders: the builtin model, a folder on disk, or a download from the hub.
 
-`model_index` holds the data of the published models; this module resolves names and lists what can be used.
+`model_index` holds the data of the published models; this module parses names and lists available models.
 """
 
 import os
@@ -19,14 +19,14 @@ from clipsight.models.folder import REQUIRED_FILES, ModelFolder
 from clipsight.models.model_index import PublishedModel
 
 RECOMMENDED = "ViT-B-32__laion2b-s34b-b79k"
-"""The best published retrieval among models that are fast and licensed for all uses: docs/models.md."""
+"""The model with the best retrieval among those that are fast and licensed for all uses: docs/models.md."""
 
 MULTILINGUAL = "ViT-B-32-SigLIP2-256__webli"
-"""The recommended model for other languages than English; see `recommended_model`."""
+"""The recommended model if the user's language is not English; see `recommended_model`."""
 
 BUILTIN = "builtin"
 
-# `auto` is decided within 3 s: 2 s of waiting, and the rest for everything else on a busy machine.
+# `auto` is decided within 3 s: 2 s of waiting for the hub, and the rest on a busy machine.
 _DECISION_SECONDS = 2.0
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
@@ -49,7 +49,7 @@ class ModelStatus:
 
     `size_bytes` is its size on disk (or after a download), `partial_bytes` the size of an unfinished
     download. The other fields are those of `PublishedModel`, or for an unpublished model those of its
-    folder. `problem` is the reason why a folder on disk can't be used.
+    folder. `problem` is the reason if a folder on disk can't be used.
     """
 
     name: str
@@ -74,8 +74,8 @@ def parse_name(name: str | os.PathLike[str]) -> ModelName:
 
     `builtin`; a folder's path; `ViT-B-32__openai` (immich); `ViT-B/32` (OpenAI); `ViT-B-32/openai` and
     `hf-hub:owner/name` (OpenCLIP); `openai/clip-vit-base-patch32` (Hugging Face). Letter case, and `-` for
-    `_`, don't matter. A published name takes precedence over a folder of that name; `./NAME`, or a path
-    object, is the folder. Raises ModelError with the nearest valid names.
+    `_`, don't matter. A published name takes precedence over a folder of that name, unless it is given as
+    `./NAME` or a path object. Raises ModelError, which suggests similar names.
     """
     if isinstance(name, os.PathLike):
         return _folder_name(os.fspath(name))
@@ -110,9 +110,9 @@ def locate(
 ) -> Path:
     """Return the folder of the model `name` (see `parse_name`), downloading it if it is not on disk.
 
-    Before a download, `note` receives a line with the model's size and places; with `progress`, it shows a
-    bar on stderr if that is a terminal. Raises ModelError: an unknown name, a missing folder, or
-    (`hub.HubError`) a failed download.
+    Before a download, `note` is called with a line that gives its size, source and target; `progress` shows a
+    bar on stderr if that is a terminal. Raises ModelError for an unknown name or a missing folder, and
+    `hub.HubError` for a failed download.
     """
     found = parse_name(name)
     if found.folder is not None:
@@ -133,7 +133,7 @@ def locate(
     except hub.UnreachableError as error:
         raise hub.HubError(
             error.reason,
-            f"{error.remedy}; without internet, bring from {hub.page(found.repo)} "
+            f"{error.remedy}; without internet, bring from {hub.repo_url(found.repo)} "
             f"{', '.join(REQUIRED_FILES)} and what else is in visual/ and textual/ into {folder} "
             f"(on a machine with internet, `clipsight models download {found.name}` fetches that folder)",
         ) from error
@@ -142,9 +142,9 @@ def locate(
 def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:
     """Choose a new library's model: the recommended one if on disk or downloadable, else the builtin one.
 
-    The multilingual one is recommended where the locale is not English. Takes at most 3 s if the hub does not
-    respond. `note` receives one line: the model, the reason, and how to change it later. Returns the name and
-    the folder. Raises ModelError if there is no model at all.
+    The multilingual one is recommended if the locale is not English. Takes at most 3 s if the hub does not
+    respond. `note` is called with one line: the model, the reason, and how to change it later. Returns the
+    name and the folder. Raises ModelError if there is no model at all.
     """
     name = recommended_model()
     folder = paths.models_folder() / name
@@ -170,7 +170,7 @@ def recommended_model(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def reads_only_english(name: str) -> bool:
-    """True for the builtin model and published models for English; false if nothing is known of the model."""
+    """True for the builtin model and published models for English; False for other and unknown models."""
     model = None if name == BUILTIN else model_index.find(name)
     return name == BUILTIN or (model is not None and not model.multilingual)
 

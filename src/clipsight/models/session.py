@@ -21,25 +21,26 @@ def create_session(
 ) -> "InferenceSession":
     """Create the session of one tower, "visual" or "textual", with `threads` intra-op threads.
 
-    With `long_running`, loading takes longer and each text less. Raises ModelError if onnxruntime can't
-    load the graph or use the device. The options are measured by `python -m benchmarks.sessions MODEL`.
+    `long_running` optimises the text tower, which takes time and makes each text faster. Raises ModelError if
+    onnxruntime can't load the graph or use the device. `python -m benchmarks.sessions MODEL` measures the
+    options.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait take cores from the decoders.
+    # Threads that spin while they wait would take cores from threads that decode photos.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A pattern is kept for every input shape, and batches and texts have many.
+    # A memory pattern is stored for every input shape, of which batches and texts have many.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((_providers()[device], "CPUExecutionProvider")))
     file = folder.path / tower / "model.onnx"
     if tower == "textual" and not long_running:
-        # Prepacking copies the weights into the processor's preferred order: it halves the time of a text,
-        # but takes longer than the few texts of a short process. So do optimisations of the graph: to unpack
-        # 8-bit weights once takes as long as to unpack them for a hundred texts.
+        # Prepacking copies the weights into the layout that the processor prefers: it halves the time of a
+        # text, but takes longer than embedding a few texts. The same is true of graph optimisations:
+        # dequantising 8-bit weights once takes as long as embedding a hundred texts.
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # The weights are mapped on the CPU only; other execution providers differ in their support.

@@ -1,4 +1,4 @@
-"""Text to token ids: the folder's `textual/tokenizer.json`, after the text cleaning of its model."""
+"""Tokenizer of a model folder: text cleaning as in training, then `textual/tokenizer.json`."""
 
 import html
 import json
@@ -18,7 +18,7 @@ from clipsight.models.folder import ModelFolder
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids and attention mask of some texts: int32 [n, length] each; the mask is 0 at padding.
+    """Token ids and attention mask of texts: int32 [n, length] each; the mask is 0 at padding.
 
     `truncated` is True for each text that was longer than the model's context and was cut.
     """
@@ -86,7 +86,7 @@ class Tokenizer:
         return int(found)
 
     def _nllb(self, folder: ModelFolder, end: str) -> Callable[[str], str]:
-        """Function that puts the language code before a text; the identity except for NLLB."""
+        """Function that prepends the language code to a text for NLLB tokenizers; the identity for others."""
         codes = {
             token.content
             for token in self._backend.get_added_tokens_decoder().values()
@@ -99,7 +99,7 @@ class Tokenizer:
             raise _invalid(folder, f"textual/tokenizer.json has no language {language!r}")
         from tokenizers.processors import TemplateProcessing
 
-        # The template of the file begins with the language code at export; here the text has the code.
+        # The file's template adds the language code of the export; here the text itself begins with a code.
         self._backend.post_processor = TemplateProcessing(
             single=f"$A {end}", special_tokens=[(end, self._id(folder, "eos_token", end))]
         )

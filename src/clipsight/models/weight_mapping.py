@@ -1,12 +1,12 @@
 """Memory-mapped weights of an ONNX file: its graph, with the weights as external data in the same file.
 
-ONNX Runtime parses a model file with protobuf, which copies every weight: half a second and twice the
-memory for the text tower of ViT-B/32, at each start of a process. Weights in *external data* are mapped from
-their file instead. External data may be any range of any file
-(https://onnx.ai/onnx/repo-docs/ExternalData.html), so that the graph can refer to ranges of the model file
-itself: nothing is written, and only a graph of some kilobytes is parsed.
+ONNX Runtime parses a model file with protobuf, which copies every weight: for the text tower of ViT-B/32 this
+takes half a second and twice the memory, at each start of a process. Weights in *external data* are mapped
+from their file instead. External data may be any range of any file
+(https://onnx.ai/onnx/repo-docs/ExternalData.html), so the graph can refer to ranges of the model file itself:
+nothing is written, and only a graph of some kilobytes is parsed.
 
-Only the fields of `onnx.proto` that lead to the weights are decoded here; all others are copied unchanged.
+Only the fields of `onnx.proto` on the way to the weights are decoded here; all others are copied unchanged.
 """
 
 import mmap
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
-"""Session option: folder of the external data of a graph that is loaded from bytes."""
+"""Session option with the folder of the external data of a graph that is loaded from bytes."""
 
 _MIN_EXTERNAL_BYTES = 1024
 """Initializers of fewer bytes stay in the graph: shapes and axes, which are read while it is loaded."""

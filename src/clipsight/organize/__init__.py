@@ -1,4 +1,4 @@
-"""Photos sorted into folders by label, date or camera, and undoing that."""
+"""Sorts photos into folders by label, date or camera, and undoes that."""
 
 from clipsight.organize.files import Method as Method
 from clipsight.organize.labelling import OrganizeOptions as OrganizeOptions

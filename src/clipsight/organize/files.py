@@ -1,4 +1,4 @@
-"""Names, copies and links in the folder that photos are sorted into; nothing is ever replaced."""
+"""Names, copies and links in the destination folder; existing files are never replaced."""
 
 import errno
 import filecmp
@@ -16,7 +16,7 @@ from pathlib import Path
 from clipsight.core.errors import LibraryError, PhotoError
 
 PART = ".clipsight-part"
-"""Name of a copy that is not complete yet."""
+"""Name of an incomplete copy."""
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -41,7 +41,7 @@ class Method(Enum):
 
 
 def folder_name(label: str) -> str:
-    """The label as a valid folder name on common file systems: not hidden, at most 200 bytes."""
+    """Convert a label to a valid folder name on common file systems: not hidden, at most 200 bytes."""
     name = _UNSAFE.sub("_", unicodedata.normalize("NFC", label))
     name = name.encode("utf-8", "ignore").strip(b" .")[:_MAX_NAME_BYTES].decode("utf-8", "ignore").strip(" .")
     return f"{name}_" if not name or _RESERVED.fullmatch(name) else name
@@ -59,7 +59,7 @@ def numbered(name: str, *, extension: bool = True) -> Iterator[str]:
 def create(source: Path, target: Path, method: Method) -> None:
     """Create `target`, a copy of `source` or a link to it.
 
-    Raises `PhotoError` for a photo that can't be read, `FileExistsError` and other errors of the disk.
+    Raises `PhotoError` for a photo that can't be read, and OSError for errors of the destination.
     """
     match method:
         case Method.COPY:
@@ -71,7 +71,7 @@ def create(source: Path, target: Path, method: Method) -> None:
 
 
 def same_content(source: Path, there: Path) -> bool:
-    """True if the file `there`, or its link target, is the photo or has the same bytes."""
+    """True if the file `there` (or the target of a link) is the file `source` or has the same content."""
     try:
         if os.path.samefile(source, there):
             return True

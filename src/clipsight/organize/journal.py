@@ -1,7 +1,7 @@
-"""Journal of a folder that photos are sorted into: the files and folders that were created in it.
+"""Journal of a destination folder: the files and folders that were created in it.
 
-JSON lines, each written before its file or folder is created: after a kill at any moment, everything created
-is recorded, and at most one line records something that was not created.
+It has JSON lines, each written before its file or folder is created. If the process is killed at any moment,
+everything created is recorded, and at most one line records something that was not created.
 """
 
 import fcntl
@@ -21,10 +21,9 @@ _FORMAT = 1
 
 
 class Journal:
-    """The journal in `folder`, created if there is none, and locked by this process until it is closed.
+    """The journal in `folder`, created if missing, and locked by this process until it is closed.
 
-    Raises `LibraryError` while another process has locked it, and as `read` does; OSError if it can't be
-    written.
+    Raises `LibraryError` if another process has locked it, and as `read`; OSError if it can't be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +31,7 @@ class Journal:
         self._file = (folder / NAME).open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._file.truncate(sum(len(line) for line in _complete(folder)))  # without a torn last line
+            self._file.truncate(sum(len(line) for line in _complete(folder)))  # drops an incomplete last line
         except BlockingIOError as error:
             self.close()
             raise LibraryError(
@@ -43,12 +42,12 @@ class Journal:
             raise
 
     def begin(self, *, made: bool) -> None:
-        """Write the first line, if there is none; `made` records that `folder` was created by this run."""
+        """Write the first line if the journal is empty; `made`: this run has created `folder`."""
         if not os.fstat(self._file.fileno()).st_size:
             self.write({"clipsight": _FORMAT, "made": made})
 
     def write(self, line: Line) -> None:
-        """Append a line; when this returns it survives a kill of the process."""
+        """Append a line; after that it survives a kill of the process."""
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
 
@@ -62,9 +61,9 @@ class Journal:
 
 
 def read(folder: Path) -> Iterator[Line]:
-    """Yield the lines of the journal in `folder`; none if there is no journal.
+    """Yield the lines of the journal in `folder`; nothing if there is no journal.
 
-    Raises `LibraryError` for a file that is not a valid journal, because recorded files may be deleted.
+    Raises `LibraryError` for an invalid journal, since `undo` deletes the files that it names.
     """
     try:
         for number, text in enumerate(_complete(folder)):
@@ -80,7 +79,7 @@ def read(folder: Path) -> Iterator[Line]:
 
 
 def _complete(folder: Path) -> Iterator[bytes]:
-    """Yield the lines, without an incomplete last one of a killed process."""
+    """Yield complete lines; a killed process may have left an incomplete last one."""
     if (folder / NAME).exists():
         with (folder / NAME).open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))

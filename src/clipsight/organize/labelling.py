@@ -1,4 +1,4 @@
-"""Photos of a library, each with the label by which it is sorted: a classifier's, its month or its camera."""
+"""Photos of a library with the labels by which they are sorted: best class, month or camera."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ By = Literal["label", "date", "camera"]
 
 
 class OrganizeKeywords(TypedDict, total=False):
-    """Keyword arguments that stand for fields of `OrganizeOptions`."""
+    """Keyword arguments for the fields of `OrganizeOptions`."""
 
     by: By
     labels: Sequence[str]
@@ -38,18 +38,18 @@ class OrganizeOptions:
     """Criterion and method by which photos are sorted. Raises `LibraryError` or `LabelError` if invalid."""
 
     by: By = "label"
-    """"label": the best of `labels`; "date": the month in which it was taken, as 2024-05; "camera" """
+    """"label": the most probable of `labels`; "date": the month of the photo, as 2024-05; "camera" """
     labels: Sequence[str] = ()
     templates: "TemplateSet | str" = "simple"
-    """of the labels, as for `Library.classify`"""
+    """prompt templates of the labels, as for `Library.classify`"""
     unknown: bool = False
     """leave out photos that no label fits"""
     min_probability: float = 0.0
-    """least probability of a label"""
+    """minimum probability of a label"""
     method: str = "copy"
     """"copy", "symlink" or "hardlink" """
     dry_run: bool = False
-    """change nothing, but return the same"""
+    """only return what would be done"""
 
     def __post_init__(self) -> None:
         if self.by not in get_args(By):
@@ -98,7 +98,7 @@ def organize_indexed(
 
 
 def by_label(chunks: Iterable[Predictions]) -> Iterator[LabelledPhoto]:
-    """Yield classified photos with their most probable label; with None those that no label fits."""
+    """Yield classified photos with their most probable label; None if no label fits."""
     for chunk in chunks:
         for each in chunk:
             yield LabelledPhoto(each.path, None if each.label == NONE else each.label, each.probability)

@@ -1,7 +1,8 @@
-"""Photos sorted into folders by label, as copies or links in DEST/<label>/.
+"""Sorts photos into folders by label, as copies or links in DEST/<label>/.
 
 Photos are never moved, changed or overwritten. Each file and folder is recorded in a journal in DEST before
-it is created, so that `undo` can remove it even after a killed run. A copy gets its name when it is complete.
+it is created, so that `undo` can remove it even after a killed run. A copy has another name until it is
+complete.
 """
 
 import os
@@ -17,18 +18,18 @@ from clipsight.core.errors import LibraryError, PhotoError
 from clipsight.organize import journal
 from clipsight.organize.files import Method, create, destination_errors, folder_name, numbered, same_content
 from clipsight.organize.journal import Journal
-from clipsight.organize.undo import finish_last
+from clipsight.organize.undo import remove_unfinished_copy
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo with the label that names its folder, None if it has none, and the label's probability."""
+    """A photo with the label that names its folder (None: no label), and the label's probability."""
 
     path: Path
     label: str | None
     probability: float = 1.0
     problem: str = ""
-    """The reason why it can't be read, if it can't."""
+    """The reason if the photo can't be read, else empty."""
 
 
 class Outcome(Enum):
@@ -53,7 +54,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class OrganizeResult:
-    """Numbers of photos by outcome; in a dry run, of what would be done."""
+    """Numbers of photos by outcome, those of a dry run as if it had been done."""
 
     created: int
     existing: int
@@ -61,7 +62,7 @@ class OrganizeResult:
     unlabelled: int
     failures: tuple[Placement, ...]
     folders: tuple[tuple[Path, int], ...]
-    """Each folder with the number of photos that this run has put or found there."""
+    """Each folder with the number of photos that this run has created or found there."""
 
 
 def organize(
@@ -76,12 +77,11 @@ def organize(
 ) -> OrganizeResult:
     """Create a copy or link of every photo in `destination`/<label>/; `observer` is called with each outcome.
 
-    Characters that file systems do not allow are replaced in labels. If a name is taken, the photo gets a
-    number (`a-2.jpg`), or is skipped if the existing file has the same content. `dry_run` changes nothing and
-    returns the same. Photos without a label are left out; those that can't be read are in `failures`.
-
-    Raises `LibraryError` if `destination` is or lies in one of `photo_folders`, can't be written, or is in
-    use by another process.
+    Characters that file systems do not allow are replaced in labels. If a file with the photo's name exists,
+    the photo is skipped if the content is the same, otherwise it gets a number (`a-2.jpg`). `dry_run` changes
+    nothing and returns the same result. Photos without a label are left out; those that can't be read are in
+    `failures`. Raises `LibraryError` if `destination` is or lies in one of `photo_folders`, can't be written,
+    or is used by another process.
     """
     number(min_probability, "min_probability", minimum=0, maximum=1, error=LibraryError)
     destination = Path(os.path.abspath(os.path.expanduser(destination)))
@@ -122,7 +122,7 @@ def organize(
 
 
 class _DryRun:
-    """Decides the folder and name of photos, and creates nothing."""
+    """Chooses the folder and name of photos, without creating anything."""
 
     def __init__(self, destination: Path) -> None:
         if destination.exists() and not destination.is_dir():
@@ -134,10 +134,10 @@ class _DryRun:
         }
 
     def close(self) -> None:
-        """Release nothing."""
+        """Do nothing."""
 
     def choose_folder(self, label: str) -> Path:
-        """The folder of a label: the same in later runs, different from those of other labels."""
+        """The folder of a label: the same as in earlier runs, and different from those of other labels."""
         if label not in self._folders:
             taken = {name.casefold() for name in self._folders.values()}
             self._folders[label] = next(
@@ -148,10 +148,10 @@ class _DryRun:
         return self._destination / self._folders[label]
 
     def make_folder(self, folder: Path, label: str) -> None:
-        """Create nothing."""
+        """Do nothing."""
 
     def place(self, source: Path, folder: Path, method: Method) -> Placement:
-        """Find the file of the photo in `folder`, or create it under a free name."""
+        """Find a file with the photo's content in `folder`, or create one under an unused name."""
         try:
             with source.open("rb"):
                 pass
@@ -167,7 +167,7 @@ class _DryRun:
             return Placement(source, Outcome.FAILED, reason=str(error))
         except OSError as error:
             return Placement(source, Outcome.FAILED, reason=error.strerror or str(error))
-        raise AssertionError("there is always another number")
+        raise AssertionError("`numbered` never ends")
 
     def _create(self, source: Path, target: Path, method: Method) -> None:
         self._planned[target] = source
@@ -183,7 +183,7 @@ class _Sorter(_DryRun):
                 destination.mkdir(parents=True)
             super().__init__(destination)
             self._journal = Journal(destination)
-            finish_last(destination)
+            remove_unfinished_copy(destination)
             self._journal.begin(made=made)
 
     def close(self) -> None:

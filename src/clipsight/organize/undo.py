@@ -1,4 +1,4 @@
-"""Removal of what was created in a folder that photos were sorted into."""
+"""Removal of the files and folders that `organize` created in a destination folder."""
 
 import errno
 import os
@@ -21,19 +21,19 @@ class UndoResult:
 
 
 def undo(destination: str | os.PathLike[str]) -> UndoResult:
-    """Remove what `organize` created in `destination`: unchanged files, then empty folders.
+    """Remove the unchanged files, then the empty folders, that `organize` created in `destination`.
 
-    A copy is removed only if its original still has the same content, a hard link only if its original still
-    is the same file, so that no photo is lost. Kept files can be tried again. Raises `LibraryError` if
-    nothing was sorted into `destination`, or a file can't be removed.
+    A copy is removed only if its original still has the same content, and a hard link only if its original is
+    still the same file, so that no photo is lost. `undo` can be called again for the files it kept. Raises
+    `LibraryError` if nothing was sorted into `destination`, or a file can't be removed.
     """
     destination = Path(os.path.abspath(os.path.expanduser(destination)))
     if not (destination / journal.NAME).is_file():
         raise LibraryError(f"nothing to undo: clipsight has not sorted photos into {destination}")
     kept = {}
     removed = 0
-    with destination_errors(destination), closing(Journal(destination)) as held:
-        finish_last(destination)
+    with destination_errors(destination), closing(Journal(destination)) as locked:
+        remove_unfinished_copy(destination)
         for line in journal.read(destination):
             target = destination / line.get("file", "")
             if "file" in line and os.path.lexists(target):
@@ -42,21 +42,21 @@ def undo(destination: str | os.PathLike[str]) -> UndoResult:
                     kept[target] = reason
                 else:
                     target.unlink()
-                    kept.pop(target, None)  # an earlier line was of a photo that could not be read
+                    kept.pop(target, None)  # recorded twice: the first attempt to copy it failed
                     removed += 1
         made = [line for line in journal.read(destination) if line.get("made")]
         for line in made:
             if "folder" in line:
                 _remove_if_empty(destination / line["folder"])
         if not kept:
-            held.remove()
+            locked.remove()
             if any("folder" not in line for line in made):
                 _remove_if_empty(destination)
     return UndoResult(removed, tuple(kept.items()))
 
 
-def finish_last(destination: Path) -> None:
-    """Remove the temporary file and the empty file that a killed run may have left of its last copy."""
+def remove_unfinished_copy(destination: Path) -> None:
+    """Remove the incomplete copy, and the empty file of its name, that a killed run may have left."""
     last: Line = {}
     for line in journal.read(destination):
         last = line

@@ -1,4 +1,4 @@
-"""Embeddings of labelled photos, computed and kept by a library."""
+"""Embeddings of labelled photos, computed and stored by a library of their own."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from clipsight.classification.dataset import Labelled, LabelledVectors
+from clipsight.classification.dataset import LabelledFiles, LabelledVectors
 from clipsight.core import paths
 from clipsight.core.errors import LabelError
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from clipsight.models.folder import ModelFolder
 
 
-def measuring_library(
+def evaluation_library(
     model: "ModelFolder",
     *,
     device: str = "cpu",
     threads: int | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> "Library":
-    """Open the library that keeps the vectors of photos to learn from and to measure on, one for each model.
+    """Open the library for training and test photos of probes and evaluations; each model has its own.
 
-    So a user's own library gets no photos that it was not asked to index.
+    It is separate, so that such photos do not become part of the user's library. Raises `LibraryError`.
     """
     from clipsight.library import Library
 
@@ -37,15 +37,15 @@ def measuring_library(
     return Library.open(path, str(model.path), device=device, threads=threads, note=note)
 
 
-def measuring_library_of(library: "Library") -> "Library":
-    """Open the measuring library of the model of `library`."""
-    return measuring_library(
+def evaluation_library_for(library: "Library") -> "Library":
+    """Open the evaluation library for the model of `library`."""
+    return evaluation_library(
         library.encoder.folder, device=library.device, threads=library.threads, note=library.note
     )
 
 
 def embed_labelled(
-    labelled: Labelled, library: "Library", *, progress: "Observer | ProgressLike" = None
+    labelled: LabelledFiles, library: "Library", *, progress: "Observer | ProgressLike" = None
 ) -> LabelledVectors:
     """Index the photos' folders in `library` and return the photos with their vectors.
 
@@ -91,5 +91,5 @@ def embed_files(
 
 
 def _topmost(folders: set[Path]) -> list[Path]:
-    """Folders that are not inside another one of `folders`."""
+    """Those of `folders` that are not below another one of them."""
     return sorted(folder for folder in folders if not any(parent in folders for parent in folder.parents))

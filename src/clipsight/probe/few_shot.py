@@ -1,7 +1,7 @@
 """Few-shot curve: accuracy on test photos by the number of training photos per class, next to zero-shot.
 
-Figure 6 of Radford et al. 2021 (arXiv:2103.00020) on a collection of one's own, for the plain probe and for
-the one that starts from zero-shot.
+This is figure 6 of Radford et al. 2021 (arXiv:2103.00020) on the user's photos, for the plain probe and for
+the one that starts from the zero-shot weights.
 """
 
 import csv
@@ -23,16 +23,16 @@ MAX_SHOTS = 16
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Accuracies on the test photos, shares from 0 to 1, one per random sample of the training photos."""
+    """Accuracies on the test photos, from 0 to 1, one per random sample of the training photos."""
 
     shots: int | None
-    """Training photos per class; None: all photos, which is one sample."""
+    """Number of training photos per class; None: all photos, which is one sample."""
     photos: int
-    """Training photos of all classes."""
+    """Number of training photos of all classes."""
     zero_shot: float
     probe: tuple[float, ...]
     tuned: tuple[float, ...]
-    """Of the probe that starts from zero-shot, with alpha "auto"."""
+    """Accuracies of the probe that starts from the zero-shot weights, with alpha "auto"."""
 
     def to_dict(self) -> dict[str, Any]:
         """A row of the CSV: means and standard deviations over the samples."""
@@ -49,7 +49,7 @@ class CurvePoint:
 
 
 def shots_up_to(train: LabelledVectors, shots: int | None = None) -> tuple[int, ...]:
-    """1, 2, 4, ... and `shots`; by default up to 16, or to the size of the smallest class if that is less.
+    """Numbers of shots for the curve: 1, 2, 4, ... and `shots` (default: 16, or less for small classes).
 
     Raises `LabelError` as `check_shots` does.
     """

@@ -1,9 +1,9 @@
-"""A probe as a file: safetensors with JSON in its metadata, so that loading one can never run code.
+"""Probes, and their files: safetensors with JSON in the metadata, so that loading a file can't run code.
 
     weights float32[classes, dim], bias float32[classes]
     metadata "clipsight": classes, model and its fingerprint, hyperparameters, metrics
 
-Applying a probe needs no extra but safetensors.
+Applying a probe needs no other optional package than safetensors.
 """
 
 import json
@@ -33,43 +33,40 @@ _FORMAT = "clipsight probe 1"
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """Linear classifier of the embeddings of one model."""
+    """A linear classifier of embeddings of one model."""
 
     classes: tuple[str, ...]
     head: Head
-    """float32."""
+    """Weights and bias in float32."""
     model: str
     fingerprint: str
-    """Fingerprint of the model's folder: the probe applies to no other vectors."""
+    """Fingerprint of the model; the probe can't be applied to vectors of another one."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Hyperparameters: C, alpha, photos, ..."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Metrics on held-out photos: `ClassificationMetrics.to_dict` without the confusion matrix."""
 
     def predict(self, photos: Embeddings) -> Predictions:
-        """Predictions for the photos."""
+        """Classify embedded photos."""
         probabilities = (
             self.head.probabilities(photos.vectors).astype(np.float32)
             if len(photos)
             else np.empty((0, len(self.classes)), np.float32)
         )
-        return Predictions(
-            self.classes, photos.paths, photos.ids, probabilities, photos.failures, photos.pictures
-        )
+        return Predictions.of(photos, self.classes, probabilities)
 
     def apply(self, library: "Library", *photos: "PhotoLike | Iterable[PhotoLike]") -> "ProbeClassification":
-        """Classify `photos`, and all that is indexed in and below folders (default: the library).
+        """Classify `photos`, given as for `Library.embed` (default: the whole library).
 
-        Photos are given as for `Library.embed`. Memory does not grow with the number of indexed photos.
-        Raises `LabelError` for a library of another model, `PhotoError` for what is no photo, and
-        `LibraryError` for a folder that has not been indexed.
+        The result is computed while it is iterated over, so memory does not grow with the number of photos.
+        Raises `LabelError` for a library of another model, and as `Library.embed`.
         """
         self.check(library)
         found = library.embed(*photos) if photos else library.embeddings()
         return ProbeClassification(self, map(self.predict, found))
 
     def check(self, library: "Library") -> None:
-        """Raise `LabelError` unless `library` holds vectors of the model that the probe was fitted on."""
+        """Raise `LabelError` unless `library` has vectors of the model that the probe was fitted on."""
         folder = library.encoder.folder
         if folder.fingerprint() == self.fingerprint:
             return
@@ -102,7 +99,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeClassification(StreamedPredictions):
-    """Photos that a probe classifies while this, or `chunks`, is iterated over, which is possible once."""
+    """Photos that a probe classifies while this object, or `chunks`, is iterated over; possible once."""
 
     probe: Probe
     chunks: Iterator[Predictions]
@@ -114,11 +111,11 @@ class ProbeClassification(StreamedPredictions):
 
     @property
     def summary(self) -> str:
-        """Model and scoring, in part of a line."""
+        """Model and scoring, as part of a line."""
         return f"model {self.probe.model}, linear probe"
 
     def describe(self) -> dict[str, object]:
-        """Model and labels, with which `--json` begins."""
+        """Model and labels: the first fields of the output of `--json`."""
         return {"model": self.probe.model, "labels": list(self.labels)}
 
 
@@ -139,7 +136,7 @@ def load(file: str | os.PathLike[str]) -> Probe:
 
 
 def _checked(content: dict[str, Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any]) -> Probe:
-    """The probe with this content. Raises KeyError, TypeError or ValueError if it is not valid."""
+    """Make a probe of a file's content. Raises KeyError, TypeError or ValueError if it is invalid."""
     if content["format"] != _FORMAT or type(content["classes"]) is not list:
         raise ValueError("unknown format")
     classes = tuple(content["classes"])

@@ -1,4 +1,4 @@
-"""Fitting: from a labelled collection to a probe and a report of its scores on held-out photos."""
+"""Fitting of a probe to labelled photos, and a report of its metrics on held-out photos."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
 from clipsight.core.text import to_json
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
-from clipsight.probe.embedding import embed_labelled, measuring_library_of
+from clipsight.probe.embedding import embed_labelled, evaluation_library_for
 from clipsight.probe.few_shot import CurvePoint, few_shot_curve, shots_up_to, to_csv
 from clipsight.probe.file import Probe
 from clipsight.probe.head import Head, zero_shot_head
@@ -35,7 +35,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A probe, its hyperparameters, and its scores on the test photos next to those of zero-shot."""
+    """A probe, its hyperparameters, and its metrics on the test photos next to those of zero-shot."""
 
     probe: Probe
     fit: Fit
@@ -62,7 +62,7 @@ class Report:
     def save(self, folder: PathLike) -> None:
         """Write report.json and confusion.png, and curve.csv and curve.png if there is a curve.
 
-        The folder is created. Needs matplotlib. Raises `LabelError` if a file can't be written.
+        The folder is created if it does not exist. Needs matplotlib. Raises `LabelError`.
         """
         from clipsight.probe.plots import confusion_png, curve_png
 
@@ -99,11 +99,12 @@ def fit(
 ) -> Report:
     """Fit a probe to `source`, class folders or a CSV, and test it on held-out photos.
 
-    The photos are embedded by the model of `library`, which itself is not changed. A fifth of every class is
-    held out, or `test` is another collection of the same classes. `shots` trains on so many photos per class
-    only. `alpha` starts from zero-shot classification with `templates` (default: "simple"): a number from 0
-    (zero-shot) to 1, or "auto". `repeats` adds the few-shot curve with so many random samples, up to `shots`;
-    `on_point` is called with each of its points. Needs scikit-learn. Raises `LabelError`.
+    The photos are embedded by the model of `library`, but not added to it. A fifth of every class is held out
+    for testing, unless `test` is another collection of the same classes. `shots` is the number of training
+    photos per class (default: all). With `alpha`, from 0 (zero-shot) to 1 or "auto", the probe starts from
+    the zero-shot weights of `templates` (default: "simple"). `repeats` adds the few-shot curve, up to
+    `shots`, with that many random samples per point; `on_point` is called with each point. Needs
+    scikit-learn. Raises `LabelError`.
     """
     require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
     check_alpha(alpha)
@@ -113,9 +114,9 @@ def fit(
     templates = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())
     labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None
-    with measuring_library_of(library) as own:
-        photos = embed_labelled(labelled, own, progress=progress)
-        test_photos = embed_labelled(labelled_test, own, progress=progress) if labelled_test else None
+    with evaluation_library_for(library) as separate:
+        photos = embed_labelled(labelled, separate, progress=progress)
+        test_photos = embed_labelled(labelled_test, separate, progress=progress) if labelled_test else None
     if test_photos is None:
         train, held_out = train_test_split(photos, seed=seed)
     else:
@@ -144,7 +145,7 @@ def fit_and_test(
 ) -> Report:
     """Fit a probe to `train`, or to `shots` photos per class of it, and test it on `test`.
 
-    Both have the same classes. Raises `LabelError` for more shots than photos.
+    Both must have the same classes. Raises `LabelError` for more shots than photos.
     """
     zero_shot = zero_shot_head(train.classes, encoder, templates)
     sample = train if shots is None else sample_shots(train, shots, seed=seed)[0]

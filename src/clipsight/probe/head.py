@@ -1,4 +1,4 @@
-"""Linear classifier over embeddings: logits and probabilities, the zero-shot head, interpolation."""
+"""Linear classification heads: logits and probabilities, the zero-shot head, interpolation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Logits are `vectors @ weights.T + bias`; probabilities are their softmax."""
+    """Linear classifier: logits are `vectors @ weights.T + bias`, probabilities their softmax."""
 
     weights: Float
     """float[classes, dim]."""
@@ -27,7 +27,7 @@ class Head:
         return vectors @ self.weights.T + self.bias
 
     def probabilities(self, vectors: Float) -> Float:
-        """Probabilities float[n, classes]; rows add up to 1."""
+        """Probabilities float[n, classes] for unit vectors float[n, dim]; rows add up to 1."""
         logits = self.logits(vectors)
         probabilities: Float = np.exp(logits - logits.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
@@ -35,10 +35,9 @@ class Head:
 
 
 def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "TemplateSet") -> Head:
-    """The head whose logits are those of zero-shot classification: logit scale x cosine.
+    """Make the head whose logits are those of zero-shot classification: logit scale x cosine.
 
-    Underscores in class names are read as spaces: "living_room" as "living room". Raises `LabelError` as
-    `check_labels` does.
+    Underscores in class names are replaced by spaces. Raises `LabelError` as `check_labels` does.
     """
     from clipsight.classification.prompts import labels_of_classes
     from clipsight.classification.zero_shot import Classifier
@@ -49,7 +48,7 @@ def zero_shot_head(classes: Sequence[str], encoder: "Encoder", templates: "Templ
 
 
 def interpolate(start: Head, end: Head, alpha: float) -> Head:
-    """`start` at alpha 0, `end` at 1, in between their weighted mean (WiSE-FT, Wortsman et al. 2022)."""
+    """Interpolate linearly from `start` (alpha 0) to `end` (alpha 1): WiSE-FT (Wortsman et al. 2022)."""
     return Head(
         (1 - alpha) * start.weights + alpha * end.weights, (1 - alpha) * start.bias + alpha * end.bias
     )

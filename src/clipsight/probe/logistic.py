@@ -1,10 +1,9 @@
-"""Logistic regression on frozen embeddings, and the choice of its regularisation.
+"""Logistic regression on frozen embeddings, and the choice of its regularisation. Needs scikit-learn.
 
 The inverse regularisation C is chosen as in CLIP (Radford et al. 2021, arXiv:2103.00020, appendix A.3): a
-parametric binary search over 97 values from 1e-6 to 1e6, by accuracy on validation photos, which join the
-training photos for the last fit. With a zero-shot head to start from, the regression is regularised towards
-its weights instead of zero, and then interpolated with them (Wortsman et al. 2022, arXiv:2109.01903).
-Needs scikit-learn.
+parametric binary search over 97 values from 1e-6 to 1e6, by accuracy on validation photos. The last fit uses
+training and validation photos. A regression that starts from a zero-shot head is regularised towards its
+weights instead of zero, and then interpolated with them (Wortsman et al. 2022, arXiv:2109.01903).
 """
 
 import warnings
@@ -23,26 +22,27 @@ from clipsight.core.extras import require
 from clipsight.probe.head import Head, interpolate
 
 Alpha = float | Literal["auto"] | None
-"""None: a plain probe; a number or "auto": one that starts from zero-shot and is interpolated with it."""
+"""None: a plain probe. A number, or "auto": a probe that starts from the zero-shot weights, interpolated with
+them."""
 
 Quality = tuple[float, float]
 """Accuracy and mean log likelihood on validation photos; higher is better."""
 
 Learner = Callable[[Float, Int64, float], Head]
-"""Function of vectors float[n, dim], classes int64[n] and C."""
+"""Function that fits a head to vectors float[n, dim] of classes int64[n], with C."""
 
 STEPS_PER_DECADE = 8
 SWEEP = 10.0 ** (np.arange(12 * STEPS_PER_DECADE + 1) / STEPS_PER_DECADE - 6)
-"""Values of C, which is 1 / lambda of the paper."""
+"""Values of C that are considered; C is 1 / lambda of the paper."""
 
 MIN_VALIDATION = 100
-"""Validation photos needed to choose C of a plain probe: accuracy of fewer has a standard error over 3 %."""
+"""Validation photos needed to choose C of a plain probe: for fewer, accuracy has an error of over 3 %."""
 
 MAX_VALIDATION = 500
-"""Validation photos after which no further fold is used: large collections need only one."""
+"""Number of validation photos from which no further fold is used: large collections need only one fold."""
 
 DEFAULT_C, FINE_TUNE_C = 10.0**0.5, 10.0**-0.5
-"""C of a plain probe on few photos; of one that starts from zero-shot, unless another is clearly better."""
+"""C of a plain probe with few photos; and of one that starts from zero-shot, unless another is better."""
 
 DEFAULT_ALPHA = 0.5
 """Alpha without validation photos (one photo per class), as WiSE-FT recommends."""
@@ -60,13 +60,13 @@ class Fit:
     head: Head
     C: float
     alpha: float | None
-    """Interpolation between zero-shot (0) and the regression that starts from it (1); None without it."""
+    """Interpolation between zero-shot (0) and the regression that starts from it (1); None: a plain probe."""
     validation_photos: int
-    """Validation photos by which C or alpha was chosen; 0 if they were too few."""
+    """Number of validation photos by which C or alpha was chosen; 0 if there were too few."""
 
 
 def check_alpha(alpha: Alpha) -> None:
-    """Raise `LabelError` for a number that is not from 0 to 1."""
+    """Raise `LabelError` unless `alpha` is None, "auto", or a number from 0 to 1."""
     if alpha is None or alpha == "auto":
         return
     number(alpha, "alpha", error=LabelError)
@@ -77,11 +77,11 @@ def check_alpha(alpha: Alpha) -> None:
 def fit_head(
     vectors: Float, labels: Int64, zero_shot: Head | None = None, alpha: Alpha = None, *, seed: int = 0
 ) -> Fit:
-    """Fit float[n, dim] to classes int64[n] 0, 1, ..., each of which has a photo.
+    """Fit a head to vectors float[n, dim] of classes int64[n], 0, 1, ..., each with at least one photo.
 
-    Without `alpha`, a plain probe. With `alpha`, a probe that starts from the head `zero_shot`, interpolated
-    with it at `alpha`, or at what `best_alpha` finds on the validation photos if that is "auto". `seed`
-    decides the validation photos. Raises `LabelError` as `check_alpha` does.
+    Without `alpha`, it is a plain probe. With `alpha`, it starts from the head `zero_shot` and is
+    interpolated with it, for "auto" at the result of `best_alpha` on the validation photos. `seed` selects
+    the validation photos. Raises `LabelError` as `check_alpha` does.
     """
     check_alpha(alpha)
     vectors = vectors.astype(np.float64)
@@ -114,10 +114,10 @@ def logistic_regression(vectors: Float, labels: Int64, C: float) -> Head:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", require("probe", "sklearn.exceptions").ConvergenceWarning
-        )  # after 1,000 iterations, as in the paper
+        )  # fitting stops after 1,000 iterations, as in the paper
         regression.fit(vectors, labels)
     weights, bias = regression.coef_, regression.intercept_
-    if len(weights) == 1:  # two classes have one logit, that of the second against the first
+    if len(weights) == 1:  # for two classes, scikit-learn has one logit: second class against first
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     return Head(weights, bias)
 
@@ -125,8 +125,8 @@ def logistic_regression(vectors: Float, labels: Int64, C: float) -> Head:
 def fine_tune(start: Head, vectors: Float, labels: Int64, C: float) -> Head:
     """Logistic regression by L-BFGS, initialised with `start` and regularised towards it, weights and bias.
 
-    Minimises C x the summed cross entropy + half the squared distance from `start`: the smaller C, the
-    closer the result is to zero-shot.
+    Minimises C times the summed cross entropy plus half the squared distance from `start`: the smaller C is,
+    the closer the result is to `start`.
     """
     log_softmax = require("probe", "scipy.special").log_softmax
     points = np.column_stack([vectors, np.ones(len(vectors))])
@@ -148,9 +148,9 @@ def fine_tune(start: Head, vectors: Float, labels: Int64, C: float) -> Head:
 
 
 def sweep(quality: Callable[[float], Quality]) -> float:
-    """The C of `SWEEP` with the best quality, by the paper's search; of equal ones the smallest.
+    """Search `SWEEP` for the C with the best quality as in the paper; of equal ones, the smallest.
 
-    From seven values, two decades apart, the interval around the peak is halved until it is one step.
+    Beginning with seven values, two decades apart, the interval around the best is halved down to one step.
     """
     qualities: dict[int, Quality] = {}
     step = 2 * STEPS_PER_DECADE
@@ -169,20 +169,21 @@ def sweep(quality: Callable[[float], Quality]) -> float:
 
 
 def best_alpha(zero_shot: Float, tuned: Float, labels: Int64) -> float:
-    """The alpha of `ALPHAS` with the best mean likelihood, for logits of the zero-shot and the tuned head.
+    """The alpha of `ALPHAS` with the best mean likelihood; 0 if not significantly better than zero-shot.
 
-    It is 0 if the gain over zero-shot is not more than one standard error.
+    `zero_shot` and `tuned` are logits float[n, classes] of the two heads, `labels` int64[n]. A gain is
+    significant if it exceeds one standard error.
     """
-    # Logits are linear in the weights, so interpolating them is interpolating the heads.
+    # Logits are linear in the weights, so interpolating logits equals interpolating heads.
     likelihoods = {
         alpha: _log_likelihoods((1 - alpha) * zero_shot + alpha * tuned, labels) for alpha in ALPHAS
     }
     best = max(ALPHAS, key=lambda alpha: likelihoods[alpha].mean())
-    return float(best) if _clearly_more(likelihoods[best], likelihoods[0.0], errors=1) else 0.0
+    return float(best) if _is_significantly_higher(likelihoods[best], likelihoods[0.0], errors=1) else 0.0
 
 
 def validation_folds(labels: Int64, *, seed: int = 0) -> list[tuple[Int64, Int64]]:
-    """Rows for training and validation: as many of five stratified folds as `MAX_VALIDATION` asks for."""
+    """Rows for training and validation: of five stratified folds as many as `MAX_VALIDATION` photos need."""
     folds: list[tuple[Int64, Int64]] = []
     for fold in stratified_k_fold(labels, _FOLDS, seed=seed):
         if sum(len(validation) for _, validation in folds) >= MAX_VALIDATION:
@@ -194,7 +195,7 @@ def validation_folds(labels: Int64, *, seed: int = 0) -> list[tuple[Int64, Int64
 def _validation_logits(
     learn: Learner, vectors: Float, labels: Int64, folds: list[tuple[Int64, Int64]], C: float
 ) -> tuple[Float, Int64]:
-    """Logits and classes of all validation photos, each from a head that was not trained on it."""
+    """Logits and classes of all validation photos; no photo's head was trained on that photo."""
     logits = [
         learn(vectors[training], labels[training], C).logits(vectors[validation])
         for training, validation in folds
@@ -207,17 +208,18 @@ def _quality(logits: Float, labels: Int64) -> Quality:
 
 
 def _fine_tune_C(validate: Callable[[float], tuple[Float, Int64]]) -> float:
-    """The C with the best accuracy, if that is better by two standard errors than `FINE_TUNE_C`; else that.
+    """The C with the best accuracy, if it is better than that of `FINE_TUNE_C` by two standard errors.
 
-    Two, because it is the best of many; and not by likelihood, which grows with the confidence of a head.
+    Two, because it is the best of many values. Likelihood is no criterion: it grows with a head's confidence.
     """
     best = sweep(lambda each: _quality(*validate(each)))
-    better = _clearly_more(_correct(*validate(best)), _correct(*validate(FINE_TUNE_C)), errors=2)
+    accuracies = _correct(*validate(best)), _correct(*validate(FINE_TUNE_C))
+    better = _is_significantly_higher(*accuracies, errors=2)
     return best if better else FINE_TUNE_C
 
 
-def _clearly_more(scores: Float, others: Float, *, errors: float) -> bool:
-    """True if the photos' mean gain over the other scores is more than so many of its standard errors."""
+def _is_significantly_higher(scores: Float, others: Float, *, errors: float) -> bool:
+    """True if the mean difference, over the photos, exceeds `errors` standard errors."""
     gains = scores - others
     return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
 

@@ -1,4 +1,4 @@
-"""Plots of a probe's confusion matrix and few-shot curve, as PNG bytes. Needs matplotlib."""
+"""Plots of a probe's confusion matrix and few-shot curve, as PNG files in memory. Needs matplotlib."""
 
 import io
 import warnings
@@ -15,7 +15,7 @@ from clipsight.metrics.classification import ClassificationMetrics
 from clipsight.probe.few_shot import CurvePoint
 
 _MAX_LABELLED = 40
-"""Number of classes up to which cells and rows are labelled; with more, labels would be illegible."""
+"""Number of classes up to which rows and cells have texts; with more, they would be illegible."""
 
 _FONTS = (
     "DejaVu Sans",
@@ -33,13 +33,13 @@ _FONTS = (
 
 
 def confusion_png(scores: ClassificationMetrics, title: str) -> bytes:
-    """Confusion matrix: rows are classes, columns predictions, shaded by their share of the row."""
+    """Plot a confusion matrix: rows are classes, columns predictions, shaded by their share of the row."""
     with _fonts():
         return _png(_confusion(scores, title))
 
 
 def curve_png(points: Sequence[CurvePoint], title: str) -> bytes:
-    """Accuracy by training photos per class, with standard deviations, and the line of zero-shot."""
+    """Plot accuracy by training photos per class, with standard deviations, and a line for zero-shot."""
     with _fonts():
         return _png(_curve(points, title))
 
@@ -89,7 +89,7 @@ def _curve(points: Sequence[CurvePoint], title: str) -> Any:
 
 @contextmanager
 def _fonts() -> Iterator[None]:
-    """Select installed fonts for the scripts of class names; missing glyphs are boxes, without a warning."""
+    """Use installed fonts for class names in any script; missing glyphs are boxes, without a warning."""
     installed = set(require("probe", "matplotlib.font_manager").get_font_names())
     families = [name for name in _FONTS if name in installed]
     with require("probe", "matplotlib").rc_context({"font.family": families}), warnings.catch_warnings():

@@ -99,10 +99,6 @@ class Connection(Generic[AnyEncoder]):
         IndexOptions().updated(changes)  # raises before a model is chosen, or downloaded
         with self._indexing:
             roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
-            if not roots:
-                raise LibraryError(
-                    "no folder has been indexed yet: name one, like clipsight index ~/Pictures"
-                )
             check_folders(roots, self.catalog)  # before a model is chosen, or downloaded
             self._renew_builtin()
             if self.model != self.catalog.current_model():

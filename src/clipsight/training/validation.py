@@ -20,7 +20,7 @@ from clipsight.training.distributed import Distributed, all_gather_objects
 from clipsight.training.loader import EvaluationExamples, evaluation_batches
 
 if TYPE_CHECKING:
-    from clipsight.classification.dataset import Labelled
+    from clipsight.classification.dataset import LabelledFiles
     from clipsight.clip.model import CLIP
 
 
@@ -44,7 +44,7 @@ class ValidationSet:
     preprocess: PreprocessConfig
     distributed: Distributed
     workers: int
-    zero_shot: "Labelled | None" = None
+    zero_shot: "LabelledFiles | None" = None
     unread: dict[str, str] = field(default_factory=dict)
     """Unreadable photos found so far, each with the reason."""
 
@@ -80,7 +80,7 @@ class ValidationSet:
         owner = [number for number, row in enumerate(kept) for _ in captions[row]]
         return retrieval_metrics(images[kept], texts, owner)
 
-    def _accuracy(self, model: "CLIP", labelled: "Labelled") -> float:
+    def _accuracy(self, model: "CLIP", labelled: "LabelledFiles") -> float:
         files = FileDataset({str(path): [""] for path in labelled.paths})
         photos, images = self._embed_photos(model, files, np.arange(len(files)))
         if not photos:

@@ -1,5 +1,5 @@
-"""Methods for a CLIP checkpoint in PyTorch, from its attention and gradients (the extra [train]).
+"""Methods that use attention and gradients of a CLIP checkpoint in PyTorch (the extra [train]).
 
-`model` is the checkpoint as an `explain.base.Model`, `trace` a forward and backward pass through a tower as
+`model` has the checkpoint as an `explain.base.Model`, `trace` a forward and backward pass through a tower, as
 NumPy arrays. PyTorch is imported when a checkpoint is opened, not before.
 """

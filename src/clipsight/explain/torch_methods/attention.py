@@ -1,14 +1,14 @@
 """Words and regions from attention.
 
-`AttentionWords` is the view of https://github.com/haofanwang/natural-language-joint-query-search: the last
-layer's attention of the end token to each word, averaged over heads. It is a view of the text tower, the
-same for every photo, and no explanation (Jain & Wallace 2019, arXiv:1902.10186).
+`AttentionWords` shows what https://github.com/haofanwang/natural-language-joint-query-search shows: the last
+layer's attention of the end token to each word, averaged over heads. It is a view of the text tower, the same
+for every photo, and not an explanation (Jain & Wallace 2019, arXiv:1902.10186).
 
-The relevance methods propagate relevance through all layers (Chefer, Gur & Wolf 2021, arXiv:2103.15679),
-section 3 for self-attention: R starts as the identity and becomes R + A R layer by layer, where A is the
-attention times the score's gradient with respect to it, negative values set to 0, averaged over heads
-(equations 5 and 6). The row of the embedded token (end of text, class token) holds the result. The score is
-the logit, the cosine times the model's scale, as in the authors' CLIP example
+The relevance methods propagate relevance through all layers (Chefer, Gur & Wolf 2021, arXiv:2103.15679,
+section 3, for self-attention): R starts as the identity and becomes R + A R in each layer. A is the attention
+times the gradient of the score with respect to it, with negative values set to 0, averaged over heads
+(equations 5 and 6). The row of the embedded token (end of text, or class token) is the result. The score is
+the logit, the cosine times the logit scale, as in the authors' CLIP example
 (https://github.com/hila-chefer/Transformer-MM-Explainability).
 """
 
@@ -24,10 +24,10 @@ from clipsight.explain.torch_methods.trace import Trace
 
 
 class AttentionWords(CheckpointMethod):
-    """The last layer's attention to each word, 0 to 1; the start and end tokens have the rest."""
+    """The last layer's attention to each word, 0 to 1; the rest goes to the start and end tokens."""
 
     def explain_words(self, text: str, words: Sequence[Word], pixels: Pixels) -> WordExplanation:
-        """The attention to each word, whatever the photo."""
+        """The attention to each word, which does not depend on the photo."""
         weights = self._model.text_attentions(text)[-1].mean(axis=0)[-1]
         return word_explanation("attention", self._model.tokens(text).merge(weights, words), words)
 
@@ -36,7 +36,7 @@ class RelevanceWords(CheckpointMethod):
     """Relevance of each word to the end token."""
 
     def explain_words(self, text: str, words: Sequence[Word], pixels: Pixels) -> WordExplanation:
-        """Relevance of at least 0: an amount without a direction."""
+        """Relevance of at least 0, without the sign of a word's effect on the score."""
         trace = self._model.trace_text(text, self._model.encode_pixels([pixels])[0])
         relevance = propagate(trace, self._model.logit_scale)[-1]
         return word_explanation("relevance", self._model.tokens(text).merge(relevance, words), words)
@@ -53,14 +53,14 @@ class RelevanceRegions(CheckpointMethod):
         return CheckpointMethod.unsupported(model)
 
     def explain_region(self, query: Float32, pixels: Pixels) -> RegionExplanation:
-        """Heat of at least 0, one value a patch."""
+        """Heat map of values of at least 0, one per patch."""
         relevance = propagate(self._model.trace_photo(pixels, query), self._model.logit_scale)
         grid = self._model.clip.architecture.vision_cfg.grid
         return RegionExplanation("relevance", relevance[0, 1:].reshape(grid, grid))
 
 
 def propagate(trace: Trace, logit_scale: float) -> Float32:
-    """The relevance of every token (columns) to every other (rows): float32[tokens, tokens]."""
+    """Relevance of every token (columns) to every other (rows): float32[tokens, tokens]."""
     relevance = np.eye(trace.attentions[0].shape[-1], dtype=np.float32)
     for attention, gradient in zip(trace.attentions, trace.attention_gradients, strict=True):
         kept = np.maximum(attention * gradient * np.float32(logit_scale), 0).mean(axis=0)

@@ -32,7 +32,7 @@ _TEXT_BATCH = 64
 def open_checkpoint(source: str | Path) -> "TorchModel":
     """Load a weights file, the folder of a repository or training run, or a published model by name.
 
-    For names see `clip.pretrained`. Raises ModelError if PyTorch is not installed, CheckpointError for
+    For names see `clip.pretrained`. Raises ModelError if PyTorch is not installed, and CheckpointError for
     weights that can't be used.
     """
     require("train", "clipsight.clip.model", purpose="a checkpoint needs", error=ModelError)
@@ -93,7 +93,7 @@ class TorchModel:
         return tuple(self.tokens(text).truncated for text in texts)
 
     def tokens(self, text: str) -> "Tokens":
-        """The tokens of one text as the model reads it."""
+        """The tokens of one text."""
         return tokenise(text, self.context_length)
 
     def text_attentions(self, text: str) -> list[NDArray[np.float32]]:
@@ -124,7 +124,7 @@ class TorchModel:
         return trace_features(self.clip, self.image_input([pixels]), query)
 
     def image_input(self, pixels: Sequence[Pixels]) -> "Tensor":
-        """float32[n, 3, H, W], normalised."""
+        """Normalise preprocessed photos: float32[n, 3, H, W]."""
         import torch
 
         return torch.from_numpy(normalise(np.stack(pixels), self.preprocessing))
@@ -133,7 +133,7 @@ class TorchModel:
         import torch
 
         tokens = [self.tokens(text).ids for text in texts]
-        ids = torch.zeros(len(tokens), max(map(len, tokens)), dtype=torch.int64)  # padded with 0, as OpenAI's
+        ids = torch.zeros(len(tokens), max(map(len, tokens)), dtype=torch.int64)  # padded with 0
         for row, each in zip(ids, tokens, strict=True):
             row[: len(each)] = torch.tensor(each)
         return ids
@@ -153,7 +153,7 @@ def _batches(count: int, size: int) -> Iterator[slice]:
 
 
 class CheckpointMethod:
-    """Base of the methods that need the attention or gradients of a checkpoint."""
+    """Base class of the methods that need the attention or gradients of a checkpoint."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
         assert isinstance(model, TorchModel), self.unsupported(model)
@@ -168,7 +168,7 @@ class CheckpointMethod:
 
 
 def word_explanation(method: str, shares: Sequence[float], words: Sequence[Word]) -> WordExplanation:
-    """Shares of the words without errors, relative to each other."""
+    """Combine words with their relative contributions, without standard errors."""
     pairs = zip(words, shares, strict=True)
     return WordExplanation(method, tuple(WordShare(word.text, share) for word, share in pairs))
 
@@ -188,7 +188,8 @@ class Tokens:
     def merge(self, values: NDArray[np.floating[Any]], words: Sequence[Word]) -> list[float]:
         """Sum the values of the tokens, float[tokens] with start and end tokens, over each word.
 
-        A token that spans several words (as in scripts without spaces) is divided by characters.
+        The value of a token that spans several words (as in scripts without spaces) is divided among them in
+        proportion to their characters.
         """
         inner = values[1:-1].tolist()
         return [

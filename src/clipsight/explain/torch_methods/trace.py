@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """Inputs and attention of each layer, with the gradients of the cosine with respect to both.
+    """Inputs of a tower and attention of each layer, with the gradients of the cosine with respect to both.
 
-    `inputs` are a text's token embeddings float32[tokens, width], or a photo's normalised pixels
-    float32[3, H, W]. `attentions` are float32[heads, query, key], first layer first; a ResNet has one, of its
+    `inputs` are a text's token embeddings float32[tokens, width], or a photo's normalised pixels float32[3,
+    H, W]. `attentions` are float32[heads, query, key], first layer first; a ResNet has only that of its
     attention pool.
     """
 
@@ -40,7 +40,7 @@ def trace_photo(clip: "CLIP", image: "Tensor", query: Float32) -> Trace:
 
 
 def trace_features(clip: "CLIP", image: "Tensor", query: Float32) -> Trace:
-    """As `trace_photo`; `inputs` are a ResNet's features float32[channels, rows, columns] before its pool."""
+    """As `trace_photo`, but `inputs` are a ResNet's features before its pool, float32[channels, H, W]."""
     last = clip.visual.get_submodule("layer4")
     return _trace_from(last, lambda attentions: clip.encode_image(image, attentions), query)
 

@@ -21,9 +21,9 @@ _PRETOKENS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]
 def clip_tokenizer() -> "Tokenizer":
     """Build the tokenizer of CLIP text towers with 49,408 tokens, without padding or truncation.
 
-    It gives the ids of `openai/clip-vit-base-patch32`: text in Unicode NFC, runs of whitespace as one space,
-    lower case; between a start (49406) and an end (49407) token. Source: https://github.com/openai/CLIP,
-    `clip/simple_tokenizer.py`, and transformers' `CLIPTokenizer`.
+    Its ids are those of `openai/clip-vit-base-patch32`. Text is normalised to Unicode NFC and lower case,
+    with one space for runs of whitespace, and put between a start (49406) and an end (49407) token. Source:
+    https://github.com/openai/CLIP, `clip/simple_tokenizer.py`, and transformers' `CLIPTokenizer`.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
     from tokenizers.models import BPE
@@ -57,7 +57,7 @@ def clip_tokenizer() -> "Tokenizer":
 
 
 def read_merges() -> list[tuple[str, str]]:
-    """Read the 48,894 merges, in the order of their rank."""
+    """Read the 48,894 merges of byte-pair encoding, ordered by rank."""
     packed = (files(__package__) / "bpe_simple_vocab_16e6.txt.gz").read_bytes()
     _heading, *lines = gzip.decompress(packed).decode().splitlines()
     pairs = (line.split(" ") for line in lines)
@@ -72,7 +72,7 @@ def clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def _byte_characters() -> list[str]:
-    """GPT-2's printable character of each byte: printable bytes first, as themselves, then the others."""
+    """GPT-2's printable characters for the 256 bytes: printable bytes stand for themselves and come first."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = 256 - len(printable)
     return [chr(code) for code in (*printable, *range(256, 256 + others))]
