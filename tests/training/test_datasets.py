@@ -172,7 +172,7 @@ def test_members_without_text_are_left_out_and_empty_texts_found_when_read(tmp_p
         ("x.csv", b"filepath,caption\na.png,\xff\xfe\n", r"can't read .*x\.csv"),
         ("x.xlsx", "", "is no training data"),
         ("x.parquet", "filepath", "can't read the training data"),
-        ("x.tar", "not a tar", "no whole, uncompressed tar"),
+        ("x.tar", "not a tar", "not a complete, uncompressed tar"),
         ("empty", "folder", "holds no photo with a caption"),
     ],
 )

@@ -39,7 +39,7 @@ class VisionConfig:
 
     @property
     def grid(self) -> int:
-        """Rows (and columns) of the grid of positions that attention operates on."""
+        """Rows (and columns) of the grid of positions that attention is computed over."""
         return self.image_size // (self.patch_size or 32)
 
 
@@ -75,7 +75,7 @@ class Architecture:
         """Architecture by name: one of `list_architectures()`, OpenAI's spelling, or a JSON file.
 
         OpenAI's names with a slash ("ViT-L/14@336px") imply QuickGELU, with which OpenAI trained all models.
-        Raises ModelError for an unknown name, with the closest names, or an invalid file.
+        Raises ModelError for an invalid file and for an unknown name, with similar names.
         """
         if str(name).endswith(".json"):
             return cls.from_file(Path(name))
@@ -173,7 +173,7 @@ def mlp_ratio(hidden: int, width: int) -> float:
 
 
 def with_published_head_width(inferred: Architecture) -> Architecture:
-    """`inferred` with the attention heads of the published architecture of its sizes, if there is one."""
+    """`inferred` with the attention heads of the published architecture of the same sizes, if any."""
 
     def sizes(architecture: Architecture) -> tuple[object, ...]:
         vision, text = architecture.vision_cfg, architecture.text_cfg

@@ -20,9 +20,9 @@ from clipsight.core.errors import CheckpointError
 def infer_architecture(state: Mapping[str, Tensor], path: Path) -> Architecture:
     """Architecture of a state dict with our keys, read from `path`.
 
-    No shape shows the activation, which is left at GELU, or the width of an attention head, which is that of
-    the published architecture of the same sizes, else 64, as in all of OpenAI's. Raises CheckpointError for
-    shapes that fit no architecture.
+    Shapes show neither the activation, which is left at GELU, nor the width of an attention head, which is
+    that of the published architecture of the same sizes, otherwise 64, as in all of OpenAI's models. Raises
+    CheckpointError for shapes that match no architecture.
     """
     shapes = _Shapes(state, path)
     width, embed_dim = shapes.get("text.text_projection", 2)
@@ -43,6 +43,8 @@ def infer_architecture(state: Mapping[str, Tensor], path: Path) -> Architecture:
 
 
 class _Shapes:
+    """Shapes of the tensors in a state dict, with errors that name the file."""
+
     def __init__(self, state: Mapping[str, Tensor], path: Path) -> None:
         self._state, self._path = state, path
 

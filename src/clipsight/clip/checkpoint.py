@@ -30,7 +30,7 @@ from clipsight.models.preprocess import PreprocessConfig
 
 Format = Literal["openai", "openclip", "huggingface"]
 
-# Entries that are no weights: sizes in OpenAI's files, buffers that older versions of the libraries saved.
+# Entries that are not weights: sizes in OpenAI's files, and buffers that older library versions saved.
 _OPENAI_SIZES = frozenset({"input_resolution", "context_length", "vocab_size"})
 _BUFFERS = ("attn_mask", "position_ids")
 _PREPROCESS_FIELDS = ("mean", "std", "interpolation", "resize_mode")
@@ -99,7 +99,7 @@ class Checkpoint:
         return {name: tensor.to(meta[name].dtype).contiguous() for name, tensor in ours.items()}
 
     def _check_architecture(self, wanted: Architecture) -> None:
-        """Check what no tensor's shape shows: the activation, the number of heads, the end-of-text token."""
+        """Check what shapes don't show: the activation, the number of heads, the end-of-text token."""
         if self.quick_gelu not in (None, wanted.quick_gelu):
             trained, given = ("QuickGELU", "GELU") if self.quick_gelu else ("GELU", "QuickGELU")
             advice = "add -quickgelu to its name" if self.quick_gelu else "leave out -quickgelu"
@@ -193,7 +193,7 @@ def _is_weight(name: str) -> bool:
 
 
 def _as_scalar(name: str, tensor: Tensor) -> Tensor:
-    """The logit scale without dimensions, though some files have float[1]; other tensors as they are."""
+    """Reshape a logit scale of float[1], as in some files, to a scalar; other tensors are unchanged."""
     return tensor.reshape(()) if name == "logit_scale" and tensor.numel() == 1 else tensor
 
 

@@ -16,7 +16,7 @@ def create(name: str | Path | None = None, pretrained: str | Path | None = None)
 
     Args:
         name: One of `list_architectures()`, OpenAI's spelling ("ViT-B/32") or a JSON file; may be left
-            out where the weights tell their architecture.
+            out if the architecture can be inferred from the weights.
         pretrained: Checkpoint file, folder with one, or model of the hub (see `pretrained.locate`); None for
             the paper's random initialisation. Position embeddings are interpolated if the image sizes differ.
 

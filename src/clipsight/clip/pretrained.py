@@ -1,7 +1,7 @@
 """Published PyTorch weights and the configs beside them: on disk, or from the Hugging Face hub.
 
-Downloads go to huggingface_hub's own cache, which transformers and OpenCLIP share, so files that one of them
-has downloaded are used, also offline.
+Downloads go to huggingface_hub's cache, which transformers and OpenCLIP share, so files that one of them has
+downloaded are used, even offline.
 """
 
 import json
@@ -14,7 +14,14 @@ from clipsight.clip.huggingface_config import from_huggingface
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.version import __version__
 from clipsight.models import model_index
-from clipsight.models.hub import HubError, UnreachableError, as_hub_error, endpoint_for, network_errors, page
+from clipsight.models.hub import (
+    HubError,
+    UnreachableError,
+    as_hub_error,
+    endpoint_for,
+    network_errors,
+    repo_url,
+)
 from clipsight.models.preprocess import PreprocessConfig
 
 CONFIG_FILES = {
@@ -35,7 +42,7 @@ _OWNERS = ("openai/", "laion/", "timm/", "apple/")
 
 
 def locate(pretrained: str | Path) -> Path:
-    """Path of the weights or folder `pretrained`, downloaded from the hub if it is not on disk.
+    """Return the path of the weights or folder `pretrained`; download it from the hub if it is not on disk.
 
     Accepts a file or folder, a repository of the hub (`openai/clip-vit-base-patch32`, `hf-hub:owner/name`),
     or any other name of a known model (`ViT-B-32__openai`, `ViT-B-32/laion2b_s34b_b79k`). Raises
@@ -106,8 +113,8 @@ def read_architecture(weights: Path) -> Architecture | None:
 def read_preprocess(weights: Path, size: int) -> PreprocessConfig:
     """Preprocessing in the config file beside `weights`, for images of `size` pixels; by default CLIP's.
 
-    LAION's ViT-L/14 has another mean, Apple's ViT-H/14 at 378 pixels squashes the photo. Raises
-    CheckpointError for an invalid config.
+    Some models differ from the default: LAION's ViT-L/14 has another mean, and Apple's ViT-H/14 at 378 pixels
+    ignores the aspect ratio. Raises CheckpointError for an invalid config.
     """
     config: dict[str, Any] = {}
     if CONFIG_FILES.get(weights.name) == "config.json":
@@ -153,7 +160,7 @@ def _download(repo: str) -> Path:
             raise as_hub_error(error, repo, endpoint) from error
     except UnreachableError as error:
         raise CheckpointError(
-            f"{error.reason}; {error.remedy}; without internet, bring from {page(repo)} {_PAIRS} "
+            f"{error.reason}; {error.remedy}; without internet, bring from {repo_url(repo)} {_PAIRS} "
             "into a folder, and give its path on disk in place of the name"
         ) from error
     except HubError as error:
@@ -166,14 +173,14 @@ def _fetch(repo: str, endpoint: str) -> Path:
     api = HfApi(endpoint=endpoint, library_name="clipsight", library_version=__version__)
     try:
         files = {file.rfilename for file in api.model_info(repo).siblings or ()}
-    except (ValueError, TypeError, KeyError) as error:  # not a hub's page but, say, a hotel's login
+    except (ValueError, TypeError, KeyError) as error:  # not a hub's response, but perhaps a login page
         if isinstance(error, network_errors()):
             raise
         raise CheckpointError(f"{endpoint} does not answer as a model hub; check HF_ENDPOINT") from error
     weights = next((file for file in CONFIG_FILES if file in files), None)
     if weights is None:
         raise CheckpointError(f"{repo} has no PyTorch weights in it; they would be {', '.join(CONFIG_FILES)}")
-    if CONFIG_FILES[weights] in files:  # first: it is small, and may rule the weights out
+    if CONFIG_FILES[weights] in files:  # first: it is small, and the architecture may be unsupported
         config = Path(api.hf_hub_download(repo, CONFIG_FILES[weights]))
         read_architecture(config.with_name(weights))
     if _PREPROCESSOR in files:

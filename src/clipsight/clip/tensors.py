@@ -22,7 +22,7 @@ from clipsight.core.errors import CheckpointError
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a .safetensors, .bin, .pt or .pth file: tensors by name, on the CPU, in the file's dtypes.
 
-    Of a training checkpoint, only its "state_dict" is returned, without DistributedDataParallel's prefix
+    For a training checkpoint, its "state_dict" is returned, without DistributedDataParallel's prefix
     "module.". Raises CheckpointError.
     """
     try:
@@ -104,9 +104,7 @@ class _TorchScript(pickle.Unpickler):
         """Storage of a tensor, as a one-dimensional tensor."""
         _, dtype, key, *_ = pid
         member = self._archive.getinfo(f"{self._folder}data/{key}")
-        if (
-            member.compress_type != zipfile.ZIP_STORED
-        ):  # PyTorch never compresses; a zip bomb fills the memory
+        if member.compress_type != zipfile.ZIP_STORED:  # not written by PyTorch: perhaps a zip bomb
             raise pickle.UnpicklingError(f"{member.filename} is compressed")
         content = bytearray(self._archive.read(member))
         return torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)

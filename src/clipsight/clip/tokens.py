@@ -26,9 +26,9 @@ def normalise(pixels: Tensor, config: PreprocessConfig) -> Tensor:
 
 
 def tokenise(texts: Sequence[str], context_length: int) -> npt.NDArray[np.int64]:
-    """CLIP's token ids, int64[texts,context_length], padded with 0 as OpenAI's are.
+    """CLIP's token ids, int64[texts,context_length], padded with 0 as by OpenAI.
 
-    A text that is too long is truncated and still ends in the end-of-text token.
+    A text that is too long is truncated; the end-of-text token is kept.
     """
     ids = np.zeros((len(texts), context_length), np.int64)
     end = _tokenizer().token_to_id(END)

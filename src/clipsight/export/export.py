@@ -1,4 +1,4 @@
-"""Export of a checkpoint to a model folder, which is compared with PyTorch before it appears."""
+"""Export of a checkpoint to a model folder, after comparing its embeddings with PyTorch's."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ class ExportResult:
     folder: Path
     precision: Precision
     size: int
-    """Bytes on the disk."""
+    """Size on disk in bytes."""
     photos: Parity
     texts: Parity
 
@@ -55,7 +55,7 @@ def export_model(
     arch: str | Path | None = None,
     overwrite: bool = False,
 ) -> ExportResult:
-    """Export a checkpoint to the model folder `folder`, which appears complete and checked, or not at all.
+    """Export a checkpoint to the model folder `folder`, atomically, after comparing it with PyTorch.
 
     The embeddings of ONNX Runtime and PyTorch are compared on up to 64 of `photos` and on `parity.TEXTS`;
     they must agree within `parity.MAX_DIFFERENCE` and `parity.MIN_COSINE`.
@@ -66,7 +66,7 @@ def export_model(
         folder: Folder to write.
         photos: Photos to compare on.
         precision: Precision of the weights.
-        arch: Architecture, for weights that don't tell it (see `factory.create`).
+        arch: Architecture, if it can't be inferred from the weights (see `factory.create`).
         overwrite: Replace an existing model folder.
 
     Raises:
@@ -98,7 +98,7 @@ def export_model(
 
 
 def _check_vocabulary(model: CLIP, weights: Path) -> None:
-    """Raise CheckpointError unless the text tower fits CLIP's tokenizer, the only one that is exported."""
+    """Raise CheckpointError unless the text tower uses CLIP's tokenizer: no other can be exported."""
     text, tokens = model.architecture.text_cfg, len(clip_vocabulary(read_merges()))
     problem = None
     if text.vocab_size != tokens:
@@ -172,7 +172,7 @@ def _check_target(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _atomic_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` on success and is removed on failure."""
+    """Yield a temporary folder, which is renamed to `folder` on success and removed on failure."""
     temporary, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         try:

@@ -16,7 +16,7 @@ Shape = list[str | int]
 """Sizes, or names of dynamic dimensions."""
 
 OPSET = 17
-"""The first opset with LayerNormalization, supported by every ONNX Runtime of the last years."""
+"""The first opset with LayerNormalization; supported by every ONNX Runtime since 1.13 (2022)."""
 
 _IR_VERSION = 8
 # Bytes from which a constant is stored externally; shape inference expects shapes and axes in the graph.
@@ -29,11 +29,11 @@ _INT8_PEAK = 64
 
 
 class Graph:
-    """Nodes and constants of one model, in the order they are added.
+    """Builder of an ONNX model, whose nodes and constants are in the order in which they are added.
 
     fp16: weights are stored as float16 and cast to float32 when a session is created; all arithmetic is
     float32.
-    int8: weights are stored as int8 with a scale per output channel and cast likewise, except in
+    int8: weights are stored as int8 with a scale per output channel and cast to float32 as well, except in
     `linear`, which multiplies integers. With `data`, weights go to that file (ONNX's external data), because
     a model file is limited to 2 GB.
     """
@@ -154,18 +154,18 @@ class Graph:
 def quantise(array: Float32, axis: int, peak: int) -> tuple[NDArray[np.int8], Float32]:
     """Quantise to int8 values of at most `peak` and float32 scales, one per index of `axis`.
 
-    The product of both approximates `array`; the scales broadcast to its shape. Each channel gets the
-    clipping point with the smallest squared error among a few, because a single large weight would otherwise
-    cost the rest of its channel precision.
+    The product of both approximates `array`; the scales broadcast to its shape. Of several clipping points,
+    each channel gets the one with the smallest squared error, because a single large weight would otherwise
+    reduce the precision of the rest of its channel.
     """
     rest = tuple(each for each in range(array.ndim) if each != axis)
     largest = np.maximum(np.abs(array).max(axis=rest, keepdims=True), np.float32(1e-12))
-    best_scale, least = largest / peak, np.full(largest.shape, np.inf)
+    best_scale, least_error = largest / peak, np.full(largest.shape, np.inf)
     for share in (1.0, 0.95, 0.9, 0.85, 0.8, 0.7):
         scale = largest * np.float32(share / peak)
         error = np.square(_rounded(array, scale, peak) * scale - array).sum(axis=rest, keepdims=True)
-        best_scale = np.where(error < least, scale, best_scale)
-        least = np.minimum(error, least)
+        best_scale = np.where(error < least_error, scale, best_scale)
+        least_error = np.minimum(error, least_error)
     return _rounded(array, best_scale, peak).astype(np.int8), best_scale.astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """CLIP's towers as ONNX graphs, built node by node from their weights.
 
 Each function is the ONNX counterpart of a `forward` in `vit`, `resnet`, `text` or `transformer`; every export
-compares the two. The towers are not traced, because the output of `torch.onnx.export` depends on PyTorch's
+compares the results of both. `torch.onnx.export` is not used, because its output depends on PyTorch's
 version, one of its exporters is deprecated and the other needs a second library, and weights would have to be
 quantised by another tool afterwards (docs/export.md has the comparison).
 """
@@ -21,7 +21,7 @@ from clipsight.core.arrays import Float32
 from clipsight.export.onnx_graph import Graph, Precision
 
 MAX_FILE_BYTES = 2_000_000_000
-"""Bytes of weights beyond which they go to a separate file; protobuf is limited to 2**31 bytes."""
+"""Larger weights, in bytes, are written to a separate file; protobuf is limited to 2**31 bytes."""
 
 _BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
@@ -91,7 +91,9 @@ def _text(graph: Graph, tower: TextTransformer, ids: str) -> str:
         at_end = graph.op(
             "Cast", graph.op("Equal", ids, graph.constant(tower.eos_id, np.int32)), to=TensorProto.INT32
         )
-    x = graph.op("GatherND", x, graph.op("ArgMax", at_end, axis=1), batch_dims=1)  # of several the first
+    x = graph.op(
+        "GatherND", x, graph.op("ArgMax", at_end, axis=1), batch_dims=1
+    )  # ArgMax: the first of several
     return graph.linear(_norm(graph, tower.ln_final, x), _array(tower.text_projection))
 
 

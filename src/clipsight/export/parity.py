@@ -1,4 +1,4 @@
-"""Comparison of an exported model folder with PyTorch, on photos and on texts of every length."""
+"""Comparison of an exported model folder with PyTorch, on photos and on texts of different lengths."""
 
 import math
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Parity:
-    """Agreement of exported embeddings with PyTorch's, the worst of `count` photos or texts."""
+    """Agreement of exported embeddings with PyTorch's: the worst values over `count` photos or texts."""
 
     count: int
     cosine: float
@@ -90,7 +90,7 @@ def read_pixels(photos: Sequence[Path], preprocess: PreprocessConfig) -> Pixels:
 
 @torch.inference_mode()
 def compare(model: CLIP, folder: Path, pixels: Pixels) -> tuple[Parity, Parity]:
-    """Parity of `folder`, run as search does, with `model`: on pixels uint8[n,height,width,3] and TEXTS."""
+    """Compare `folder`, run by `Encoder`, with `model`: on pixels uint8[n,height,width,3] and on TEXTS."""
     model_folder = ModelFolder.read(folder)
     encoder, tokenizer = Encoder(model_folder), Tokenizer(model_folder)
     images = []

@@ -21,7 +21,7 @@ class TrainConfig:
     batch: int = 256
     """Photos per step, summed over all processes; the paper uses 32,768."""
     micro_batch: int | None = None
-    """Photos per forward pass of a process (see `loss.backward`); None for its whole share of the batch."""
+    """Photos per forward pass of a process (see `loss.backward`); None for its share of the batch."""
     learning_rate: float = 5e-4
     """Peak learning rate."""
     weight_decay: float = 0.2
@@ -32,13 +32,13 @@ class TrainConfig:
     clip_gradient: float = 1.0
     """Maximum norm of all gradients together."""
     precision: Precision = "auto"
-    """Autocast precision; auto is bf16 where the GPU supports it, fp16 on other GPUs, fp32 on the CPU."""
+    """Autocast precision; "auto" is bf16 if the GPU supports it, fp16 on other GPUs, fp32 on the CPU."""
     crop: float = 0.9
     """Minimum share of a photo's area that a random crop keeps."""
     lock: Tower | None = None
     """Tower that is not trained (LiT, Zhai et al. 2022, locks the image tower)."""
     max_bad: float = 0.01
-    """Maximum share of unreadable or uncaptioned photos; above it the run fails."""
+    """Maximum share of unreadable or uncaptioned photos; with more, the run fails."""
     seed: int = 0
 
     def precision_on(self, device: "torch.device") -> Precision:

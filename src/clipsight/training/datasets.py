@@ -4,7 +4,7 @@
     photos/                         x.jpg with x.txt, a caption per line, at any depth
     shards/, {000..099}.tar         webdataset: members x.jpg and x.txt, one after the other
 
-A table has a row per caption. Memory holds names and captions only, for shards only the byte ranges of the
+A table has a row per caption. Only names and captions are kept in memory, or for shards the byte ranges of
 members; photos are read on demand.
 """
 
@@ -57,7 +57,7 @@ class CaptionDataset(ABC):
 
     @abstractmethod
     def shuffled(self, rng: np.random.Generator) -> Indices:
-        """All indices, int64[n], in a random order that reads fast."""
+        """All indices, int64[n], in a random order in which photos can be read fast."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -218,7 +218,7 @@ def _open(data: str, columns: tuple[str, str]) -> CaptionDataset:
 
 
 def _expand_braces(data: str) -> list[Path] | None:
-    """The files of "shards/{000..099}.tar"; None without braces."""
+    """Expand "shards/{000..099}.tar" to its files; None without braces."""
     found = _BRACES.search(data)
     if found is None:
         return None
@@ -240,7 +240,7 @@ def _from_table(path: Path, columns: tuple[str, str]) -> FileDataset:
 
 
 def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Position, absolute path and captions of each row."""
+    """Yield position, absolute path and captions of each row."""
     delimiter = _DELIMITERS[path.suffix.lower()]
     rows = read_table(path, columns, error=TrainingError, delimiter=delimiter, hint=_COLUMNS_HINT)
     for line, filepath, caption in rows:
@@ -248,7 +248,7 @@ def _csv_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str, 
 
 
 def _parquet_rows(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Position, absolute path and captions of each row; a caption cell may be a list of captions."""
+    """Yield position, absolute path and captions of each row; a caption cell may be a list of captions."""
     pyarrow = require("parquet", "pyarrow.parquet", "pyarrow", error=TrainingError)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -286,13 +286,13 @@ def _read_captions(text: Path) -> tuple[str, ...]:
 
 
 def _caption_lines(content: bytes) -> tuple[str, ...]:
-    """Captions, one a line; invalid UTF-8 becomes U+FFFD."""
+    """Captions in a text file, one per line; invalid UTF-8 becomes U+FFFD."""
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
 
 
 def _read_samples(path: Path) -> Iterator[tuple[str, tarfile.TarInfo | None, tarfile.TarInfo | None]]:
-    """Key, photo and text of each sample: consecutive members with one name up to the first dot."""
+    """Yield key, photo and text of each sample: consecutive members of one name up to the first dot."""
     key: str | None = None
     photo: tarfile.TarInfo | None = None
     text: tarfile.TarInfo | None = None
@@ -317,7 +317,7 @@ def _read_samples(path: Path) -> Iterator[tuple[str, tarfile.TarInfo | None, tar
                 yield key, photo, text
     except tarfile.TarError as error:
         raise TrainingError(
-            f"the shard {path} is no whole, uncompressed tar file ({error}); make it again"
+            f"the shard {path} is not a complete, uncompressed tar file ({error}); create it again"
         ) from error
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Distributed:
-    """Rank of this process, number of processes, and the device it computes on."""
+    """Rank of this process, number of processes, and device of this process."""
 
     rank: int
     world_size: int
@@ -51,7 +51,7 @@ def init_distributed(device: str = "auto") -> Iterator[Distributed]:
 def all_gather(rows: Tensor) -> Tensor:
     """float[batch,width] of each process -> float[world_size*batch,width], in the order of ranks.
 
-    Differentiable: the gradient is summed over all processes. The batch must be the same everywhere.
+    Differentiable: the gradient is summed over all processes. All processes must have the same batch size.
     """
     if not _is_distributed():
         return rows

@@ -1,7 +1,7 @@
 """Batches of captioned photos: decoded, cropped and tokenised in worker processes, in a seeded order.
 
-An example depends on the seed, the epoch and the index alone, not on the number of workers or processes, so
-that a run that is resumed, or spread over more processes, continues with the same batches.
+An example depends only on the seed, the epoch and the index, not on the number of workers or processes, so
+that a run that is resumed, or uses more processes, continues with the same batches.
 """
 
 import math
@@ -28,13 +28,13 @@ Skipped = tuple[tuple[str, str], ...]
 """Names of unreadable photos, each with the reason."""
 
 TrainingExample = tuple[Pixels | None, npt.NDArray[np.int64], Skipped]
-"""uint8[size,size,3] or None, token ids int64[context], and the photos skipped on the way."""
+"""uint8[size,size,3] or None, token ids int64[context], and the unreadable photos skipped before."""
 
 EvaluationExample = tuple[int, Pixels | None, str]
 """Index, uint8[height,width,3] or None, and the reason for None."""
 
 _MAX_ATTEMPTS = 20
-"""Photos tried for one place of a batch before it is left empty."""
+"""Photos tried for one row of a batch before the row is left out."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _crop_box(
 class BatchSampler:
     """Seeded batch sampler: (epoch, index) of each example of each remaining step of a run.
 
-    Every epoch takes all photos once in its own order and drops the last incomplete batch. A process takes
+    Every epoch has all photos once, in an order of its own, without the last incomplete batch. A process gets
     `batch_size / world_size` consecutive rows of each batch.
     """
 
@@ -200,7 +200,7 @@ def _loader(
         collate_fn=collate,
         num_workers=workers,
         worker_init_fn=_reset_signals,
-        generator=torch.Generator(),  # its own: loading must not advance the model's random numbers
+        generator=torch.Generator(),  # separate, so that loading does not advance the model's random numbers
         **options,
     )
 
@@ -215,6 +215,6 @@ def _collate(examples: list[TrainingExample]) -> Batch:
 
 
 def _reset_signals(worker: int) -> None:
-    """Leave Ctrl-C to the training process, which ends its workers."""
+    """Ignore Ctrl-C in a worker: the training process handles it and ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

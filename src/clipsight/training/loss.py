@@ -15,9 +15,9 @@ Autocast = Callable[[], AbstractContextManager[object]]
 def clip_loss(images: Tensor, texts: Tensor, scale: Tensor, positives: Tensor | None = None) -> Tensor:
     """Symmetric cross entropy over scaled cosines (Radford et al. 2021, figure 3), a scalar.
 
-    `images` and `texts` are unit float[batch,width], row i of both being one pair; `scale` multiplies the
-    cosines. Where a caption is true of several photos, `positives`, float[batch,batch], is 1 where photo i
-    and caption j match (the diagonal always does), and the target probability is shared evenly among the
+    `images` and `texts` are unit float[batch,width]; row i of both is a pair. `scale` multiplies the cosines.
+    If captions are true of several photos, `positives`, float[batch,batch], is 1 where photo i and caption j
+    match (always on the diagonal) and 0 elsewhere; the target probability is divided evenly among the
     matches. Without it, or with the diagonal alone, this is exactly CLIP's loss.
     """
     logits = scale * images.float() @ texts.float().T
@@ -32,9 +32,9 @@ def clip_loss(images: Tensor, texts: Tensor, scale: Tensor, positives: Tensor | 
 def gathered_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     """This process's part of `clip_loss` over the batches of all processes together, a scalar.
 
-    Each process compares its own rows, unit float[batch,width], with the rows of all. The mean of the parts
-    is the loss of the whole batch, and the mean of their gradients, which DistributedDataParallel takes, is
-    its gradient.
+    Each process compares its own rows, unit float[batch,width], with the rows of all processes. The mean of
+    the parts is the loss of the whole batch, and the mean of their gradients, which DistributedDataParallel
+    computes, is its gradient.
     """
     images, texts = images.float(), texts.float()
     targets = get_rank() * len(images) + torch.arange(len(images), device=images.device)
@@ -71,9 +71,8 @@ def backward(
         return loss.detach()
     micro_batches = list(zip(torch.split(images, size), torch.split(ids, size), strict=True))
     with torch.no_grad(), autocast():
-        unwrapped = getattr(
-            model, "module", model
-        )  # DistributedDataParallel expects a backward pass after each
+        # Unwrapped: DistributedDataParallel expects a backward pass after each forward pass.
+        unwrapped = getattr(model, "module", model)
         cached = [unwrapped(*each) for each in micro_batches]
     sizes = [len(images) for images, _ in micro_batches]
     embeddings = [torch.cat([image for image, _, _ in cached]), torch.cat([text for _, text, _ in cached])]
@@ -87,8 +86,7 @@ def backward(
             with autocast():
                 outputs = model(*inputs)
             pairs = zip(outputs, (*of_embeddings, of_scale / len(micro_batches)), strict=True)
-            trained = [
-                (output, gradient) for output, gradient in pairs if output.requires_grad
-            ]  # a tower may be locked
+            # The outputs of a locked tower require no gradient.
+            trained = [(output, gradient) for output, gradient in pairs if output.requires_grad]
             torch.autograd.backward([output for output, _ in trained], [gradient for _, gradient in trained])
     return loss.detach()

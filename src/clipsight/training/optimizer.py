@@ -71,7 +71,7 @@ class Optimizer:
         mean_loss, gradient_norm = torch.stack([all_reduce_mean(loss), norm]).tolist()
         if not math.isfinite(mean_loss):
             raise TrainingError(f"the loss is {mean_loss} at step {self.step + 1:,}")
-        # fp16 gradients overflow now and then: the scaler skips that step and lowers its scale.
+        # fp16 gradients overflow occasionally: the scaler skips the step and lowers its scale.
         if not math.isfinite(gradient_norm) and not self._scaler.is_enabled():
             raise TrainingError(f"the gradient norm is {gradient_norm} at step {self.step + 1:,}")
         self._scaler.step(self._adamw)

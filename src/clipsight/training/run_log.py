@@ -13,7 +13,7 @@ from clipsight.training.validation import RECALLS, ZERO_SHOT
 
 _TRAINING = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_per_second")
 COLUMNS = ("step", "epoch", *_TRAINING, *RECALLS, ZERO_SHOT)
-"""Columns of metrics.csv; what was not measured at a step is empty."""
+"""Columns of metrics.csv; a cell is empty if the metric was not measured at that step."""
 
 Row = Mapping[str, float]
 
@@ -27,7 +27,7 @@ class RunLog:
     def __init__(self, folder: Path, step: int = 0) -> None:
         """Open the log in `folder` at `step`. Raises TrainingError if the extra [train] is incomplete."""
         self._path, self._curves = folder / "metrics.csv", folder / "curves.png"
-        require("train", "matplotlib.figure")  # fails now rather than after the first epoch
+        require("train", "matplotlib.figure")  # fail now rather than after the first epoch
         kept = [row for row in read_metrics(self._path) if row["step"] <= step] if step else []
         self._file = self._path.open("w", newline="", encoding="utf-8")
         self._table = csv.DictWriter(self._file, COLUMNS)
@@ -86,7 +86,7 @@ class StepMeter:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Rows of a metrics.csv without their empty cells; an empty list without a file."""
+    """Rows of a metrics.csv, without empty cells; an empty list if the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

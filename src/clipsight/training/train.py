@@ -30,7 +30,7 @@ _MAX_HELD_OUT = 1000
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Outcome of a run."""
+    """Result of a run."""
 
     folder: Path
     photos: int
@@ -75,7 +75,7 @@ def train(
     resume: bool = False,
     observer: Observer | None = None,
 ) -> TrainResult:
-    """Train CLIP on captioned photos (see `datasets`), alone or as one of torchrun's processes.
+    """Train CLIP on captioned photos (see `datasets`), in one process or in each of torchrun's processes.
 
     Args:
         data: Table, folder or shards of captioned photos.

@@ -1,7 +1,7 @@
 """The training loop: steps, learning rate, checkpoints, validation.
 
-The folder of a run holds `last.pt` (everything needed to resume), `best/` (the weights with the best
-validation recall, in OpenCLIP's format) and the files of `run_log`.
+The folder of a run has `last.pt` (the checkpoint for resuming), `best/` (the weights with the best validation
+recall, in OpenCLIP's format) and the files of `run_log`.
 """
 
 import math
@@ -53,7 +53,7 @@ class Progress:
     step: int
     steps: int
     epoch: float
-    """Epochs done, with fraction."""
+    """Number of epochs done, with fraction."""
     loss: float
     logit_scale: float
     samples_per_second: float
@@ -63,10 +63,10 @@ class Observer(Protocol):
     """Callbacks of a run."""
 
     def on_step(self, progress: Progress) -> None:
-        """After every step."""
+        """Called after every step."""
 
     def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
-        """After every validation."""
+        """Called after every validation."""
 
 
 class Trainer:
@@ -88,9 +88,9 @@ class Trainer:
     ) -> None:
         """Prepare training on `photos` photos.
 
-        `uncaptioned` further entries count as bad. `preprocess` normalises the pixels. A checkpoint with
-        validation metrics is written every `save_every` steps (an epoch). A run resumes only a checkpoint
-        with the same `identity` and `config`. Raises TrainingError for an unusable batch size.
+        `uncaptioned` further entries count as unreadable. `preprocess` normalises the pixels. A checkpoint
+        with validation metrics is written every `save_every` steps (default: every epoch). A run can only be
+        resumed with the same `identity` and `config`. Raises TrainingError for an invalid batch size.
         """
         if config.batch % distributed.world_size:
             raise TrainingError(
@@ -170,7 +170,7 @@ class Trainer:
             self.model.eval()
 
     def resume(self) -> None:
-        """Restore the folder's last checkpoint. Raises TrainingError if there is none, or of another run."""
+        """Restore the folder's last checkpoint. Raises TrainingError if it is missing or of another run."""
         state = read_state(self.folder / LAST)
         if before := differences(state, self._identity):
             changed = ", ".join(f"{name} {value}" for name, value in before.items())
@@ -298,7 +298,7 @@ class Trainer:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read the result of `write_state` to the CPU, without running any code in it. Raises TrainingError."""
+    """Read a file of `write_state` to the CPU, without running any code in it. Raises TrainingError."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

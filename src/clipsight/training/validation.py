@@ -37,7 +37,7 @@ _MAX_CAPTIONS = 5
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Held-out captioned photos, and optionally photos with classes."""
+    """Held-out captioned photos, and optionally labelled photos."""
 
     dataset: CaptionDataset
     indices: Indices
@@ -49,10 +49,10 @@ class ValidationSet:
     """Unreadable photos found so far, each with the reason."""
 
     def evaluate(self, model: "CLIP") -> dict[str, float]:
-        """RECALLS and, with `zero_shot`, ZERO_SHOT with the seven "simple" prompt templates.
+        """Compute RECALLS and, with `zero_shot`, ZERO_SHOT with the seven "simple" prompt templates.
 
-        The photos are split among the processes; all of them get the same metrics. Unreadable photos are left
-        out and added to `unread`. Raises TrainingError if none can be read.
+        The photos are split among the processes; all processes return the same metrics. Unreadable photos are
+        left out and added to `unread`. Raises TrainingError if none can be read.
         """
         metrics: dict[str, float] = {}
         with torch.no_grad():
