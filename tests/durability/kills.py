@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clipsight.maintenance.check_catalog import damage
+from clipsight.maintenance.check_catalog import integrity_problems
 from tests.durability import work
 from tests.durability.faults import Action, Fault, Faults, Outcome
 from tests.durability.world import World, new_world
@@ -116,7 +116,7 @@ class Kills:
         world.sound()
         world.findable(2)
         if self._backup.exists():
-            assert not damage(self._backup)
+            assert not integrity_problems(self._backup)
 
     def _run(self, step: Step, fault: Fault | None) -> Outcome:
         started = time.monotonic()

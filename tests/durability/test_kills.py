@@ -16,7 +16,7 @@ from clipsight.core.errors import LibraryError
 from clipsight.maintenance.backup import backup as back_up
 from clipsight.maintenance.backup import restore
 from clipsight.maintenance.check import check
-from clipsight.maintenance.check_catalog import damage
+from clipsight.maintenance.check_catalog import integrity_problems
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from tests.durability import work
 from tests.durability.faults import Action, Fault, Faults
@@ -80,7 +80,7 @@ def test_a_repair_that_is_killed_can_be_begun_again(counted: Faults, world: Worl
     with (world.library / CATALOG_NAME).open("r+b") as file:
         file.seek(-8192 * 3, os.SEEK_END)
         file.write(bytes(8192))
-    assert damage(world.library / CATALOG_NAME)
+    assert integrity_problems(world.library / CATALOG_NAME)
     found = set()
     for _ in killed(counted, world.library, 8, work.repair, world.library):
         assert check(world.library, repair=True).consistent
@@ -99,7 +99,7 @@ def test_a_backup_that_is_killed_leaves_the_file_as_it_was(counted: Faults, worl
     found = set()
     for _ in killed(counted, backup.parent, 2, work.back_up, world.library, backup):
         old = backup.read_bytes() == b"the old one"
-        assert old or not damage(backup)
+        assert old or not integrity_problems(backup)
         found.add(old)
     assert found == {False, True}
 

@@ -12,7 +12,7 @@ from clipsight.core.errors import LibraryError
 from clipsight.maintenance.backup import backup as back_up
 from clipsight.maintenance.backup import restore
 from clipsight.maintenance.check import check
-from clipsight.maintenance.check_catalog import damage
+from clipsight.maintenance.check_catalog import integrity_problems
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.labels import PhotoLabel, count_labels, store_labels
 from clipsight.store.vectors.faiss import FaissIndex
@@ -147,7 +147,7 @@ def test_backups_while_others_write(library: Path, tmp_path: Path) -> None:
     for number in range(15):
         file = tmp_path / f"backup-{number}"
         counts.append(back_up(library, file))
-        assert damage(file) == []
+        assert integrity_problems(file) == []
     end.set()
     writer.join()
     assert all(count % 5 == 0 for count in counts)

@@ -182,7 +182,9 @@ def test_queries_that_can_be_told_apart_reach_all_goals(
     assert unknown["accuracy"] - unknown["with_unknown"] <= 0.1 and unknown["refused"] >= 0.75
     calibration.write(tmp_path)
     kept = Calibration.read(tmp_path, "m")
-    assert kept.least == calibration.least and kept.figures["unknown"] == calibration.figures["unknown"]
+    assert (
+        kept.threshold == calibration.threshold and kept.figures["unknown"] == calibration.figures["unknown"]
+    )
     assert any("print nothing" in line for line in lines(kept.figures))
     best = photos.vectors[np.argsort(-(photos.vectors @ asked.vectors[5]))[:SURE_DEPTH]]
     assert kept.is_sure(best, asked.vectors[5]).any()
