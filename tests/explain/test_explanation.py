@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from clipsight import Library
-from clipsight.cli.search import _print_first
+from clipsight.cli.search import print_explanations
 from clipsight.core.errors import ModelError, PhotoError, QueryError
 from clipsight.explain import explanation
 from clipsight.explain.base import Explanation, Model
@@ -48,7 +48,7 @@ def test_the_first_matches_of_a_search_are_explained(
         query = Query.parse("a red flower + cat")
         matches = library.search(query)
         matches[1].path.unlink()
-        _print_first(library, query, matches)
+        print_explanations(library, query, matches)
     out, err = capsys.readouterr()
     names = [line.split()[3].rstrip(",") for line in out.splitlines() if line.startswith("score")]
     assert names == [matches[0].path.name, matches[2].path.name]

@@ -48,11 +48,11 @@ _COMMANDS = {
     "import": "collection:import_",
     "demo": "demo:demo",
 }
-"""Module and name of each command, or group of commands, in the order of `--help`."""
+"""Module and function (or group) of each command, in the order of `--help`."""
 
 
 class _Commands(Mapping[str, "Command"]):
-    """The commands by name, each imported and built from its signature when it is asked for."""
+    """The commands by name; each is imported, and built from its signature, on first use."""
 
     def __getitem__(self, name: str) -> "Command":
         return _command(name)
@@ -68,13 +68,13 @@ class _Commands(Mapping[str, "Command"]):
 def _command(name: str) -> "Command":
     module, _, function = _COMMANDS[name].partition(":")
     found = getattr(import_module(f"clipsight.cli.{module}"), function)
-    command = get_group(found) if isinstance(found, typer.Typer) else _single(found)
+    command = get_group(found) if isinstance(found, typer.Typer) else _command_of(found)
     command.name = name
     return command
 
 
-def _single(function: Callable[..., None]) -> "Command":
-    """The command that calls this function."""
+def _command_of(function: Callable[..., None]) -> "Command":
+    """The command that calls `function`."""
     program = typer.Typer(add_completion=False, rich_markup_mode=None)
     program.command(cls=GroupedCommand)(function)
     return get_command(program)
@@ -124,14 +124,17 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _reordered(arguments: Sequence[str]) -> list[str]:
-    """Arguments with `--quiet` first, and a space before a leading "- ", a query such as "- cartoon"."""
+    """Move `--quiet` to the front, and put a space before a query such as "- cartoon", which is no option."""
     quiet = [argument for argument in arguments if argument == "--quiet"]
     rest = [argument for argument in arguments if argument != "--quiet"]
     return quiet[:1] + [f" {argument}" if argument.startswith("- ") else argument for argument in rest]
 
 
 def _check_not_empty(arguments: Sequence[str]) -> None:
-    """Raise `ClipsightError` for an empty argument but a query: it would be taken for the current folder."""
+    """Raise `ClipsightError` for an empty argument: as a path, it would mean the current folder.
+
+    Only the query of a search may be empty.
+    """
     for number, argument in enumerate(arguments, start=1):
         if (not argument and arguments[number - 2] != "search") or (
             argument.startswith("--") and argument.endswith("=")
@@ -166,5 +169,5 @@ def _options(
     if not config.color:
         os.environ.setdefault("NO_COLOR", "1")
     name, values = str(context.invoked_subcommand), config.options()
-    below = dict.fromkeys(getattr(_command(name), "commands", ()), values)
-    context.default_map = {name: {**values, **below}}
+    subcommands = dict.fromkeys(getattr(_command(name), "commands", ()), values)
+    context.default_map = {name: {**values, **subcommands}}

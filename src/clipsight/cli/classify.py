@@ -25,12 +25,13 @@ from clipsight.cli.options import (
     TemplateOption,
     ThreadsOption,
     check_outputs,
+    check_target,
     index_folders,
     only_folder,
     open_library,
 )
-from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, method_of
-from clipsight.core.errors import LabelError, LibraryError
+from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, chosen_method
+from clipsight.core.errors import LabelError
 from clipsight.render.stdout import print_json, write_stream
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def classify(
         list[str] | None,
         typer.Argument(
             metavar="PHOTO... TEXT...",
-            help="Photos and folders; all else is a text to choose from.",
+            help="Photos and folders; every other argument is a text to choose from.",
         ),
     ] = None,
     labels: LabelsOption = None,
@@ -125,7 +126,7 @@ def classify(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    method = method_of(copy, symlink, hardlink)
+    method = chosen_method(copy, symlink, hardlink)
     if organize is None and (method is not None or min_prob or dry_run):
         raise typer.BadParameter("--copy, --symlink, --hardlink, --min-prob and --dry-run go with --organize")
     if organize is not None and (as_json or as_csv):
@@ -137,21 +138,21 @@ def classify(
                 "--compare-templates takes one folder of class folders, or one CSV with filepath and label; "
                 "of the other options only --json and those of templates, library and model"
             )
-        usual = None if template else "imagenet"
-        candidates = load_templates(templates or usual, template or (PLAIN if templates is None else ()))
+        default = None if template else "imagenet"
+        candidates = load_templates(templates or default, template or (PLAIN if templates is None else ()))
         with open_library(library, model, device, threads) as opened:
             _compare(opened, Path((arguments or [""])[0]).expanduser(), candidates, as_json)
             note_model(opened.model, opened.path, chosen=model != "auto")
         return
-    _check_target(html, ".html")
-    _check_target(png, ".png")
+    check_target(html, ".html")
+    check_target(png, ".png")
     check_outputs(library, html, png)
     photos, texts = split_arguments(arguments or ())
     if labels is not None and texts:
         raise LabelError(f"no such photo or folder: {texts[0]} (and --labels gives the labels)")
     names = read_labels(labels) if labels is not None else check_labels(texts)
-    usual = None if template else "simple" if labels else "plain"
-    chosen = load_templates(templates or usual, template or ())
+    default = None if template else "simple" if labels else "plain"
+    chosen = load_templates(templates or default, template or ())
     if not photos and library is None:
         raise LabelError("no photo to classify: name one, or a folder, or --library for all that is indexed")
     if library is not None and not photos and _holds_photos_only(library.expanduser()):
@@ -228,7 +229,7 @@ def _sorter(
 
     def sort(chunks: "Iterable[Predictions]") -> str:
         done = organize_photos(
-            by_label(replace(chunk, failures=()) for chunk in chunks),  # noted as not classified
+            by_label(replace(chunk, failures=()) for chunk in chunks),  # `_show` prints the failures
             destination,
             Method.named(method),
             dry_run=dry_run,
@@ -268,16 +269,6 @@ def _compare(opened: "Library", source: Path, candidates: "TemplateSet", as_json
         _print_comparison(found)
     for line in failure_notes(found.failures):
         note(line)
-
-
-def _check_target(file: Path | None, suffix: str) -> None:
-    """Raise LibraryError early for a file that can't be written."""
-    if file is None:
-        return
-    if file.suffix.lower() != suffix:
-        raise LibraryError(f"can't write {file.name} as {suffix[1:].upper()}: name it {suffix}")
-    if not file.absolute().parent.is_dir():
-        raise LibraryError(f"can't write {file}: no such folder")
 
 
 def _holds_photos_only(folder: Path) -> bool:

@@ -33,7 +33,7 @@ def index(
         bool | None, typer.Option(help="Decode JPEGs at full size: slightly more exact, slower.")
     ] = None,
     strict: Annotated[
-        bool | None, typer.Option(help="Refuse files that are cut short; else what is there is read.")
+        bool | None, typer.Option(help="Refuse truncated files; by default, the part they contain is read.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry files that failed before.")] = False,
     library: LibraryOption = None,
@@ -77,7 +77,7 @@ def status(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 def where(library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """Print where clipsight keeps its files, with sizes.
 
-    Of the library, models, caches and configuration. Nothing is created.
+    These are the library, models, caches and the configuration. Nothing is created.
     """
     from clipsight.maintenance.locations import locations
     from clipsight.render import tables

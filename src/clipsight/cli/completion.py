@@ -1,6 +1,6 @@
-"""Completion of values by the shell: folders, labels and cameras of the library, names of models.
+"""Shell completion of values: folders, labels and cameras of the library, names of models.
 
-Where a function finds no value, the shell completes names of files.
+If a function returns no value, the shell completes file names.
 """
 
 import os
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from clipsight.store.known_values import Kind
 
 NAME = "clipsight"
-"""The program, however it was started."""
+"""Name of the program, independent of how it was started."""
 
 _VARIABLE = "_CLIPSIGHT_COMPLETE"
-"""Environment variable by which a shell asks for completions."""
+"""Environment variable that a shell sets to ask for completions."""
 
 _SPECIAL = frozenset(" \t!\"#$&'()*;<>?[\\]^`{|}")
-"""Characters that a shell takes for something else than themselves."""
+"""Characters with a special meaning in a shell."""
 
 _SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
 def handle_script(arguments: Sequence[str]) -> bool:
-    """Install or print the script of a shell, if that is what the arguments of the program ask for.
+    """Handle `--install-completion` and `--show-completion`; False if `arguments` begin with neither.
 
-    As Typer's options, which `--help` shows, do; but they take the name of the shell, too, and each fault is
-    one line. Raises `ClipsightError`.
+    In place of Typer's own options of these names, so that the shell can be named too, and an error is one
+    line. Raises `ClipsightError`.
     """
     option, shell = (*arguments, "", "")[:2]
     if option not in ("--install-completion", "--show-completion"):
@@ -65,7 +65,7 @@ def _shell_of_parent() -> str:
 
 
 def folders(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Folders of the library; with `~` for the home if that has been typed."""
+    """Folders of the library; below `~` if that has been typed."""
     found = _known(ctx, "folder")
     return _words(map(paths.short, found) if incomplete.startswith("~") else found)
 
@@ -113,7 +113,7 @@ def devices() -> list[str]:
 
 
 def _known(ctx: typer.Context, kind: "Kind") -> list[str]:
-    """Values in the library that the command line, the environment or the configuration file names."""
+    """Values of a kind in the library, which an option, the environment or the configuration file names."""
     from clipsight.core.config import read_config
     from clipsight.store.known_values import known_values
     from clipsight.store.schema import CATALOG_NAME
@@ -127,17 +127,17 @@ def _known(ctx: typer.Context, kind: "Kind") -> list[str]:
 
 
 class _BashWord(str):
-    """A word quoted for bash, which is compared without quotes with what has been typed."""
+    """A word quoted for bash; compared with what has been typed, it is the word without quotes."""
 
     plain: str
 
     def startswith(self, *arguments: object) -> bool:
-        """Compare the word itself."""
+        """Compare the word without quotes."""
         return self.plain.startswith(*arguments)  # type: ignore[arg-type]
 
 
 def _words(values: Iterable[str]) -> list[str]:
-    """Values that can stand on a line of a terminal, quoted for bash unless a quote has been typed."""
+    """The printable values, quoted for bash unless a quote has been typed."""
     printable = [value for value in values if value.isprintable()]
     typed = os.environ.get("COMP_WORDS", "").split("\n")[-1]
     is_bash = os.environ.get(_VARIABLE) == "complete_bash"

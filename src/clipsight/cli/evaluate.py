@@ -172,7 +172,7 @@ def _print_robustness(found: "Robustness") -> None:
 
 
 def prompts_for(templates: str | None, template: list[str] | None) -> "TemplateSet":
-    """Templates of the two options; "simple", OpenAI's seven, by default."""
+    """The templates of `--templates` and `--template`; by default "simple", OpenAI's seven."""
     from clipsight.classification.prompts import load_templates
 
     return load_templates(templates or (None if template else "simple"), template or ())

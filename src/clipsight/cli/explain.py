@@ -17,6 +17,7 @@ from clipsight.cli.options import (
     SubtractOption,
     ThreadsOption,
     check_outputs,
+    check_target,
     open_library,
 )
 from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
@@ -33,7 +34,7 @@ _METHODS = "; ".join(
 )
 
 METHOD = "Method"
-"""Headings of options in the help."""
+"""Heading of options in the help."""
 
 
 def explain(
@@ -90,7 +91,8 @@ def explain(
     from clipsight.explain.base import Settings
     from clipsight.search.query import Query
 
-    _check_target(out, photo)
+    check_target(out, ".png", ".html")
+    _check_is_not_photo(out, photo)
     check_outputs(library, out)
     parsed = Query.parse(query, add=add or (), subtract=subtract or ())
     with stage_bars() as progress:
@@ -128,17 +130,11 @@ def _is_for_torch(model: str, method: str) -> bool:
     return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs == "train"
 
 
-def _check_target(out: Path | None, photo: Path) -> None:
-    """Raise LibraryError early for a file that can't be written."""
+def _check_is_not_photo(out: Path | None, photo: Path) -> None:
+    """Raise LibraryError if the file to write is the photo."""
     from clipsight.core.errors import LibraryError
 
-    if out is None:
-        return
-    if out.suffix.lower() not in (".png", ".html"):
-        raise LibraryError(f"can't write {out.name}: name it .png or .html")
-    if not out.absolute().parent.is_dir():
-        raise LibraryError(f"can't write {out}: no such folder")
-    if out.exists() and photo.exists() and out.samefile(photo):
+    if out is not None and out.exists() and photo.exists() and out.samefile(photo):
         raise LibraryError(f"{out} is the photo itself: choose another name")
 
 

@@ -1,30 +1,32 @@
-"""Help of a command: its options in groups, if there are many."""
+"""Help of a command; many options are shown in groups."""
 
 from typing import Any
 
 from typer.core import TyperCommand
 
-_MANY = 10
+_MAX_UNGROUPED = 10
+"""Maximum number of options that are shown without groups."""
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help shows options below the headings that `rich_help_panel` gives them.
+    """A command whose help shows options below the headings of their `rich_help_panel`.
 
-    Typer does so by rich only, whose import would take longer than everything else of `--help`.
+    Typer supports them only with rich, whose import would take longer than the rest of `--help`.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections of the help: arguments, options without a group, groups."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         parameters = self.get_params(ctx)
-        is_grouped = sum(parameter.param_type_name == "option" for parameter in parameters) > _MANY
+        options = [parameter for parameter in parameters if parameter.param_type_name == "option"]
+        is_grouped = len(options) > _MAX_UNGROUPED
         for parameter in parameters:
             record = parameter.get_help_record(ctx)
             if record is None:
                 continue
             group = getattr(parameter, "rich_help_panel", None) if is_grouped else None
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            sections.setdefault(group or usual, []).append(record)
+            default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            sections.setdefault(group or default, []).append(record)
         if len(sections["Options"]) == 1:  # --help alone
             sections["Other"] = sections.pop("Options")
         for name, records in sections.items():

@@ -1,4 +1,4 @@
-"""Commands that take care of a library's files: check, backup, restore, optimize."""
+"""Commands that maintain a library's files: check, backup, restore, optimize."""
 
 import os
 import subprocess
@@ -107,7 +107,7 @@ def optimize(
 
 
 def _start(library: Path | None) -> Path:
-    """Start this command as a background process of low priority; the path of its log."""
+    """Start `clipsight optimize` as a background process of low priority; returns the path of its log."""
     with open_library(library) as photos:
         folder = photos.path.absolute()
     with (folder / _LOG).open("w") as log:

@@ -12,17 +12,17 @@ from clipsight.core.text import visible
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 _OTHER_NAMES = {"batch": "batch-size", "learning_rate": "lr", "overwrite": "force", "zero_shot": "zeroshot"}
-"""Parameters of the library whose flag is not their own name."""
+"""Parameters of the library whose flag has another name."""
 
 QUIET = "CLIPSIGHT_QUIET"
 """Environment variable that `--quiet` sets: no notes."""
 
 _MAX_SKIPPED = 10
-"""Skipped photos named in notes; the others are counted."""
+"""Maximum number of skipped photos named in notes; the others are counted."""
 
 
 def note(line: str) -> None:
-    """Print a line on stderr, with control characters escaped; results go to stdout. See `--quiet`."""
+    """Print a line on stderr, with control characters escaped; nothing with `--quiet`."""
     if not _is_quiet():
         print_error(line)
 
@@ -33,9 +33,10 @@ def print_error(line: str) -> None:
 
 
 def note_model(model: str, library: Path, *, chosen: bool) -> None:
-    """Name the model; of the builtin one only on a terminal, once for a library, and with a stronger one.
+    """Print a note that names the model.
 
-    `chosen` is true if the user named the model.
+    For the builtin model, the note recommends a stronger one. It is printed on a terminal only, once per
+    library, and not if the user named the model (`chosen`).
     """
     from clipsight.models.registry import BUILTIN, recommended_model
 

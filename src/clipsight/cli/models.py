@@ -69,9 +69,9 @@ def import_(
         bool, typer.Option("--symlink", help="Link to the folder in place of copying it.")
     ] = False,
 ) -> None:
-    """Import a model from a folder, and print its new one.
+    """Import a model from a folder, and print its new folder.
 
-    The model is run once before, and has all of its files afterwards or none.
+    The model is run once to check it. Nothing is left behind if the import fails.
     """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import spinner

@@ -97,15 +97,27 @@ class Interrupted(BaseException):
 def open_library(
     library: Path | None, model: str = "auto", device: str = "cpu", threads: int | None = None
 ) -> "Library":
-    """Open the library, whose notes go to stderr."""
+    """Open the library; its notes are printed on stderr."""
     from clipsight.cli.messages import note
     from clipsight.library import Library
 
     return Library.open(library, model, device=device, threads=threads, note=note)
 
 
+def check_target(file: Path | None, *suffixes: str) -> None:
+    """Raise `LibraryError` early for a file that can't be written: another suffix, or no such folder."""
+    from clipsight.core.errors import LibraryError
+
+    if file is None:
+        return
+    if file.suffix.lower() not in suffixes:
+        raise LibraryError(f"can't write {file.name}: name it {' or '.join(suffixes)}")
+    if not file.absolute().parent.is_dir():
+        raise LibraryError(f"can't write {file}: no such folder")
+
+
 def check_outputs(library: Path | None, *files: Path | None) -> None:
-    """Raise `LibraryError` for an existing file in a folder that the library has indexed: it stays."""
+    """Raise `LibraryError` if a command would replace one of `files` in an indexed folder."""
     from clipsight.core import paths
     from clipsight.core.errors import LibraryError
     from clipsight.store.catalog import CATALOG_NAME, Catalog
@@ -138,14 +150,14 @@ def photos_to_measure(folder: Path | None) -> list[Path]:
 
 
 def only_folder(folders: Sequence[Path]) -> Path | None:
-    """The absolute path of the folder if there is one, to which paths are shown relative; else None."""
+    """The absolute path of a single folder, to which paths are shown relative; None for several."""
     from clipsight.search.session import absolute
 
     return Path(os.fsdecode(absolute(folders[0]))) if len(folders) == 1 else None
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:
-    """Index with a progress bar and print reports; with `quiet`, only of new or failed photos."""
+    """Index with a progress bar and print reports; with `quiet`, only those of new or failed photos."""
     from clipsight.cli.messages import note
     from clipsight.cli.progress import index_bar
 

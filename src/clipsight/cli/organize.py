@@ -87,7 +87,7 @@ def organize(
     from clipsight.classification.prompts import load_templates, read_labels
     from clipsight.cli.messages import note_model
 
-    method = method_of(copy, symlink, hardlink)
+    method = chosen_method(copy, symlink, hardlink)
     of_labels = labels is not None or template or templates is not None or unknown or min_prob
     if undo is not None:
         if places or of_labels or method or dry_run:
@@ -126,8 +126,8 @@ def organize(
             note_model(photos.model, photos.path, chosen=model != "auto")
 
 
-def method_of(copy: bool, symlink: bool, hardlink: bool) -> str | None:
-    """The method that is chosen, if one is. Raises `BadParameter` for several."""
+def chosen_method(copy: bool, symlink: bool, hardlink: bool) -> str | None:
+    """The chosen method, None if there is none. Raises `BadParameter` for more than one."""
     methods = {"copy": copy, "symlink": symlink, "hardlink": hardlink}
     chosen = [name for name, wanted in methods.items() if wanted]
     if len(chosen) > 1:
@@ -136,7 +136,7 @@ def method_of(copy: bool, symlink: bool, hardlink: bool) -> str | None:
 
 
 def summary(done: "OrganizeResult", destination: Path, *, without: str, dry_run: bool) -> str:
-    """One line with the numbers of photos, and how to undo it; a note for each photo that was not read."""
+    """One line with the numbers of photos, and how to undo it; prints a note for each unreadable photo."""
     from clipsight.cli.messages import note_skipped
     from clipsight.core.text import visible
 

@@ -80,15 +80,15 @@ def tracked(items: Iterable[str], description: str) -> Iterable[str]:
 class IndexBar:
     """A progress bar for indexing, as an `indexing.indexer.Observer`.
 
-    It appears when the first folder is scanned; until then the terminal is free for another bar, such as
-    that of a model's download.
+    It appears when the first folder is scanned; until then, another bar may be shown, such as that of a
+    model's download.
     """
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("looking for photos", total=None)
         self.committed = 0
-        """Number of photos that an interruption does not lose."""
+        """Number of photos that are stored, and not lost by an interruption."""
 
     def scanned(self, files: int) -> None:
         """Show how many files the scan has found."""

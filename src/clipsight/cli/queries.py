@@ -38,7 +38,7 @@ def read_queries(file: Path) -> "list[Query]":
 
 
 def check_format(form: "Format") -> None:
-    """Raise `BadParameter` for a format that does not say which query a photo answers."""
+    """Raise `BadParameter` for a format that does not show which query found a photo."""
     from clipsight.render.tables import Format
 
     if form in (Format.PATHS, Format.PATHS_0):
@@ -46,7 +46,7 @@ def check_format(form: "Format") -> None:
 
 
 def print_answer(answer: "Matches", form: "Format", inside: Path | None = None) -> None:
-    """Print the photos found for one query on stdout; a note where a table would be empty.
+    """Print the photos found for one query on stdout; a note in place of an empty table.
 
     Paths in a table are relative to the folder `inside`, or to `~`.
     """
@@ -60,21 +60,20 @@ def print_answer(answer: "Matches", form: "Format", inside: Path | None = None) 
 
 
 def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | None = None) -> None:
-    """Print the photos found for each query: a table each, one JSON array, or CSV with a column `query`."""
+    """Print the photos found for each query: tables, a JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
     from clipsight.core.text import visible
     from clipsight.render import tables
     from clipsight.render.stdout import print_json, write_stream
-    from clipsight.render.tables import Format
+    from clipsight.render.tables import CSV_COLUMNS, Format
 
     if form is Format.JSON:
         print_json([answer.to_dict() for answer in answers])
         return
     if form is Format.CSV:
-        columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
-        lines = [csv_line(("query", *columns))]
+        lines = [csv_line(("query", *CSV_COLUMNS))]
         for answer in answers:
-            lines += [csv_line((answer.query, *map(row.get, columns))) for row in answer.to_dicts()]
+            lines += [csv_line((answer.query, *map(row.get, CSV_COLUMNS))) for row in answer.to_dicts()]
         write_stream(f"{line}\n" for line in lines)
         return
     for answer in answers:

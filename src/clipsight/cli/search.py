@@ -108,16 +108,16 @@ def search(
         str | None, typer.Option(rich_help_panel=FILTERS, help="Only files of at most this size.")
     ] = None,
     min_width: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Least width in pixels.")
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Minimum width in pixels.")
     ] = None,
     max_width: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Greatest width in pixels.")
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Maximum width in pixels.")
     ] = None,
     min_height: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Least height in pixels.")
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Minimum height in pixels.")
     ] = None,
     max_height: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Greatest height in pixels.")
+        int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Maximum height in pixels.")
     ] = None,
     exact: Annotated[
         bool,
@@ -241,7 +241,7 @@ def search(
         else:
             print_answer(answers[0], form, only_folder(inside))
         if explain:
-            _print_first(photos, parsed[0], answers[0], balance=balance)
+            print_explanations(photos, parsed[0], answers[0], balance=balance)
     notes = dict.fromkeys(line for matches in answers for line in matches.notes)
     for line in notes:
         note(line)
@@ -279,35 +279,37 @@ def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format
 
 
 def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path]]:
-    """The query, with the words after it that were not quoted, and the folders at the end.
+    """The query, joined with unquoted words after it, and the folders at the end.
 
     Raises `BadParameter` for a folder among the words.
     """
     start = len(arguments)
-    while start and _is_folder(arguments, start - 1):
+    while start and _is_meant_as_folder(arguments, start - 1):
         start -= 1
     for place, word in enumerate(arguments[:start]):
-        if "/" in word and _is_folder(arguments, place):
+        if "/" in word and _is_meant_as_folder(arguments, place):
             raise typer.BadParameter(f"{word}: folders go after the query")
     return " ".join(filter(None, [query, *arguments[:start]])), [Path(each) for each in arguments[start:]]
 
 
-def _is_folder(arguments: list[str], place: int) -> bool:
-    """True for an existing folder, and for a path that is neither a file nor a part after an operator."""
+def _is_meant_as_folder(arguments: list[str], place: int) -> bool:
+    """True for an existing folder, and for a path that is neither a file nor an operand of + or -."""
     path, after_operator = paths.expand(arguments[place]), place > 0 and arguments[place - 1] in "+-"
     return path.is_dir() or (
         arguments[place].startswith(paths.PREFIXES) and not after_operator and not path.is_file()
     )
 
 
-_FIRST = 3
-"""Matches that `clipsight search --explain` explains."""
+_MAX_EXPLAINED = 3
+"""Number of matches that `clipsight search --explain` explains."""
 
 
-def _print_first(library: "Library", query: "Query", matches: "Matches", *, balance: bool = True) -> None:
-    """Explain the first `_FIRST` matches on stdout; regions only where they can be shown.
+def print_explanations(
+    library: "Library", query: "Query", matches: "Matches", *, balance: bool = True
+) -> None:
+    """Print explanations of the first `_MAX_EXPLAINED` matches; of regions only if stdout shows pictures.
 
-    A photo that can't be read any more is told on stderr.
+    For a photo that can't be read any more, a note is printed on stderr.
     """
     import os
 
@@ -316,7 +318,7 @@ def _print_first(library: "Library", query: "Query", matches: "Matches", *, bala
     from clipsight.render.explanations.terminal import print_explanation
     from clipsight.render.terminal_images import image_protocol
 
-    for match in matches[:_FIRST]:
+    for match in matches[:_MAX_EXPLAINED]:
         try:
             shown = image_protocol(sys.stdout, os.environ) is not None
             found = library.explain(query, match.path, region=shown, balance=balance)

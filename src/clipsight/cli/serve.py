@@ -48,8 +48,8 @@ def serve(
 
     For searching, classifying and explaining.
     """
-    # OpenBLAS threads would spin between products that are too small for them, on the cores that requests
-    # need. NumPy reads this when it is imported, which has not happened yet.
+    # OpenBLAS threads would busy-wait between small matrix products, on the cores that requests need.
+    # The variable has to be set before NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clipsight.core.extras import require
 
@@ -79,7 +79,7 @@ def serve(
             # Without the token, which other users of this machine could read among the browser's arguments.
             open_browser(f"{url}/")
 
-    with suppress(Interrupted):  # the normal end, after running requests have been answered
+    with suppress(Interrupted):  # Ctrl-C is the normal end; running requests have been answered
         run(
             library=library,
             roots=roots if roots else [Path.home()],
@@ -96,7 +96,7 @@ def serve(
 
 
 def print_qr_code(text: str) -> None:
-    """Print a QR code in block characters, white on black, unless the terminal's encoding lacks them."""
+    """Print a QR code in block characters, white on black; nothing if stdout's encoding lacks them."""
     import segno
 
     out = io.StringIO()
@@ -109,7 +109,7 @@ def print_qr_code(text: str) -> None:
 
 
 def is_desktop(environment: Mapping[str, str]) -> bool:
-    """Check that a browser would open in front of the user: a graphical session of this machine."""
+    """True if the user sees a browser opened here: in a graphical session, not over SSH."""
     if environment.get("SSH_CONNECTION"):
         return False
     is_graphical = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")

@@ -1,7 +1,8 @@
-"""Text in aligned columns, within the width of a terminal, in which the last column is whole.
+"""Tables as text in aligned columns, within the width of a terminal.
 
-A column that may be folded is, at blanks, where the table is too wide. What stands last, such as a path, is
-not: where the rest of a line is too narrow for it, it has a line of its own, from which it can be copied.
+Where a table is too wide, the text of columns with `fold` is wrapped at spaces. A last column without `fold`,
+such as a path, is printed on a line of its own where the rest of the line is too narrow, so that it can be
+copied in one piece.
 """
 
 import sys
@@ -13,14 +14,14 @@ from clipsight.core import terminal
 from clipsight.core.text import visible
 
 _GAP = "  "
-_LEAST, _LONGEST_WORD = 8, 24
-"""Cells of a folded column: at least so many, or those of its longest word up to a limit."""
+_MIN_WIDTH, _LONGEST_WORD = 8, 24
+"""Minimum width of a folded column, in cells: 8, or that of its longest word, which counts for up to 24."""
 
 _INDENT = "    "
 
 
 class Column(NamedTuple):
-    """A column: its heading, alignment, and if its text may be folded."""
+    """A column: its heading, if it is aligned at the right, and if its text may be wrapped."""
 
     name: str
     right: bool = False
@@ -45,13 +46,13 @@ def plain(text: str, style: str) -> str:
 
 
 def basic(text: str, style: str) -> str:
-    """The text in bold or dim, which every terminal has; the text alone for any other style."""
+    """The text in bold or dim, which every terminal supports; without a style for any other."""
     code = {"bold": "1", "dim": "2"}.get(style)
     return f"\33[{code}m{text}\33[0m" if code else text
 
 
 def coloured(stream: TextIO) -> Paint:
-    """Paint with the colours that the terminal behind `stream` has, without any if there is none."""
+    """Paint with the colours that the terminal of `stream` supports; `plain` if it is not a terminal."""
     if not terminal.has_colours(stream):
         return plain
     from rich.console import COLOR_SYSTEMS, Console
@@ -65,12 +66,12 @@ def print_columns(
     columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, paint: Paint | None = None
 ) -> None:
     """Print a table on stdout, by default with headings in bold if that is a terminal."""
-    usual = basic if terminal.has_colours(sys.stdout) else plain
-    sys.stdout.write(format_table(columns, rows, width=terminal.width(sys.stdout), paint=paint or usual))
+    paint = paint or (basic if terminal.has_colours(sys.stdout) else plain)
+    sys.stdout.write(format_table(columns, rows, width=terminal.width(sys.stdout), paint=paint))
 
 
 def cell_width(text: str) -> int:
-    """Number of a terminal's cells that a printable text takes: two for wide letters, none for accents."""
+    """Width of a printable text in cells of a terminal: two for a wide character, none for an accent."""
     if text.isascii():
         return len(text)
     return sum(map(_char_width, text))
@@ -85,9 +86,9 @@ def _char_width(char: str) -> int:
 def format_table(
     columns: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, width: int, paint: Paint = plain
 ) -> str:
-    """A table as lines of text, each with its line end; control characters are escaped.
+    """A table as lines of at most `width` cells, each with a newline; control characters are escaped.
 
-    `width` is that of a line in cells. Headings are bold, and left out if none has a text.
+    Headings are bold; there is no heading line if all names are empty.
     """
     has_header = any(column.name for column in columns)
     header = [[Cell(column.name, "bold") for column in columns]] if has_header else []
@@ -102,17 +103,17 @@ def format_table(
         blocks = [
             _block(column, cell, size, paint) for column, cell, size in zip(columns, row, widths, strict=True)
         ]
-        from_below = has_header and number == 0
+        at_bottom = has_header and number == 0
         if first and not columns[-1].fold and max(map(cell_width, (row[-1].text, *row[-1].more))) > rest:
-            lines += _beside(blocks[:-1], first, from_below)
+            lines += _side_by_side(blocks[:-1], first, at_bottom)
             lines += [(_INDENT + line).rstrip() for line in blocks[-1]]
         else:
-            lines += _beside(blocks, widths, from_below)
+            lines += _side_by_side(blocks, widths, at_bottom)
     return "".join(f"{line}\n" for line in lines)
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Fold text at blanks into lines of at most `width` cells; a longer word is cut."""
+    """Wrap text at spaces into lines of at most `width` cells; a longer word is split."""
     if cell_width(text) <= width:
         return [text]
     lines: list[str] = []
@@ -141,18 +142,18 @@ def _visible(cell: str | Cell) -> Cell:
 
 
 def _widths(columns: Sequence[Column], table: Sequence[Sequence[Cell]], width: int) -> list[int]:
-    """Widths of the columns: those of their texts, less where a column may be folded and the line is full."""
-    widths, least = [], []
+    """Widths of the columns in cells: those of their texts; columns with `fold` shrink to fit `width`."""
+    widths, minima = [], []
     for column, cells in zip(columns, zip(*table, strict=True), strict=True):
         lines = [line for cell in cells for line in (cell.text, *cell.more)]
         longest = max(map(cell_width, lines))
         word = max(cell_width(word) for line in lines for word in line.split(" "))
         widths.append(longest)
-        least.append(min(longest, max(_LEAST, min(word, _LONGEST_WORD))) if column.fold else longest)
-    if not columns[-1].fold:  # what is too long has a line of its own
-        widths[-1] = least[-1] = min(widths[-1], width // 2)
+        minima.append(min(longest, max(_MIN_WIDTH, min(word, _LONGEST_WORD))) if column.fold else longest)
+    if not columns[-1].fold:  # a longer text is printed on a line of its own
+        widths[-1] = minima[-1] = min(widths[-1], width // 2)
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-        foldable = [place for place in range(len(columns)) if widths[place] > least[place]]
+        foldable = [place for place in range(len(columns)) if widths[place] > minima[place]]
         if not foldable:
             break
         widths[max(foldable, key=widths.__getitem__)] -= 1
@@ -160,7 +161,7 @@ def _widths(columns: Sequence[Column], table: Sequence[Sequence[Cell]], width: i
 
 
 def _block(column: Column, cell: Cell, size: int, paint: Paint) -> list[str]:
-    """The lines of a cell: folded, painted, and filled with blanks up to `size` cells."""
+    """The lines of a cell: wrapped, painted, and padded with spaces to `size` cells."""
     lines = [cell.text, *cell.more]
     if column.fold:
         lines = [piece for line in lines for piece in fold(line, size)]
@@ -170,12 +171,12 @@ def _block(column: Column, cell: Cell, size: int, paint: Paint) -> list[str]:
     return [paint(line, cell.style) + filler for line, filler in zip(lines, fillers, strict=True)]
 
 
-def _beside(blocks: Sequence[list[str]], widths: Sequence[int], from_below: bool) -> Iterator[str]:
-    """Lines of blocks side by side, which begin at the top, or end at the bottom."""
+def _side_by_side(blocks: Sequence[list[str]], widths: Sequence[int], at_bottom: bool) -> Iterator[str]:
+    """Lines of the blocks next to each other, aligned at the top or at the bottom."""
     height = max(map(len, blocks))
     columns = []
     for block, size in zip(blocks, widths, strict=True):
         missing = [" " * size] * (height - len(block))
-        columns.append(missing + block if from_below else block + missing)
+        columns.append(missing + block if at_bottom else block + missing)
     for pieces in zip(*columns, strict=True):
         yield _GAP.join(pieces).rstrip()

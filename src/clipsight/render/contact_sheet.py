@@ -99,7 +99,7 @@ def lay_out(count: int, columns: int, title_lines: int) -> Layout:
 
 
 def page_width(columns: int) -> int:
-    """Width in pixels of a contact sheet with so many columns."""
+    """Width in pixels of a contact sheet with `columns` columns."""
     return 2 * _MARGIN + max(columns, 3) * (TILE[0] + _GAP) - _GAP
 
 
@@ -167,7 +167,7 @@ def _draw_caption(canvas: "ImageDraw", renderer: TextRenderer, tile: Box, match:
 
 
 def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:
-    """Draw a grey tile with the reason why the photo is missing."""
+    """Draw a grey tile with the reason why the photo can't be shown."""
     _fill(canvas, tile, PLACEHOLDER)
     renderer = TextRenderer([reason])
     lines = renderer.wrap(renderer.legible(reason), _TEXT_SIZE, tile.width - 2 * _GAP, 6)

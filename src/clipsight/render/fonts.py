@@ -77,7 +77,7 @@ class Typeface:
     file: Path | None = None
 
     def at(self, size: int, *, shaped: bool = True) -> "FreeTypeFont":
-        """Load the font at `size` pixels per em; unless `shaped`, one glyph per character. Raises OSError."""
+        """Load the font at `size` pixels per em; if not `shaped`, one glyph per character. Raises OSError."""
         from PIL import ImageFont
 
         if self.file is None:
@@ -119,7 +119,7 @@ class TextRenderer:
         self._fonts: dict[tuple[Typeface, int], FreeTypeFont] = {}
 
     def legible(self, text: str) -> str:
-        """The text as it is drawn: `visible`, with escapes for characters that no font has."""
+        """The text as it is drawn: escaped are control characters, and characters that no font has."""
         return "".join(char if char in self._covered else escape(char) for char in visible(text))
 
     def width(self, text: str, size: int) -> float:

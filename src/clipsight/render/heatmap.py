@@ -1,6 +1,7 @@
 """Heat maps of predictions, photos x labels, coloured by probability: in a terminal, as HTML, as PNG.
 
-Few labels are columns of a matrix. Of many labels, the columns are each photo's best ones by rank.
+Few labels have a column each. With more labels, the columns are ranks: each photo's best label, its second,
+and so on.
 """
 
 import html
@@ -30,14 +31,15 @@ TABLE_ROWS, HTML_ROWS, PNG_ROWS = 50, 200, 100
 """Maximum number of photos shown, the first ones."""
 
 MAX_COLUMNS = 24
-"""Maximum number of columns; half of it in a matrix."""
+"""Maximum number of columns."""
 
 _MATRIX, _RANKED = MAX_COLUMNS // 2, 5
+"""Up to how many labels each has a column, and the number of ranks for more labels."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A label's probability for a photo; `best`: no other label's is higher."""
+    """A label's probability for a photo; `best` if it is the highest."""
 
     label: str
     probability: float
@@ -46,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Columns of the heat map: all labels (`ranked` 0), or each photo's `ranked` best ones."""
+    """Columns of the heat map: all labels if `ranked` is 0, else each photo's `ranked` best ones."""
 
     labels: tuple[str, ...]
     ranked: int
@@ -254,8 +256,8 @@ def _draw_cell(
     """Draw a cell at `box` (left, top, width), with a frame around the best of the photo."""
     left, top, width = box
     height, colour = _THUMBNAIL[1], heat_colour(cell.probability)
-    frame = {"outline": TEXT, "width": 3} if cell.best else {}
-    canvas.rectangle((left, top, left + width - 1, top + height - 1), fill=colour, **frame)  # type: ignore[arg-type]
+    outline = TEXT if cell.best else None
+    canvas.rectangle((left, top, left + width - 1, top + height - 1), colour, outline, width=3)
     base = top + (height + len(lines) * _LINE) // 2 - 5
     _centred(canvas, renderer, lines, left + width / 2, base, text_colour(colour))
 

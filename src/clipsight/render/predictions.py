@@ -20,7 +20,7 @@ from clipsight.render.columns import cell_width
 
 @dataclass
 class PredictionTally:
-    """Counts and the first photos of `result`, collected while this is iterated over."""
+    """Counts and the first photos of `result`, collected while the tally is iterated over."""
 
     result: PredictionStream
     keep: int = 0
@@ -46,7 +46,7 @@ class PredictionTally:
             if self.targets:
                 self._check_targets(chunk.paths)
             for prediction in islice(chunk, self.keep - len(self.first)):
-                kept = prediction.probabilities.copy()  # a row would keep its whole chunk
+                kept = prediction.probabilities.copy()  # a view would keep its whole chunk in memory
                 self.first.append(replace(prediction, probabilities=kept))
             self.count += len(chunk)
             self.photos_of.update(labels[best] for best in chunk.probabilities.argmax(axis=1).tolist())
@@ -79,7 +79,7 @@ def csv_text(tally: PredictionTally, top: int | None = None) -> Iterator[str]:
             row = prediction.probabilities
             pairs = [cell for index in order for cell in (labels[index], f"{row[index]:.6f}")]
             line = csv_line((prediction.path, prediction.id or "", *pairs))
-            # Numbers need no quoting: csv would take its time over a thousand of them.
+            # Numbers need no quoting, and formatting them here is faster than the csv module.
             lines.append(line if ranked else f"{line},{numbers % tuple(row.tolist())}")
         yield "".join(f"{line}\n" for line in lines)
 

@@ -7,12 +7,12 @@ from clipsight.core.text import to_json
 
 
 def write_text(*parts: str) -> None:
-    """Write text to stdout; surrogates become the original bytes of paths."""
+    """Write `parts` to stdout; surrogates become the original bytes of paths."""
     write_stream(parts)
 
 
 def write_stream(parts: Iterable[str]) -> None:
-    """Write parts of a text to stdout as they come; surrogates become the original bytes of paths."""
+    """Write each of `parts` to stdout as it is yielded; surrogates become the original bytes of paths."""
     sys.stdout.flush()
     for part in parts:
         sys.stdout.buffer.write(part.encode("utf-8", "surrogateescape"))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 NO_MATCH = "no photo matches"
 
+CSV_COLUMNS = ("path", "score", "id", "width", "height", "taken", "taken_source")
+"""Columns of a photo found, named as in its JSON."""
+
 _INDENT = "    "
 
 
@@ -44,7 +47,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_class_metrics(scores: "ClassificationMetrics") -> None:
-    """Print photos, recall, precision and F1 of every class, and its most frequent confusion."""
+    """Print the number of photos, recall, precision, F1 and most frequent confusion of every class."""
     photos = scores.confusion_matrix.sum(1)
     rows = []
     for row, name in enumerate(scores.classes):
@@ -66,7 +69,7 @@ def fraction(value: float) -> str:
 
 
 def print_matches(matches: Matches, form: Format, *, inside: Path | None = None) -> None:
-    """Print the results of a query; a table's paths are relative to the folder `inside`, or to `~`."""
+    """Print the results of a query; paths in a table are relative to the folder `inside`, or to `~`."""
     if form is Format.TABLE:
         print_columns(*matches_as_columns(matches, inside=inside))
     else:
@@ -74,7 +77,10 @@ def print_matches(matches: Matches, form: Format, *, inside: Path | None = None)
 
 
 def matches_as_text(matches: Matches, form: Format) -> str:
-    """The results of a query for programs; bytes of paths that are not UTF-8 are surrogates."""
+    """The results of a query as JSON, CSV or paths; bytes of paths that are not UTF-8 are surrogates.
+
+    Raises ValueError for `Format.TABLE`, which depends on the terminal.
+    """
     match form:
         case Format.JSON:
             return to_json(matches.to_dict()) + "\n"
@@ -85,7 +91,7 @@ def matches_as_text(matches: Matches, form: Format) -> str:
         case Format.PATHS_0:
             return "".join(f"{match.path}\0" for match in matches)
         case Format.TABLE:
-            raise ValueError("a table depends on where it is printed")
+            raise ValueError("the layout of a table depends on the terminal")
 
 
 def matches_as_columns(
@@ -125,9 +131,8 @@ def _taken(match: Match) -> str:
 
 
 def _csv(matches: Matches) -> str:
-    columns = ("path", "score", "id", "width", "height", "taken", "taken_source")
-    rows = ([row[column] for column in columns] for row in matches.to_dicts())
-    return "".join(f"{csv_line(cells)}\n" for cells in (columns, *rows))
+    rows = ([row[column] for column in CSV_COLUMNS] for row in matches.to_dicts())
+    return "".join(f"{csv_line(cells)}\n" for cells in (CSV_COLUMNS, *rows))
 
 
 def print_status(status: Status) -> None:
@@ -235,7 +240,7 @@ def print_locations(locations: Iterable["Location"]) -> None:
 
 
 def print_models(models: Sequence["ModelStatus"], in_use: str | None) -> None:
-    """Print installed and available models; `in_use` is the name of the library's."""
+    """Print installed and available models; `in_use` is the name of the library's model."""
     here = [model for model in models if model.on_disk]
     others = [model for model in models if not model.on_disk]
     print("on this machine:")

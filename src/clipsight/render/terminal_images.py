@@ -1,8 +1,8 @@
 """Thumbnails in the terminal: as pictures if it supports them, else as coloured half blocks.
 
-The terminal's abilities are detected from environment variables alone: a query to the terminal could hang,
-or leave its response in the shell's input. Sixel has no variable, so it is not used; terminals with sixel and
-24-bit colour show half blocks. So do tmux and screen, which do not pass pictures on.
+The terminal's capabilities are detected from environment variables alone: a query to the terminal could hang,
+or leave its response in the shell's input. No variable reveals support of sixel, so it is not used. In tmux
+and screen, which do not pass pictures on, thumbnails are half blocks too.
 """
 
 import base64
@@ -40,7 +40,7 @@ class ImageProtocol(Enum):
 
 
 _PICTURE = (26, 12)
-"""Width of a thumbnail in cells, and pixels per cell, which terminals scale to their own."""
+"""Width of a thumbnail in cells, and pixels per cell, which the terminal scales to its cell size."""
 _BLOCKS = (38, 1)
 _GAP = 2
 _GREY = "#6c6c6c"
@@ -119,7 +119,7 @@ def half_blocks(pixels: "Pixels", protocol: ImageProtocol) -> Iterator[str]:
 def nearest_256(rgb: "Pixels") -> "Pixels":
     """Index of the nearest fixed colour of xterm's palette, uint8[...], for uint8[..., RGB].
 
-    16 to 231 are a cube of 6 x 6 x 6, 232 to 255 greys; nearest by squared distance, the cube first.
+    16 to 231 are a cube of 6 x 6 x 6, 232 to 255 greys. Nearest by squared distance; on a tie, the cube's.
     """
     import numpy as np
 

@@ -164,7 +164,7 @@ def test_the_terminal_has_every_number(photo: Path, capsys: pytest.CaptureFixtur
         ["bee", "+0.100", "0.001", "-0.020"],
     ]
     assert "score 0.300 with photo.png, model fake" in out
-    assert "add up to +0.050, all but the 0.250 of no words" in out
+    assert "add up to +0.050; the score without words is 0.250" in out
     assert "region of 'a bee' by occlusion" in out
 
 

@@ -25,7 +25,8 @@ _ALL = SearchOptions(top=100)
 
 
 def _end_of(service: Service, job: Job) -> Job:
-    return list(service.indexing.watch(job.id))[-1]
+    wait_until(lambda: not service.indexing.get(job.id).running)
+    return service.indexing.get(job.id)
 
 
 @pytest.mark.process

@@ -27,7 +27,7 @@ def test_what_the_library_holds(service: Service) -> None:
 def test_health_fails_when_the_catalog_is_gone(own: Service) -> None:
     (own.path / "catalog.sqlite3").rename(own.path / "elsewhere")
     health = own.library.health()
-    assert not health.ok and "is gone" in health.problems[0]
+    assert not health.ok and "was moved or deleted" in health.problems[0]
 
 
 def test_health_fails_when_the_model_can_not_be_used(own: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Captions of an explanation, the same on pictures, pages and in the terminal."""
+"""Captions of an explanation, shared by the PNG, the HTML page and the terminal."""
 
 import unicodedata
 
@@ -13,14 +13,16 @@ def title(explanation: Explanation) -> str:
 
 
 def words_caption(explanation: Explanation) -> str:
-    """The method of the words, and the sum of their shares."""
+    """The method of the words' contributions, and their sum."""
     total = sum(word.contribution for word in explanation.words)
     if explanation.kind == "view":
         return f"words by {explanation.method}: a view of the model, not an explanation"
     if not explanation.additive:
         return f"words by {explanation.method}: relative to each other"
-    empty = explanation.score - total
-    return f"words by {explanation.method}: they add up to {total:+.3f}, all but the {empty:.3f} of no words"
+    rest = explanation.score - total
+    return (
+        f"words by {explanation.method}: they add up to {total:+.3f}; the score without words is {rest:.3f}"
+    )
 
 
 def region_caption(explanation: Explanation) -> str:
@@ -31,7 +33,8 @@ def region_caption(explanation: Explanation) -> str:
     where = f"most {across:.0%} across, {down:.0%} down"
     view = "" if METHODS[region.method].kind == "explanation" else ": a view of the model, not an explanation"
     if region.unit == "score":
-        where = f"covering a sixteenth of the photo costs up to {max_heat(explanation):.3f}, {where}"
+        drop = f"{max_heat(explanation):.3f}"
+        where = f"covering a sixteenth of the photo lowers the score by up to {drop}, {where}"
     return f"region of {explanation.region_of!r} by {region.method}{view}; {where}"
 
 

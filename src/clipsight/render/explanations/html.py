@@ -84,7 +84,7 @@ def _word(word: WordShare, longest: float) -> str:
 
 
 def _numbers(explanation: Explanation) -> tuple[list[str], Iterator[list[str]]]:
-    """Header and rows of the words' table, without columns that the method does not fill."""
+    """Header and rows of the table of words, without columns that the method does not compute."""
     words = explanation.words
     errors = any(word.stderr is not None for word in words)
     alone = any(word.leave_one_out is not None for word in words)

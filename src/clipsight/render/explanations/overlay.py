@@ -34,7 +34,7 @@ def max_heat(explanation: Explanation) -> float:
 
 
 def overlay_heat(image: "Image", explanation: Explanation) -> "Image":
-    """Blend the heat in colours with the grey photo; places that the model does not see are dark."""
+    """Blend the coloured heat map with the photo in grey, which is dark where the model does not see it."""
     from PIL import Image
     from PIL.Image import Resampling
 

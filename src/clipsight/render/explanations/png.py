@@ -27,7 +27,7 @@ _INSIDE = _WIDTH - 2 * _MARGIN
 _TITLE, _TEXT, _SMALL = 24, 16, 13
 
 _BARS = 88
-"""Height of the chart, from the highest to the lowest bar."""
+"""Height of the chart in pixels, from the highest to the lowest bar."""
 _NARROWEST, _WIDEST, _BETWEEN = 44, 280, 12
 
 _PHOTO = (_INSIDE - _GAP) // 2
@@ -135,7 +135,7 @@ class _Strip:
 
     @classmethod
     def rows(cls, renderer: TextRenderer, bars: Sequence[_Bar]) -> "Iterator[_Strip]":
-        """Bars wrapped to several strips of about equal width, with one scale."""
+        """Strips of about equal width, with one scale; several if the bars are too wide for one."""
         low = min(0.0, *(bar.value - bar.error for bar in bars))
         high = max(0.0, *(bar.value + bar.error for bar in bars))
         widths = [_cell(renderer, bar) for bar in bars]
@@ -237,7 +237,7 @@ def _legible(renderer: TextRenderer, text: str) -> str:
 
 
 def _cell(renderer: TextRenderer, bar: _Bar) -> int:
-    """Width of a bar with its label, and the gap to the next."""
+    """Width of a bar with its label and the gap after it, in pixels."""
     return max(_NARROWEST, round(renderer.width(_label(renderer, bar), _TEXT))) + _BETWEEN
 
 

@@ -17,7 +17,7 @@ from clipsight.render.tables import print_table
 from clipsight.render.terminal_images import ImageProtocol, half_blocks, image_protocol
 
 _HEAT = 38
-"""Maximum width of the heat map in cells, and of its height in half cells."""
+"""Maximum width of the heat map in cells, and maximum height in half cells."""
 
 
 def print_explanation(explanation: Explanation) -> None:
@@ -46,7 +46,7 @@ def _print_parts(explanation: Explanation) -> None:
 
 
 def _print_words(explanation: Explanation) -> None:
-    """Print a row for each word, without columns that the method does not fill."""
+    """Print a row for each word, without columns that the method does not compute."""
     errors = any(word.stderr is not None for word in explanation.words)
     alone = any(word.leave_one_out is not None for word in explanation.words)
     rows = []

@@ -26,8 +26,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         (404, "The photo, folder or run does not exist (any more)."),
         (409, "Nothing is indexed yet, or indexing is already running."),
         (413, "The request is too large."),
-        (421, "The server does not go by this host name."),
-        (422, "The request is not as described here."),
+        (421, "The Host header is not a name of this server."),
+        (422, "The request does not match its schema."),
     )
 }
 

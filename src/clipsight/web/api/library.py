@@ -53,7 +53,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     async def partial_photos(
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> list[dict[str, Any]]:
-        """List the photos of which a part was read, because their files are cut short or damaged."""
+        """List the photos of which only a part could be read: their files are truncated or damaged."""
         found = await threads.run(partial(service.library.partial_photos, offset, limit))
         return [{"path": json_safe(os.fsdecode(each.path)), "reason": each.reason} for each in found]
 

@@ -63,7 +63,7 @@ class QueryPart(_Request):
         return self
 
     def part(self) -> query_parts.QueryPart:
-        """The part as the service takes it."""
+        """The part as an argument of the service."""
         if self.text is not None:
             return query_parts.TextPart(self.text, self.weight)
         if self.photo is not None:
@@ -87,7 +87,7 @@ class _QueryRequest(_Request):
         return self
 
     def query_or_parts(self) -> str | list[query_parts.QueryPart]:
-        """The query as the service takes it."""
+        """The query as an argument of the service."""
         return self.query if self.query is not None else [part.part() for part in self.parts]
 
 

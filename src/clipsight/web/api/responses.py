@@ -46,7 +46,7 @@ class PhotoAnswer(BaseModel):
     latitude: float | None = Field(description="Degrees; only if requested and stored.")
     longitude: float | None
     partial: str | None = Field(
-        description="What is wrong with a file that holds a part of the picture only."
+        description="The reason why only a part of the picture could be read; null if all was."
     )
 
 
@@ -188,7 +188,7 @@ class FailureAnswer(BaseModel):
 
 
 class PartialAnswer(BaseModel):
-    """A photo of which a part was read, with what is wrong with its file."""
+    """A photo of which only a part could be read, and the reason."""
 
     path: str
     reason: str

@@ -1,7 +1,8 @@
 """Discovery of a running server: a file in the library's folder, locked while the server runs.
 
-The lock is the operating system's and ends with the process, however that ends, so a file left behind does no
-harm. It has two lines, address and token, and only the library's owner can read it. Imports are kept light.
+The operating system releases the lock when the process ends or crashes, so a file that is left behind does no
+harm. It has two lines, address and token, and only the library's owner can read it. Imports are kept to a
+minimum (see `local`).
 """
 
 import fcntl
@@ -35,7 +36,7 @@ class ServerFile:
 
 
 def find(library: str) -> tuple[str, str] | None:
-    """Address and token ("" for none) of the server that runs for the library in this folder, if one does."""
+    """Address and token ("" for none) of the server running for the library in this folder; None without."""
     try:
         file = os.open(os.path.join(library, NAME), os.O_RDONLY)
     except OSError:
@@ -45,6 +46,6 @@ def find(library: str) -> tuple[str, str] | None:
         return None  # no server runs
     except BlockingIOError:
         url, _, token = os.pread(file, 4096, 0).decode().partition("\n")
-        return (url, token.rstrip("\n")) if url else None  # else it is just starting
+        return (url, token.rstrip("\n")) if url else None  # without, it is still starting
     finally:
         os.close(file)

@@ -1,9 +1,9 @@
 """A search by the server that is already running, printed within milliseconds.
 
-`try_server` runs before anything of the command line is imported. It serves what a server can answer as the
-command would: words, without looking for new photos first (`search --no-indexing`), or from the server that
-`--server` names. Everything else, and every error, is left to the command itself. Imports are kept to a
-minimum: an interpreter that does nothing takes 12 ms; json, re and http.client would take 30 more.
+`try_server` runs before the command line is imported. It handles queries of words alone, with
+`search --no-indexing` or `search --server`, and prints what the command would print. All other searches, and
+errors, are left to the command itself. Imports are kept to a minimum: starting Python takes 12 ms; json, re
+and http.client would take 30 more.
 """
 
 import os
@@ -23,15 +23,15 @@ _TIMEOUT_SECONDS = 30.0
 _MAX_BYTES = 64 << 20
 
 MARK = "x-clipsight"
-"""Header, in lower case, by which a clipsight server marks its printed answers."""
+"""Header, in lower case, of a clipsight server's responses to this module."""
 
 
 class ResponseError(Exception):
-    """A response that is no result; the message is the reason."""
+    """A response without a result; the message is the reason."""
 
 
 def try_server(arguments: list[str]) -> int | None:
-    """Print a running server's answer; the exit code, or None if the command itself must run."""
+    """Print the response of a running server. Returns the exit code, or None if the command has to run."""
     fields = parse_arguments(arguments)
     if fields is None:
         return None
@@ -44,7 +44,7 @@ def try_server(arguments: list[str]) -> int | None:
             os.environ.setdefault("NO_COLOR", "1")
         notes, out = search(*server, [*fields, *terminal_fields()])
     except (OSError, ResponseError):
-        return None  # the command runs by itself, or reports the error
+        return None  # the command searches without a server, or reports the error
     except KeyboardInterrupt:
         return 130
     sys.stdout.flush()
@@ -56,7 +56,7 @@ def try_server(arguments: list[str]) -> int | None:
 
 
 def parse_arguments(arguments: list[str]) -> list[tuple[str, str]] | None:
-    """Fields of the request that a command line makes; None if a server can't serve it."""
+    """Fields of the request for a command line; None if it has to be run without a server."""
     if arguments[:1] != ["search"]:
         return None
     fields: list[tuple[str, str]] = []
@@ -114,7 +114,7 @@ def find_server(fields: list[tuple[str, str]], config: "Config | None" = None) -
     """Address and token of the server; None if none is running."""
     values = dict(fields)
     if os.environ.get("CLIPSIGHT_MODEL") or (config and config.model):
-        return None  # the command knows whether the server has that model
+        return None  # the command checks if the server has that model
     if "server" in values:
         return values["server"], os.environ.get("CLIPSIGHT_TOKEN", "")
     library = values.get("library") or os.environ.get("CLIPSIGHT_LIBRARY") or (config and config.library)
@@ -122,13 +122,13 @@ def find_server(fields: list[tuple[str, str]], config: "Config | None" = None) -
 
 
 def terminal_fields() -> list[tuple[str, str]]:
-    """Width of a table on this terminal, and whether it may have colours."""
+    """Width of this terminal in cells, and whether to use colours."""
     colour = "true" if terminal.has_colours(sys.stdout) else "false"
     return [("width", str(terminal.width(sys.stdout))), ("colour", colour)]
 
 
 def search(url: str, token: str, fields: list[tuple[str, str]]) -> tuple[list[str], bytes]:
-    """Notes, and the bytes that the command prints. Raises `OSError`, and `ResponseError`."""
+    """Notes for stderr, and the bytes for stdout. Raises `OSError`, and `ResponseError`."""
     query = "&".join(
         f"{name}={_quoted(value)}" for name, value in fields if name not in ("library", "server")
     )
@@ -140,7 +140,10 @@ def search(url: str, token: str, fields: list[tuple[str, str]]) -> tuple[list[st
 
 
 def get(url: str, token: str, target: str) -> bytes:
-    """Body of a clipsight server's answer to GET. Raises `OSError`, and `ResponseError` for all else."""
+    """Body of a clipsight server's response to GET.
+
+    Raises `OSError`, and `ResponseError` if the status is not 200, or it is not a clipsight server.
+    """
     scheme, _, rest = url.partition("://")
     if scheme == "https":
         return _get_encrypted(url, token, target)
@@ -163,7 +166,7 @@ def get(url: str, token: str, target: str) -> bytes:
 
 
 def _exchange(name: str, port: str, request: bytes) -> bytes:
-    """Send the request; return the response up to its end, within limits of time and size."""
+    """Send the request and return the response. Raises `ResponseError` if it is too slow or too large."""
     import _socket  # importing `socket`, which wraps it, takes 7 ms more
 
     try:
@@ -200,7 +203,7 @@ def _get_encrypted(url: str, token: str, target: str) -> bytes:
 
 
 def _may_be_picture(text: str) -> bool:
-    """Check if the command could take a part of the query for a picture; the server takes all for text."""
+    """Check if a part of the query could name a picture for the command; for the server, all is text."""
     summands = [text, *" ".join(text.split()).replace(" - ", " + ").split(" + ")]
     values = [value for part in summands for value in (part.strip(), part.partition(":")[2].strip())]
     return any(

@@ -1,6 +1,6 @@
-"""A search by a server elsewhere: `clipsight search --server URL`.
+"""A search by the server at an address: `clipsight search --server URL`.
 
-Queries of words alone take the shorter way of `local`.
+Queries of words alone are handled by `local`, which starts faster.
 """
 
 import base64
@@ -21,10 +21,10 @@ _TIMEOUT_SECONDS = 60.0
 
 
 def search(url: str, query: Query, options: SearchOptions = DEFAULT_OPTIONS) -> Matches:
-    """Matches found by the server at `url`; the token is in CLIPSIGHT_TOKEN. Paths are the server's.
+    """Matches found by the server at `url`, with its paths; the token is read from CLIPSIGHT_TOKEN.
 
-    Pictures of the query are sent; addresses are refused, and of the filters only labels are known to a
-    server. Raises `QueryError` and `ServerError`.
+    Picture files in the query are uploaded. Raises `QueryError` for the address of a picture and for filters
+    other than labels, and `ServerError`.
     """
     if options.filters != Filters(labels=options.filters.labels):
         raise QueryError("a server filters by labels only: leave out folders and other filters")
@@ -79,7 +79,7 @@ def _match(found: dict[str, Any]) -> Match:
         width=found["width"],
         height=found["height"],
         taken=found["taken"],
-        taken_source=found.get("taken_source"),  # earlier servers don't tell it
+        taken_source=found.get("taken_source"),  # absent in responses of older servers
         copies=tuple(map(Path, found.get("copies", ()))),
         size=0,
         reachable=True,

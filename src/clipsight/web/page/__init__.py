@@ -34,12 +34,12 @@ _GRADIO_ENVIRONMENT = {
 
 def mount(app: "FastAPI", service: "Service") -> None:
     """Add the page to `app`, after all routes of the API, which has to serve the same `service`."""
-    with ThreadPoolExecutor(1) as thread:  # the caller's may run an event loop, and would refuse another
+    with ThreadPoolExecutor(1) as thread:  # the caller's thread may run an event loop already
         thread.submit(asyncio.run, _mount(app, service)).result()
 
 
 async def _mount(app: "FastAPI", service: "Service") -> None:
-    """The body of `mount`, in an event loop: without one, Gradio opens one for each lock, for ever."""
+    """Implements `mount`; needs an event loop, without which Gradio leaks one for each of its locks."""
     os.environ.update(_GRADIO_ENVIRONMENT)
     import gradio as gr
     from fastapi.staticfiles import StaticFiles
@@ -77,7 +77,7 @@ def _redirect_to_language(request: Request) -> RedirectResponse:
 
     code = preferred(request.headers.get("accept-language", "")).code
     query = f"?{request.url.query}" if request.url.query else ""
-    prefix = request.scope.get("root_path", "")  # whose own path may come without a slash at its end
+    prefix = request.scope.get("root_path", "")  # a proxy may pass it on without a slash at its end
     start = f"{prefix}/" if prefix else ""
     return RedirectResponse(f"{start}{code}/{query}", 307, {"Vary": "Accept-Language"})
 

@@ -1,4 +1,4 @@
-"""Custom components: `gr.HTML` elements that a script of ours, `static/NAME.js`, renders and controls.
+"""Custom components: `gr.HTML` elements that our scripts, `static/NAME.js`, render and control.
 
 Python and the script exchange one JSON text in each direction (the value), and events with data. Gradio's own
 components for images and files are not used: they upload into a folder and name files by path.
@@ -38,8 +38,8 @@ def script_component(
 UNQUEUED: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "queue": False}
 """Event settings: run at once, without a spinner; of events in quick succession, always run the last.
 
-Gradio's queue is not used: it closes its stream of responses after each last one, and an event that is sent
-at that moment never gets a response.
+Gradio's queue is not used: it closes its stream of responses whenever no event is pending, and an event that
+is sent at that moment never gets a response.
 """
 
 

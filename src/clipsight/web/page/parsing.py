@@ -1,7 +1,7 @@
 """Parsing and validation of values that the browser sends.
 
-They are JSON of our own scripts, but could come from anyone. All functions raise `QueryError` for values that
-the page never sends.
+Our scripts send them as JSON, but any client could. All functions raise `QueryError` for values that the page
+never sends.
 """
 
 import base64
@@ -41,7 +41,7 @@ class QueryInput:
     @property
     def text_parts(self) -> tuple[TextPart, ...]:
         """The parts of the text; raises `QueryError` if it is not in the grammar."""
-        text = strip_incomplete(self.text)  # the rest may still be typed
+        text = strip_incomplete(self.text)  # a trailing "+" is about to be continued
         return parse_query(text) if text.strip() else ()
 
     @property

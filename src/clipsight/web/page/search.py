@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from clipsight.explain.base import Explanation
 
 PAGE_SIZE = 60
-"""Results shown at first, and added each time the end of the page comes near."""
+"""Number of results shown at first, and added when the visitor scrolls near the end of the page."""
 
 _ANY_PHOTO = "photo"
-"""Query for an empty search box, which shows some photos to begin with."""
+"""Query for an empty search box, for which some photos are shown."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Search:
                 ),
                 folders=[parse_text(folder)] if folder else [],
             )
-        except NoModelError:  # nothing is indexed yet, which other components say
+        except NoModelError:  # nothing is indexed yet; other components show that
             if is_empty:
                 return json_value(offset=0, items=[], more=False, summary="", key="empty")
             raise

@@ -1,7 +1,7 @@
 """Dynamic batching: requests of many threads, computed together by a few.
 
-No request waits for others to arrive: what has been submitted while one batch ran, or waited for a permit, is
-the next batch. A single caller is served at once; thirty-two callers cost a few encoder runs, not thirty-two.
+Requests never wait for more to arrive: those submitted while a batch runs, or waits for a permit, form the
+next batch. A single request is computed at once; 32 simultaneous ones cost a few encoder runs.
 """
 
 import queue
@@ -35,8 +35,8 @@ class _Request(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """Calls `compute` with the items of waiting callers, about `max_items` at once, on `threads` threads.
 
-    `compute` returns one result per item, in order. What it raises is raised in every caller of that batch. A
-    batch is collected and computed while `permit` is held.
+    `compute` returns one result per item, in order. An exception that it raises is raised in every caller of
+    that batch. A batch is collected and computed while `permit` is held.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """A semaphore with three priorities, which limits how many threads compute at once.
 
-A photo that is being decoded may take a gigabyte of memory, and busy threads would keep the cores from those
-that have almost nothing to do, such as sending a thumbnail.
+Decoding a photo may take a gigabyte of memory; and too many computing threads would delay threads with little
+to do, such as sending a thumbnail.
 """
 
 import threading
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from clipsight.models.encoder import Cancelled, Stop
 
 MAX_SKIPS = 32
-"""A lane with waiting threads gets at least one permit in so many (one more if two lanes are due)."""
+"""A lane with waiting threads gets at least one of this many permits (one more if two lanes are due)."""
 
 
 class PrioritySemaphore:
@@ -75,7 +75,7 @@ class Lane:
 
     @contextmanager
     def permit(self, stop: Stop | None) -> Iterator[None]:
-        """Hold a permit; never call a `SharedEncoder` meanwhile, which needs one, too.
+        """Hold a permit. Never call a `SharedEncoder` inside: it waits for a permit itself.
 
         Raises `Cancelled` if `stop` was set while waiting.
         """

@@ -20,13 +20,13 @@ from clipsight.web.scheduling.priority import PrioritySemaphore
 
 _TEXTS_PER_BATCH = 32
 _CACHED_TEXTS = 1000
-"""The next page of results, or another weight, asks for the same texts again."""
+"""The next page of results, or another weight, needs the same texts again."""
 
 _IMAGES_PER_BATCH = 4  # on a CPU core, more at once gains nothing (benchmarks/sessions.py)
 
 
 class SharedEncoder(Encoder):
-    """Batches simultaneous calls; calls with many items are split, so that others come in between.
+    """Batches simultaneous calls; calls with many items are split, so that others run in between.
 
     A batch holds a permit of `semaphore`, shared by everything that computes, and grows while it waits for
     it. Therefore never call this encoder while holding a permit.

@@ -28,7 +28,7 @@ _STATUS_CODES: Sequence[tuple[type[ClipsightError], int]] = (
     (ClipsightError, 400),
 )
 _TRUSTED_PROXIES = ["127.0.0.1", "::1"]
-"""Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+"""Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
 
 
 def create_app(
@@ -58,7 +58,8 @@ def create_app(
 
         mount(app, service)
     secured = MetricsMiddleware(SecurityMiddleware(HeadMiddleware(app), policy), metrics)
-    # The first has to see the address of a proxy, which the second replaces by that of the proxy's client.
+    # PrefixMiddleware is outermost: it checks the address of the proxy, which ProxyHeadersMiddleware replaces
+    # by the address of the proxy's client.
     proxied: Any = ProxyHeadersMiddleware(cast(Any, secured), _TRUSTED_PROXIES)
     return PrefixMiddleware(proxied, root_path)
 
@@ -69,12 +70,12 @@ def _error_response(request: Request, error: Exception) -> Response:
 
 
 def _validation_response(request: Request, error: Exception) -> Response:
-    """The places and reasons of the first errors, without the input."""
+    """The fields and reasons of the first errors, without the input."""
     assert isinstance(error, RequestValidationError)
     problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
     return JSONResponse({"detail": json_safe("; ".join(problems))}, status_code=422)
 
 
 def _cancelled_response(request: Request, error: Exception) -> Response:
-    """A response that only a client still connected at shutdown gets to see."""
+    """The response to clients that are still connected at shutdown."""
     return JSONResponse({"detail": "stopped: the server is shutting down"}, status_code=503)

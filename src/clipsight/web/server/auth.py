@@ -1,6 +1,6 @@
 """Access rules: the server's host names, the origins of browser requests, and the token.
 
-All of it is decided from the head of a request, before anything else is read.
+They are checked with the request line and headers alone, before the body is read.
 """
 
 import hmac
@@ -19,8 +19,8 @@ MIN_TOKEN_LENGTH = 16
 class AccessPolicy:
     """The access rules of one server. Without `token`, everyone who can reach the server may use it.
 
-    `hosts` are its names beside `localhost`, the name of this machine and bare addresses. `port` tells its
-    cookie from that of another server on this machine.
+    `hosts` are its names in addition to `localhost`, the name of this machine and IP addresses. `port` is in
+    the name of its cookie, which browsers would otherwise mix up with another server's on this machine.
     """
 
     port: int
@@ -40,7 +40,8 @@ class AccessPolicy:
     def allows_host(self, header: str) -> bool:
         """Check that a Host header names this server (against DNS rebinding).
 
-        A site whose name has been pointed to this server sends that name. Bare addresses can't be rebound.
+        A browser that was sent here by the DNS entry of another site sends the name of that site. With an IP
+        address as host, no DNS is involved.
         """
         name = _host_name(header)
         if name is None:

@@ -14,7 +14,7 @@ from clipsight.models.encoder import Cancelled
 Result = TypeVar("Result")
 
 MAX_THREADS = 64
-"""Calls that run at once; more have to wait. Most of them wait for the encoder, which batches them."""
+"""Maximum number of simultaneous calls. Most of them wait for the encoder, which batches them."""
 
 
 class RequestThreads:
@@ -24,7 +24,7 @@ class RequestThreads:
         self._limiter = anyio.CapacityLimiter(MAX_THREADS)
         self._running: set[threading.Event] = set()
         self.shutting_down = False
-        """True once the server is about to end: long-lived streams should finish."""
+        """True once the server shuts down: long-lived streams should end."""
 
     async def run(self, function: Callable[[], Result]) -> Result:
         """Return what `function` returns, or raise what it raises."""

@@ -56,7 +56,7 @@ class Metrics:
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics without the creation time of every series, which would add a third to them."""
+        """The metrics without creation times, which would make the text a third longer."""
         for metric in self._registry.collect():
             metric.samples = [each for each in metric.samples if each.name != f"{metric.name}_created"]
             yield metric
@@ -75,7 +75,7 @@ class MetricsMiddleware:
             return
         started, status = time.perf_counter(), 500
 
-        async def send_and_note_status(message: Message) -> None:
+        async def send_and_record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -83,7 +83,7 @@ class MetricsMiddleware:
 
         with self.metrics.in_progress.track_inprogress():
             try:
-                await self.app(scope, receive, send_and_note_status)
+                await self.app(scope, receive, send_and_record_status)
             finally:
                 route = getattr(scope.get("route"), "path", None)
                 self.metrics.observe(route, scope["method"], status, time.perf_counter() - started)

@@ -14,7 +14,7 @@ from clipsight.web.server.auth import AccessPolicy
 from clipsight.web.server.rewrite import path_below_root
 
 MAX_BODY_BYTES = 48 << 20
-"""Room for a picture of `pictures.MAX_UPLOAD_BYTES` in base64."""
+"""Maximum size of a request: enough for a picture of `pictures.MAX_UPLOAD_BYTES` in base64."""
 
 _TOO_LARGE = f"a request may have {MAX_BODY_BYTES >> 20} MiB: send smaller pictures"
 _SMALL_BODY_BYTES = 1 << 20
@@ -85,7 +85,7 @@ class SecurityMiddleware:
             await self._forward(scope, receive, send_with_headers)
 
     async def _check(self, scope: Scope, receive: Receive) -> Response | None:
-        """The response to a request that may not pass; None if it may."""
+        """The response to a request that is refused; None if it is allowed."""
         headers, path = Headers(scope=scope), path_below_root(scope)
         is_api = path.startswith(_API_PREFIXES)
         if not self.policy.allows_host(headers.get("host", "")):
@@ -107,7 +107,7 @@ class SecurityMiddleware:
         return await self._login(scope, receive)
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
-        """Log a browser in by a link with ?token=... or by a form; it gets a cookie."""
+        """Log a browser in by a link with ?token=... or by a form, and set its cookie."""
         query = parse_qs(scope["query_string"].decode(errors="replace"))
         root_path, target = scope.get("root_path", ""), path_below_root(scope)
         if scope["method"] == "POST" and target == "/login":

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _UNSAFE_PATHS = ("//", "/\\")
-"""Beginnings of a path that a browser takes for another host."""
+"""Beginnings of a path that a browser interprets as another host."""
 
 
 def is_prefix(text: str) -> bool:
@@ -27,9 +27,9 @@ def path_below_root(scope: Scope) -> str:
 class PrefixMiddleware:
     """Serves the application below a path prefix: `root_path`, or X-Forwarded-Prefix of a proxy.
 
-    The proxy may remove the prefix from the path or leave it. Its header counts only if it runs on this
-    machine, and only without `root_path`. Redirects to the server itself are sent as a path without a host,
-    which is right behind any proxy.
+    The proxy may remove the prefix from the path or leave it. Its header is used only if it runs on this
+    machine and `root_path` is empty. Redirects to the server itself are sent as a path without a host, which
+    is correct behind any proxy.
     """
 
     def __init__(self, app: ASGIApp, root_path: str = "") -> None:
@@ -87,7 +87,7 @@ class HeadMiddleware:
         try:
             await self.app(inner, receive, send_head)
         finally:
-            if "route" in inner:  # by which requests are counted
+            if "route" in inner:  # MetricsMiddleware reads it
                 scope["route"] = inner["route"]
 
 

@@ -27,13 +27,13 @@ _GRACE_SECONDS = 8
 _SHUTDOWN_SECONDS = 12
 
 _TEST_NET = "192.0.2.1"
-"""An address that belongs to no machine (RFC 5737)."""
+"""An address reserved for documentation, which no machine has (RFC 5737)."""
 
 _OWN_PATHS = ("/api", "/v1", "/health", "/metrics", "/login", "/page", "/en", "/zh-Hant", "/zh-Hans")
-"""Paths whose meaning would depend on whether a proxy has removed a prefix that is the same."""
+"""Paths of the server itself, which are ambiguous as a prefix: a proxy may remove the prefix or leave it."""
 
 _SWITCH_SECONDS = 0.001
-"""Interval at which a thread has to release the interpreter, so that small requests need not wait for it."""
+"""Interval at which threads release the interpreter lock, so that small requests are answered soon."""
 
 
 def serve(
@@ -103,7 +103,7 @@ def check_root_path(root_path: str) -> str:
             f"{root_path[:80]!r} can't be the beginning of an address: choose a `root_path` such as /photos"
         )
     if prefix.startswith("/") and f"/{prefix.split('/')[1]}" in _OWN_PATHS:
-        raise ServerError(f"{prefix} begins as paths of the server itself do: choose another `root_path`")
+        raise ServerError(f"{prefix} begins like a path of the server itself: choose another `root_path`")
     return prefix
 
 
@@ -130,9 +130,9 @@ def server_url(host: str, port: int) -> str:
 
 
 def url_for_devices(url: str) -> str | None:
-    """The URL of `server_url` with this machine's address in its network; None without a network.
+    """The URL of `server_url` with this machine's address in the local network; None without a network.
 
-    For servers that listen on all addresses. Nothing is sent: connecting a UDP socket only chooses a route.
+    For servers that listen on all addresses. Connecting a UDP socket sends nothing: it only chooses a route.
     """
     parts = urlsplit(url)
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -152,8 +152,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Inherited by its connections. asyncio sets it only on sockets of the protocol TCP; without it,
-            # the second packet of a response waits 40 ms for the acknowledgement of the first.
+            # Inherited by accepted connections: asyncio sets it only on sockets created with IPPROTO_TCP.
+            # Without it, the second packet of a response waits 40 ms for the acknowledgement of the first.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listener.bind(address)
             listener.listen(256)

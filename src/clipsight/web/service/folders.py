@@ -1,7 +1,7 @@
 """Ids of folders, so that no request contains a path.
 
 A request names a folder by the id of an earlier response: an indexed folder, one of the server's roots, or a
-folder found below these. Ids are no secrets: only folders that have been listed here can be named.
+folder listed below these. Ids are not secret: the folder of an id is found only after it has been listed.
 """
 
 import os
@@ -18,7 +18,7 @@ from clipsight.store.catalog import Catalog
 from clipsight.web.service.payloads import Folder
 
 _MAX_LISTED = 20_000
-"""Listed folders that can be named; others have to be listed again."""
+"""Maximum number of listed folders whose ids are remembered; older ones have to be listed again."""
 
 _MAX_CHILDREN = 2000
 

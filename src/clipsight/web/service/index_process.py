@@ -1,9 +1,9 @@
 """The process that indexes for the server: `python -m clipsight.web.service.index_process`.
 
-A process, because a thread would share the interpreter lock with every request; of the lowest priority,
-because searches take precedence. It reads one line of JSON (`IndexTask`) from standard input and writes JSON
-lines with its progress to standard output. At the end of its input, which comes when the server ends in
-whatever way, it stops as it does on SIGTERM and keeps what it has embedded.
+It is a process, because a thread would share the interpreter lock with all requests, and of the lowest
+priority, because searches take precedence. It reads one line of JSON (`IndexTask`) from standard input and
+writes JSON lines with its progress to standard output. At the end of its input, when the server has ended or
+crashed, it stops as on SIGTERM, and keeps what it has embedded.
 """
 
 import json
@@ -63,13 +63,13 @@ class _ProgressSender:
 
 
 def send(**message: Any) -> None:
-    """Write a JSON line for the server, which may have ended."""
+    """Write a JSON line for the server; nothing if it has ended."""
     with suppress(OSError):
         os.write(sys.stdout.fileno(), json.dumps(message).encode() + b"\n")
 
 
 def main() -> None:
-    """Run the task of standard input."""
+    """Read a task from standard input and run it."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     os.nice(19)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ class Indexing:
     ) -> None:
         self._library, self._current, self._folders = library, current, folders
         self._device, self._threads = device, threads
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -48,8 +48,8 @@ class Indexing:
     def start(self, folders: Sequence[str] = (), *, model: str = "auto", retry: bool = False) -> Job:
         """Start a job for the folders with these ids; default: all indexed ones.
 
-        `model`, a name of `registry.list_models`, switches the library to that model once all photos are
-        embedded again, until which the old one is used; "auto" keeps it. `retry` tries failed files again.
+        `model`, a name of `registry.list_models`, switches the library to that model once all photos have
+        been embedded again; "auto" keeps the current one. `retry` tries failed files again.
         Raises `BusyError` while another job is running, and `NotFoundError`, `LibraryError` or `ModelError`.
         """
         from clipsight.models.registry import list_models
@@ -66,26 +66,16 @@ class Indexing:
         return self._start(task, description)
 
     def get(self, job_id: str) -> Job:
-        """The present state of a job. Raises `NotFoundError`."""
-        with self._changed:
+        """The current state of a job. Raises `NotFoundError`."""
+        with self._lock:
             if job_id not in self._jobs:
                 raise NotFoundError(f"there is no run {job_id[:40]!r} since the server started")
             return self._jobs[job_id]
 
     def all(self) -> list[Job]:
         """The jobs, the newest first."""
-        with self._changed:
+        with self._lock:
             return list(reversed(self._jobs.values()))
-
-    def watch(self, job_id: str) -> Iterator[Job]:
-        """Yield the job now and after every change, until it has ended."""
-        job = self.get(job_id)
-        yield job
-        while job.running:
-            with self._changed:
-                self._changed.wait_for(lambda seen=job: self.get(job_id) is not seen)  # type: ignore[misc]
-            job = self.get(job_id)
-            yield job
 
     def stop(self, job_id: str) -> Job:
         """Ask a job to stop, which may take a second; what it has embedded is kept.
@@ -93,7 +83,7 @@ class Indexing:
         Raises `NotFoundError`.
         """
         job = self.get(job_id)
-        with self._changed:
+        with self._lock:
             if self._jobs[job_id].running and self._process is not None:
                 self._stopping = True
                 self._process.terminate()
@@ -101,7 +91,7 @@ class Indexing:
 
     def close(self) -> None:
         """Stop the running job and wait for its end."""
-        with self._changed:
+        with self._lock:
             process, thread, self._stopping = self._process, self._thread, True
         if process is None or thread is None:
             return
@@ -112,7 +102,7 @@ class Indexing:
         thread.join()
 
     def _start(self, task: IndexTask, description: str) -> Job:
-        with self._changed:
+        with self._lock:
             running = next((job for job in self._jobs.values() if job.running), None)
             if running is not None:
                 raise BusyError(f"indexing is under way ({running.what}): wait for it, or stop it first")
@@ -136,17 +126,17 @@ class Indexing:
         }
         for line in process.stdout:
             message = json.loads(line)
-            if "state" in message:  # published once the process has ended
+            if "state" in message:  # the last message; the job ends when the process has ended
                 result = message
             else:
                 self._apply(job_id, message)
         process.wait()
         if self._stopping and result["state"] == "failed":
-            result = {"state": "stopped"}  # before it could send that
+            result = {"state": "stopped"}  # it was stopped before it could send its state
         process.stdin.close()
         process.stdout.close()
         if result["state"] != "failed":
-            self._current.refresh()  # first, so that whoever waits for the end finds the new photos
+            self._current.refresh()  # before the job ends: clients that wait for its end find the new photos
         self._update(job_id, **result, finished=time.time())
 
     def _apply(self, job_id: str, message: dict[str, Any]) -> None:
@@ -168,9 +158,8 @@ class Indexing:
                 )
 
     def _update(self, job_id: str, **changes: Any) -> None:
-        with self._changed:
+        with self._lock:
             self._jobs[job_id] = replace(self._jobs[job_id], **changes)
-            self._changed.notify_all()
 
 
 def _launch(task: IndexTask) -> "subprocess.Popen[str]":
@@ -181,7 +170,7 @@ def _launch(task: IndexTask) -> "subprocess.Popen[str]":
         text=True,
     )
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it could not start, which the end of its output shows
+    with suppress(BrokenPipeError):  # the process has failed to start: `_follow` reports it
         process.stdin.write(task.to_json() + "\n")
         process.stdin.flush()
     return process

@@ -79,7 +79,7 @@ def _orientation_of(data: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             orientation = Exif(picture).orientation
-    except Exception:  # Pillow raises anything; a browser shows what it can of such a file
+    except Exception:  # Pillow raises many types; a browser shows what it can of such a file
         orientation = 1
     if orientation == 1:
         return b""

@@ -35,7 +35,7 @@ class LibraryInfo:
             return library.status()
 
     def health(self) -> Health:
-        """Check the catalog and the model by using them."""
+        """Check that the catalog and the model can be used."""
         problems = [self._current.problem] if self._current.problem else []
         photos, model = None, None
         try:
@@ -55,7 +55,7 @@ class LibraryInfo:
         return [FailedFile(Path(os.fsdecode(each.path)), each.reason, each.date) for each in found]
 
     def partial_photos(self, offset: int = 0, limit: int = 100) -> list[PartialPhoto]:
-        """Photos of which a part was read, ordered by path."""
+        """Photos of which only a part could be read, ordered by path."""
         with self._current.use() as library:
             return library.catalog.partial_photos()[offset : offset + limit]
 

@@ -27,7 +27,7 @@ class PhotoDetails:
     """The metadata of one photo; see `search.results.Match` for the units.
 
     `latitude` and `longitude` are degrees, None unless requested and stored. `labels` were assigned by
-    classification. `partial` is what is wrong with a file that holds a part of the picture only.
+    classification. `partial` is the reason why only a part of the picture could be read, None if all was.
     """
 
     id: int

@@ -27,8 +27,8 @@ _QUALITY = 80
 class Photos:
     """The photos of the current library; thumbnails are cached in the folder `cache`.
 
-    All methods raise `NotFoundError` for an unknown id, and those that read the photo's file also if it is
-    gone or has changed. As many threads as `semaphore` permits decode photos.
+    All methods raise `NotFoundError` for an unknown id, and those that read the photo's file also if it was
+    deleted or changed. At most as many threads as `semaphore` permits decode photos.
     """
 
     def __init__(self, current: CurrentLibrary, semaphore: PrioritySemaphore, cache: Path) -> None:
@@ -39,23 +39,23 @@ class Photos:
     def details(self, photo_id: int, *, location: bool = False) -> PhotoDetails:
         """Metadata of a photo; `location` adds the coordinates."""
         with self._current.use() as library:
-            kept, labels = library.photo(photo_id), library.labels_of(photo_id)
-        known = kept.info
+            photo, labels = library.photo(photo_id), library.labels_of(photo_id)
+        info = photo.info
         return PhotoDetails(
             id=photo_id,
-            path=Path(os.fsdecode(kept.path)),
-            size=kept.size,
-            width=known.width,
-            height=known.height,
-            format=known.format,
-            taken=known.taken,
-            taken_source=known.taken_source,
-            camera=known.camera,
-            reachable=kept.state is State.PRESENT,
+            path=Path(os.fsdecode(photo.path)),
+            size=photo.size,
+            width=info.width,
+            height=info.height,
+            format=info.format,
+            taken=info.taken,
+            taken_source=info.taken_source,
+            camera=info.camera,
+            reachable=photo.state is State.PRESENT,
             labels=labels,
-            latitude=known.latitude if location else None,
-            longitude=known.longitude if location else None,
-            partial=known.partial,
+            latitude=info.latitude if location else None,
+            longitude=info.longitude if location else None,
+            partial=info.partial,
         )
 
     def thumbnail(self, photo_id: int, size: int = 320, *, stop: Stop | None = None) -> Thumbnail:

@@ -71,7 +71,7 @@ def original_file(photo: PhotoRecord) -> PhotoFile:
     """The photo's file, byte for byte. Raises `NotFoundError`."""
     data = _read(photo)
     format_ = photo.info.format or _decode(photo, data, None).info.format
-    assert format_ is not None  # decoding tells it
+    assert format_ is not None  # decoding determines it
     return PhotoFile(data, _MEDIA_TYPES[format_], _name(photo))
 
 
@@ -109,7 +109,7 @@ def _read(photo: PhotoRecord) -> bytes:
 def _open(photo: PhotoRecord) -> Iterator[BinaryIO]:
     """Open the photo's file. Raises `NotFoundError` unless size and mtime are those that were indexed.
 
-    Otherwise any file or link put in its place would be sent.
+    Without this check, a file or link put in its place would be sent.
     """
     try:
         with os.fdopen(_open_nonblocking(photo.path, os.O_RDONLY), "rb") as file:

@@ -1,7 +1,7 @@
 """Parts of a search request: texts, photos of the library and uploaded pictures, each with a weight.
 
-The grammar is that of `search.grammar`, but every part is text: a local program may name a file or a URL, a
-client of the server must not.
+The grammar is that of `search.grammar`, but every part is text: clients of a server must not name its files,
+or URLs for it to fetch.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class PhotoPart:
 
 @dataclass(frozen=True, slots=True)
 class UploadPart:
-    """An uploaded picture: the bytes of a file, and the name that results give it."""
+    """An uploaded picture: the bytes of a file, and its name in results."""
 
     data: bytes
     name: str = "picture"

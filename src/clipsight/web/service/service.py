@@ -8,9 +8,9 @@ No method takes a path: photos and folders are named by the ids of earlier resul
 `ClipsightError`s of the library.
 
 Calls with `stop` (anything with `is_set()`, such as a `threading.Event`) raise `Cancelled` soon after it is
-set, for clients that have disconnected. Encoding is batched over all callers; as many threads as there are
-cores decode photos. Indexing runs in a process of its own with the lowest priority; searches find what it has
-embedded some seconds later.
+set, for clients that have disconnected. The encoder batches the calls of all threads; at most as many
+threads as there are cores compute at once. Indexing runs in a process of the lowest priority; searches find
+its photos a few seconds after they have been embedded.
 """
 
 import os
@@ -58,9 +58,9 @@ TEMPLATE_SETS = ("plain", "simple", "imagenet")
 class Service:
     """The operations of a server for one library (default: the user's own).
 
-    `roots` are the folders that may be indexed, with everything below them, beside those that are indexed
-    already. A library without a model can be opened: `search` raises `NoModelError` until the first indexing
-    run has chosen one. Raises `LibraryError`, and `ModelError` if the library's model can't be used.
+    `roots` are the folders that may be indexed, with everything below them, in addition to those that are
+    indexed already. A library without a model can be opened: `search` raises `NoModelError` until the first
+    indexing run has chosen one. Raises `LibraryError`, and `ModelError` if the library's model can't be used.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class Service:
     ) -> None:
         self.path = paths.library_folder(library)
         self._semaphore = PrioritySemaphore(threads or os.cpu_count() or 1)
-        make = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
+        create = partial(SharedEncoder, device=device, threads=threads, semaphore=self._semaphore)
         self.folders = Folders(roots)
-        self._current = CurrentLibrary(self.path, make)
+        self._current = CurrentLibrary(self.path, create)
         self.library = LibraryInfo(self._current, self.path)
         self.photos = Photos(self._current, self._semaphore, self.path)
         self.indexing = Indexing(self.path, self._current, self.folders, device, threads)
@@ -99,10 +99,10 @@ class Service:
         folders: Sequence[str] = (),
         stop: Stop | None = None,
     ) -> Matches:
-        """The photos that match best; as `Library.search`.
+        """The photos that match best, as `Library.search` returns them.
 
         `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
-        `UploadPart`. Photos of the library that are in the query are left out of the answer. `folders` are
+        `UploadPart`. Photos of the library that are in the query are not in the results. `folders` are
         ids of `library.folders()`, added to those of `options`.
         """
         parts = parse_query(query) if isinstance(query, str) else tuple(query)
@@ -194,11 +194,11 @@ class Service:
 
     @contextmanager
     def _comparing(self, stop: Stop | None) -> Iterator[None]:
-        """Hold a permit for comparing photos with one query, on one thread: more would only spin."""
+        """Hold a permit for comparing photos with a query, on one thread: more would only busy-wait."""
         import faiss
 
         with self._semaphore.high.permit(stop):
-            faiss.omp_set_num_threads(1)  # of this thread
+            faiss.omp_set_num_threads(1)  # for calls from this thread
             yield
 
     def _embed(self, parts: Sequence[QueryPart], library: OpenLibrary, stop: Stop | None) -> Float32:

@@ -33,13 +33,13 @@ EncoderFactory = Callable[[ModelFolder], SharedEncoder]
 
 
 class OpenLibrary:
-    """The library in the folder `path` at the time of opening; the rows of single photos are always current.
+    """The library in the folder `path` at the time of opening; single photos are read from the catalog anew.
 
-    `encoder` is reused if it has the library's model; otherwise `make` creates one. Raises `LibraryError`,
+    `encoder` is reused if it has the library's model; otherwise `create` makes one. Raises `LibraryError`,
     and `ModelError` if the model can't be used.
     """
 
-    def __init__(self, path: Path, make: EncoderFactory, encoder: SharedEncoder | None = None) -> None:
+    def __init__(self, path: Path, create: EncoderFactory, encoder: SharedEncoder | None = None) -> None:
         self.path = path
         self.catalog = Catalog(path)
         self._encoder: SharedEncoder | None = None
@@ -48,9 +48,9 @@ class OpenLibrary:
             self._version = self.catalog.data_version()  # first: anything read later is at least as new
             model = self.catalog.current_model()
             if model is not None:
-                self._encoder = shared = _encoder_of(model, make, encoder)
+                self._encoder = shared = _encoder_of(model, create, encoder)
                 self._snapshot = Snapshot(path, self.catalog, model, lambda: shared)
-                _ = self._snapshot.index  # opened now, so that the first search is not slower
+                _ = self._snapshot.index  # opens it, so that the first search is not slower
         except BaseException:
             self.close()
             raise
@@ -112,9 +112,11 @@ class OpenLibrary:
         return count_labels(self.catalog.database, self.model) if self.has_model else []
 
     def count_photos(self) -> int:
-        """Number of photos, including unreachable ones. Raises `LibraryError` if the catalog is gone."""
+        """Number of photos, including unreachable ones. Raises `LibraryError` if the catalog was deleted."""
         if not (self.path / CATALOG_NAME).exists():
-            raise LibraryError(f"the catalog in {self.path} is gone: put it back, or index again")
+            raise LibraryError(
+                f"the catalog in {self.path} was moved or deleted: put it back, or index the folders again"
+            )
         counts = self.catalog.counts()
         return counts.present + counts.unreachable
 
@@ -126,12 +128,12 @@ class OpenLibrary:
 class CurrentLibrary:
     """The most recent `OpenLibrary`, replaced by a watcher thread when it is stale."""
 
-    def __init__(self, path: Path, make: EncoderFactory) -> None:
-        self._path, self._make = path, make
+    def __init__(self, path: Path, create: EncoderFactory) -> None:
+        self._path, self._create = path, create
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._users: dict[OpenLibrary, int] = {}
-        self._current = OpenLibrary(path, make)
+        self._current = OpenLibrary(path, create)
         self._refresh_seconds = 0.0
         self._refreshed = 0.0
         self.problem: str | None = None
@@ -142,7 +144,7 @@ class CurrentLibrary:
 
     @contextmanager
     def use(self) -> Iterator[OpenLibrary]:
-        """The current library, which stays open until the block is left; for one call each."""
+        """The current library, which stays open until the block ends; hold it for one call only."""
         with self._lock:
             library = self._current
             self._users[library] = self._users.get(library, 0) + 1
@@ -157,7 +159,7 @@ class CurrentLibrary:
 
     @contextmanager
     def use_encoder(self, stop: Stop | None) -> Iterator[OpenLibrary]:
-        """As `use`, of the newest model; inside, its encoder raises `Cancelled` once `stop` is set."""
+        """Like `use`, with the newest model; inside, its encoder raises `Cancelled` once `stop` is set."""
         with self.use() as library:
             switched = library.has_other_model()
         if switched:
@@ -173,7 +175,7 @@ class CurrentLibrary:
                 return
             started = time.monotonic()
             encoder = old.encoder if old.has_model else None
-            new = OpenLibrary(self._path, self._make, encoder)
+            new = OpenLibrary(self._path, self._create, encoder)
             self._refreshed = time.monotonic()
             self._refresh_seconds = self._refreshed - started
             with self._lock:
@@ -210,16 +212,17 @@ class CurrentLibrary:
                 self.problem = str(error)
 
 
-def _encoder_of(model: Model, make: EncoderFactory, encoder: SharedEncoder | None) -> SharedEncoder:
+def _encoder_of(model: Model, create: EncoderFactory, encoder: SharedEncoder | None) -> SharedEncoder:
+    """`encoder` if it has this model, or a new one, with its text tower loaded."""
     if encoder is not None and encoder.folder.fingerprint() == model.fingerprint:
         return encoder
-    made = make(model_selection.model_folder(model))
+    new = create(model_selection.model_folder(model))
     try:
-        made.encode_texts(["warm"])  # loads the text tower, so that the first search is not slower
+        new.encode_texts(["warm-up"])  # so that the first search is not slower
     except BaseException:
-        made.close()
+        new.close()
         raise
-    return made
+    return new
 
 
 def _no_photo(photo_id: int) -> NotFoundError:
