@@ -45,7 +45,7 @@ def test_classes_compare_in_nfc(collection: Path) -> None:
     assert vectors.with_classes(["a", decomposed]).labels.tolist() == [1]
 
 
-def test_a_csv_names_photos_beside_it(collection: Path) -> None:
+def test_paths_in_a_csv_are_relative_to_its_folder(collection: Path) -> None:
     table = write_text(
         collection / "labels.csv",
         "\ufefffilepath,year,label\noutdoors/more/rocket.jpg,1,machine\nindoors/cat.png,2, animal \n"
@@ -70,19 +70,19 @@ def test_a_csv_names_photos_beside_it(collection: Path) -> None:
         ("filepath,label\nindoors/cat.png,a\nindoors/cat.png,b\n", "line 3: .* has two labels, a and b"),
     ],
 )
-def test_a_wrong_csv_is_told(collection: Path, text: str, message: str) -> None:
+def test_an_invalid_csv_is_an_error(collection: Path, text: str, message: str) -> None:
     with pytest.raises(LabelError, match=message):
         read_labelled(write_text(collection / "labels.csv", text))
 
 
-def test_a_csv_that_is_no_text_is_told(collection: Path) -> None:
+def test_a_csv_that_is_not_text_is_an_error(collection: Path) -> None:
     table = collection / "labels.csv"
     table.write_bytes("filepath,label\ncafé.png,a\n".encode("latin-1"))
     with pytest.raises(LabelError, match=r"can't read .*labels\.csv"):
         read_labelled(table)
 
 
-def test_folders_that_are_no_classes_are_told(collection: Path, tmp_path: Path) -> None:
+def test_folders_without_classes_are_errors(collection: Path, tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no such folder or CSV"):
         read_labelled(tmp_path / "nowhere")
     with pytest.raises(LabelError, match="has 1 classes"):

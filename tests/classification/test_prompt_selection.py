@@ -15,7 +15,7 @@ from clipsight.probe.embedding import embed_labelled
 from tests.support.samples import SAMPLES
 
 
-def test_choosing_adds_while_it_helps() -> None:
+def test_templates_are_added_while_accuracy_increases() -> None:
     # Each template is a letter; a combination is worth what its letters are worth together.
     worth = {"a": 0.5, "b": 0.6, "c": 0.6, "bc": 0.6, "ab": 0.7, "abc": 0.7}
     letters = np.eye(3, dtype=np.float32)[:, None, :]

@@ -33,7 +33,7 @@ def test_templates_of_a_file_and_single_ones(tmp_path: Path) -> None:
     assert load_templates("plain", ["my {}"]).templates == ("{}", "my {}")
 
 
-def test_labels_fill_the_braces_whatever_they_hold() -> None:
+def test_labels_with_braces_are_inserted_unchanged() -> None:
     assert TemplateSet("x", ("a {}.", "{0} {}")).fill("{} {0} %s") == ["a {} {0} %s.", "{0} {} {0} %s"]
 
 
@@ -51,7 +51,7 @@ def test_a_template_has_one_place_for_the_label(template: str, message: str, tmp
             load_templates(str(file))
 
 
-def test_templates_that_are_nowhere(tmp_path: Path) -> None:
+def test_unknown_template_sets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no templates 'imagnet': choose plain, simple, imagenet"):
         load_templates("imagnet")
     empty = tmp_path / "empty.txt"
@@ -83,7 +83,7 @@ def test_labels_of_a_list_and_of_a_file(tmp_path: Path) -> None:
         ("caf\xe9\ndog\n", "not UTF-8"),
     ],
 )
-def test_label_files_that_are_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_label_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(LabelError, match=message) as caught:
@@ -105,12 +105,12 @@ def test_label_files_that_are_refused(text: str, message: str, tmp_path: Path) -
         ("cat,\udce9", "not UTF-8"),
     ],
 )
-def test_label_lists_that_are_refused(spec: str, message: str) -> None:
+def test_invalid_label_lists_are_refused(spec: str, message: str) -> None:
     with pytest.raises(LabelError, match=message):
         read_labels(spec)
 
 
-def test_labels_of_python_are_checked_too() -> None:
+def test_labels_passed_from_python_are_checked() -> None:
     assert check_labels([" a ", "b"]) == ("a", "b")
     for labels in ([], ["a"]):
         with pytest.raises(LabelError, match=f"at least two labels .*got {len(labels)}"):
@@ -118,13 +118,13 @@ def test_labels_of_python_are_checked_too() -> None:
 
 
 @given(st.lists(PLAIN_TEXT.map(nfc), min_size=2, unique=True))
-def test_any_distinct_labels_come_back(labels: list[str]) -> None:
+def test_distinct_labels_are_read_unchanged(labels: list[str]) -> None:
     assert read_labels(",".join(labels)) == tuple(labels)
     assert read_labels(" , ".join(labels)) == tuple(labels)
 
 
 @given(st.text())
-def test_a_list_is_read_or_refused_in_one_line(spec: str) -> None:
+def test_any_label_list_is_read_or_refused_in_one_line(spec: str) -> None:
     try:
         labels = read_labels(spec)
     except LabelError as error:
@@ -135,7 +135,7 @@ def test_a_list_is_read_or_refused_in_one_line(spec: str) -> None:
 
 
 @given(st.text())
-def test_a_template_is_read_or_refused_in_one_line(template: str) -> None:
+def test_any_template_is_read_or_refused_in_one_line(template: str) -> None:
     try:
         (read,) = load_templates(None, [template]).templates
     except LabelError as error:

@@ -34,7 +34,7 @@ def rows_of(part: LabelledVectors) -> list[int]:
 
 
 @given(SIZES, st.integers(0, 3))
-def test_halves_are_stratified_and_whole(sizes: list[int], seed: int) -> None:
+def test_halves_are_stratified_and_complete(sizes: list[int], seed: int) -> None:
     photos = photos_of(sizes, seed)
     first, second = split_halves(photos)
     assert sorted(rows_of(first) + rows_of(second)) == list(range(len(photos)))
@@ -62,7 +62,7 @@ def test_a_class_of_one_photo_cannot_be_split() -> None:
             split(photos_of([2, 1]))
 
 
-def test_splits_of_existing_seeds_stay_the_same() -> None:
+def test_splits_of_a_seed_are_the_same_in_every_version() -> None:
     photos = photos_of([5, 4])
     assert [rows_of(part) for part in split_halves(photos)] == [[1, 4, 6, 7, 8], [0, 2, 3, 5]]
     assert rows_of(train_test_split(photos, seed=3)[1]) == [6, 8]
@@ -71,7 +71,7 @@ def test_splits_of_existing_seeds_stay_the_same() -> None:
     assert folds == [[0, 1, 3, 4], [2, 6, 8], [5, 7]]
 
 
-def test_a_fifth_of_every_class_is_held_out_unless_told() -> None:
+def test_a_fifth_of_every_class_is_held_out_by_default() -> None:
     photos = photos_of([10, 10, 10])
     train, test = train_test_split(photos)
     assert np.bincount(test.labels).tolist() == [2, 2, 2] and len(train) == 24

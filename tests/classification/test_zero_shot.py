@@ -106,7 +106,7 @@ def test_labels_are_embedded_once(library: Library, encoder: Encoder, tmp_path: 
     np.testing.assert_allclose(Classifier.from_labels(LABELS, encoder, TWO).weights, first.weights, atol=1e-6)
 
 
-def test_another_model_has_labels_of_its_own(tmp_path: Path, tiny_model: Path) -> None:
+def test_label_embeddings_are_cached_for_each_model(tmp_path: Path, tiny_model: Path) -> None:
     from clipsight.search.label_embeddings import LabelCache
 
     other = Encoder(ModelFolder.read(make_model_folder(tmp_path / "other", seed=7)))
@@ -144,7 +144,7 @@ def test_library_classifies_files_folders_and_everything(library: Library, photo
     assert np.allclose(found.probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
 
 
-def test_failures_are_told_with_their_reason(library: Library, photos: Path) -> None:
+def test_failures_have_reasons(library: Library, photos: Path) -> None:
     (photos / "letter.jpg").write_text("no photo")
     (photos.parent / "beside").mkdir()
     (photos.parent / "beside" / "other.jpg").write_text("no photo either")
@@ -162,14 +162,16 @@ def test_failures_are_told_with_their_reason(library: Library, photos: Path) -> 
         library.classify(LABELS, "/usr")
 
 
-def test_nothing_is_decoded_again(library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_indexed_photos_are_not_decoded_again(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library.index(photos)
     monkeypatch.setattr(Encoder, "encode_pixels", lambda *_, **__: pytest.fail("a photo was embedded again"))
     assert len(list(library.classify(LABELS, photos))) == 8
     assert len(list(library.classify(LABELS, *photos.iterdir()))) == 8
 
 
-def test_siglip_models_judge_each_label_by_itself(tmp_path: Path, photos: Path) -> None:
+def test_siglip_models_score_labels_independently(tmp_path: Path, photos: Path) -> None:
     model = make_model_folder(tmp_path / "siglip", clipsight={"logit_scale": 10.0, "logit_bias": -3.0})
     with Library.open(tmp_path / "library", model=str(model)) as library:
         library.index(photos)
@@ -180,7 +182,7 @@ def test_siglip_models_judge_each_label_by_itself(tmp_path: Path, photos: Path) 
     assert np.allclose(chunk.probabilities, 1 / (1 + np.exp(3 - 10 * cosines)), atol=1e-5)
 
 
-def test_long_labels_are_told(library: Library, photos: Path) -> None:
+def test_truncated_labels_are_noted(library: Library, photos: Path) -> None:
     long = "word " * 100
     result = library.classify(["a cat", long], photos / "cat.png")
     assert len(result.notes) == 1 and "77 tokens: word word" in result.notes[0]
@@ -215,7 +217,7 @@ def test_arguments_are_photos_or_texts(tmp_path: Path, photos: Path, monkeypatch
 
 
 @pytest.mark.parametrize("templates", ["plain", "simple"])
-def test_builtin_model_knows_real_photos(tmp_path: Path, templates: str) -> None:
+def test_builtin_model_classifies_real_photos(tmp_path: Path, templates: str) -> None:
     names = {
         "cat.png": "cat",
         "coffee.png": "cup of coffee",

@@ -24,7 +24,7 @@ def library(shell: Shell, *arguments: str, environment: str = "") -> str:
     return str(json.loads(done.stdout)["library"])
 
 
-def test_options_and_the_environment_go_before_the_file(shell: Shell, config: Path) -> None:
+def test_options_and_the_environment_override_the_file(shell: Shell, config: Path) -> None:
     assert library(shell) == str(shell.home / "library")
     config.write_text(f'library = "{shell.folder}/from-file"\n')
     assert library(shell) == f"{shell.folder}/from-file"
@@ -40,7 +40,7 @@ def test_the_file_chooses_the_model_of_every_command(shell: Shell, config: Path)
     assert json.loads(done.stdout)["model"] == "tiny"
 
 
-def test_quiet_of_the_file_is_undone_by_the_environment(shell: Shell, config: Path) -> None:
+def test_the_environment_overrides_quiet_of_the_file(shell: Shell, config: Path) -> None:
     shell.index()
     assert "answered by tiny" in shell.run("search", "cat", "-n").stderr
     config.write_text("quiet = true")

@@ -65,7 +65,7 @@ def test_colours_only_on_a_terminal(shell: Shell) -> None:
     assert coloured.stdout.count("48;2;") == 12
 
 
-def test_folders_are_indexed_first_unless_told_not_to(shell: Shell) -> None:
+def test_folders_are_indexed_first_by_default(shell: Shell) -> None:
     copy_samples(shell.folder / "more")
     done = shell.run("classify", "more", *LABELS, "-n", code=2)
     assert "has not been indexed" in done.stderr
@@ -113,7 +113,7 @@ def test_pictures(shell: Shell) -> None:
     assert {path: path.read_bytes() for path in shell.folder.glob("photos/*")} == before
 
 
-def test_sigmoid_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_sigmoid_scoring_is_noted(shell: Shell, tmp_path: Path) -> None:
     model = make_model_folder(tmp_path / "siglip", clipsight={"logit_bias": -2.0})
     options = ("--library", tmp_path / "lib", "--model", model)
     done = shell.run("classify", "photos/cat.png", *LABELS, "--json", *options)
@@ -122,7 +122,7 @@ def test_sigmoid_is_told(shell: Shell, tmp_path: Path) -> None:
     assert "100, CLIP's usual one, is assumed" in done.stderr
 
 
-def test_labels_are_kept_beside_the_library(shell: Shell) -> None:
+def test_label_embeddings_are_cached_in_the_library(shell: Shell) -> None:
     def probabilities() -> list[dict[str, float]]:
         found = json.loads(shell.run("classify", *FOUR, "a lion", "a lamb", "--json").stdout)
         return [photo["probabilities"] for photo in found["photos"]]

@@ -60,7 +60,7 @@ def test_folders_of_the_library(labelled: Shell) -> None:
     assert in_bash(labelled, "clipsight forget ~/ph", HOME=str(labelled.folder)) == ["~/photos"]
 
 
-def test_the_library_is_that_of_the_command_line(labelled: Shell, tmp_path: Path) -> None:
+def test_completion_uses_the_library_option(labelled: Shell, tmp_path: Path) -> None:
     assert in_bash(labelled, f"clipsight search x --library {tmp_path} --label ") == []
     assert in_bash(labelled, "clipsight search x --label ", CLIPSIGHT_LIBRARY=str(tmp_path)) == []
     config = tmp_path / "config.toml"
@@ -70,7 +70,7 @@ def test_the_library_is_that_of_the_command_line(labelled: Shell, tmp_path: Path
     assert "cat" in in_bash(labelled, "clipsight search x --label ", CLIPSIGHT_CONFIG=str(config))
 
 
-def test_completion_makes_no_library(shell: Shell) -> None:
+def test_completion_creates_no_library(shell: Shell) -> None:
     assert in_bash(shell, "clipsight search x --label ") == []
     assert not shell.home.exists()
 

@@ -37,7 +37,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
         ("shift", ["--shift", "a", "b"]),
     ],
 )
-def test_every_measurement_prints_its_figures(shell: Shell, name: str, arguments: list[str]) -> None:
+def test_every_evaluation_prints_its_metrics(shell: Shell, name: str, arguments: list[str]) -> None:
     done = shell.run("evaluate", shell.model, *arguments)
     check_golden(f"evaluate-{name}.txt", done.stdout, shell)
     assert done.stderr == ""
@@ -65,7 +65,7 @@ def test_the_others_as_json(shell: Shell) -> None:
     assert list(found) == ["model", "zero-shot", "probe", "probe from zero-shot", "failures"]
 
 
-def test_vectors_are_kept_in_a_library_of_the_models_own(shell: Shell, tiny_model: Path) -> None:
+def test_embeddings_are_stored_in_a_separate_library(shell: Shell, tiny_model: Path) -> None:
     shell.run("evaluate", shell.model, "--zeroshot", "a")
     [kept] = (shell.home / "measured").iterdir()
     assert kept.name.startswith("tiny-")
@@ -74,7 +74,7 @@ def test_vectors_are_kept_in_a_library_of_the_models_own(shell: Shell, tiny_mode
     assert status["photos"] >= 15 and status["model"] == "tiny"
 
 
-def test_broken_photos_are_told(shell: Shell) -> None:
+def test_broken_photos_are_reported(shell: Shell) -> None:
     broken = shell.folder / "a" / "cat" / "letter.jpg"
     broken.write_text("Dear Sir or Madam")
     done = shell.run("evaluate", shell.model, "--zeroshot", "a")
@@ -96,7 +96,7 @@ def test_broken_photos_are_told(shell: Shell) -> None:
         (["--linear-probe", "others"], "the class 'cat' has one readable photo"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_invalid_arguments_are_one_line(
     shell: Shell,
     arguments: list[str],
     message: str,
@@ -117,6 +117,6 @@ def test_what_is_wrong_is_one_line(
     assert not capsys.readouterr().out
 
 
-def test_an_unknown_model_is_told(shell: Shell) -> None:
+def test_an_unknown_model_is_an_error(shell: Shell) -> None:
     done = shell.run("evaluate", "nonsense-model", "--zeroshot", "a", code=2)
     assert "nonsense-model" in done.stderr

@@ -28,7 +28,7 @@ def test_a_table_of_the_words_and_the_region(shell: Shell) -> None:
     assert "clipsight: explained in " in done.stderr and "clipsight: answered by tiny" in done.stderr
 
 
-def test_json_is_the_shape_of_the_documentation(shell: Shell) -> None:
+def test_json_has_the_documented_fields(shell: Shell) -> None:
     one = json.loads(shell.run("explain", "a red flower", "photos/flower.jpg", "--json").stdout)
     assert list(one) == ["score", "method", "words", "region"]
     assert [list(each) for each in one["words"]] == [["word", "contribution", "stderr"]] * 3
@@ -39,7 +39,7 @@ def test_json_is_the_shape_of_the_documentation(shell: Shell) -> None:
     assert sum(each["share"] for each in joint["parts"]) == pytest.approx(joint["score"], abs=3e-6)
 
 
-def test_the_score_is_the_searchs(shell: Shell) -> None:
+def test_the_score_is_that_of_search(shell: Shell) -> None:
     found = json.loads(shell.run("search", "./photos/coffee.png + 2:cat", "--json", "-n").stdout)
     score = next(each["score"] for each in found["matches"] if each["path"].endswith("flower.jpg"))
     explained = shell.run("explain", "./photos/coffee.png + 2:cat", "photos/flower.jpg", "--json")
@@ -59,7 +59,7 @@ def test_words_alone(shell: Shell) -> None:
     assert json.loads(done.stdout)["region"] is None
 
 
-def test_a_text_longer_than_the_context_is_told(shell: Shell) -> None:
+def test_a_text_longer_than_the_context_is_noted(shell: Shell) -> None:
     done = shell.run("explain", "flower " * 90, "photos/flower.jpg", "--no-region", "--json")
     assert "clipsight: tiny reads 77 tokens: only the first 76 words count" in done.stderr
     assert len(json.loads(done.stdout)["words"]) == 76
@@ -85,11 +85,11 @@ def test_errors_are_one_line(arguments: tuple[str, ...], message: str, shell: Sh
 
 
 @pytest.mark.torch
-def test_a_method_the_model_can_not_do(shell: Shell) -> None:
+def test_a_method_that_the_model_does_not_support(shell: Shell) -> None:
     done = shell.run("explain", "a cat", "photos/cat.png", "--method", "attention", code=2)
     assert "--method attention can't explain tiny" in done.stderr and "choose occlusion" in done.stderr
 
 
-def test_help_labels_the_views(shell: Shell) -> None:
+def test_help_says_which_methods_are_views(shell: Shell) -> None:
     text = " ".join(shell.run("explain", "--help").stdout.split())
     assert "occlusion: leave words out" in text and "a view of the model rather than an explanation" in text

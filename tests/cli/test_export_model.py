@@ -34,7 +34,7 @@ def shell(tmp_path: Path, tiny_model: Path) -> Shell:
     return Shell(tmp_path, tiny_model, tmp_path / "home")
 
 
-def test_what_is_exported_is_searched_with(shell: Shell, weights: Path, photos: Path) -> None:
+def test_an_exported_model_can_search(shell: Shell, weights: Path, photos: Path) -> None:
     done = shell.run("export-model", weights, "-o", "mine", "--precision", "int8")
     first, of_photos, of_texts = done.stdout.splitlines()
     assert first.startswith(str(shell.folder / "mine")) and first.endswith("MB, int8")
@@ -83,9 +83,7 @@ def test_force_replaces(weights: Path, tmp_path: Path) -> None:
         (("WEIGHTS", "--arch", "ViT-B-23"), "did you mean"),
     ],
 )
-def test_errors_are_told_in_a_line(
-    arguments: tuple[str, ...], message: str, weights: Path, tmp_path: Path
-) -> None:
+def test_errors_are_one_line(arguments: tuple[str, ...], message: str, weights: Path, tmp_path: Path) -> None:
     given = [str(weights) if argument == "WEIGHTS" else argument for argument in arguments]
     error = export(*given, "-o", tmp_path / "mine").exception
     assert isinstance(error, ClipsightError)
@@ -93,7 +91,7 @@ def test_errors_are_told_in_a_line(
     assert not (tmp_path / "mine").exists()
 
 
-def test_without_photos_it_says_where_to_get_some(
+def test_without_photos_the_error_says_where_to_get_some(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clipsight.indexing.sample_photos.find_spec", lambda name: None)
@@ -103,14 +101,14 @@ def test_without_photos_it_says_where_to_get_some(
 
 
 @pytest.mark.parametrize("arguments", [("x.pt",), ("x.pt", "-o", "mine", "--precision", "int4")])
-def test_what_the_command_takes_is_told(arguments: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_explained(arguments: tuple[str, ...]) -> None:
     refused = export(*arguments)
     assert refused.exit_code == 2 and "Usage:" in refused.stderr
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("module", ["torch", "onnx"])
-def test_without_the_extra_it_says_what_to_install(module: str, shell: Shell) -> None:
+def test_without_the_extra_the_error_says_what_to_install(module: str, shell: Shell) -> None:
     missing = shell.folder / "missing"
     missing.mkdir()
     (missing / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module', name={module!r})")

@@ -38,7 +38,7 @@ def test_a_sound_library(indexed: Path, photos: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in photos.iterdir()} == before
 
 
-def test_what_is_wrong_is_listed_then_repaired(indexed: Path) -> None:
+def test_problems_are_listed_and_then_repaired(indexed: Path) -> None:
     with closing(sqlite3.connect(indexed / CATALOG_NAME)) as connection:
         connection.execute("UPDATE vectors SET vector = zeroblob(64) WHERE id = 3")
         connection.execute("UPDATE photos SET state = 9, state_since = '2026-01-01' WHERE id = 4")

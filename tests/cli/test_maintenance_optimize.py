@@ -34,7 +34,7 @@ def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield library
 
 
-def test_searches_of_many_offer_it_and_then_tell_of_it(many: Library) -> None:
+def test_searches_of_large_libraries_recommend_optimize(many: Library) -> None:
     before = many.search("a cat", top=20)
     assert before.notes == ("1,200 photos: clipsight optimize, once, makes searches faster",)
     seen: list[tuple[int, int]] = []

@@ -42,7 +42,7 @@ def test_match_prints_json(shell: Shell, texts: Path) -> None:
     assert shell.run(*arguments).stdout == done.stdout
 
 
-def test_a_text_that_was_cut_is_told(shell: Shell) -> None:
+def test_a_truncated_text_is_noted(shell: Shell) -> None:
     (shell.folder / "long.txt").write_text("a short one\n" + "word " * 200)
     done = shell.run("match", "photos/cat.png", "--texts", "long.txt", "--model", shell.model)
     assert "line 2 was truncated to the model's 77 tokens" in done.stderr

@@ -86,7 +86,7 @@ def test_notes_escape_control_characters(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(("model", "lines"), [("builtin", 1), ("tiny", 2)])
-def test_the_builtin_model_is_named_once_for_a_library(
+def test_the_note_on_the_builtin_model_is_printed_once_per_library(
     model: str,
     lines: int,
     tmp_path: Path,
@@ -101,7 +101,7 @@ def test_the_builtin_model_is_named_once_for_a_library(
     assert ("for a stronger one" in said[0]) == (model == "builtin")
 
 
-def test_the_builtin_model_is_not_named_where_it_was_chosen_or_nobody_reads(
+def test_no_note_on_the_builtin_model_if_it_was_chosen_or_stderr_is_no_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note_model("builtin", tmp_path, chosen=False)  # stderr is no terminal
@@ -119,7 +119,7 @@ def test_the_stronger_model_follows_the_locale(
     assert capsys.readouterr().err.endswith(f"clipsight index --model {MULTILINGUAL}\n")
 
 
-def test_quiet_leaves_results_and_errors(indexed: Shell) -> None:
+def test_quiet_hides_notes_only(indexed: Shell) -> None:
     done = indexed.run("search", "cat", "-n", "--quiet", "-f")
     assert done.stdout and done.stderr == ""
     assert "no such folder" in indexed.run("search", "cat", "./nowhere", "--quiet", code=2).stderr

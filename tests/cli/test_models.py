@@ -21,7 +21,7 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
-def test_alone_it_lists_and_makes_no_library(shell: Shell) -> None:
+def test_without_a_command_models_are_listed_and_no_library_is_created(shell: Shell) -> None:
     assert OPENAI in shell.run("models").stdout
     assert not shell.home.exists()
     shell.index()
@@ -30,7 +30,7 @@ def test_alone_it_lists_and_makes_no_library(shell: Shell) -> None:
     assert not any(model["in_use"] for model in models)
 
 
-def test_a_model_goes_from_a_machine_with_internet_to_one_without(
+def test_a_downloaded_model_can_be_imported_on_a_machine_without_internet(
     shell: Shell, hub: HubServer, tmp_path: Path
 ) -> None:
     """As `index` tells a user to do."""
@@ -53,7 +53,7 @@ def test_a_model_goes_from_a_machine_with_internet_to_one_without(
     assert shell.run("models", "download", OPENAI).stdout == done.stdout
 
 
-def test_the_files_by_hand_in_the_named_folder_do_as_well(shell: Shell, hub: HubServer) -> None:
+def test_files_copied_by_hand_into_the_named_folder_are_used(shell: Shell, hub: HubServer) -> None:
     for name, content in hub.repos[f"immich-app/{OPENAI}"].items():
         target = shell.home / "models" / OPENAI / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,14 +64,14 @@ def test_the_files_by_hand_in_the_named_folder_do_as_well(shell: Shell, hub: Hub
 @pytest.mark.parametrize(
     "command", [("index", "photos"), ("search", "cat", "photos"), ("evaluate", "--zeroshot", ".")]
 )
-def test_every_command_that_needs_a_model_tells_it(shell: Shell, command: tuple[str, ...]) -> None:
+def test_every_command_names_a_missing_model(shell: Shell, command: tuple[str, ...]) -> None:
     option = [] if command[0] == "evaluate" else ["--model"]
     words = [command[0], *option, OPENAI, *command[1:]]
     told = shell.run(*words, code=2).stderr
     assert "visual/model.onnx" in told and f"{shell.home}/models/{OPENAI}" in told
 
 
-def test_faults_are_one_line(shell: Shell) -> None:
+def test_errors_of_import_are_one_line(shell: Shell) -> None:
     assert "ViT-B-32__openai" in shell.run("models", "download", "ViT-B-32__openia", code=2).stderr
     assert "config.json is missing" in shell.run("models", "import", "photos", code=2).stderr
     assert "no model folder at nowhere" in shell.run("models", "import", "nowhere", code=2).stderr

@@ -73,7 +73,7 @@ def test_undo(shell: Shell) -> None:
     assert len(list((shell.folder / "photos").iterdir())) == 8
 
 
-def test_undo_tells_what_it_keeps(shell: Shell) -> None:
+def test_undo_reports_the_files_it_keeps(shell: Shell) -> None:
     (shell.folder / "sorted" / "cat" / "cat.png").write_bytes(b"retouched")
     check_golden("organize.stderr.txt", shell.run("organize", "--undo", "sorted").stderr, shell)
     assert (shell.folder / "sorted" / "cat" / "cat.png").read_bytes() == b"retouched"

@@ -42,7 +42,7 @@ def test_fit_prints_a_report(pets: Shell) -> None:
 
 
 @pytest.mark.slow  # importing Matplotlib takes seconds
-def test_fit_writes_what_was_asked_for(pets: Shell) -> None:
+def test_fit_writes_the_requested_files(pets: Shell) -> None:
     done = pets.run(
         *("probe", "fit", "labelled", "-o", "all.probe", "--alpha", "auto", "--shots", "4"),
         *("--repeats", "2", "--report", "new/report", "--template", "a photo of a {}.", "--json"),
@@ -115,7 +115,7 @@ def test_apply_indexes_new_photos_of_a_folder_first(pets: Shell) -> None:
     pets.run("forget", "new-photos")
 
 
-def test_photos_that_cannot_be_read_are_told(pets: Shell) -> None:
+def test_unreadable_photos_are_reported(pets: Shell) -> None:
     (pets.folder / "letter.jpg").write_text("Dear Sir or Madam")
     done = pets.run("probe", "apply", "pets.probe", "letter.jpg", "rocket.jpg")
     assert done.stdout.count("\n") == 1
@@ -127,7 +127,7 @@ def test_photos_that_cannot_be_read_are_told(pets: Shell) -> None:
     assert found["photos"][0]["id"] is None
 
 
-def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
+def test_broken_photos_of_a_class_are_skipped_and_reported(pets: Shell) -> None:
     broken = pets.folder / "labelled" / "cat" / "letter.jpg"
     broken.write_text("Dear Sir or Madam")
     done = pets.run("probe", "fit", "labelled", "-o", "again.probe")
@@ -159,7 +159,7 @@ def test_broken_photos_of_a_class_are_left_out_and_told(pets: Shell) -> None:
         (["apply", "pets.probe", "--json", "--csv"], ""),
     ],
 )
-def test_what_is_wrong_is_one_line_and_writes_nothing(
+def test_errors_are_one_line_and_write_nothing(
     pets: Shell,
     arguments: list[str],
     message: str,
@@ -190,7 +190,7 @@ def test_a_library_of_another_model_is_refused(pets: Shell, tmp_path_factory: py
     assert not done.stdout
 
 
-def test_an_empty_library_is_told(pets: Shell) -> None:
+def test_an_empty_library_is_an_error(pets: Shell) -> None:
     done = pets.run("probe", "apply", "pets.probe", "--library", "empty", "--model", pets.model, code=2)
     assert done.stderr.startswith("clipsight: there is no photo to classify")
 

@@ -100,7 +100,7 @@ def check_as_one_by_one(shell: Shell, found: list[dict[str, Any]], *options: str
     assert found == [{**answer, "matches": near(answer["matches"])} for answer in alone]
 
 
-def test_queries_of_a_file_are_answered_as_alone(shell: Shell) -> None:
+def test_queries_of_a_file_have_the_results_of_single_searches(shell: Shell) -> None:
     (shell.folder / "queries.txt").write_text(QUERIES)
     command = ("search", "-n", "--queries", "queries.txt")
     done = shell.run(*command, "--json", "-t", "3")
@@ -121,7 +121,7 @@ def test_queries_from_a_pipe_with_filters_and_folders(shell: Shell) -> None:
     check_as_one_by_one(shell, found, "photos", "--after", "2025")
 
 
-def test_a_query_that_nothing_answers(shell: Shell) -> None:
+def test_a_query_without_matches(shell: Shell) -> None:
     (shell.folder / "queries.txt").write_text("flower\n")
     done = shell.run("search", "-n", "--queries", "queries.txt", "--min-score", "2")
     assert done.stdout == "flower: no photo matches\n\n"
@@ -137,7 +137,7 @@ def test_a_query_that_nothing_answers(shell: Shell) -> None:
         (("a", "dog", "./photos"), "a dog"),
     ],
 )
-def test_quotes_are_optional(shell: Shell, unquoted: tuple[str, ...], query: str) -> None:
+def test_the_query_need_not_be_quoted(shell: Shell, unquoted: tuple[str, ...], query: str) -> None:
     found = json.loads(shell.run("search", "-n", "--json", *unquoted, "--library", "home/library").stdout)
     assert found["query"] == query and len(found["matches"]) == len(SAMPLES)
 
@@ -159,7 +159,7 @@ def test_paths_in_the_wrong_place(shell: Shell, arguments: tuple[str, ...], reas
     assert reason in shell.run("search", "-n", *arguments, code=2).stderr
 
 
-def test_copies_are_one_photo_or_all(photos: Path, tiny_model: Path) -> None:
+def test_duplicates_are_hidden_or_shown(photos: Path, tiny_model: Path) -> None:
     shutil.copyfile(photos / "cat.png", photos / "zz.png")
     shell = Shell(photos.parent, tiny_model, photos.parent / "home")
     shell.index()

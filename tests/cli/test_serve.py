@@ -44,7 +44,7 @@ def _run(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments)
 
 
-def test_it_binds_this_machine_and_says_where_it_is(options: dict[str, Any]) -> None:
+def test_it_listens_on_loopback_and_prints_its_address(options: dict[str, Any]) -> None:
     result = _run()
     assert result.exit_code == 0 and result.stdout == "clipsight is at http://127.0.0.1:7860\n"
     assert (options["host"], options["port"], options["token"]) == ("127.0.0.1", 7860, None)

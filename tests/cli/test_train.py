@@ -52,7 +52,7 @@ def _run(folder: Path, *arguments: str | Path, code: int = 0) -> Any:
 
 
 @pytest.mark.process
-def test_a_run_prints_what_came_of_it(folder: Path, tmp_path: Path) -> None:
+def test_a_run_prints_its_result(folder: Path, tmp_path: Path) -> None:
     done = _run(folder, "-o", tmp_path / "run", "--epochs", "2", "--hold-out", "4")
     assert done.stdout.startswith(
         f"{tmp_path}/run: 8 steps on 32 photos; 4 held out: text to image recall@1 0."
@@ -82,7 +82,7 @@ def test_json_is_the_whole_result(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
     options = ("-o", tmp_path / "run", "--epochs", "5000", "--hold-out", "0", "--save-every", "5")
     running = subprocess.Popen(_command(*options), cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
@@ -120,14 +120,16 @@ def test_an_interrupted_run_goes_on(folder: Path, tmp_path: Path) -> None:
         (["--val", "none.csv"], "no training data at none.csv"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_invalid_arguments_are_one_line_errors(
+    folder: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
     done = _run(folder, "-o", tmp_path / "run", *arguments, code=2)
     assert said in " ".join(done.stderr.replace("│", " ").split())
     assert not (tmp_path / "run" / "last.pt").exists()
 
 
 @pytest.mark.process
-def test_without_the_extra_a_line_says_how_to_get_it(folder: Path, tmp_path: Path) -> None:
+def test_without_the_extra_the_error_says_how_to_install_it(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(

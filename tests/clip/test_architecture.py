@@ -52,12 +52,12 @@ def test_every_listed_architecture_has_its_name_and_a_quickgelu_twin() -> None:
         assert Architecture.named(name).quick_gelu == name.endswith("-quickgelu")
 
 
-def test_openais_names_mean_its_activation() -> None:
+def test_openai_names_imply_quickgelu() -> None:
     assert Architecture.named("ViT-L/14@336px") == Architecture.named("ViT-L-14-336-quickgelu")
     assert Architecture.named("ViT-B/32") == replace(Architecture.named("ViT-B-32"), quick_gelu=True)
 
 
-def test_an_unknown_name_gets_the_nearest_right_ones() -> None:
+def test_an_unknown_name_is_an_error_with_similar_names() -> None:
     with pytest.raises(ModelError, match=r"'ViT-B-23'; did you mean ViT-B-32") as caught:
         Architecture.named("ViT-B-23")
     assert "\n" not in str(caught.value)
@@ -107,13 +107,13 @@ def _with(section: str, **fields: Any) -> dict[str, Any]:
         (_with("text_cfg", pool_type="eos"), "eos_id"),
     ],
 )
-def test_a_config_that_is_not_built_is_refused_by_name(config: Any, said: str) -> None:
+def test_unsupported_configs_are_refused_by_field(config: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said) as caught:
         Architecture.from_dict(config, "x.json")
     assert "x.json" in str(caught.value)
 
 
-def test_fields_that_switch_something_off_are_ignored() -> None:
+def test_fields_that_disable_a_feature_are_ignored() -> None:
     config = _with("vision_cfg", ls_init_value=None, patch_dropout=0.0, no_ln_pre=False)
     assert Architecture.from_dict(config, "x") == Architecture.from_dict(SMALL, "x")
 
@@ -126,12 +126,12 @@ def test_a_file_that_is_not_json_is_refused(content: bytes, tmp_path: Path) -> N
         Architecture.named(file)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere\.json can't be read"):
         Architecture.named(tmp_path / "nowhere.json")
 
 
-def test_the_ratio_of_any_mlp_gives_its_width_back() -> None:
+def test_the_mlp_ratio_reproduces_any_width() -> None:
     for width in range(8, 2000, 24):
         for hidden in range(width, 5 * width, 40):
             assert int(width * mlp_ratio(hidden, width)) == hidden

@@ -77,7 +77,7 @@ def test_a_resnet_round_trips_without_naming_its_architecture(format: Format, tm
 
 
 @pytest.mark.parametrize("format", ["openclip", "huggingface"])
-def test_what_shapes_do_not_show_is_kept_by_the_config(format: Format, tmp_path: Path) -> None:
+def test_settings_that_shapes_do_not_show_are_in_the_config(format: Format, tmp_path: Path) -> None:
     text = replace(TINY_VIT.text_cfg, pool_type="eos", eos_id=7)
     architecture = replace(TINY_VIT, text_cfg=text, quick_gelu=False)
     loaded = create(pretrained=_saved(tmp_path, _model(architecture), format))
@@ -126,7 +126,7 @@ def test_a_format_that_would_change_the_model_is_refused(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match=r"file.* can't be written"):
         save(_model(), tmp_path / "file" / "model", "openclip")
@@ -205,7 +205,7 @@ WRITERS = [
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
-def test_files_are_told_by_their_tensors_whatever_they_are_called(
+def test_formats_are_detected_by_tensors_not_by_file_names(
     write: Callable[[CLIP, Path], None], tmp_path: Path
 ) -> None:
     model, file = _model(), tmp_path / "weights"
@@ -215,7 +215,7 @@ def test_files_are_told_by_their_tensors_whatever_they_are_called(
     assert _same(create(file_of_sizes, file), model)
 
 
-def test_half_precision_becomes_single(tmp_path: Path) -> None:
+def test_half_precision_weights_are_loaded_as_float32(tmp_path: Path) -> None:
     model, file = _model(), tmp_path / "half.pt"
     torch.save({name: tensor.half() for name, tensor in _flat(model).items()}, file)
     loaded = Checkpoint.read(file).state_for(model)
@@ -224,7 +224,7 @@ def test_half_precision_becomes_single(tmp_path: Path) -> None:
         assert torch.equal(loaded[name], tensor.half().float())
 
 
-def test_transformers_own_files_load_and_ours_load_there(tmp_path: Path) -> None:
+def test_files_are_interchangeable_with_transformers(tmp_path: Path) -> None:
     from transformers import CLIPModel
 
     model = _model()
@@ -237,19 +237,19 @@ def test_transformers_own_files_load_and_ours_load_there(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("grid", [3, 7])
-def test_positions_are_resized_as_openclip_does(grid: int) -> None:
+def test_position_embeddings_are_resized_as_in_openclip(grid: int) -> None:
     expected = torch.tensor(GOLDEN["positions"][str(grid)])
     assert torch.allclose(resize_positions(positions(), grid), expected, atol=1e-6)
 
 
-def test_positions_of_the_right_size_or_of_no_square_are_left_alone() -> None:
+def test_position_embeddings_of_equal_size_or_not_square_are_unchanged() -> None:
     assert torch.equal(resize_positions(positions(), 4), positions())
     odd = torch.ones(18, 3)
     assert resize_positions(odd, 4) is odd
 
 
 @pytest.mark.parametrize("format", ["openclip", "huggingface"])
-def test_another_image_size_interpolates_the_positions_alone(format: Format, tmp_path: Path) -> None:
+def test_another_image_size_changes_only_the_position_embeddings(format: Format, tmp_path: Path) -> None:
     model = _model()
     larger = replace(TINY_VIT, vision_cfg=replace(TINY_VIT.vision_cfg, image_size=48))
     file = tmp_path / "larger.json"
@@ -273,7 +273,7 @@ def test_another_image_size_of_a_resnet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in list_architectures() if not name.endswith("-quickgelu")])
-def test_every_published_architecture_is_told_by_its_shapes(name: str) -> None:
+def test_every_published_architecture_is_detected_by_its_shapes(name: str) -> None:
     with torch.device("meta"):
         state = CLIP(Architecture.named(name)).state_dict()
     told, known = infer_architecture(state, Path(name)), Architecture.named(name)
@@ -304,7 +304,7 @@ def _refused(path: Path, architecture: Architecture = TINY_VIT) -> str:
         (_old_hugging_face, "text_model.encoder.layers.1.self_attn.k_proj.bias", "visual_projection.weight"),
     ],
 )
-def test_missing_extra_and_misshaped_tensors_are_named_as_the_file_names_them(
+def test_errors_name_missing_extra_and_misshaped_tensors_as_in_the_file(
     write: Callable[[CLIP, Path], None], of_text: str, of_image: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "weights.pt"
@@ -329,7 +329,7 @@ def test_many_differences_are_counted_and_some_named(tmp_path: Path) -> None:
     assert "and 21 more" in _refused(file)
 
 
-def test_half_an_image_side_is_not_taken_for_another_size(tmp_path: Path) -> None:
+def test_a_fractional_image_size_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     state = _flat(_model())
     state["visual.positional_embedding"] = state["visual.positional_embedding"][:16]
@@ -337,7 +337,7 @@ def test_half_an_image_side_is_not_taken_for_another_size(tmp_path: Path) -> Non
     assert "visual.positional_embedding is 16x48, not 17x48" in _refused(file)
 
 
-def test_an_unknown_activation_is_asked_for(tmp_path: Path) -> None:
+def test_an_ambiguous_activation_must_be_given(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     _plain_bin(_model(OPENAI_VIT), file)
     with pytest.raises(CheckpointError, match="GELU or QuickGELU; name the architecture"):
@@ -394,7 +394,7 @@ def test_the_sizes_of_a_config_that_leaves_them_out_are_those_of_transformers(tm
 
 
 @pytest.mark.parametrize("content", [{}, {"weight": torch.zeros(2)}, {"siglip.visual": torch.zeros(2)}])
-def test_other_models_are_not_taken_for_clip(content: dict[str, Tensor], tmp_path: Path) -> None:
+def test_other_models_are_not_mistaken_for_clip(content: dict[str, Tensor], tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file(content, file)
     with pytest.raises(CheckpointError, match="no CLIP checkpoint"):
@@ -411,7 +411,7 @@ def test_other_models_are_not_taken_for_clip(content: dict[str, Tensor], tmp_pat
         ("visual.transformer.resblocks.0.mlp.c_fc.weight", None),
     ],
 )
-def test_a_tensor_without_which_the_architecture_cannot_be_told_is_named(
+def test_a_missing_tensor_needed_to_detect_the_architecture_is_named(
     name: str, shape: tuple[int, ...] | None, tmp_path: Path
 ) -> None:
     file = tmp_path / "weights.pt"
@@ -424,12 +424,12 @@ def test_a_tensor_without_which_the_architecture_cannot_be_told_is_named(
         create(pretrained=file)
 
 
-def test_a_folder_without_weights_says_which_it_would_take(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_an_error_that_lists_their_names(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"open_clip_model\.safetensors"):
         Checkpoint.read(tmp_path)
 
 
-def test_openclip_files_go_before_hugging_faces(tmp_path: Path) -> None:
+def test_openclip_files_are_preferred_to_hugging_face_ones(tmp_path: Path) -> None:
     save(_model(), tmp_path, "huggingface")
     save(_model(TINY_RESNET), tmp_path, "openclip")
     assert Checkpoint.read(tmp_path).path.name == "open_clip_model.safetensors"

@@ -45,7 +45,7 @@ def _worst(ours: Tensor, theirs: Tensor) -> float:
 
 @pytest.mark.parametrize("name", TINY)
 @torch.no_grad()
-def test_outputs_are_openclips(name: str) -> None:
+def test_outputs_are_those_of_openclip(name: str) -> None:
     architecture = TINY[name]
     model, pixels, tokens = _filled(architecture), images(architecture), ids(architecture)
     expected = {what: torch.tensor(value) for what, value in GOLDEN[name].items()}
@@ -57,7 +57,7 @@ def test_outputs_are_openclips(name: str) -> None:
 @pytest.mark.parametrize("quick_gelu", [True, False])
 @pytest.mark.parametrize("name", VARIANTS)
 @torch.no_grad()
-def test_outputs_are_transformers(name: str, quick_gelu: bool, tmp_path: Path) -> None:
+def test_outputs_are_those_of_transformers(name: str, quick_gelu: bool, tmp_path: Path) -> None:
     from transformers import CLIPModel
 
     architecture = Architecture(24, VARIANTS[name], TINY_TEXT, quick_gelu)
@@ -82,11 +82,11 @@ def test_embeddings_have_unit_length_and_logits_are_scaled_cosines(architecture:
     assert torch.allclose(model.logits(pixels, tokens), scale * cosines, atol=1e-5)
 
 
-def test_the_temperature_starts_at_the_papers() -> None:
+def test_the_initial_temperature_is_that_of_the_paper() -> None:
     assert CLIP(TINY_VIT).logit_scale.item() == pytest.approx(math.log(1 / 0.07))
 
 
-def test_attention_is_there_on_request_for_both_sides() -> None:
+def test_attention_is_returned_on_request_by_both_towers() -> None:
     model = _filled(TINY_VIT)
     of_image: list[Tensor] = []
     of_text: list[Tensor] = []
@@ -98,7 +98,7 @@ def test_attention_is_there_on_request_for_both_sides() -> None:
 
 
 @pytest.mark.parametrize("architecture", TINY.values(), ids=TINY)
-def test_activation_checkpointing_keeps_less_and_changes_no_gradient(architecture: Architecture) -> None:
+def test_activation_checkpointing_saves_memory_and_changes_no_gradient(architecture: Architecture) -> None:
     found, kept = [], []
     for enabled in (False, True):
         model = _filled(architecture).train()
@@ -142,7 +142,7 @@ def test_create_needs_a_name_or_weights() -> None:
         create()
 
 
-def test_create_loads_weights_into_a_named_or_told_architecture(tmp_path: Path) -> None:
+def test_create_loads_weights_with_a_named_or_detected_architecture(tmp_path: Path) -> None:
     saved = _filled(replace(TINY_VIT, quick_gelu=False))
     save(saved, tmp_path, "openclip")
     file = tmp_path / "arch.json"

@@ -44,7 +44,7 @@ def server(models: dict[str, CLIP], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", [HUGGING_FACE, f"hf-hub:{OPENCLIP}", "ViT-B-32__openai", "ViT-B/32"])
-def test_a_model_of_the_hub_is_loaded_by_any_of_its_names(
+def test_a_hub_model_is_loaded_by_any_of_its_names(
     name: str, server: HubServer, models: dict[str, CLIP]
 ) -> None:
     model = create(pretrained=name)
@@ -54,12 +54,12 @@ def test_a_model_of_the_hub_is_loaded_by_any_of_its_names(
         assert torch.equal(model.state_dict()[key], tensor), key
 
 
-def test_how_photos_are_prepared_comes_with_the_weights(server: HubServer) -> None:
+def test_the_preprocess_config_comes_with_the_weights(server: HubServer) -> None:
     server.repos[HUGGING_FACE]["preprocessor_config.json"] = json.dumps({"image_mean": [0.5] * 3}).encode()
     assert read_preprocess(locate(HUGGING_FACE), 32) == PreprocessConfig((32, 32), mean=(0.5, 0.5, 0.5))
 
 
-def test_what_is_in_the_cache_is_not_asked_for_again(server: HubServer) -> None:
+def test_cached_files_are_not_requested_again(server: HubServer) -> None:
     first = locate(OPENCLIP)
     asked = len(server.requests)
     server.stop()
@@ -67,7 +67,7 @@ def test_what_is_in_the_cache_is_not_asked_for_again(server: HubServer) -> None:
     assert len(server.requests) == asked
 
 
-def test_the_weights_of_a_config_that_is_refused_are_not_fetched(server: HubServer) -> None:
+def test_weights_are_not_downloaded_if_the_config_is_refused(server: HubServer) -> None:
     config = {"model_cfg": {"embed_dim": 8, "vision_cfg": {"timm_model_name": "vit"}, "text_cfg": {}}}
     server.repos[OPENCLIP]["open_clip_config.json"] = json.dumps(config).encode()
     with pytest.raises(CheckpointError, match="timm_model_name"):
@@ -80,31 +80,31 @@ def test_weights_of_another_architecture_than_the_one_named_are_refused(server: 
         create("ViT-tiny-8-quickgelu", HUGGING_FACE)
 
 
-def test_a_repository_without_weights_says_which_they_would_be(server: HubServer) -> None:
+def test_a_repository_without_weights_is_an_error_that_lists_their_names(server: HubServer) -> None:
     server.repos["someone/clip"] = {"README.md": b"#", "flax_model.msgpack": b"1"}
     with pytest.raises(CheckpointError, match=r"someone/clip has no PyTorch weights .*model\.safetensors"):
         locate("someone/clip")
 
 
-def test_a_repository_that_is_not_there_is_named(server: HubServer) -> None:
+def test_a_missing_repository_is_an_error(server: HubServer) -> None:
     with pytest.raises(CheckpointError, match="no model someone/none"):
         locate("someone/none")
 
 
-def test_a_hub_that_fails_is_told(server: HubServer) -> None:
+def test_hub_errors_are_reported(server: HubServer) -> None:
     server.faults.status = 503
     with pytest.raises(CheckpointError, match=r"hub at http://127.0.0.1.*on disk") as caught:
         locate(OPENCLIP)
     assert "\n" not in str(caught.value)
 
 
-def test_a_login_page_is_not_taken_for_a_hub(server: HubServer) -> None:
+def test_a_login_page_is_not_mistaken_for_the_hub(server: HubServer) -> None:
     server.faults.page = b"<html>welcome</html>"
     with pytest.raises(CheckpointError, match="check HF_ENDPOINT"):
         locate(OPENCLIP)
 
 
-def test_no_hub_is_asked_when_it_may_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_makes_no_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set") as caught:
         locate(OPENCLIP)
@@ -136,7 +136,7 @@ def test_a_name_without_weights_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["nowhere.pt", "./nowhere", "~/nowhere/x", Path("nowhere")])
-def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(path: str | Path) -> None:
+def test_a_missing_path_is_not_searched_on_the_hub(path: str | Path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere.*check the path"):
         locate(path)
 

@@ -43,14 +43,14 @@ def test_the_pool_is_multi_head_attention_from_the_mean() -> None:
     assert weights is not None and torch.allclose(attentions[0], weights, atol=1e-6)
 
 
-def test_a_block_starts_as_its_shortcut() -> None:
+def test_a_residual_block_is_initialised_as_the_identity() -> None:
     block = Bottleneck(16, 4, stride=1).eval()
     x = torch.randn(2, 16, 5, 5).relu()
     assert torch.equal(block(x), x)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_block_that_shrinks_does_so_by_averaging(stride: int) -> None:
+def test_downsampling_blocks_average_pixels(stride: int) -> None:
     block = Bottleneck(8, 4, stride).eval()
     convolutions = [part for part in block.modules() if isinstance(part, torch.nn.Conv2d)]
     assert all(part.stride == (1, 1) for part in convolutions)
@@ -77,7 +77,7 @@ def test_it_can_be_exported_with_any_batch() -> None:
         assert torch.allclose(exported(pixels), tower(pixels), atol=1e-4)
 
 
-def test_batch_statistics_are_for_training_only() -> None:
+def test_batch_statistics_are_used_in_training_only() -> None:
     tower = ModifiedResNet(TINY_RESNET.vision_cfg, 24)
     before = tower.bn1.running_mean.clone() if tower.bn1.running_mean is not None else None
     assert before is not None

@@ -120,7 +120,7 @@ def _old_torch_file(file: Path, content: Any) -> None:
 
 
 @pytest.mark.parametrize("write", [_torch_file, _old_torch_file, _archive], ids=lambda each: each.__name__)
-def test_nothing_in_a_file_is_run(write: Any, tmp_path: Path) -> None:
+def test_no_code_in_a_file_is_executed(write: Any, tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     write(tmp_path / "bomb.pt", {"state_dict": {"visual.x": _Bomb(sign)}})
     with pytest.raises(CheckpointError, match=r"bomb\.pt holds Python objects.*state_dict"):
@@ -173,7 +173,7 @@ def test_a_compressed_storage_is_refused(tmp_path: Path) -> None:
         (torch.zeros(3), "holds a Tensor"),
     ],
 )
-def test_a_file_of_something_else_is_said_to_be_so(content: Any, said: str, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_an_error_that_says_so(content: Any, said: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match=said):
         read_tensors(tmp_path / "x.pt")
@@ -189,14 +189,14 @@ def test_a_file_of_something_else_is_said_to_be_so(content: Any, said: str, tmp_
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"),
     ],
 )
-def test_a_file_that_is_no_weights_file_is_told(content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_file_without_weights_is_an_error(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=said) as caught:
         read_tensors(tmp_path / "x.pt")
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere\.pt can't be read \(No such file"):
         read_tensors(tmp_path / "nowhere.pt")
 

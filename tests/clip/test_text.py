@@ -29,7 +29,7 @@ def test_an_end_token_below_the_highest_id_is_found_by_its_id() -> None:
     assert tower.ends(torch.tensor([[9, 49, 2, 1, 1], [9, 2, 2, 2, 2]])).tolist() == [2, 1]
 
 
-def test_what_follows_the_end_changes_nothing(tower: TextTransformer) -> None:
+def test_tokens_after_the_end_change_nothing(tower: TextTransformer) -> None:
     texts = ids(TINY_VIT, 3)
     padded = texts.clone()
     for row, end in zip(padded, tower.ends(texts).tolist(), strict=True):
@@ -59,7 +59,7 @@ def test_no_token_sees_a_later_one(tower: TextTransformer) -> None:
         assert torch.allclose(weights.sum(-1), torch.ones(2, 2, 12))
 
 
-def test_asking_for_the_attention_changes_nothing_else(tower: TextTransformer) -> None:
+def test_requesting_attention_does_not_change_the_embedding(tower: TextTransformer) -> None:
     texts = ids(TINY_VIT)
     assert torch.allclose(tower(texts), tower(texts, []), atol=1e-6)
 
@@ -72,7 +72,7 @@ def test_it_can_be_exported_with_any_batch(tower: TextTransformer) -> None:
         assert torch.allclose(exported(texts), tower(texts), atol=1e-6)
 
 
-def test_it_starts_as_in_the_papers_code() -> None:
+def test_initialisation_is_that_of_openais_code() -> None:
     torch.manual_seed(0)
     config = replace(TINY_TEXT, width=256, heads=4, layers=3, vocab_size=2000, context_length=77)
     tower = TextTransformer(config, 512)

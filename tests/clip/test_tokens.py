@@ -11,7 +11,7 @@ from clipsight.models.preprocess import normalise as normalise_exactly
 pytestmark = pytest.mark.torch
 
 
-def test_ids_are_clips() -> None:
+def test_token_ids_are_those_of_clip() -> None:
     """The example in the README of https://github.com/openai/CLIP, and a text that is cut."""
     found = tokenise(["a diagram", "a dog " * 60], 77)
     assert found.shape == (2, 77) and found.dtype == np.int64

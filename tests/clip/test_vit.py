@@ -17,7 +17,7 @@ def tower() -> VisionTransformer:
     return built
 
 
-def test_an_image_becomes_an_embedding_whatever_else_is_in_the_batch(tower: VisionTransformer) -> None:
+def test_an_embedding_does_not_depend_on_the_rest_of_the_batch(tower: VisionTransformer) -> None:
     pixels = images(TINY_VIT, 3)
     together = tower(pixels)
     assert together.shape == (3, 24)
@@ -25,7 +25,7 @@ def test_an_image_becomes_an_embedding_whatever_else_is_in_the_batch(tower: Visi
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-def test_where_a_patch_lies_matters_only_through_its_position_embedding(tower: VisionTransformer) -> None:
+def test_patch_positions_matter_only_by_their_position_embeddings(tower: VisionTransformer) -> None:
     pixels = images(TINY_VIT, 1)
     swapped = pixels.clone()
     swapped[..., :8, :8], swapped[..., 24:, 24:] = pixels[..., 24:, 24:], pixels[..., :8, :8]
@@ -61,7 +61,7 @@ def test_it_can_be_exported_with_any_batch(tower: VisionTransformer) -> None:
         assert torch.allclose(exported(pixels), tower(pixels), atol=1e-5)
 
 
-def test_it_starts_as_in_the_papers_code() -> None:
+def test_initialisation_is_that_of_openais_code() -> None:
     torch.manual_seed(0)
     config = Architecture.named("ViT-tiny-8").vision_cfg
     tower = VisionTransformer(config, 512)

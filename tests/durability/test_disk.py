@@ -29,7 +29,7 @@ def index_with_small_files(report: Report, size: int, *arguments: object) -> Non
 
 @pytest.mark.process
 @pytest.mark.parametrize("size", [1_000, 40_000, 70_000, 150_000])
-def test_files_that_may_not_grow(faults: Faults, world: World, size: int) -> None:
+def test_files_with_a_size_limit(faults: Faults, world: World, size: int) -> None:
     world.add(12)
     outcome = faults.run(index_with_small_files, size, world.library, world.photos, world.models[0])
     assert outcome.error is not None or size == 150_000

@@ -73,7 +73,7 @@ def test_a_restore_that_is_killed_leaves_the_old_library_or_the_new(counted: Fau
 
 
 @pytest.mark.process
-def test_a_repair_that_is_killed_can_be_begun_again(counted: Faults, world: World) -> None:
+def test_a_killed_repair_can_be_started_again(counted: Faults, world: World) -> None:
     world.add(6)
     counted.run(work.index, world.library, world.photos, world.models[0])
     assert photos_of(world.library) == 6  # closing it empties the journal

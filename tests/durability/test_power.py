@@ -119,7 +119,7 @@ def test_a_checkpoint_cut_anywhere(written: Journal, tmp_path: Path) -> None:
         assert photos_after(tmp_path, b"".join(pages), written.journal) == COMMITS
 
 
-def test_a_search_file_of_commits_that_were_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_file_of_lost_commits_is_rebuilt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids of lost commits are given out again: the index file, which knows them, must not be believed."""
     monkeypatch.setattr(pipeline, "COMMIT_SECONDS", 0.0)
     world.add(6)

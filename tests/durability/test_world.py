@@ -113,7 +113,7 @@ def test_a_clock_that_goes_back_and_forth(counted: Faults, world: World) -> None
         world.complete()
 
 
-def test_dates_that_lie(world: World) -> None:
+def test_file_dates_that_are_wrong(world: World) -> None:
     """An older date, a date before 1970, far ahead, and none: only that it is another one counts."""
     world.add(8)
     index(world)
@@ -128,7 +128,7 @@ def test_dates_that_lie(world: World) -> None:
         world.complete()
 
 
-def test_a_change_that_neither_size_nor_date_tell(world: World) -> None:
+def test_a_change_that_keeps_size_and_date(world: World) -> None:
     """Indexing takes such a file for unchanged; reading photos again finds it, and mends it."""
     world.add(5)
     index(world)
@@ -151,7 +151,7 @@ def test_a_change_that_neither_size_nor_date_tell(world: World) -> None:
 
 
 @pytest.mark.process
-def test_one_failed_read_is_no_reason_to_set_the_catalog_aside(counted: Faults, world: World) -> None:
+def test_one_failed_read_does_not_move_the_catalog_aside(counted: Faults, world: World) -> None:
     """SQLite says "malformed" of a page that the disk failed to read."""
     world.add(6)
     index(world)
@@ -168,7 +168,7 @@ def test_one_failed_read_is_no_reason_to_set_the_catalog_aside(counted: Faults, 
     world.complete()
 
 
-def test_a_disk_that_fails_for_good_is_no_reason_either(
+def test_permanent_read_errors_do_not_move_the_catalog_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / CATALOG_NAME

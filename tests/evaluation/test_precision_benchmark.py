@@ -17,7 +17,7 @@ FP32 = ModelComparison("a", "a", 600.0, 10.0, 30.0, 1.0, 1.0)
 INT8 = ModelComparison("b", "b", 150.0, 26.0, 90.0, 0.9997, 0.998)
 
 
-def test_the_fastest_that_is_near_is_recommended() -> None:
+def test_the_fastest_similar_model_is_recommended() -> None:
     fp16 = replace(FP32, path="c", photos_a_second=12.0)
     assert recommended([FP32, fp16, INT8]) == INT8
     assert recommended([FP32, INT8, fp16]) == INT8
@@ -32,13 +32,13 @@ def test_the_fastest_that_is_near_is_recommended() -> None:
         replace(INT8, text_cosine=0.98),
     ],
 )
-def test_slow_or_far_ones_are_not(other: ModelComparison) -> None:
+def test_slow_or_dissimilar_models_are_not_recommended(other: ModelComparison) -> None:
     assert recommended([FP32, other]) is None
     assert recommended([FP32]) is None
 
 
 @pytest.mark.slow
-def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+def test_cosines_with_the_first_model_are_measured(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     same = make_model_folder(tmp_path / "same")
     other = make_model_folder(tmp_path / "other", seed=5)
     first, twin, stranger = compare_models([tiny_model, same, other], sorted(photos.iterdir()), threads=1)
@@ -49,7 +49,7 @@ def test_nearness_is_measured(tiny_model: Path, photos: Path, tmp_path: Path) ->
     assert first.megabytes == pytest.approx(twin.megabytes)
 
 
-def test_models_that_are_not_one_are_refused(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+def test_different_models_are_refused(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     other = make_model_folder(tmp_path / "other", dim=16)
     with pytest.raises(ModelError, match="16 numbers"):
         compare_models([tiny_model, other], sorted(photos.iterdir()))

@@ -27,7 +27,7 @@ def test_captions_of_a_csv(tmp_path: Path) -> None:
         (b"filepath,caption\na.jpg,caf\xe9\n", "can't read "),
     ],
 )
-def test_a_wrong_csv_is_told(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_csv_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     table = tmp_path / "captions.csv"
     table.write_bytes(content)
     with pytest.raises(LabelError, match=message):
@@ -59,7 +59,7 @@ def test_photos_and_captions_are_measured(photos: Path, library: Library) -> Non
     )
 
 
-def test_nothing_readable_is_told(tmp_path: Path, library: Library) -> None:
+def test_a_collection_without_readable_photos_is_an_error(tmp_path: Path, library: Library) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "letter.jpg").write_text("Dear Sir or Madam")
     (tmp_path / "p" / "captions.csv").write_text("filepath,caption\nletter.jpg,a letter\n")

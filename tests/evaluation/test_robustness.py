@@ -29,7 +29,7 @@ def collection(
     return LabelledVectors(classes, paths, vectors.astype(np.float32), labels)
 
 
-def test_both_collections_are_judged_in_three_ways(library: Library) -> None:
+def test_both_collections_are_evaluated_in_three_ways(library: Library) -> None:
     a, b = collection(library, 0, 40), collection(library, 0.5, 30)
     plain = load_templates("plain")
     ways = measure_shift(a, b, library.encoder, plain).shifts

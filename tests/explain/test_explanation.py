@@ -56,7 +56,7 @@ def test_the_first_matches_of_a_search_are_explained(
     assert err.count("can't explain") == 1 and matches[1].path.name in err
 
 
-def test_words_add_up_to_the_score_minus_the_empty_texts(photos: Path) -> None:
+def test_contributions_of_words_add_up_to_the_score_minus_that_of_empty_texts(photos: Path) -> None:
     model = FakeModel()
     found = asked("a red bee - old cartoon", photos / "cat.png", model, region=False)
     photo = model.encode_pixels([model.preprocess(Image.open(photos / "cat.png").convert("RGB"))])[0]
@@ -102,31 +102,35 @@ def test_a_word_that_is_not_in_the_query(word: str, photos: Path) -> None:
         asked("a red bee - cartoon", photos / "cat.png", word=word)
 
 
-def test_a_text_longer_than_the_context_is_cut_and_told(photos: Path) -> None:
+def test_a_text_longer_than_the_context_is_truncated_and_noted(photos: Path) -> None:
     found = asked("one two three four five", photos / "cat.png", FakeModel(context_length=3), region=False)
     # The fourth word is the first that does not fit whole: in a real model its first piece may.
     assert [word.word for word in found.words] == ["one", "two", "three", "four"]
     assert found.notes == ("fake reads 3 tokens: only the first 4 words count",)
 
 
-def test_an_unknown_method_is_told_which_there_are(photos: Path) -> None:
+def test_an_unknown_method_is_an_error_that_lists_the_methods(photos: Path) -> None:
     with pytest.raises(ModelError, match="no method 'lime': choose occlusion, attention"):
         asked("bee", photos / "cat.png", method="lime")
 
 
 @pytest.mark.torch
-def test_a_method_that_can_not_do_the_model_says_which_can(photos: Path) -> None:
+def test_a_method_that_does_not_support_the_model_names_others(photos: Path) -> None:
     with pytest.raises(ModelError, match=r"can't explain fake, .*: choose occlusion"):
         asked("bee", photos / "cat.png", method="attention")
 
 
-def test_without_torch_it_says_how_to_get_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_the_error_says_how_to_install_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"needs torch: choose occlusion, or pip install '\.\[train\]'"):
         asked("bee", photos / "cat.png", method="attention")
 
 
-def test_what_a_method_can_not_do_occlusion_does(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_occlusion_fills_in_for_what_a_method_does_not_compute(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = Method("words-only", "", "view", "occlusion:OcclusionWords", None)
     monkeypatch.setitem(explanation.METHODS, "words-only", words)  # type: ignore[attr-defined]
     found = asked("bee", photos / "cat.png", method="words-only")
@@ -135,7 +139,7 @@ def test_what_a_method_can_not_do_occlusion_does(photos: Path, monkeypatch: pyte
 
 
 @pytest.mark.torch
-def test_every_method_is_where_it_is_said_to_be() -> None:
+def test_every_method_can_be_imported_from_its_registered_module() -> None:
     for method in METHODS.values():
         assert method.words or method.regions
         for explainer in (
@@ -177,5 +181,5 @@ def test_a_photo_that_can_not_be_read_is_told_with_its_path(tmp_path: Path) -> N
         ("longest", (200, 100), (0, -0.5, 1, 1.5)),
     ],
 )
-def test_what_the_model_sees(mode: str, size: tuple[int, int], box: tuple[float, ...]) -> None:
+def test_the_box_that_the_model_sees(mode: str, size: tuple[int, int], box: tuple[float, ...]) -> None:
     assert seen_box(*size, PreprocessConfig(size=(32, 32), resize_mode=mode)) == pytest.approx(box)

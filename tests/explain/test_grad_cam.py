@@ -162,7 +162,7 @@ def test_graphs_of_every_input(tmp_path: Path, dtype: str, layout: str, batch: i
     assert told[-1] == 0
 
 
-def test_features_that_are_nothing_have_no_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_of_zeros_have_no_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx_model(convolutional_folder(tmp_path))
     nothing: tuple[object, list[object]] = np.zeros((1, 6, 8, 8), np.float32), []
     monkeypatch.setattr(FeatureMap, "_features", lambda self, pixels: nothing)
@@ -172,7 +172,7 @@ def test_features_that_are_nothing_have_no_heat(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("which", ["tiny", "vit"])
-def test_towers_without_a_last_convolution_say_so(which: str, tmp_path: Path) -> None:
+def test_towers_without_a_last_convolution_are_refused(which: str, tmp_path: Path) -> None:
     if which == "tiny":
         folder = make_model_folder(tmp_path / "tiny")
     else:

@@ -22,21 +22,23 @@ def explained(number: int, model: FakeModel, cost: int = 100) -> RegionExplanati
 
 
 @pytest.mark.parametrize(("number", "quarter"), [(0, (0, 0)), (1, (1, 1))])
-def test_the_place_that_makes_the_score_is_hot(number: int, quarter: tuple[int, int]) -> None:
+def test_the_place_that_determines_the_score_has_the_highest_heat(
+    number: int, quarter: tuple[int, int]
+) -> None:
     heat = explained(number, FakeModel()).heat
     assert heat.shape == (GRID, GRID) and heat.dtype == np.float32 and np.isfinite(heat).all()
     peak = np.unravel_index(int(heat.argmax()), heat.shape)
     assert tuple(int(place) * 2 // GRID for place in peak) == quarter
 
 
-def test_what_lowers_the_score_is_below_zero() -> None:
+def test_places_that_lower_the_score_have_negative_heat() -> None:
     heat = explained(0, FakeModel()).heat
     half = GRID // 2
     assert heat[half + 3 :, half + 3 :].max() < 0 < heat[: half - 3, : half - 3].min()
 
 
 @pytest.mark.parametrize("cost", [64, 100, 101, 250])
-def test_the_cost_bounds_the_photos(cost: int) -> None:
+def test_the_cost_limits_the_number_of_embedded_photos(cost: int) -> None:
     model = FakeModel()
     explained(0, model, cost)
     assert model.photos == 1 + cost // 2 * 2
@@ -53,7 +55,7 @@ def test_masks_are_halves_with_their_complements() -> None:
     assert near > 0.8, "patches, not single cells"
 
 
-def test_losses_that_add_up_are_told_apart() -> None:
+def test_additive_losses_are_attributed_to_their_cells() -> None:
     truth = np.zeros((GRID, GRID))
     truth[3:7, 9:13] = 0.02
     truth[10:13, 2:6] = -0.01
@@ -64,7 +66,7 @@ def test_losses_that_add_up_are_told_apart() -> None:
     assert heat.sum() == pytest.approx(truth.sum(), rel=0.3)
 
 
-def test_heat_is_the_gaussian_process_of_the_textbook() -> None:
+def test_heat_is_the_posterior_mean_of_a_gaussian_process() -> None:
     """Rasmussen & Williams 2006, equation 2.23, with places' covariance summed over each mask."""
     masks = draw_masks(6, np.random.default_rng(2))
     losses = np.random.default_rng(3).standard_normal(12)
@@ -79,12 +81,12 @@ def test_heat_is_the_gaussian_process_of_the_textbook() -> None:
     )
 
 
-def test_what_all_masks_lose_alike_is_all_places() -> None:
+def test_a_loss_common_to_all_masks_is_spread_evenly() -> None:
     masks = draw_masks(10, np.random.default_rng(4))
     assert fit_heat(masks, np.full(20, 0.3)) == pytest.approx(np.full((GRID, GRID), 0.6 / GRID**2))
 
 
-def test_a_thing_that_fills_the_photo_has_heat() -> None:
+def test_an_object_that_fills_the_photo_has_heat() -> None:
     """Whose score a small square, which covers a little of it, would not change."""
     heat = OcclusionRegions(FillingModel(), Settings()).explain_region(query_for(0), photo_of(64, 64)).heat
     assert heat.mean() > 0.005
@@ -109,14 +111,14 @@ def test_cells_cover_all_pixels_of_any_size() -> None:
     assert apply_mask(pixels, cover, left)[..., 0].sum(axis=1).tolist() == [12 * 255] * 17
 
 
-def test_a_photo_of_nothing_has_no_heat() -> None:
+def test_a_uniform_photo_has_no_heat() -> None:
     model = FakeModel()
     pixels = mean_colour(photo_of(9, 99))
     heat = OcclusionRegions(model, Settings()).explain_region(query_for(0), pixels).heat
     assert np.abs(heat).max() < 1e-6
 
 
-def test_another_cover_is_used() -> None:
+def test_the_cover_can_be_chosen() -> None:
     seen = []
 
     def cover(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -128,7 +130,7 @@ def test_another_cover_is_used() -> None:
     assert seen == [1]
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     seen: list[tuple[str, int, int]] = []
     settings = Settings(progress=lambda *step: seen.append(step))
     OcclusionRegions(FakeModel(), settings).explain_region(query_for(0), photo_of(9, 99))

@@ -33,7 +33,7 @@ def gain(text: str, model: FakeModel) -> float:
 @pytest.mark.parametrize(
     "text", ["bee", "a red bee", "the dog and the dog", LONG, "两只狗在海滩上", f"{LONG} {LONG}"]
 )
-def test_shares_add_up_to_the_score_minus_the_empty_texts(text: str) -> None:
+def test_shares_add_up_to_the_score_minus_that_of_empty_texts(text: str) -> None:
     model = FakeModel()
     found = explained(text, model)
     assert found.additive
@@ -41,21 +41,21 @@ def test_shares_add_up_to_the_score_minus_the_empty_texts(text: str) -> None:
     assert sum(share.contribution for share in found.words) == pytest.approx(gain(text, model), abs=1e-12)
 
 
-def test_one_word_is_the_whole_gain() -> None:
+def test_a_single_word_has_the_whole_difference() -> None:
     model = FakeModel()
     (share,) = explained("bee", model).words
     assert share.contribution == share.leave_one_out == pytest.approx(gain("bee", model), abs=1e-12)
     assert share.stderr == 0
 
 
-def test_few_words_are_exact() -> None:
+def test_few_words_have_exact_shapley_values() -> None:
     model = FakeModel()
     found = explained("one two three four five six seven eight", model)
     assert all(share.stderr == 0 for share in found.words)
     assert len(model.texts) == 2**8
 
 
-def test_shares_of_a_game_known_by_hand() -> None:
+def test_shapley_values_of_a_game_computed_by_hand() -> None:
     """One left glove, two right ones; a pair is worth 1: 2/3, 1/6 and 1/6."""
     score = {subset: float(bool(subset & 1) and bool(subset & 6)) for subset in range(8)}
     assert exact_shapley_values(score, 3) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
@@ -83,7 +83,7 @@ def test_the_error_of_sampled_shapley_values_is_their_standard_error() -> None:
     assert abs(float(np.mean(off))) < 0.15
 
 
-def test_sampling_finds_what_the_exact_way_does() -> None:
+def test_sampled_shapley_values_agree_with_exact_ones() -> None:
     text = "one two three four five six seven"
     exact, sampled = explained(text, FakeModel()), explained(text, FakeModel(), cost=40)
     for one, other in zip(exact.words, sampled.words, strict=True):
@@ -93,13 +93,13 @@ def test_sampling_finds_what_the_exact_way_does() -> None:
 
 
 @pytest.mark.parametrize("cost", [64, 128, 500])
-def test_the_cost_bounds_the_texts(cost: int) -> None:
+def test_the_cost_limits_the_number_of_embedded_texts(cost: int) -> None:
     model = FakeModel()
     explained(LONG, model, cost)
     assert cost < len(model.texts) <= 2 * cost
 
 
-def test_a_text_too_long_for_the_cost_has_an_error_still() -> None:
+def test_a_text_too_long_for_the_cost_still_has_a_standard_error() -> None:
     model = FakeModel()
     text = " ".join(f"word{number}" for number in range(77))
     found = explained(text, model, cost=64)
@@ -113,7 +113,7 @@ def test_equal_texts_are_embedded_once() -> None:
     assert sorted(model.texts) == ["", "ha", "ha ha", "ha ha ha", "ha ha ha ha"]
 
 
-def test_a_blank_stands_for_words_left_out() -> None:
+def test_words_left_out_are_replaced_by_a_space() -> None:
     model = FakeModel()
     explained("red bee", model, blank="thing")
     assert sorted(model.texts) == ["red bee", "red thing", "thing bee", "thing thing"]
@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_shares() -> None:
     assert explained(LONG, FakeModel()) == explained(LONG, FakeModel())
 
 
-def test_progress_ends_where_it_said() -> None:
+def test_progress_ends_at_its_announced_total() -> None:
     seen: list[tuple[str, int, int]] = []
     settings = Settings(progress=lambda *step: seen.append(step))
     OcclusionWords(FakeModel(), settings).explain_words(LONG, split(LONG), photo_of(9, 99))

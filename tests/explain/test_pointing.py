@@ -65,7 +65,7 @@ def drawn() -> list[pointing.Picture]:
     return [pointing.draw(SIDE, rng) for _ in range(20)]
 
 
-def test_boxes_are_where_the_things_are(drawn: list[pointing.Picture]) -> None:
+def test_boxes_enclose_the_objects(drawn: list[pointing.Picture]) -> None:
     for picture in drawn:
         one, other = picture.things
         assert one.colour != other.colour and one.shape != other.shape
@@ -79,7 +79,7 @@ def test_boxes_are_where_the_things_are(drawn: list[pointing.Picture]) -> None:
         assert not solid.any()
 
 
-def test_captions_name_both_things(drawn: list[pointing.Picture]) -> None:
+def test_captions_name_both_objects(drawn: list[pointing.Picture]) -> None:
     picture = drawn[0]
     one, other = picture.things
     both, reverse, first, second = picture.captions()
@@ -101,7 +101,7 @@ def test_the_highest_cell_is_the_peak() -> None:
     assert pointing.peak(heat, 48) == (36.0, 30.0)
 
 
-def test_an_oracle_always_hits_and_its_opposite_never(drawn: list[pointing.Picture]) -> None:
+def test_a_perfect_heat_map_always_hits_and_its_negative_never(drawn: list[pointing.Picture]) -> None:
     model = Painter()
     right = pointing.points_at(Oracle(model, Settings()), model, drawn, str)
     wrong = pointing.points_at(Oracle(model, Settings(), sign=-1.0), model, drawn, str)
@@ -109,14 +109,14 @@ def test_an_oracle_always_hits_and_its_opposite_never(drawn: list[pointing.Pictu
     assert (wrong.hit, wrong.other) == (0.0, 1.0)
 
 
-def test_chance_is_the_share_of_the_boxes(drawn: list[pointing.Picture]) -> None:
+def test_chance_is_the_boxes_share_of_the_area(drawn: list[pointing.Picture]) -> None:
     things = [thing for picture in drawn for thing in picture.things]
     points = np.random.default_rng(0).uniform(0, SIDE, (4000, 2))
     hits = np.mean([[thing.holds(*point) for point in points] for thing in things])
     assert pointing.chance(things, SIDE) == pytest.approx(hits, rel=0.1)
 
 
-def test_occlusion_wins_both_games_with_a_model_that_sees_colours(drawn: list[pointing.Picture]) -> None:
+def test_occlusion_passes_both_pointing_tests_with_a_model_of_colours(drawn: list[pointing.Picture]) -> None:
     model = Painter()
     assert pointing.points_at(OcclusionRegions(model, Settings()), model, drawn[:5], str).hit >= 0.9
     assert pointing.words_won(OcclusionWords(model, Settings()), model, drawn) == 1.0

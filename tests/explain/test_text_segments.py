@@ -36,7 +36,7 @@ def test_words(text: str, words: list[str]) -> None:
     assert [word.text for word in split(text)] == words
 
 
-def test_a_word_takes_its_punctuation_along() -> None:
+def test_a_word_includes_its_punctuation() -> None:
     text = 'a "red" bike, parked'
     words = split(text)
     assert [text[word.start : word.end] for word in words] == ["a", '"red"', "bike,", "parked"]
@@ -44,7 +44,7 @@ def test_a_word_takes_its_punctuation_along() -> None:
     assert keep(text, words, (True, False, True, True), "thing") == "a thing bike, parked"
 
 
-def test_a_character_left_out_leaves_no_space() -> None:
+def test_characters_are_left_out_without_a_space() -> None:
     text = "两只狗"
     assert keep(text, split(text), (True, False, True)) == "两狗"
 

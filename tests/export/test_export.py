@@ -115,7 +115,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     ("name", "precision"),
     [*((name, "fp32") for name in ARCHITECTURES), ("vit", "fp16"), ("vit", "int8"), ("resnet", "int8")],
 )
-def test_search_gets_pytorchs_vectors(name: str, precision: Precision, tmp_path: Path) -> None:
+def test_exported_embeddings_agree_with_pytorch(name: str, precision: Precision, tmp_path: Path) -> None:
     model = make_model(ARCHITECTURES[name])
     save(model, tmp_path / "weights", "openclip")
     done = export_model(tmp_path / "weights", tmp_path / "out", PHOTOS, precision=precision)
@@ -129,7 +129,7 @@ def test_search_gets_pytorchs_vectors(name: str, precision: Precision, tmp_path:
 
 
 @pytest.mark.parametrize("quick_gelu", [True, False])
-def test_transformers_model_comes_out_as_transformers_computes_it(quick_gelu: bool, tmp_path: Path) -> None:
+def test_an_exported_transformers_model_agrees_with_transformers(quick_gelu: bool, tmp_path: Path) -> None:
     from transformers import CLIPConfig, CLIPModel
 
     vision, text = VIT.vision_cfg, VIT.text_cfg
@@ -173,7 +173,7 @@ def test_transformers_model_comes_out_as_transformers_computes_it(quick_gelu: bo
         assert np.abs(vectors - expected).max() <= 1e-4
 
 
-def test_whatever_else_is_in_the_batch_int8_gives_the_same_vector(folders: dict[Precision, Path]) -> None:
+def test_int8_embeddings_do_not_depend_on_the_batch(folders: dict[Precision, Path]) -> None:
     """A scale for the whole batch would make a photo's vector depend on the photos beside it."""
     encoder = Encoder(ModelFolder.read(folders["int8"]))
     pixels = np.stack([encoder.preprocess(Image.open(photo)) for photo in PHOTOS])
@@ -183,7 +183,7 @@ def test_whatever_else_is_in_the_batch_int8_gives_the_same_vector(folders: dict[
     assert np.allclose(encoder.encode_texts(TEXTS), alone, atol=1e-6)
 
 
-def test_weights_beyond_what_a_file_holds_lie_beside_it(
+def test_weights_beyond_2_gb_are_stored_as_external_data(
     checkpoint: Path, folders: dict[Precision, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_towers, "MAX_FILE_BYTES", 1000)
@@ -222,13 +222,13 @@ def _port(port: Any) -> tuple[str, int, list[str | int]]:
     return port.name, port.type.tensor_type.elem_type, [side.dim_param or side.dim_value for side in sides]
 
 
-def test_narrow_weights_take_half_and_a_quarter_of_the_room(folders: dict[Precision, Path]) -> None:
+def test_fp16_and_int8_weights_take_half_and_a_quarter_of_the_space(folders: dict[Precision, Path]) -> None:
     sizes = [(folder / "textual" / "model.onnx").stat().st_size for folder in folders.values()]
     assert sizes[1] / sizes[0] == pytest.approx(1 / 2, abs=0.02)
     assert sizes[2] / sizes[0] == pytest.approx(1 / 4, abs=0.05)  # a tiny row of 32 has a scale of 4 bytes
 
 
-def test_the_folder_says_what_it_is(checkpoint: Path, model: CLIP, tmp_path: Path) -> None:
+def test_the_folder_describes_the_model(checkpoint: Path, model: CLIP, tmp_path: Path) -> None:
     done = export_model(checkpoint, tmp_path / "mine", PHOTOS, precision="int8")
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
     assert Architecture.from_dict({k: v for k, v in config.items() if k != "clipsight"}, "it") == VIT
@@ -249,7 +249,7 @@ def test_the_folder_says_what_it_is(checkpoint: Path, model: CLIP, tmp_path: Pat
     assert tree(tmp_path / "mine").keys() == names
 
 
-def test_photos_are_prepared_as_the_checkpoint_says(checkpoint: Path, model: CLIP, tmp_path: Path) -> None:
+def test_preprocessing_follows_the_checkpoint(checkpoint: Path, model: CLIP, tmp_path: Path) -> None:
     """As LAION's ViT-L/14 (mean and deviation 0.5) and Apple's larger ViT-H/14 (squash) do."""
     weights = _copy(checkpoint, tmp_path / "weights")
     config = json.loads((weights / "open_clip_config.json").read_text())
@@ -262,7 +262,7 @@ def test_photos_are_prepared_as_the_checkpoint_says(checkpoint: Path, model: CLI
     assert np.abs(from_folder(tmp_path / "out")[0] - from_torch(model, expected)[0]).max() <= 1e-4
 
 
-def test_transformers_own_mean_and_deviation_are_kept(model: CLIP, tmp_path: Path) -> None:
+def test_mean_and_std_of_transformers_are_kept(model: CLIP, tmp_path: Path) -> None:
     save(model, tmp_path / "weights", "huggingface")
     theirs = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.3, 0.2, 0.1], "size": {"shortest_edge": 224}}
     (tmp_path / "weights" / "preprocessor_config.json").write_text(json.dumps(theirs))
@@ -274,7 +274,7 @@ def test_transformers_own_mean_and_deviation_are_kept(model: CLIP, tmp_path: Pat
 # -- where weights come from ---------------------------------------------------------
 
 
-def test_a_training_runs_folder_means_its_best_weights(
+def test_the_folder_of_a_training_run_stands_for_its_best_weights(
     checkpoint: Path, folders: dict[Precision, Path], tmp_path: Path
 ) -> None:
     _copy(checkpoint, tmp_path / "run" / "best")
@@ -354,7 +354,7 @@ def _zeros(array: Any, axis: int, peak: int) -> tuple[Any, Any]:
         ),
     ],
 )
-def test_a_model_that_does_not_agree_is_not_written(
+def test_a_model_that_disagrees_with_pytorch_is_not_written(
     precision: Precision,
     module: Any,
     name: str,
@@ -379,7 +379,7 @@ def test_a_text_tower_for_another_tokenizer_is_refused(text: Any, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_weights_says_which_they_would_be(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_an_error_that_names_them(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no weights in it; .*open_clip_model\.safetensors"):
         export_model(tmp_path, tmp_path / "out", PHOTOS)
 
@@ -394,7 +394,7 @@ def test_photos_that_can_not_be_read_are_left_out(checkpoint: Path, tmp_path: Pa
     assert done.photos.count == len(PHOTOS)
 
 
-def test_a_model_that_is_there_is_replaced_only_when_asked(
+def test_an_existing_model_is_replaced_only_with_overwrite(
     checkpoint: Path, folders: dict[Precision, Path], tmp_path: Path
 ) -> None:
     folder = _copy(folders["fp32"], tmp_path / "out")
@@ -407,7 +407,7 @@ def test_a_model_that_is_there_is_replaced_only_when_asked(
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_an_export_that_fails_leaves_the_model_that_is_there(
+def test_a_failed_export_keeps_the_existing_model(
     checkpoint: Path, folders: dict[Precision, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _copy(folders["fp32"], tmp_path / "out")
@@ -420,7 +420,7 @@ def test_an_export_that_fails_leaves_the_model_that_is_there(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_no_model_is_never_replaced(overwrite: bool, checkpoint: Path, tmp_path: Path) -> None:
+def test_folders_of_other_files_are_never_replaced(overwrite: bool, checkpoint: Path, tmp_path: Path) -> None:
     pictures, file = tmp_path / "Pictures", tmp_path / "file"
     pictures.mkdir()
     (pictures / "holiday.jpg").write_bytes(b"irreplaceable")
@@ -432,7 +432,7 @@ def test_what_is_no_model_is_never_replaced(overwrite: bool, checkpoint: Path, t
     assert tree(tmp_path) == {"Pictures/holiday.jpg": b"irreplaceable", "file": b"mine"}
 
 
-def test_an_empty_folder_and_one_in_folders_to_be_made_will_do(checkpoint: Path, tmp_path: Path) -> None:
+def test_empty_and_missing_folders_are_accepted(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "a" / "b" / "c"):
         export_model(checkpoint, folder, PHOTOS[:1])
@@ -478,7 +478,7 @@ def test_a_place_that_can_not_be_written_is_named(checkpoint: Path, tmp_path: Pa
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([64, 127]), st.sampled_from([0, 1]))
-def test_rounding_is_never_worse_than_without_clipping(seed: int, peak: int, axis: int) -> None:
+def test_the_chosen_clipping_never_increases_the_rounding_error(seed: int, peak: int, axis: int) -> None:
     array = np.random.default_rng(seed).standard_t(3, (7, 9)).astype(np.float32)
     values, scale = quantise(array, axis, peak)
     assert values.dtype == np.int8 and np.abs(values.astype(int)).max() <= peak
@@ -493,7 +493,7 @@ def test_a_channel_of_zeros_stays_zero() -> None:
     assert not values.any() and (scale > 0).all()
 
 
-def test_no_processor_adds_two_products_beyond_16_bits(folders: dict[Precision, Path]) -> None:
+def test_sums_of_two_products_fit_in_16_bits(folders: dict[Precision, Path]) -> None:
     """Without VNNI, ONNX Runtime adds products of uint8 and int8 in pairs, in 16 bits."""
     for tower in ("visual", "textual"):
         graph = onnx.load(folders["int8"] / tower / "model.onnx").graph

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from clipsight.export.onnx_graph import Graph, Precision, quantise
 
 
-def test_quantise_is_within_half_a_step_where_nothing_is_clipped() -> None:
+def test_quantisation_errors_are_at_most_half_a_step_without_clipping() -> None:
     array = np.random.default_rng(0).uniform(-1, 1, (8, 300)).astype(np.float32)
     values, scale = quantise(array, 0, 127)
     assert values.dtype == np.int8 and scale.shape == (8, 1)
@@ -20,7 +20,7 @@ def test_quantise_is_within_half_a_step_where_nothing_is_clipped() -> None:
 
 
 @pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-6), ("fp16", 2e-3), ("int8", 0.02)])
-def test_a_graph_computes_what_numpy_does(precision: Precision, near: float) -> None:
+def test_a_graph_computes_the_same_as_numpy(precision: Precision, near: float) -> None:
     """gelu(x @ weight + bias), scaled to unit length, and the rows of a table: two outputs by name."""
     rng = np.random.default_rng(0)
     weight, table = (rng.normal(size=shape).astype(np.float32) for shape in ((64, 80), (90, 80)))

@@ -71,7 +71,7 @@ def test_there_and_back(library: Path, backup: Path, tmp_path: Path) -> None:
         assert catalog.database.value("PRAGMA journal_mode") == "wal"
 
 
-def test_what_is_in_the_journal_is_in_the_backup(library: Path, tmp_path: Path) -> None:
+def test_a_backup_contains_the_write_ahead_log(library: Path, tmp_path: Path) -> None:
     with closing(Catalog(library)) as catalog:
         add(library, "second")
         assert (library / f"{CATALOG_NAME}-wal").stat().st_size > 0
@@ -79,7 +79,7 @@ def test_what_is_in_the_journal_is_in_the_backup(library: Path, tmp_path: Path) 
         assert catalog.counts().present == 10
 
 
-def test_a_file_that_exists_is_kept(library: Path, backup: Path) -> None:
+def test_an_existing_file_is_not_replaced(library: Path, backup: Path) -> None:
     before = backup.read_bytes()
     add(library, "second")
     with pytest.raises(LibraryError, match="exists: name another file, or replace it with `replace=True`"):
@@ -97,7 +97,7 @@ def test_a_file_that_exists_is_kept(library: Path, backup: Path) -> None:
         ("no/such/folder/backup", "can't (write|back up)"),
     ],
 )
-def test_places_where_no_backup_can_be(
+def test_invalid_places_for_a_backup(
     library: Path, backup: Path, tmp_path: Path, name: str, message: str
 ) -> None:
     with pytest.raises(LibraryError, match=message) as error:
@@ -119,7 +119,7 @@ def test_a_name_that_is_not_utf8(library: Path, tmp_path: Path) -> None:
     assert paths(tmp_path / "new") == paths(library)
 
 
-def test_a_damaged_catalog_is_not_backed_up_in_silence(library: Path, tmp_path: Path) -> None:
+def test_backing_up_a_damaged_catalog_is_an_error(library: Path, tmp_path: Path) -> None:
     content = (library / CATALOG_NAME).read_bytes()
     (library / CATALOG_NAME).write_bytes(content[:8192] + bytes(len(content) - 8192))
     with pytest.raises(LibraryError, match="can't back up"):
@@ -170,7 +170,7 @@ def test_a_library_that_holds_photos_is_kept(library: Path, backup: Path) -> Non
     assert check(library).consistent
 
 
-def test_search_files_of_the_other_catalog_are_not_used(library: Path, backup: Path) -> None:
+def test_restore_discards_the_index_files_of_the_replaced_catalog(library: Path, backup: Path) -> None:
     """The restored catalog gives ids out again that the index file knows as other photos."""
     add(library, "second")
     with closing(Catalog(library)) as catalog:
@@ -193,13 +193,13 @@ def test_a_damaged_library_is_replaced(library: Path, backup: Path) -> None:
     assert check(library).consistent
 
 
-def test_an_empty_library_is_replaced_without_a_word(backup: Path, tmp_path: Path) -> None:
+def test_an_empty_library_is_replaced_without_the_option(backup: Path, tmp_path: Path) -> None:
     Catalog(tmp_path / "empty").close()
     restore(backup, tmp_path / "empty")
     assert len(paths(tmp_path / "empty")) == 5
 
 
-def test_what_is_no_backup_is_refused(library: Path, backup: Path, tmp_path: Path) -> None:
+def test_other_files_than_backups_are_refused(library: Path, backup: Path, tmp_path: Path) -> None:
     text, damaged, other, newer = (tmp_path / name for name in ("text", "damaged", "other", "newer"))
     text.write_text("my notes " * 1000)
     content = backup.read_bytes()

@@ -127,7 +127,7 @@ def test_each_rule_is_tested() -> None:
     assert all(any(what in rule.description for what in SPOILED) for rule in RULES)
 
 
-def test_photos_are_named(library: Path) -> None:
+def test_problems_name_the_photos(library: Path) -> None:
     spoil(library, "UPDATE vectors SET vector = zeroblob(32) WHERE id > 10 AND model_id = 1")
     (wrong,) = wrongs(check(library))
     assert wrong.startswith("30 vectors are not of unit length, such as of '/photos/1/000000000010'")
@@ -147,7 +147,7 @@ def test_values_of_other_types_are_found(library: Path) -> None:
     assert check(library).findings == []
 
 
-def test_memory_is_that_of_a_chunk(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_by_the_chunk_size(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is found in whichever chunk it is, and progress is told."""
     monkeypatch.setattr(check_module, "_CHUNK", 7)
     spoil(library, "UPDATE vectors SET vector = zeroblob(32) WHERE id IN (1, 7, 8, 39, 40)")
@@ -204,7 +204,7 @@ def drop_some(index: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "wrong"), [(swap_ids, "holds 2 vectors that are not"), (drop_some, "lacks 3 vectors")]
 )
-def test_a_search_file_that_lies(
+def test_a_search_file_with_other_vectors_is_found(
     library: Path, approximate: bool, change: Callable[[Any], None], wrong: str
 ) -> None:
     index_of(library, approximate)
@@ -218,7 +218,7 @@ def test_a_search_file_that_lies(
     assert check(library).findings == []
 
 
-def test_search_files_may_be_behind(library: Path) -> None:
+def test_index_files_may_be_older_than_the_catalog(library: Path) -> None:
     with closing(Catalog(library)) as catalog:
         model = catalog.current_model()
         assert model is not None
@@ -258,7 +258,7 @@ def kept_vectors(library: Path) -> dict[bytes, bytes]:
         max_size=4,
     )
 )
-def test_whatever_can_be_read_of_a_damaged_file_is_kept(
+def test_repair_keeps_all_readable_rows_of_a_damaged_file(
     large: Path, tmp_path_factory: pytest.TempPathFactory, damages: list[tuple[float, int, bool]]
 ) -> None:
     library = shutil.copytree(large, tmp_path_factory.mktemp("damaged") / "library")
@@ -283,7 +283,7 @@ def test_whatever_can_be_read_of_a_damaged_file_is_kept(
     assert len(wrong) <= bytes_hit // 500 + 2 * len(damages)  # bits that nothing tells from others
 
 
-def test_one_damaged_page_costs_what_lay_on_it(large: Path, tmp_path: Path) -> None:
+def test_one_damaged_page_loses_only_its_rows(large: Path, tmp_path: Path) -> None:
     library = shutil.copytree(large, tmp_path / "library")
     file = library / CATALOG_NAME
     content = bytearray(file.read_bytes())
@@ -305,7 +305,7 @@ def test_one_damaged_page_costs_what_lay_on_it(large: Path, tmp_path: Path) -> N
     assert report.consistent and any(aside.name in note for note in report.notes)
 
 
-def test_a_catalog_that_was_set_aside_is_recovered(large: Path, tmp_path: Path) -> None:
+def test_a_catalog_that_was_moved_aside_is_recovered(large: Path, tmp_path: Path) -> None:
     library = shutil.copytree(large, tmp_path / "library")
     file = library / CATALOG_NAME
     content = bytearray(file.read_bytes())
@@ -322,7 +322,7 @@ def test_a_catalog_that_was_set_aside_is_recovered(large: Path, tmp_path: Path) 
     assert check(library).findings == []
 
 
-def test_a_first_page_of_garbage_can_t_be_mended(large: Path, tmp_path: Path) -> None:
+def test_a_damaged_first_page_can_not_be_repaired(large: Path, tmp_path: Path) -> None:
     library = shutil.copytree(large, tmp_path / "library")
     content = b"garbage!" * 1024 + (library / CATALOG_NAME).read_bytes()[8192:]
     (library / CATALOG_NAME).write_bytes(content)
@@ -405,7 +405,7 @@ def indexed(library: Path, photos: Path, tiny_model: Path, tmp_path: Path) -> Pa
     return folder
 
 
-def test_a_vector_under_the_wrong_photo(indexed: Path, photos: Path, tiny_model: Path) -> None:
+def test_a_vector_stored_for_the_wrong_photo_is_found(indexed: Path, photos: Path, tiny_model: Path) -> None:
     assert str(check(indexed, photos=100)) == "consistent: 8 photos, 8 vectors, 8 photos read again"
     before = kept_vectors(indexed)
     spoil(
@@ -423,7 +423,7 @@ def test_a_vector_under_the_wrong_photo(indexed: Path, photos: Path, tiny_model:
     assert kept_vectors(indexed) == before
 
 
-def test_a_sample_and_what_can_t_be_compared(indexed: Path, photos: Path) -> None:
+def test_a_sample_is_compared_and_unreadable_photos_are_counted(indexed: Path, photos: Path) -> None:
     assert check(indexed, photos=3).compared == 3
     (photos / "cat.png").unlink()
     (photos / "coffee.png").write_bytes(b"another size")
@@ -432,13 +432,13 @@ def test_a_sample_and_what_can_t_be_compared(indexed: Path, photos: Path) -> Non
     assert report.notes == ["2 photos could not be compared: their files have changed or can't be read"]
 
 
-def test_a_disk_that_fails_once_is_no_damage(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_disk_error_is_not_damage(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([["database disk image is malformed"], []])
     monkeypatch.setattr(check_module, "_integrity", lambda catalog: next(answers))
     assert check(library, repair=True).findings == []
 
 
-def test_a_disk_that_fails_for_good_is_told(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_permanent_disk_error_is_reported(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> None:
         raise OSError(5, "Input/output error")
 

@@ -13,7 +13,7 @@ from clipsight.maintenance.locations import locations
 from tests.support.shell import run_program
 
 
-def test_nothing_exists_and_nothing_is_made(home: Path) -> None:
+def test_files_that_do_not_exist_are_listed_and_not_created(home: Path) -> None:
     found = locations()
     assert {each.size for each in found if each.name != "configuration"} == {None}
     assert list(home.iterdir()) == []
@@ -56,7 +56,7 @@ def test_the_command(library: Library, tmp_path: Path) -> None:
     assert all(each["path"] in table for each in found)
 
 
-def test_sizes_count_each_file_once_and_survive_what_is_gone(tmp_path: Path) -> None:
+def test_sizes_count_each_file_once_and_ignore_files_deleted_meanwhile(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").write_bytes(b"12345")
     os.link(tmp_path / "a" / "file", tmp_path / "a" / "same")

@@ -29,7 +29,7 @@ def test_by_label(library: Library, photos: Path, tmp_path: Path) -> None:
     assert everything.created == 8 and len(everything.failures) == 1
 
 
-def test_a_dry_run_keeps_no_labels(library: Library, photos: Path, tmp_path: Path) -> None:
+def test_a_dry_run_stores_no_labels(library: Library, photos: Path, tmp_path: Path) -> None:
     done = library.organize(photos, tmp_path / "sorted", labels=["cat", "rocket"], dry_run=True)
     assert done.created == 8 and not (tmp_path / "sorted").exists()
     with pytest.raises(LabelError, match="no photo has a label"):

@@ -71,7 +71,7 @@ def is_that(how: Method, target: Path, source: Path) -> bool:
 
 
 @every_how
-def test_photos_are_sorted_and_taken_back(originals: Path, tmp_path: Path, how: Method) -> None:
+def test_sorting_photos_can_be_undone(originals: Path, tmp_path: Path, how: Method) -> None:
     before = tree(originals)
     told: list[Placement] = []
     done = organize(
@@ -130,7 +130,7 @@ def test_nothing_is_overwritten(originals: Path, tmp_path: Path, how: Method) ->
     assert tree(destination) == before
 
 
-def test_dry_run_tells_the_same_and_changes_nothing(originals: Path, tmp_path: Path) -> None:
+def test_dry_run_reports_the_same_and_changes_nothing(originals: Path, tmp_path: Path) -> None:
     photos = [
         *placed(originals),
         *placed(originals, "a/b"),
@@ -150,14 +150,14 @@ def test_dry_run_tells_the_same_and_changes_nothing(originals: Path, tmp_path: P
     assert organize(photos, tmp_path / "sorted", Method.COPY, dry_run=True).existing == len(photos)
 
 
-def test_unlikely_photos_stay_out(originals: Path, tmp_path: Path) -> None:
+def test_photos_below_the_minimum_probability_are_left_out(originals: Path, tmp_path: Path) -> None:
     photos = [LabelledPhoto(originals / "a.jpg", "dog", 0.49), LabelledPhoto(originals / "b.jpg", "dog", 0.5)]
     done = organize(photos, tmp_path / "sorted", Method.COPY, min_probability=0.5)
     assert (done.created, done.below_threshold) == (1, 1)
     assert [path.name for path in (tmp_path / "sorted" / "dog").iterdir()] == ["b.jpg"]
 
 
-def test_photos_without_a_label_stay_out(originals: Path, tmp_path: Path) -> None:
+def test_photos_without_a_label_are_left_out(originals: Path, tmp_path: Path) -> None:
     photos = [
         LabelledPhoto(originals / "a.jpg", None),
         LabelledPhoto(originals / "b.jpg", "dog"),
@@ -168,7 +168,7 @@ def test_photos_without_a_label_stay_out(originals: Path, tmp_path: Path) -> Non
     assert done.folders == ((tmp_path / "sorted" / "dog", 1),)
 
 
-def test_a_photo_that_is_gone_is_told_and_the_rest_sorted(originals: Path, tmp_path: Path) -> None:
+def test_a_deleted_photo_is_reported_and_the_others_are_sorted(originals: Path, tmp_path: Path) -> None:
     for how in Method:
         photos = [
             LabelledPhoto(originals / "gone.jpg", "dog", 1.0),
@@ -180,7 +180,7 @@ def test_a_photo_that_is_gone_is_told_and_the_rest_sorted(originals: Path, tmp_p
         assert "No such file" in done.failures[0].reason
 
 
-def test_a_photo_that_stops_being_readable_leaves_nothing(
+def test_a_copy_that_fails_half_way_leaves_no_file(
     originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that fails in the middle of a photo, as /proc/self/mem does when it is read."""
@@ -232,7 +232,7 @@ def test_any_label_is_a_folder(label: str) -> None:
         assert os.listdir(parent) == [name]
 
 
-def test_labels_that_make_one_name_have_folders_of_their_own(originals: Path, tmp_path: Path) -> None:
+def test_labels_with_equal_folder_names_have_separate_folders(originals: Path, tmp_path: Path) -> None:
     labels = ["a/b", "a:b", "A_B"]
     photos = [LabelledPhoto(originals / "a.jpg", label, 1.0) for label in labels]
     organize(photos, tmp_path / "sorted", Method.COPY)
@@ -275,7 +275,7 @@ def test_a_destination_that_is_a_file(originals: Path) -> None:
 
 
 @every_how
-def test_undo_keeps_what_was_changed(originals: Path, tmp_path: Path, how: Method) -> None:
+def test_undo_keeps_changed_files(originals: Path, tmp_path: Path, how: Method) -> None:
     destination = tmp_path / "sorted"
     organize(placed(originals), destination, how)
     changed = destination / "dog" / "a.jpg"
@@ -415,7 +415,7 @@ def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: Met
 
 
 @pytest.mark.process
-def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
+def test_a_killed_run_can_be_continued(originals: Path, tmp_path: Path) -> None:
     organize(
         [LabelledPhoto(path, path.stem[:1], 1.0) for path in sorted(originals.rglob("*.jpg"))],
         tmp_path / "whole",
@@ -431,7 +431,7 @@ def test_a_killed_run_goes_on(originals: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
+def test_a_killed_undo_can_be_continued(originals: Path, tmp_path: Path) -> None:
     destination = tmp_path / "sorted"
     organize(placed(originals), destination, Method.COPY)
     for _ in kill_at_every_step(lambda step: start_python(_KILLED, "undo", originals, destination, step)):
@@ -440,7 +440,7 @@ def test_undo_that_is_killed_goes_on(originals: Path, tmp_path: Path) -> None:
     assert not destination.exists() or tree(destination) == {}
 
 
-def test_a_torn_line_is_written_over(originals: Path, tmp_path: Path) -> None:
+def test_an_incomplete_journal_line_is_overwritten(originals: Path, tmp_path: Path) -> None:
     organize(placed(originals)[:1], tmp_path / "sorted", Method.COPY)
     with (tmp_path / "sorted" / journal.NAME).open("ab") as file:
         file.write(b'{"file": "dog/b.j')
@@ -501,7 +501,7 @@ contents = st.sampled_from([b"", b"x", b"y"])
         st.tuples(st.sampled_from(Method), st.sampled_from(["dog", "cat", "c/t", "c:t"])), max_size=4
     ),
 )
-def test_any_collection_is_sorted_and_taken_back(
+def test_sorting_any_collection_can_be_undone(
     sources: dict[tuple[str, str], bytes],
     there: dict[tuple[str, str], bytes],
     runs: list[tuple[Method, str]],

@@ -33,7 +33,7 @@ def test_vectors_are_those_of_the_library_in_the_order_of_paths(collection: Path
     assert embedded.failures == ()
 
 
-def test_other_photos_of_the_same_folder_are_left_alone(collection: Path, library: Library) -> None:
+def test_other_photos_of_the_same_folder_are_not_embedded(collection: Path, library: Library) -> None:
     table = write_text(
         collection / "labels.csv", "filepath,label\nindoors/cat.png,a\noutdoors/more/temple.jpg,b\n"
     )
@@ -49,7 +49,7 @@ def test_broken_photos_are_left_out_with_their_reason(collection: Path, library:
     assert path == broken and reason == "not an image: the file is text"
 
 
-def test_a_class_without_a_readable_photo_is_told(collection: Path, library: Library) -> None:
+def test_a_class_without_a_readable_photo_is_an_error(collection: Path, library: Library) -> None:
     (collection / "letters").mkdir()
     write_text(collection / "letters" / "letter.jpg", "Dear Sir or Madam")
     with pytest.raises(LabelError, match="no photo of the class 'letters' can be read"):
@@ -65,14 +65,14 @@ def test_links_to_photos_and_to_class_folders(collection: Path, library: Library
     assert embedded.labels.tolist() == [0, 0, 0, 1] and embedded.failures == ()
 
 
-def test_names_that_are_no_text(collection: Path, library: Library) -> None:
+def test_file_names_that_are_not_utf8(collection: Path, library: Library) -> None:
     strange = os.fsdecode(os.fsencode(collection / "indoors") + b"/caf\xe9.png")
     Path(strange).write_bytes(SAMPLES["cat.png"].read_bytes())
     embedded = embed_labelled(read_labelled(collection), library)
     assert Path(strange) in embedded.paths
 
 
-def test_files_keep_the_order_they_are_named_in(collection: Path, library: Library) -> None:
+def test_files_keep_the_given_order(collection: Path, library: Library) -> None:
     files = [collection / "outdoors/more/temple.jpg", collection / "indoors/cat.png"]
     missing = collection / "indoors" / "dog.png"
     paths, vectors, failures = embed_files([*files, missing], library)

@@ -25,7 +25,7 @@ plain_json = st.dictionaries(names, st.none() | st.booleans() | st.integers(-9, 
 
 @examples(50)
 @given(data=st.data(), classes=st.lists(names, min_size=2, max_size=5, unique=True))
-def test_the_file_gives_back_what_was_saved(
+def test_a_probe_survives_saving_and_loading(
     data: st.DataObject, classes: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     finite = st.floats(-1e6, 1e6, width=32)
@@ -60,7 +60,7 @@ def saved(tmp_path: Path) -> Path:
     return file
 
 
-def test_every_damage_to_the_file_is_one_line(saved: Path) -> None:
+def test_every_damaged_file_is_a_one_line_error(saved: Path) -> None:
     whole = saved.read_bytes()
     header = int.from_bytes(whole[:8], "little")
     damaged = [whole[:length] for length in (0, 7, 8, 20, 8 + header, len(whole) - 1)]
@@ -91,7 +91,7 @@ def test_every_damage_to_the_file_is_one_line(saved: Path) -> None:
         {"figures": 1},
     ],
 )
-def test_contradictions_in_the_file_are_told(saved: Path, change: dict[str, object]) -> None:
+def test_contradictions_in_the_file_are_errors(saved: Path, change: dict[str, object]) -> None:
     from safetensors.numpy import load_file, save_file
 
     tensors = load_file(saved)
@@ -102,21 +102,21 @@ def test_contradictions_in_the_file_are_told(saved: Path, change: dict[str, obje
         load(saved)
 
 
-def test_weights_that_are_no_numbers_are_told(saved: Path) -> None:
+def test_weights_that_are_not_finite_are_an_error(saved: Path) -> None:
     probe = load(saved)
     Probe(probe.classes, Head(np.full((2, 4), np.nan), probe.head.bias), "m", "f").save(saved)
     with pytest.raises(LabelError, match="not a probe of clipsight"):
         load(saved)
 
 
-def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no such probe"):
         load(tmp_path / "nothing.probe")
     with pytest.raises(LabelError, match="probe"):
         load(tmp_path)
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+def test_a_probe_that_cannot_be_written_leaves_no_file(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(LabelError, match="can't write"):
         load(saved).save(tmp_path / "folder")

@@ -12,7 +12,7 @@ from clipsight.core.errors import LabelError
 from clipsight.probe.head import zero_shot_head
 
 
-def test_photos_become_a_probe_that_knows_them(pets: Path, library: Library, tmp_path: Path) -> None:
+def test_a_probe_classifies_its_training_photos(pets: Path, library: Library, tmp_path: Path) -> None:
     report = probes.fit(pets, library, repeats=2)
     assert len(library) == 0  # learning puts no photos into the user's library
     library.index(pets)
@@ -55,7 +55,7 @@ def test_another_collection_to_test_on(pets: Path, library: Library, tmp_path: P
     assert (report.photos, report.scores.photos) == (4, 8)
 
 
-def test_what_cannot_be_fitted_is_told(pets: Path, library: Library) -> None:
+def test_invalid_collections_and_arguments_are_errors(pets: Path, library: Library) -> None:
     with pytest.raises(LabelError, match="`shots` is 9, but the class 'cat' has 5 photos"):
         probes.fit(pets, library, shots=9)
     for alpha in (-0.1, 1.5, float("nan")):

@@ -9,7 +9,7 @@ from clipsight.probe.logistic import fine_tune
 from tests.support.labelled import WORDS, points
 
 
-def test_interpolation_runs_from_one_end_to_the_other() -> None:
+def test_interpolation_runs_from_zero_shot_to_fine_tuned() -> None:
     train = points(10)
     end = fine_tune(WORDS, train.vectors, train.labels, 10)
     np.testing.assert_array_equal(interpolate(WORDS, end, 0).weights, WORDS.weights)
@@ -23,7 +23,7 @@ def test_probabilities_of_large_logits() -> None:
     np.testing.assert_array_equal(head.probabilities(np.eye(2)), np.eye(2))
 
 
-def test_zero_shot_weights_are_the_classifiers(library: Library) -> None:
+def test_zero_shot_weights_are_those_of_the_classifier(library: Library) -> None:
     encoder, templates = library.encoder, TemplateSet("two", ("a {}", "the {}"))
     head = zero_shot_head(["cat", "coffee_cup"], encoder, templates)
     means = encoder.encode_texts(["a coffee cup", "the coffee cup"]).mean(0)

@@ -26,7 +26,7 @@ ZERO = Head(np.zeros((3, DIM)), np.zeros(3))
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("C", [0.1, 10.0])
-def test_the_plain_probe_is_scikit_learns(classes: int, C: float) -> None:
+def test_the_probe_agrees_with_scikit_learn(classes: int, C: float) -> None:
     from sklearn.linear_model import LogisticRegression
 
     train = points(10, classes)
@@ -37,7 +37,7 @@ def test_the_plain_probe_is_scikit_learns(classes: int, C: float) -> None:
 
 
 @pytest.mark.parametrize("C", [0.1, 1.0, 100.0])
-def test_fine_tuning_from_nothing_is_scikit_learns(C: float) -> None:
+def test_fine_tuning_from_zero_agrees_with_scikit_learn(C: float) -> None:
     from sklearn.linear_model import LogisticRegression
 
     train = points(10)
@@ -48,7 +48,7 @@ def test_fine_tuning_from_nothing_is_scikit_learns(C: float) -> None:
     np.testing.assert_allclose(ours.bias, theirs.coef_[:, -1], atol=1e-3 * C**0.5)
 
 
-def test_fine_tuning_stays_at_its_start_when_held_and_leaves_it_when_not() -> None:
+def test_regularisation_decides_how_far_fine_tuning_moves_from_its_start() -> None:
     train = points(10)
     held = fine_tune(WORDS, train.vectors, train.labels, 1e-9)
     np.testing.assert_allclose(held.weights, WORDS.weights, atol=1e-6)
@@ -57,7 +57,7 @@ def test_fine_tuning_stays_at_its_start_when_held_and_leaves_it_when_not() -> No
     ).all()
 
 
-def test_fine_tuning_is_at_a_minimum() -> None:
+def test_fine_tuning_ends_at_a_minimum_of_the_loss() -> None:
     train, C = points(10), 3.0
     tuned = fine_tune(WORDS, train.vectors, train.labels, C)
     missed = tuned.probabilities(train.vectors.astype(float)) - np.eye(3)[train.labels]
@@ -82,11 +82,11 @@ def test_the_sweep_finds_a_peak_at_the_resolution_of_the_paper(peak: int) -> Non
     assert len(asked) == len(set(asked)) <= 7 + 2 * 4
 
 
-def test_of_equal_values_the_sweep_takes_the_strongest_regularisation() -> None:
+def test_on_ties_the_sweep_chooses_the_strongest_regularisation() -> None:
     assert sweep(lambda C: (1.0, 0.0)) == SWEEP[0] == 1e-6
 
 
-def test_likelihood_decides_between_equal_accuracies() -> None:
+def test_likelihood_breaks_ties_of_accuracy() -> None:
     assert sweep(lambda C: (0.5, -abs(np.log10(C) - 2))) == pytest.approx(100)
 
 
@@ -100,7 +100,7 @@ def test_validation_takes_fifths_of_every_class() -> None:
     assert sorted(np.concatenate([validation for _, validation in splits])) == list(range(15))
 
 
-def test_validation_of_two_photos_a_class_and_of_one() -> None:
+def test_validation_with_one_or_two_photos_per_class() -> None:
     splits = validation_folds(np.array([0, 0, 1, 1]))
     assert [sorted(np.array([0, 0, 1, 1])[validation]) for _, validation in splits] == [[0, 1], [0, 1]]
     assert validation_folds(np.arange(4)) == []
@@ -111,7 +111,7 @@ def test_large_collections_are_validated_on_one_split() -> None:
     assert (len(training), len(validation)) == (3200, 800)
 
 
-def test_of_few_photos_only_alpha_is_chosen() -> None:
+def test_with_few_photos_only_alpha_is_chosen() -> None:
     few_photos = points(10)
     plain, tuned = (
         fit_head(few_photos.vectors, few_photos.labels, *start) for start in ((), (WORDS, "auto"))
@@ -137,7 +137,7 @@ def test_alpha_needs_a_gain_of_more_than_a_standard_error() -> None:
     assert best_alpha(begun, tuned, np.zeros(18, int)) == 0.5
 
 
-def test_many_photos_choose_what_is_best_on_validation() -> None:
+def test_with_many_photos_the_best_alpha_on_validation_is_chosen() -> None:
     many = points(40, noise=0.5)
     found = fit_head(many.vectors, many.labels)
     assert found.validation_photos == 120 and found.C in SWEEP
@@ -154,7 +154,7 @@ def test_many_photos_choose_what_is_best_on_validation() -> None:
     assert accuracy(found.C) >= max(accuracy(C) for C in SWEEP[::16])
 
 
-def test_alpha_leaves_words_that_are_wrong_and_keeps_words_that_are_right() -> None:
+def test_alpha_depends_on_whether_the_class_names_are_right() -> None:
     many = points(40, noise=0.5)
     wrong = Head(np.roll(WORDS.weights, 1, axis=0), WORDS.bias)
     found = fit_head(many.vectors, many.labels, wrong, "auto")
@@ -164,7 +164,7 @@ def test_alpha_leaves_words_that_are_wrong_and_keeps_words_that_are_right() -> N
     assert fit_head(many.vectors, many.labels, WORDS, 0.0).head.weights == pytest.approx(WORDS.weights)
 
 
-def test_from_good_words_few_shots_beat_both_ends() -> None:
+def test_with_good_class_names_an_intermediate_alpha_is_best() -> None:
     test = points(300, noise=0.5, seed=9)
 
     def accuracy(head: Head) -> float:

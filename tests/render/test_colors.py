@@ -16,7 +16,7 @@ from clipsight.render.colors import (
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_colours_grow_lighter_and_are_legible(one: float, other: float) -> None:
+def test_heat_colours_increase_in_lightness_and_text_is_legible(one: float, other: float) -> None:
     def light(probability: float) -> float:
         red, green, blue = heat_colour(probability)
         return 0.299 * red + 0.587 * green + 0.114 * blue

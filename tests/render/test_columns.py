@@ -51,7 +51,7 @@ def test_a_path_without_room_has_a_line_of_its_own() -> None:
     )
 
 
-def test_texts_that_may_be_folded_are_folded_at_blanks() -> None:
+def test_columns_with_fold_are_wrapped_at_spaces() -> None:
     columns = [Column("score", right=True), Column("text", fold=True)]
     rows = [("0.5", "two dogs on the beach"), ("0.4", "a cat")]
     assert format_table(columns, rows, width=20) == table(
@@ -62,7 +62,7 @@ def test_texts_that_may_be_folded_are_folded_at_blanks() -> None:
     )
 
 
-def test_long_headings_end_in_one_line() -> None:
+def test_headings_are_aligned_at_the_bottom() -> None:
     columns = [Column(name, right=True, fold=True) for name in ("a cat on a table", "dog")]
     rows = [("0.98*", "0.02", "cat.jpg")]
     assert format_table([*columns, Column("photo")], rows, width=23) == table(
@@ -72,7 +72,7 @@ def test_long_headings_end_in_one_line() -> None:
     )
 
 
-def test_no_headings_no_first_line() -> None:
+def test_empty_headings_print_no_line() -> None:
     columns = [Column(""), Column("")]
     assert format_table(columns, [("model", "tiny"), ("on disk", "1 MB")], width=80) == table(
         "model    tiny", "on disk  1 MB"
@@ -105,7 +105,7 @@ def test_control_characters_are_escaped() -> None:
     st.lists(st.tuples(st.text(), st.text("ab/.猫é", min_size=1, max_size=120)), max_size=5),
     st.integers(60, 200),
 )
-def test_paths_are_whole_and_all_else_fits(rows: list[tuple[str, str]], width: int) -> None:
+def test_paths_are_never_wrapped_and_everything_else_fits(rows: list[tuple[str, str]], width: int) -> None:
     lines = format_table([Column("label", fold=True), Column("path")], rows, width=width).splitlines()
     for _, path in rows:
         assert any(line.endswith(path) for line in lines)
@@ -123,5 +123,5 @@ def test_folding_keeps_every_letter(text: str, width: int) -> None:
 @pytest.mark.parametrize(
     ("text", "lines"), [("", [""]), ("  a", ["  a"]), ("a  b c", ["a b", "c"]), ("abcde", ["abc", "de"])]
 )
-def test_what_folding_makes_of_blanks(text: str, lines: list[str]) -> None:
+def test_folding_joins_words_with_single_spaces(text: str, lines: list[str]) -> None:
     assert fold(text, 3) == lines

@@ -89,7 +89,7 @@ def test_choose_columns(count: int, columns: int) -> None:
     assert choose_columns(count) == columns
 
 
-def test_real_photos_are_where_they_belong(tmp_path: Path) -> None:
+def test_thumbnails_are_in_their_tiles(tmp_path: Path) -> None:
     photos = list(SAMPLES.values())
     write_contact_sheet(found(*photos), tmp_path / "out.png", columns=4)
     page = pixels(tmp_path / "out.png")
@@ -107,7 +107,7 @@ def test_real_photos_are_where_they_belong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(600, 400), (400, 600), (1000, 20), (20, 1000), (264, 212), (10, 6)])
-def test_photos_keep_their_shape_and_are_not_enlarged(size: tuple[int, int], tmp_path: Path) -> None:
+def test_photos_keep_their_aspect_ratio_and_are_not_enlarged(size: tuple[int, int], tmp_path: Path) -> None:
     photo = plain(tmp_path / "red.png", "#ff0000", size)
     write_contact_sheet(found(photo), tmp_path / "out.png")
     page = pixels(tmp_path / "out.png")
@@ -245,7 +245,7 @@ def test_more_than_a_sheet_can_hold_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_a_sheet_that_fails_half_way_leaves_the_old_one(
+def test_a_failed_write_keeps_the_old_sheet(
     failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "out.jpg"

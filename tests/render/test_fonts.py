@@ -44,14 +44,14 @@ def faces(renderer: TextRenderer, text: str) -> list[tuple[Path | None, str]]:
 
 
 @given(ANY_TEXT)
-def test_without_fonts_nothing_is_drawn_as_a_box(text: str) -> None:
+def test_without_fonts_no_empty_boxes_are_drawn(text: str) -> None:
     own = ImageFont.load_default(16)
     box = bytes(own.getmask("\U0010fffe"))
     for char in TextRenderer([text], folders=[]).legible(text):
         assert bytes(own.getmask(char)) != box
 
 
-def test_escapes_where_no_font_has_the_character() -> None:
+def test_characters_without_a_font_are_escaped() -> None:
     assert TextRenderer(["花 é 😀"], folders=[]).legible("花 é 😀") == "\\u82b1 \\xe9 \\U0001f600"
 
 
@@ -67,7 +67,7 @@ def test_a_font_that_has_the_character_is_found(tmp_path: Path) -> None:
     assert drawn(renderer, "花") == expected.tobytes()
 
 
-def test_fonts_are_not_looked_for_where_pillows_own_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fonts_are_not_searched_if_pillows_own_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "font_folders", lambda: pytest.fail("searched for fonts"))
     assert TextRenderer(["plain ASCII"]).legible("plain ASCII") == "plain ASCII"
 
@@ -91,7 +91,7 @@ def test_preferred_then_plain_fonts_come_first(tmp_path: Path) -> None:
     assert TextRenderer(["花"], folders=[tmp_path]).legible("花") == "\\u82b1"  # never the font of boxes
 
 
-def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
+def test_unusable_fonts_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "Aaa.ttf").write_bytes(b"no font at all")
     (tmp_path / "Bbb.otf").write_bytes(b"")
     (tmp_path / "Ccc.ttc").symlink_to(tmp_path / "nowhere")
@@ -102,7 +102,7 @@ def test_fonts_that_cant_be_used_are_passed_over(tmp_path: Path) -> None:
 
 
 @RAQM
-def test_right_to_left_words_turn_and_their_suffix_stays_behind(tmp_path: Path) -> None:
+def test_right_to_left_words_are_reversed_and_the_suffix_is_not(tmp_path: Path) -> None:
     file = write_font(tmp_path / "Hebrew.ttf", "שלום.jpg")
     size, advance = 50, 29  # the font's glyphs here are digits, all 580 / 1000 of the size wide
     renderer = TextRenderer(["שלום.jpg"], folders=[tmp_path])

@@ -56,7 +56,7 @@ def test_cells_of_a_matrix_and_ranked() -> None:
     assert [(cell.label, cell.best) for cell in ranked.cells(prediction)] == [("b", True), ("c", False)]
 
 
-def test_which_grid() -> None:
+def test_the_choice_of_columns() -> None:
     few, many = tuple("abcdefghijkl"), tuple(map(str, range(1000)))
     assert Grid.of(few, None) == Grid.of(few, 12) == Grid.of(few, 99) == Grid(few, 0)
     assert Grid.of(few, 3).ranked == 3 and Grid.of(few, None, matrix=11, ranked=4).ranked == 4

@@ -51,7 +51,7 @@ def classification(
 
 
 @given(labels=st.lists(TEXT, min_size=2, max_size=6, unique=True), top=st.none() | st.integers(1, 7))
-def test_csv_and_json_say_the_same(labels: list[str], top: int | None) -> None:
+def test_csv_and_json_have_the_same_numbers(labels: list[str], top: int | None) -> None:
     names = tuple(labels)
     plain = list(classification(names, 5, chunk=2))
     rows = list(
@@ -79,7 +79,7 @@ def test_csv_and_json_say_the_same(labels: list[str], top: int | None) -> None:
     assert len(rows[0]) == len(rows[1])
 
 
-def test_json_tells_how_photos_were_scored() -> None:
+def test_json_contains_the_scoring() -> None:
     failures = ((Path("/p/犬\n.jpg"), "not an image"),)
     text = "".join(json_text(PredictionTally(classification(("a", "猫"), 1, failures=failures), 0)))
     assert '"猫": ' in text and "/p/犬\\n.jpg" in text
@@ -94,7 +94,7 @@ def test_json_tells_how_photos_were_scored() -> None:
     assert (sigmoid["scoring"], sigmoid["logit_bias"]) == ("sigmoid", -2.0)
 
 
-def test_the_first_are_kept_and_all_are_counted() -> None:
+def test_the_first_photos_are_kept_and_all_are_counted() -> None:
     tally = PredictionTally(classification(("a", "b", "c"), 50, chunk=7), keep=10)
     everything = [prediction for chunk in tally for prediction in chunk]
     assert [kept.path for kept in tally.first] == [prediction.path for prediction in everything[:10]]
@@ -119,7 +119,7 @@ def test_a_photo_is_not_overwritten() -> None:
         list(tally)
 
 
-def test_notes_on_failures_are_few_and_of_one_line() -> None:
+def test_failure_notes_are_limited_and_of_one_line() -> None:
     failures = [(Path(f"/p/{number}\n\udce9.jpg"), "not an image") for number in range(12)]
     notes = failure_notes(failures)
     assert len(notes) == 11 and notes[0] == "not classified: /p/0\\n\\xe9.jpg: not an image"

@@ -24,7 +24,7 @@ def test_json_escapes_only_what_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> 
     assert json.loads(written.getvalue()) == content
 
 
-def test_paths_are_written_as_the_file_system_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_written_with_their_original_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     written = ascii_stdout(monkeypatch)
     write_text("caf\udce9 ", "猫\n")
     assert written.getvalue() == b"caf\xe9 \xe7\x8c\xab\n"

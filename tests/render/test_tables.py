@@ -44,7 +44,7 @@ def test_photos_of_one_folder_are_relative_to_it(capsys: pytest.CaptureFixture[s
     assert printed(capsys, found, inside=Path("/home/ann/Pictures"))[1].endswith("  2024/a.jpg")
 
 
-def test_a_star_is_explained_where_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_star_of_file_dates_is_explained_if_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, match("/a.jpg"), match("/b.jpg", "mtime")) == [
         "score         size  taken (*: file date)  photo",
         "0.500  4032 x 3024  2024-05-06 07:08      /a.jpg",

@@ -241,14 +241,14 @@ def check_strip(png: bytes) -> None:
 
 
 @pytest.mark.parametrize(("variables", "protocol"), TERMINALS)
-def test_what_each_terminal_can(variables: dict[str, str], protocol: ImageProtocol | None) -> None:
+def test_the_protocol_of_each_terminal(variables: dict[str, str], protocol: ImageProtocol | None) -> None:
     assert image_protocol(Terminal(), variables) is protocol
 
 
 @pytest.mark.parametrize(
     "stream", [Terminal(tty=False), Terminal("ascii"), Terminal("latin-1"), io.StringIO()]
 )
-def test_nothing_is_printed_where_pictures_cant_be_shown(
+def test_nothing_is_printed_without_picture_support(
     stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment(monkeypatch, TRUECOLOR)

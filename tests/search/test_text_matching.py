@@ -151,7 +151,7 @@ def test_another_model_has_vectors_of_its_own(encoder: Encoder, tmp_path: Path) 
     assert same(match_texts(vector, file, encoder), expected(vector, some_texts(20), encoder, 5))
 
 
-def test_an_interrupted_run_goes_on(encoder: Encoder, embedded: list[str], tmp_path: Path) -> None:
+def test_an_interrupted_run_continues(encoder: Encoder, embedded: list[str], tmp_path: Path) -> None:
     lines = some_texts(30)
     file = written(tmp_path / "texts.txt", lines)
     vector = some_vector(encoder)
@@ -187,7 +187,7 @@ texts.match_texts(encoder.encode_texts(["a red dog"])[0], Path(sys.argv[2]), enc
 
 
 @pytest.mark.process
-def test_a_killed_run_goes_on(
+def test_a_killed_run_continues(
     encoder: Encoder, embedded: list[str], tmp_path: Path, tiny_model: Path, home: Path
 ) -> None:
     lines = some_texts(30)

@@ -95,7 +95,7 @@ def _tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
 
 
 @pytest.mark.parametrize("make", [_csv, _tsv, _parquet, _parquet_of_lists, _pairs, _shards])
-def test_every_kind_of_data_holds_the_same(make: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_all_data_formats_give_the_same_samples(make: Callable[[Path], Path], tmp_path: Path) -> None:
     _write_photos(tmp_path)
     dataset = open_dataset(make(tmp_path))
     assert [list(dataset.captions(i)) for i in range(len(dataset))] == list(CAPTIONS.values())
@@ -132,7 +132,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         open_dataset(table)
 
 
-def test_rows_without_caption_or_photo_are_left_out_and_told(tmp_path: Path) -> None:
+def test_rows_without_caption_or_photo_are_skipped_and_reported(tmp_path: Path) -> None:
     rows = [("a.png", " "), ("", "a cat"), ("b.png", "a dog"), ("./b.png", "a hound")]
     dataset = open_dataset(_table(tmp_path / "x.csv", rows))
     assert [dataset.captions(i) for i in range(len(dataset))] == [("a dog", "a hound")]
@@ -148,14 +148,14 @@ def test_a_row_that_is_too_short_has_no_caption(tmp_path: Path) -> None:
     assert len(dataset) == 1 and len(dataset.uncaptioned) == 1
 
 
-def test_photos_without_text_are_left_out_and_told(tmp_path: Path) -> None:
+def test_photos_without_text_are_skipped_and_reported(tmp_path: Path) -> None:
     _write_photos(tmp_path)
     (tmp_path / "a.txt").write_text("a red square")
     dataset = open_dataset(tmp_path)
     assert len(dataset) == 1 and "b.png" in dataset.uncaptioned[0]
 
 
-def test_members_without_text_are_left_out_and_empty_texts_found_when_read(tmp_path: Path) -> None:
+def test_members_without_text_are_skipped_and_empty_texts_found_on_reading(tmp_path: Path) -> None:
     members = {"a.png": _png(), "b.png": _png(), "b.txt": b" \n", "c.txt": b"no photo", "./.d.txt": b"hidden"}
     dataset = open_dataset(_tar(tmp_path / "x.tar", members))
     assert len(dataset) == 1 and dataset.uncaptioned[0].endswith("/a")
@@ -176,7 +176,7 @@ def test_members_without_text_are_left_out_and_empty_texts_found_when_read(tmp_p
         ("empty", "folder", "holds no photo with a caption"),
     ],
 )
-def test_bad_data_is_told_in_one_line(
+def test_bad_data_is_a_one_line_error(
     name: str, content: str | bytes | None, said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / name
@@ -209,7 +209,7 @@ def test_shards_are_shuffled_in_groups(tmp_path: Path) -> None:
     assert len({index // 5 for index in first[:8]}) > 2
 
 
-def test_another_digest_for_other_data(tmp_path: Path) -> None:
+def test_other_data_has_another_digest(tmp_path: Path) -> None:
     digests = {
         FileDataset(captions).digest()
         for captions in (

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.process
 @pytest.mark.parametrize("way", ["whole", "pieces", "uneven"])
-def test_loss_and_gradients_are_those_of_one_process(folder: Path, way: str) -> None:
+def test_loss_and_gradients_equal_those_of_a_single_process(folder: Path, way: str) -> None:
     model = CLIP(TINY_VIT).train()
     fill(model)
     loss = clip_loss(*model(images(TINY_VIT, ROWS), ids(TINY_VIT, ROWS)))
@@ -70,7 +70,7 @@ def test_rows_are_gathered_in_the_order_of_the_processes(folder: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> None:
+def test_a_run_of_two_processes_equals_that_of_one(folder: Path, tmp_path: Path) -> None:
     data, arch = folder / "data" / "captions.csv", str(folder / "arch.json")
     alone = train(data, tmp_path, arch=arch, config=CONFIG, hold_out=7, workers=0, device="cpu")
     one, two = read_state(tmp_path / LAST), read_state(folder / "run" / LAST)
@@ -85,7 +85,7 @@ def test_a_run_of_two_processes_is_that_of_one(folder: Path, tmp_path: Path) -> 
     assert two["figures"] == pytest.approx(one["figures"], abs=0.15)
 
 
-def test_one_process_is_alone() -> None:
+def test_a_single_process_needs_no_process_group() -> None:
     rows = torch.ones(2, 3)
     with init_distributed("cpu") as distributed:
         assert (distributed.rank, distributed.world_size, distributed.is_main) == (0, 1, True)
@@ -93,7 +93,7 @@ def test_one_process_is_alone() -> None:
         assert all_reduce_mean(torch.tensor(3.0)).item() == 3
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
+def test_a_batch_that_processes_cannot_split_is_refused(tmp_path: Path) -> None:
     from clipsight.training.distributed import Distributed
     from clipsight.training.trainer import Trainer
 

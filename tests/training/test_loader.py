@@ -43,7 +43,7 @@ def test_a_crop_is_of_the_photo_and_has_its_size(
     assert found.shape == (size, size, 3) and (found == (10, 20, 30)).all()
 
 
-def test_a_crop_keeps_its_share_and_moves() -> None:
+def test_crops_have_at_least_their_share_of_the_area_at_random_places() -> None:
     """The photo's green is its column, its blue its row: a crop's corners tell where it was cut."""
     rows, columns = np.mgrid[0:200, 0:240]
     photo = Image.fromarray(np.stack([0 * rows, columns, rows], 2).astype(np.uint8))
@@ -84,7 +84,7 @@ def test_every_photo_is_seen_once_an_epoch_in_another_order(tmp_path: Path) -> N
     assert all(len(set(epoch)) == 9 for epoch in epochs) and epochs[0] != epochs[1]
 
 
-def test_captions_and_crops_are_drawn_anew_each_epoch(tmp_path: Path) -> None:
+def test_captions_and_crops_are_drawn_again_in_each_epoch(tmp_path: Path) -> None:
     examples = _examples(tmp_path)
     rows = [examples[epoch, 5] for epoch in range(12)]
     assert len({ids.tobytes() for _, ids, _ in rows}) == 2
@@ -92,14 +92,14 @@ def test_captions_and_crops_are_drawn_anew_each_epoch(tmp_path: Path) -> None:
     assert np.array_equal(again[0], rows[4][0]) and np.array_equal(again[1], rows[4][1])  # type: ignore[arg-type]
 
 
-def test_workers_change_nothing(tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_change_the_samples(tmp_path: Path) -> None:
     sampler = BatchSampler(_examples(tmp_path, broken=(2,)), batch_size=4, steps=5)
     for here, there in zip(training_batches(sampler, 0), training_batches(sampler, 2), strict=True):
         assert torch.equal(here.pixels, there.pixels) and torch.equal(here.ids, there.ids)
         assert here.skipped == there.skipped
 
 
-def test_a_run_that_goes_on_sees_what_it_would_have_seen(tmp_path: Path) -> None:
+def test_a_resumed_run_sees_the_same_samples(tmp_path: Path) -> None:
     examples = _examples(tmp_path)
     whole = list(training_batches(BatchSampler(examples, 4, steps=7), 0))
     rest = list(training_batches(BatchSampler(examples, 4, steps=7, first_step=3), 0))
@@ -108,7 +108,7 @@ def test_a_run_that_goes_on_sees_what_it_would_have_seen(tmp_path: Path) -> None
         assert torch.equal(expected.pixels, found.pixels) and torch.equal(expected.ids, found.ids)
 
 
-def test_processes_share_the_batch_of_one(tmp_path: Path) -> None:
+def test_processes_split_the_batch_of_a_single_process(tmp_path: Path) -> None:
     examples = _examples(tmp_path)
     whole = list(training_batches(BatchSampler(examples, 4, steps=4), 0))
     parts = [
@@ -131,7 +131,7 @@ def test_only_the_chosen_photos_are_seen(tmp_path: Path) -> None:
     }
 
 
-def test_another_photo_stands_for_one_that_is_broken_or_gone(tmp_path: Path) -> None:
+def test_broken_and_missing_photos_are_replaced_by_others(tmp_path: Path) -> None:
     examples = _examples(tmp_path, broken=(2, 7))
     (tmp_path / "5.png").unlink()
     found = list(training_batches(BatchSampler(examples, 11, steps=1), 0))
@@ -149,13 +149,13 @@ def test_a_batch_of_broken_photos_comes_back_empty(tmp_path: Path) -> None:
     assert len(batch.pixels) == 0 and {Path(name).stem for name, _ in batch.skipped} == {"0", "1", "2"}
 
 
-def test_reading_ahead_leaves_the_models_random_numbers_alone(tmp_path: Path) -> None:
+def test_prefetching_does_not_change_the_models_random_numbers(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     list(training_batches(BatchSampler(_examples(tmp_path), 4, steps=2), 1))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_plain_photos_tell_why_one_is_unread(tmp_path: Path) -> None:
+def test_skipped_photos_have_a_reason(tmp_path: Path) -> None:
     examples = _examples(tmp_path, photos=3, broken=(1,))
     (rows,) = evaluation_batches(
         EvaluationExamples(examples.dataset, np.array([0, 1, 2]), PreprocessConfig((8, 8))), 5, 0

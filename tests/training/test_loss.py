@@ -35,7 +35,7 @@ def _by_hand(image: Tensor, text: Tensor, scale: Tensor, same: np.ndarray) -> fl
     return (side(logits, same) + side(logits.T, same.T)) / 2
 
 
-def test_the_loss_is_the_papers() -> None:
+def test_the_loss_is_that_of_the_paper() -> None:
     embedded = _embeddings()
     expected = _by_hand(*embedded, np.eye(ROWS))
     assert clip_loss(*embedded).item() == pytest.approx(expected, rel=1e-5)
@@ -43,7 +43,7 @@ def test_the_loss_is_the_papers() -> None:
     assert gathered_loss(*embedded).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_caption_may_be_true_of_several_photos() -> None:
+def test_equal_captions_are_positives_of_several_photos() -> None:
     image, text, scale = _embeddings()
     labels = torch.tensor([0, 1, 0, 2, 1, 0])
     same = (labels[:, None] == labels).float()
@@ -52,7 +52,7 @@ def test_a_caption_may_be_true_of_several_photos() -> None:
     assert expected != pytest.approx(_by_hand(image, text, scale, np.eye(ROWS)), rel=1e-3)
 
 
-def test_same_need_not_be_symmetric() -> None:
+def test_the_mask_of_positives_need_not_be_symmetric() -> None:
     """Caption 0 is true of photo 1 too; caption 1 is not true of photo 0."""
     embedded = _embeddings()
     same = torch.eye(ROWS)
@@ -60,7 +60,7 @@ def test_same_need_not_be_symmetric() -> None:
     assert clip_loss(*embedded, same).item() == pytest.approx(_by_hand(*embedded, same.numpy()), rel=1e-5)
 
 
-def test_half_precision_embeddings_are_compared_in_full() -> None:
+def test_half_precision_embeddings_are_compared_in_float32() -> None:
     image, text, scale = _embeddings()
     half = clip_loss(image.bfloat16(), text.bfloat16(), scale)
     assert half.dtype == torch.float32
@@ -89,7 +89,7 @@ def _loss_and_gradients(
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 4, 5, 6, 100])
-def test_gradients_in_pieces_are_those_of_the_whole_batch(micro_batch: int) -> None:
+def test_gradients_of_micro_batches_equal_those_of_the_whole_batch(micro_batch: int) -> None:
     model = _model(TINY_VIT)
     whole = clip_loss(*model(images(TINY_VIT, ROWS), ids(TINY_VIT, ROWS)))
     torch.autograd.backward(whole)
@@ -103,7 +103,7 @@ def test_gradients_in_pieces_are_those_of_the_whole_batch(micro_batch: int) -> N
         assert torch.linalg.norm(found[name] - gradient) <= 1e-4 * torch.linalg.norm(gradient), name
 
 
-def test_pieces_without_the_others_negatives_would_differ() -> None:
+def test_micro_batches_without_the_negatives_of_others_would_differ() -> None:
     """What plain gradient accumulation gives: the test above can fail."""
     model = _model(TINY_VIT)
     _, expected = _loss_and_gradients(model, TINY_VIT, None)
@@ -116,7 +116,7 @@ def test_pieces_without_the_others_negatives_would_differ() -> None:
 
 
 @pytest.mark.parametrize("tower", ["visual", "text"])
-def test_a_locked_tower_gets_no_gradient_in_pieces_either(tower: str) -> None:
+def test_a_locked_tower_gets_no_gradient_with_micro_batches(tower: str) -> None:
     model = _model(TINY_VIT)
     getattr(model, tower).requires_grad_(False)
     _, whole = _loss_and_gradients(model, TINY_VIT, None)
@@ -126,7 +126,7 @@ def test_a_locked_tower_gets_no_gradient_in_pieces_either(tower: str) -> None:
         assert torch.allclose(found[name], gradient, atol=1e-5), name
 
 
-def test_pieces_keep_less_in_memory() -> None:
+def test_micro_batches_save_memory() -> None:
     """The activations alive at once, as autograd saves them, are a micro-batch's."""
     peaks = []
     for micro_batch in (None, 2):
@@ -150,7 +150,7 @@ def test_pieces_keep_less_in_memory() -> None:
     assert peaks[1] < peaks[0] / 2
 
 
-def test_a_resnet_in_pieces_learns_too() -> None:
+def test_a_resnet_is_trained_with_micro_batches() -> None:
     """Its batch normalisation sees micro-batches, so its gradients are its own, but they are all there."""
     model = _model(TINY_RESNET)
     _, found = _loss_and_gradients(model, TINY_RESNET, 3)

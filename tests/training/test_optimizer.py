@@ -41,7 +41,7 @@ def _model() -> nn.Linear:
     return nn.Linear(3, 4)
 
 
-def test_steps_are_those_of_adamw_with_clipped_gradients() -> None:
+def test_steps_equal_those_of_adamw_with_clipped_gradients() -> None:
     model, other = _model(), _model()
     optimizer = _optimizer(model)
     plain = torch.optim.AdamW(
@@ -65,7 +65,7 @@ def test_steps_are_those_of_adamw_with_clipped_gradients() -> None:
 @pytest.mark.parametrize(
     ("factor", "said"), [(float("nan"), "the loss is nan"), (1e30, "the loss is inf|gradient norm is")]
 )
-def test_what_is_no_number_changes_no_weight(factor: float, said: str) -> None:
+def test_gradients_that_are_not_finite_change_no_weight(factor: float, said: str) -> None:
     model = _model()
     before = copy.deepcopy(model.state_dict())
     optimizer = _optimizer(model)
@@ -74,7 +74,7 @@ def test_what_is_no_number_changes_no_weight(factor: float, said: str) -> None:
     assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
 
 
-def test_half_precision_leaves_a_step_out_whose_gradients_are_out_of_range() -> None:
+def test_half_precision_skips_steps_whose_gradients_overflow() -> None:
     model = _model()
     before = copy.deepcopy(model.state_dict())
     optimizer = _optimizer(model, "fp16")
@@ -85,7 +85,7 @@ def test_half_precision_leaves_a_step_out_whose_gradients_are_out_of_range() -> 
     assert not torch.equal(model.weight, before["weight"])
 
 
-def test_another_goes_on_from_its_state() -> None:
+def test_a_new_optimizer_continues_from_a_saved_state() -> None:
     model = _model()
     optimizer = _optimizer(model)
     optimizer.update(_backward(model))

@@ -91,7 +91,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def test_a_model_learns_what_words_mean(tmp_path: Path) -> None:
+def test_a_trained_model_finds_photos_by_words(tmp_path: Path) -> None:
     """From nothing, in a minute: >= 90 % of the pictures of combinations it never saw are found at once."""
     seen, unseen = pictures.split(pictures.scenes(colour=6, shape=4, count=2), 0.2)
     training = pictures.write(tmp_path / "seen", seen, 8, 64)
@@ -108,7 +108,7 @@ def test_a_model_learns_what_words_mean(tmp_path: Path) -> None:
     assert done.metrics["text_to_image@1"] >= 0.9 and done.metrics["image_to_text@1"] >= 0.9
 
 
-def test_a_run_leaves_what_it_promises(data: Path, arch: str, tmp_path: Path) -> None:
+def test_a_run_writes_all_documented_files(data: Path, arch: str, tmp_path: Path) -> None:
     watcher = Watcher()
     done = _train(data, tmp_path / "run", arch, observer=watcher)
     assert (done.photos, done.held_out, done.steps, done.skipped) == (26, 10, 9, ())
@@ -130,7 +130,7 @@ def test_a_run_leaves_what_it_promises(data: Path, arch: str, tmp_path: Path) ->
     assert not list((tmp_path / "run").glob(".*"))
 
 
-def test_the_best_weights_are_kept(data: Path, arch: str, tmp_path: Path) -> None:
+def test_the_best_weights_are_saved(data: Path, arch: str, tmp_path: Path) -> None:
     """The second checkpoint measures best; the last is another."""
     recalls = iter([0.1, 0.5, 0.3])
     kept: list[dict[str, Tensor]] = []
@@ -175,7 +175,7 @@ def _noise(steps: int, broken: int | None = None) -> Iterator[Batch]:
 
 
 @pytest.mark.parametrize("micro_batch", [None, 3])
-def test_a_resumed_run_ends_bit_for_bit_as_one_that_never_stopped(
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     data: Path, arch: str, tmp_path: Path, micro_batch: int | None
 ) -> None:
     """Stopped within the second epoch, two steps after its last checkpoint."""
@@ -220,7 +220,7 @@ def test_long_epochs_are_saved_in_between(tmp_path: Path, monkeypatch: pytest.Mo
     assert read_state(tmp_path / LAST)["optimizer"]["step"] == 5
 
 
-def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_does_nothing(data: Path, arch: str, tmp_path: Path) -> None:
     done = _train(data, tmp_path / "run", arch)
     before = (tmp_path / "run" / "metrics.csv").read_text()
     watcher = Watcher()
@@ -229,7 +229,7 @@ def test_a_finished_run_resumed_is_finished(data: Path, arch: str, tmp_path: Pat
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
 
-def test_another_run_is_not_taken_for_this_one(data: Path, arch: str, tmp_path: Path) -> None:
+def test_another_run_can_not_be_resumed(data: Path, arch: str, tmp_path: Path) -> None:
     _train(data, tmp_path / "run", arch)
     with pytest.raises(TrainingError, match="holds a run already; continue it with `resume=True`"):
         _train(data, tmp_path / "run", arch)
@@ -249,7 +249,7 @@ def test_another_run_is_not_taken_for_this_one(data: Path, arch: str, tmp_path: 
         _train(data, tmp_path / "run", arch, resume=True)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+def test_a_nan_loss_ends_the_run_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     good, broken = _trainer(tmp_path / "good"), _trainer(tmp_path / "broken")
     broken_batches = _noise(9, broken=5)
     with pytest.raises(
@@ -265,7 +265,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
         _trainer(tmp_path / "early").run(_noise(9, broken=1))
 
 
-def test_bad_photos_are_replaced_counted_and_too_many_end_the_run(
+def test_bad_photos_are_replaced_and_counted_and_too_many_are_an_error(
     data: Path, arch: str, tmp_path: Path
 ) -> None:
     table = pictures.write(
@@ -295,7 +295,7 @@ def test_data_without_a_readable_photo_ends_the_run(arch: str, tmp_path: Path) -
         _train(table, tmp_path / "run", arch, config=replace(CONFIG, max_bad=0.5))
 
 
-def test_what_cannot_start_says_why(data: Path, arch: str, tmp_path: Path) -> None:
+def test_invalid_settings_are_errors_with_a_reason(data: Path, arch: str, tmp_path: Path) -> None:
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (
             TrainingError,
@@ -322,7 +322,7 @@ def test_what_cannot_start_says_why(data: Path, arch: str, tmp_path: Path) -> No
         _train(data, tmp_path / "run", _file(tmp_path, small))
 
 
-def test_training_goes_on_from_given_weights_and_refuses_those_of_another_architecture(
+def test_training_starts_from_given_weights_of_the_same_architecture(
     data: Path, arch: str, tmp_path: Path
 ) -> None:
     _train(data, tmp_path / "run", arch)
@@ -334,7 +334,7 @@ def test_training_goes_on_from_given_weights_and_refuses_those_of_another_archit
         _train(data, tmp_path / "other", "ViT-tiny-8", init=best)
 
 
-def test_photos_are_prepared_as_those_of_the_given_weights(data: Path, arch: str, tmp_path: Path) -> None:
+def test_preprocessing_is_that_of_the_given_weights(data: Path, arch: str, tmp_path: Path) -> None:
     """Which is kept: by the checkpoint for a run that goes on, by `best/` for whatever comes after."""
     config = PreprocessConfig((16, 16), mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7), resize_mode="squash")
     save(CLIP(ARCHITECTURE), tmp_path / "other", "openclip", config)
@@ -373,7 +373,7 @@ def test_a_locked_resnet_keeps_its_statistics(tmp_path: Path) -> None:
     _assert_equal(before, dict(model.visual.state_dict()))
 
 
-def test_zero_shot_accuracy_is_measured_where_asked_for(data: Path, arch: str, tmp_path: Path) -> None:
+def test_zero_shot_accuracy_is_measured_on_request(data: Path, arch: str, tmp_path: Path) -> None:
     for name, colour in (("red_square", (200, 0, 0)), ("blue_square", (0, 0, 200))):
         (tmp_path / "classes" / name).mkdir(parents=True)
         for number in range(3):
@@ -395,7 +395,7 @@ def test_the_logit_scale_stays_within_the_papers_bounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_trains(tmp_path: Path, precision: Any) -> None:
+def test_training_in_half_precision(tmp_path: Path, precision: Any) -> None:
     config = replace(CONFIG, precision=precision, micro_batch=4)
     losses = []
     for each in (CONFIG, config):

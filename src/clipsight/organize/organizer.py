@@ -167,7 +167,7 @@ class _DryRun:
             return Placement(source, Outcome.FAILED, reason=str(error))
         except OSError as error:
             return Placement(source, Outcome.FAILED, reason=error.strerror or str(error))
-        raise AssertionError("`numbered` never ends")
+        raise AssertionError("numbered() never ends")
 
     def _create(self, source: Path, target: Path, method: Method) -> None:
         self._planned[target] = source

@@ -16,7 +16,7 @@ from tests.support.checkpoints import QUERY, grouped, make_model, noise
 pytestmark = pytest.mark.torch
 
 
-def test_words_have_the_last_layers_attention_of_the_end(tmp_path: Path) -> None:
+def test_words_have_the_attention_of_the_end_token_in_the_last_layer(tmp_path: Path) -> None:
     model = make_model()
     save(model.clip, tmp_path, "huggingface")
     theirs = CLIPModel.from_pretrained(tmp_path, attn_implementation="eager")
@@ -32,7 +32,7 @@ def test_words_have_the_last_layers_attention_of_the_end(tmp_path: Path) -> None
     assert not found.additive
 
 
-def test_it_is_the_same_for_every_photo_and_leaves_start_and_end_out() -> None:
+def test_attention_is_the_same_for_every_photo_without_start_and_end() -> None:
     model = make_model()
     explainer = AttentionWords(model, Settings())
     one, other = (explainer.explain_words(QUERY, split(QUERY), noise(model, seed)) for seed in (0, 1))
@@ -42,7 +42,7 @@ def test_it_is_the_same_for_every_photo_and_leaves_start_and_end_out() -> None:
     assert total == pytest.approx(1 - weights[0] - weights[-1], abs=1e-6)
 
 
-def test_layers_are_all_there_and_sum_to_one() -> None:
+def test_all_layers_are_returned_and_sum_to_one() -> None:
     model = make_model()
     attentions = model.text_attentions(QUERY)
     assert len(attentions) == model.clip.architecture.text_cfg.layers

@@ -26,7 +26,7 @@ def slope(score: Callable[[float], Tensor]) -> float:
 
 
 @pytest.mark.parametrize("architecture", [VIT, RESNET], ids=["vit", "resnet"])
-def test_a_words_share_is_the_slope_as_its_embeddings_grow(architecture: Architecture) -> None:
+def test_a_words_share_is_the_derivative_by_the_scale_of_its_embeddings(architecture: Architecture) -> None:
     model, double = make_model(architecture), make_model(architecture).clip.double()
     pixels = noise(model)
     found = GradientWords(model, Settings()).explain_words(QUERY, split(QUERY), pixels)
@@ -50,7 +50,7 @@ def test_a_words_share_is_the_slope_as_its_embeddings_grow(architecture: Archite
 
 
 @pytest.mark.parametrize(("architecture", "cell"), [(VIT, 8), (RESNET, 16)], ids=["vit", "resnet"])
-def test_a_places_heat_is_the_slope_as_its_pixels_grow(architecture: Architecture, cell: int) -> None:
+def test_heat_is_the_derivative_by_the_scale_of_the_pixels(architecture: Architecture, cell: int) -> None:
     model, double = make_model(architecture), make_model(architecture).clip.double()
     pixels = noise(model)
     query = model.encode_texts([QUERY])[0]
@@ -68,7 +68,7 @@ def test_a_places_heat_is_the_slope_as_its_pixels_grow(architecture: Architectur
         assert heat[row, column] == pytest.approx(wanted, rel=1e-3, abs=1e-5)
 
 
-def test_what_is_beyond_the_last_whole_patch_has_no_place() -> None:
+def test_pixels_beyond_the_last_whole_patch_are_not_in_the_heat_map() -> None:
     model = make_model(replace(VIT, vision_cfg=replace(VIT.vision_cfg, image_size=37)))
     query = model.encode_texts([QUERY])[0]
     assert GradientRegions(model, Settings()).explain_region(query, noise(model)).heat.shape == (4, 4)

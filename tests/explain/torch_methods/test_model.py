@@ -51,12 +51,12 @@ def test_vectors_are_those_of_the_exported_folder(folder: Path) -> None:
     np.testing.assert_allclose(model.encode_pixels(pixels), encoder.encode_pixels(pixels), atol=1e-5)
 
 
-def test_nothing_gives_no_vectors() -> None:
+def test_no_input_gives_no_vectors() -> None:
     model = make_model()
     assert model.encode_texts([]).shape == model.encode_pixels([]).shape == (0, 24)
 
 
-def test_a_photos_features_are_only_a_resnets() -> None:
+def test_features_are_available_for_resnets_only() -> None:
     model = make_model(RESNET)
     pixels = np.zeros((64, 64, 3), np.uint8)
     query = model.encode_texts([QUERY])[0]
@@ -65,7 +65,7 @@ def test_a_photos_features_are_only_a_resnets() -> None:
     assert [weights.shape for weights in trace.attentions] == [(8, 1, 5)]
 
 
-def test_tracing_leaves_the_model_as_it_was() -> None:
+def test_tracing_restores_the_model() -> None:
     model = make_model()
     before = model.encode_texts([QUERY])
     model.trace_text(QUERY, before[0])
@@ -79,7 +79,7 @@ def test_pieces_are_merged_into_words() -> None:
     assert tokens.merge(np.ones(len(tokens.ids)), split(QUERY)) == list(PIECES)
 
 
-def test_a_token_over_two_words_is_shared_out() -> None:
+def test_a_token_that_spans_two_words_is_split_between_them() -> None:
     text = "红花"
     tokens = replace(tokenise(text, 77), ids=(1, 2, 3), spans=((0, 2),))
     assert tokens.merge(np.array([9.0, 4.0, 9.0]), split(text)) == [2.0, 2.0]
@@ -94,7 +94,7 @@ def test_a_long_text_keeps_its_end() -> None:
 
 
 @given(st.text(max_size=60).map(one_line).filter(bool))
-def test_all_that_tokens_have_goes_to_words(text: str) -> None:
+def test_words_add_up_to_the_sum_of_the_tokens(text: str) -> None:
     tokens = tokenise(text, 77)
     assert tokens.ids == tuple(TOKENIZER.encode(text).ids[:76]) + (49_407,) * tokens.truncated
     values = np.arange(len(tokens.ids), dtype=float)
@@ -113,12 +113,12 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
         open_checkpoint(tmp_path / "model")
 
 
-def test_weights_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no weights at"):
         open_checkpoint(tmp_path / "missing.pt")
 
 
-def test_without_pytorch_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pytorch_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("clipsight.clip.", "clipsight.training."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)

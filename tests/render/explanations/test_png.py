@@ -94,7 +94,7 @@ def test_photos_of_any_size_can_be_drawn(size: tuple[int, int], tmp_path: Path) 
     write_html(found, tmp_path / "out.html")
 
 
-def test_heat_is_bright_where_it_is_hot(photo: Path) -> None:
+def test_high_heat_is_bright(photo: Path) -> None:
     heat = np.zeros((4, 4))
     heat[0, 3] = 1
     grey = np.asarray(
@@ -104,7 +104,7 @@ def test_heat_is_bright_where_it_is_hot(photo: Path) -> None:
     assert brightest[0] < 20 and brightest[1] >= 60
 
 
-def test_what_is_not_seen_is_dark(photo: Path) -> None:
+def test_the_photo_outside_the_models_view_is_dark(photo: Path) -> None:
     found = made(photo, "bee", heat=np.ones((4, 4)), seen=(0.25, 0, 0.75, 1))
     pixels = np.asarray(overlay_heat(Image.new("RGB", (80, 40), (200, 200, 200)), found))
     assert (pixels[:, :20] == 60).all() and (pixels[:, 60:] == 60).all()
@@ -120,7 +120,7 @@ def test_a_margin_that_only_the_model_sees_is_left_out(photo: Path) -> None:
     assert pixels[10:30].sum(axis=-1).min() > 350
 
 
-def test_heat_of_nothing_is_the_lowest_colour(photo: Path) -> None:
+def test_heat_without_positive_values_has_the_lowest_colour(photo: Path) -> None:
     image = Image.new("RGB", (8, 8), (100, 100, 100))
     none, below = (
         overlay_heat(image, made(photo, "bee", heat=np.full((4, 4), value))) for value in (0.0, -1.0)
@@ -128,14 +128,14 @@ def test_heat_of_nothing_is_the_lowest_colour(photo: Path) -> None:
     assert np.array_equal(np.asarray(none), np.asarray(below))
 
 
-def test_the_peak_is_told_in_shares_of_the_photo(photo: Path) -> None:
+def test_the_peak_is_given_as_fractions_of_the_photo(photo: Path) -> None:
     heat = np.zeros((4, 4))
     heat[0, 3] = 1
     assert peak_position(made(photo, "bee", heat=heat)) == pytest.approx((0.875, 0.125))
     assert peak_position(made(photo, "bee", heat=heat, seen=(0.5, 0, 1, 1))) == pytest.approx((0.9375, 0.125))
 
 
-def test_the_page_needs_no_other_file_and_runs_no_text(photo: Path) -> None:
+def test_the_page_is_self_contained_and_escapes_texts(photo: Path) -> None:
     out = photo.with_name("out.html")
     write_html(made(photo, "<script>alert(1)</script>", "&amp;", heat=np.eye(4)), out)
     text = out.read_text()
@@ -168,6 +168,6 @@ def test_the_terminal_has_every_number(photo: Path, capsys: pytest.CaptureFixtur
     assert "region of 'a bee' by occlusion" in out
 
 
-def test_a_view_of_the_model_is_called_one(photo: Path) -> None:
+def test_captions_say_what_is_a_view_of_the_model(photo: Path) -> None:
     assert "a view of the model, not an explanation" in words_caption(made(photo, "bee", method="attention"))
     assert "view" not in words_caption(made(photo, "bee"))

@@ -85,7 +85,7 @@ def test_a_search_by_an_upload_and_a_photo(client: TestClient, service: Service)
     assert cat not in [match["id"] for match in found["matches"]]
 
 
-def test_what_the_command_line_prints_comes_from_the_server(client: TestClient, service: Service) -> None:
+def test_the_command_line_prints_the_servers_response(client: TestClient, service: Service) -> None:
     printed = client.get("/api/v1/search/printed", params={"q": "cat", "form": "json", "top": 2}).text
     notes, _, out = printed.partition("\n\n")
     with Library.open(service.path) as library:
@@ -269,7 +269,7 @@ def test_health_and_metrics(client: TestClient, service: Service) -> None:
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
 
 
-def test_health_fails_when_the_catalog_is_gone(tmp_path: Path, tiny_model: Path) -> None:
+def test_health_fails_when_the_catalog_was_deleted(tmp_path: Path, tiny_model: Path) -> None:
     with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as service:
         client = client_of(service)
         (service.path / "catalog.sqlite3").rename(tmp_path / "gone")
@@ -413,7 +413,7 @@ def _upload(client: TestClient, data: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", POLYGLOTS)
-def test_what_is_no_photo_is_refused(client: TestClient, name: str) -> None:
+def test_uploads_that_are_not_pictures_are_refused(client: TestClient, name: str) -> None:
     assert _upload(client, POLYGLOTS[name]) == 400
 
 
@@ -530,7 +530,7 @@ def test_no_redirect_leads_elsewhere(service: Service) -> None:
         assert location.startswith("/") and not location.startswith(("//", "/\\"))
 
 
-def test_every_answer_carries_the_headers(client: TestClient) -> None:
+def test_every_response_has_the_security_headers(client: TestClient) -> None:
     for path in ("/api/v1/status", "/api/v1/photos/1/thumbnail", "/nowhere", "/api/v1/search", "/health"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"

@@ -33,7 +33,7 @@ LIBRARY = ("--library", "some/library")
         ),
     ],
 )
-def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str]]) -> None:
+def test_results_are_those_of_the_server(line: str, asked: list[tuple[str, str]]) -> None:
     assert parse_arguments(line.split()) == asked
 
 
@@ -60,7 +60,7 @@ def test_what_a_server_answers_is_taken_on(line: str, asked: list[tuple[str, str
         "search -n --help",
     ],
 )
-def test_all_else_is_left_to_the_command(line: str) -> None:
+def test_other_searches_are_left_to_the_command(line: str) -> None:
     assert parse_arguments(line.split()) is None
 
 
@@ -87,7 +87,7 @@ def test_a_word_is_no_picture_even_if_a_file_has_that_name(
 # -- where the server is ----------------------------------------------------------------------
 
 
-def test_a_server_is_found_while_it_lives(tmp_path: Path) -> None:
+def test_a_server_is_found_while_it_runs(tmp_path: Path) -> None:
     assert discovery.find(str(tmp_path)) is None
     held = ServerFile(str(tmp_path))
     assert discovery.find(str(tmp_path)) is None  # it does not answer yet
@@ -135,7 +135,7 @@ def test_a_file_that_a_killed_server_left_is_no_server(tmp_path: Path) -> None:
     ServerFile(str(tmp_path)).write("http://127.0.0.1:2", None)
 
 
-def test_no_server_or_a_strange_one_leaves_it_to_the_command(
+def test_without_a_clipsight_server_the_command_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["search", "-n", "cat", "--library", str(tmp_path)]
@@ -162,7 +162,7 @@ def test_its_options_are_those_of_the_command() -> None:
 
 
 @pytest.mark.process
-def test_it_imports_nothing_that_takes_time() -> None:
+def test_slow_modules_are_not_imported() -> None:
     script = (
         "import sys; before = set(sys.modules); import clipsight.web.client.local as local; "
         "local.find_server([]); print(*set(sys.modules) - before)"

@@ -20,7 +20,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_a_stranger_gives_no_result(name: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_other_servers_give_no_result(name: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     with raw_server(STRANGERS[name], STRANGERS[name]) as (url, _):
         assert local.try_server(["search", "cat", "--server", url]) is None
         with pytest.raises(ServerError, match=r"not a clipsight server|no clipsight server answers"):

@@ -181,7 +181,7 @@ def test_weights(browser: Any, address: str) -> None:
         [TextPart("1:30 in the night"), TextPart("a: b", -3), TextPart("x-ray+photo")],
     ],
 )
-def test_words_survive_being_written_into_the_box(browser: Any, address: str, words: list[TextPart]) -> None:
+def test_query_parts_survive_editing_as_text(browser: Any, address: str, words: list[TextPart]) -> None:
     with page_of(browser, address) as page:
         expect(tiles(page).first).to_be_visible()
         rows = [{"kind": "text", "text": each.text, "weight": each.weight} for each in words]
@@ -306,7 +306,7 @@ def test_explain(browser: Any, address: str) -> None:
         expect(heat).to_be_hidden()
 
 
-def test_leaving_a_photo_ends_its_explanation(
+def test_closing_a_photo_cancels_its_explanation(
     browser: Any, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, ended = threading.Event(), threading.Event()
@@ -389,7 +389,7 @@ def test_names_of_files_are_never_html(browser: Any, address: str) -> None:
         expect(page.locator(".cs-part")).to_have_text(HOSTILE)
 
 
-def test_a_photo_whose_file_is_gone(browser: Any, tmp_path: Path) -> None:
+def test_a_photo_whose_file_was_deleted(browser: Any, tmp_path: Path) -> None:
     folder = copy_samples(tmp_path / "photos")
     with Library.open(tmp_path / "library", model="builtin") as library:
         library.index(folder)

@@ -103,7 +103,7 @@ def test_no_path_of_a_request_leads_to_a_file(server: tuple[str, Path]) -> None:
         ("DELETE", "/en/config"),
     ],
 )
-def test_the_rest_of_gradio_is_not_there(server: tuple[str, Path], method: str, path: str) -> None:
+def test_other_routes_of_gradio_are_not_served(server: tuple[str, Path], method: str, path: str) -> None:
     status, _ = request(server[0], method, path, "{}" if method == "POST" else None)
     assert status in (404, 405)
 

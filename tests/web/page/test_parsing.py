@@ -90,7 +90,7 @@ def test_the_file_system_is_not_accessed(tmp_path: Path, monkeypatch: pytest.Mon
         box("bee + + cartoon"),
     ],
 )
-def test_what_the_page_would_never_send_is_refused(wrong: str) -> None:
+def test_values_that_the_page_never_sends_are_refused(wrong: str) -> None:
     with pytest.raises(QueryError):
         _ = QueryInput.parse(wrong).parts
 
@@ -109,7 +109,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_anything_else_is_refused_too(value: Any) -> None:
+def test_any_other_json_is_refused(value: Any) -> None:
     calls: list[Callable[[], object]] = [
         lambda: QueryInput.parse(json.dumps(value)).parts,
         lambda: QueryInput.parse(value).parts,

@@ -67,7 +67,7 @@ def test_an_error_reaches_all_callers_of_its_batch_and_no_others() -> None:
     batcher.close()
 
 
-def test_a_cancelled_request_costs_nothing() -> None:
+def test_a_cancelled_request_is_not_computed() -> None:
     work = _Doubler()
     batcher = Batcher("test", work, 4, permit=nullcontext())
     stop = threading.Event()
@@ -85,7 +85,7 @@ def test_a_cancelled_request_costs_nothing() -> None:
     batcher.close()
 
 
-def test_closing_ends_those_that_wait_and_refuses_others() -> None:
+def test_closing_cancels_waiting_and_later_calls() -> None:
     work = _Doubler()
     batcher = Batcher("test", work, 1, threads=2, permit=nullcontext())
     with ThreadPoolExecutor(8) as pool:

@@ -54,7 +54,7 @@ def test_many_threads_each_get_their_own(folder: ModelFolder, shared: SharedEnco
     assert np.allclose(found, expected, atol=1e-6)
 
 
-def test_a_photo_without_direction_is_an_error_of_its_own_call(tmp_path: Path) -> None:
+def test_an_invalid_vector_is_an_error_of_its_own_call_only(tmp_path: Path) -> None:
     folder = ModelFolder.read(make_model_blind_to_black(tmp_path / "m"))
     semaphore = PrioritySemaphore(1)
     blind = SharedEncoder(folder, semaphore=semaphore)
@@ -71,7 +71,7 @@ def test_a_photo_without_direction_is_an_error_of_its_own_call(tmp_path: Path) -
         blind.close()
 
 
-def test_cached_texts_cost_no_run(shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_texts_are_not_embedded_again(shared: SharedEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "_cache", LRUCache(2))
     runs: list[list[str]] = []
     compute = shared._texts._compute

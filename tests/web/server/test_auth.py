@@ -40,7 +40,7 @@ def test_the_servers_names_are_known(host: str) -> None:
         "localhost:78:60",
     ],
 )
-def test_other_names_are_dns_rebinding(host: str) -> None:
+def test_other_host_names_are_refused(host: str) -> None:
     assert not AccessPolicy(7860).allows_host(host)
 
 
@@ -97,6 +97,6 @@ def test_other_credentials_are_refused(headers: dict[str, str]) -> None:
     assert not AccessPolicy(7860, TOKEN).is_authenticated(headers)
 
 
-def test_without_a_token_no_token_is_right() -> None:
+def test_a_server_without_a_token_accepts_no_token() -> None:
     assert not AccessPolicy(7860).is_token("")
     assert AccessPolicy(7860).is_authenticated({})

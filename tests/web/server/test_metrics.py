@@ -44,7 +44,7 @@ async def _request(app: ASGIApp, method: str, path: str, host: str = "localhost"
     return body
 
 
-def test_made_up_methods_and_paths_leave_the_size_bounded(app: ASGIApp) -> None:
+def test_unknown_methods_and_paths_do_not_add_series(app: ASGIApp) -> None:
     async def sizes() -> list[int]:
         found = []
         for batch in range(2):

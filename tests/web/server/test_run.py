@@ -102,7 +102,7 @@ def test_a_server_answers_until_a_signal_ends_it(library: Path, number: int) -> 
 
 
 @pytest.mark.process
-def test_running_requests_are_answered_before_the_end(library: Path) -> None:
+def test_running_requests_are_answered_before_shutdown(library: Path) -> None:
     with _server(library, "--threads", 1) as server:
         labels = json.dumps(
             {"labels": [f"label {n}" for n in range(900)], "everything": True, "templates": "imagenet"}
@@ -139,9 +139,7 @@ def test_a_run_and_its_event_streams_end_with_the_server(library: Path, tmp_path
 
 
 @pytest.mark.process
-def test_a_killed_server_takes_its_indexing_with_it_and_another_takes_its_place(
-    library: Path, tmp_path: Path
-) -> None:
+def test_indexing_ends_with_a_killed_server_and_another_can_start(library: Path, tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / "photos" / f"{number}.png").write_bytes(SAMPLES["cat.png"].read_bytes() + b"%d" % number)
     with _server(library) as server:

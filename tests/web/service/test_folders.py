@@ -34,7 +34,7 @@ def test_folders_are_found_step_by_step(root: Path) -> None:
     assert folders.path(a.id) == os.fsencode(root / "a")
 
 
-def test_ids_of_what_was_not_looked_up_mean_nothing(root: Path, tmp_path: Path) -> None:
+def test_ids_of_folders_that_were_not_listed_are_refused(root: Path, tmp_path: Path) -> None:
     folders = Folders([root])
     for path in (root / "a", tmp_path, tmp_path / "elsewhere", Path("/etc"), root / ".." / "elsewhere"):
         with pytest.raises(NotFoundError):
@@ -56,7 +56,7 @@ def test_a_folder_that_becomes_a_link_out_is_refused(root: Path, tmp_path: Path)
         folders.children(a.id)
 
 
-def test_an_indexed_folder_can_be_named_but_not_looked_into(root: Path, tmp_path: Path) -> None:
+def test_an_indexed_folder_can_be_named_but_not_listed(root: Path, tmp_path: Path) -> None:
     folders = Folders([root])
     other = os.fsencode(tmp_path / "elsewhere")
     assert folders.path(folder_id(other), [other]) == other
@@ -64,7 +64,7 @@ def test_an_indexed_folder_can_be_named_but_not_looked_into(root: Path, tmp_path
         folders.children(folder_id(other))
 
 
-def test_a_name_that_begins_like_the_root_is_not_in_it(root: Path, tmp_path: Path) -> None:
+def test_a_folder_whose_name_begins_like_a_root_is_outside_it(root: Path, tmp_path: Path) -> None:
     (tmp_path / "root2").mkdir()
     (root / "c").symlink_to(tmp_path / "root2")
     folders = Folders([root])

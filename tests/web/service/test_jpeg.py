@@ -84,7 +84,7 @@ def test_cmyk_keeps_its_colours() -> None:
     assert np.array_equal(_pixels(cleaned), _pixels(out.getvalue()))
 
 
-def test_what_can_not_be_followed_to_its_end_is_refused() -> None:
+def test_truncated_jpegs_are_refused() -> None:
     whole = _jpeg()
     assert strip_metadata(b"") is None
     assert strip_metadata(b"\x89PNG\r\n\x1a\n") is None
@@ -93,7 +93,7 @@ def test_what_can_not_be_followed_to_its_end_is_refused() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 255))
-def test_nothing_makes_it_raise(tail: bytes, place: int, value: int) -> None:
+def test_no_input_raises(tail: bytes, place: int, value: int) -> None:
     whole = bytearray(_jpeg())
     whole[place % len(whole)] = value
     for data in (b"\xff\xd8" + tail, bytes(whole), bytes(whole[: place % len(whole)]) + tail):

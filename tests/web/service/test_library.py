@@ -13,7 +13,7 @@ from tests.support.samples import SAMPLES, copy_samples
 from tests.support.serving import indexed
 
 
-def test_what_the_library_holds(service: Service) -> None:
+def test_facts_about_the_library(service: Service) -> None:
     (folder,) = service.library.folders()
     assert folder.photos == len(SAMPLES) and folder.id == service.folders.roots[0].id
     assert service.library.status().counts.present == len(SAMPLES)
@@ -24,7 +24,7 @@ def test_what_the_library_holds(service: Service) -> None:
     assert health.ok and health.photos == len(SAMPLES) and health.model == service.library.model
 
 
-def test_health_fails_when_the_catalog_is_gone(own: Service) -> None:
+def test_health_fails_when_the_catalog_was_deleted(own: Service) -> None:
     (own.path / "catalog.sqlite3").rename(own.path / "elsewhere")
     health = own.library.health()
     assert not health.ok and "was moved or deleted" in health.problems[0]
@@ -39,7 +39,7 @@ def test_health_fails_when_the_model_can_not_be_used(own: Service, monkeypatch: 
     assert own.library.health().problems == ("the model could not be run",)
 
 
-def test_a_library_whose_model_is_gone_does_not_open(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_library_whose_model_was_deleted_can_not_be_opened(tmp_path: Path, tiny_model: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), model):

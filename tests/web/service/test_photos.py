@@ -17,7 +17,7 @@ from tests.support.samples import SAMPLES
 from tests.support.serving import id_of
 
 
-def test_thumbnails_are_small_upright_and_kept(own: Service, tmp_path: Path) -> None:
+def test_thumbnails_are_small_upright_and_cached(own: Service, tmp_path: Path) -> None:
     photo = id_of(own, "temple.jpg")
     for size, longest in ((1, 160), (320, 320), (321, 640), (5000, 640)):
         made = own.photos.thumbnail(photo, size)
@@ -49,7 +49,7 @@ def test_coordinates_are_sent_only_if_requested(tmp_path: Path, tiny_model: Path
             assert original.data == (photos / name).read_bytes() and original.name == name
 
 
-def test_a_photo_whose_file_is_gone_or_changed_is_reported(own: Service, tmp_path: Path) -> None:
+def test_a_photo_whose_file_was_deleted_or_changed_is_reported(own: Service, tmp_path: Path) -> None:
     cat, rocket, flower = (id_of(own, name) for name in ("cat.png", "rocket.jpg", "flower.jpg"))
     photos = tmp_path / "photos"
     (photos / "cat.png").unlink()

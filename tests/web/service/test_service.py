@@ -36,7 +36,7 @@ def _picture(name: str) -> UploadPart:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_answers_are_those_of_the_library(service: Service, query: str) -> None:
+def test_results_are_those_of_the_library(service: Service, query: str) -> None:
     with Library.open(service.path) as library:
         expected = near_result(library.search(query, 5).to_dict())
         assert service.search(query, SearchOptions(top=5)).to_dict() == expected
@@ -66,7 +66,7 @@ def test_an_upload_finds_its_own_photo_and_the_photo_finds_the_others(service: S
     assert str(mixed.query) == f"0.5:a cat - photo {cat} + rocket.jpg"
 
 
-def test_words_are_never_a_path_or_an_address(service: Service, tmp_path: Path) -> None:
+def test_words_never_name_a_file_or_a_url(service: Service, tmp_path: Path) -> None:
     for text in (str(SAMPLES["cat.png"]), "/etc/passwd", "cat.png", "~/x"):
         assert service.search(text).query == text
         assert parse_query(f"flower + 2:{text}") == (TextPart("flower"), TextPart(text, 2.0))
@@ -104,7 +104,7 @@ def test_filters(own: Service, tmp_path: Path) -> None:
         own.search("x", folders=[str(tmp_path / "photos")])
 
 
-def test_sure_keeps_what_the_library_would(service: Service) -> None:
+def test_sure_selects_the_same_photos_as_the_library(service: Service) -> None:
     with Library.open(service.path) as library:
         for query in QUERIES[:1]:
             expected = library.search(query, sure=True).to_dicts()
