@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md describes the code that stands: every name it gives exists, every room is in it."""
+"""ARCHITECTURE.md describes the present code: every name it gives exists, every room is in it."""
 
 import ast
 import re

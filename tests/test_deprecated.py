@@ -1,4 +1,4 @@
-"""Names that the documentation gave before the rooms were made: importable for one release."""
+"""Deprecated names remain importable for one release."""
 
 import importlib
 

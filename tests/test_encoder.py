@@ -1,4 +1,4 @@
-"""Encoder: one photo or text gives one vector, several give rows, whatever form they have."""
+"""Encoder: one photo or text gives one vector, several give rows, whatever their type."""
 
 import io
 from pathlib import Path

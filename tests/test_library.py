@@ -1,4 +1,4 @@
-"""Library: what a user of the Python API sees, with a tiny model and real photos."""
+"""The Python API of `Library`, with a tiny model and real photos."""
 
 import os
 import shutil

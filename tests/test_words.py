@@ -1,4 +1,4 @@
-"""The words of the docstrings: they open with a noun phrase or an imperative, and name no callers."""
+"""Wording of docstrings: they begin with a noun phrase or an imperative, and name no callers."""
 
 import ast
 import re

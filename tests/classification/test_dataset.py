@@ -1,4 +1,4 @@
-"""Labelled collections: folders and CSV files read, everything wrong told in one line."""
+"""Labelled collections: folders and CSV files are read, and errors are one line."""
 
 import unicodedata
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Comparing templates: fair halves, a greedy search that finds what adds, figures that are exact."""
+"""Comparing templates: stratified halves, a greedy search for combinations, exact accuracies."""
 
 from pathlib import Path
 

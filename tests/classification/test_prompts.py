@@ -1,4 +1,4 @@
-"""Templates and labels as users write them: what is read, what is refused, and in which words."""
+"""Templates and labels as users write them: what is read, what is refused, and the messages."""
 
 from pathlib import Path
 

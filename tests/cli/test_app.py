@@ -1,4 +1,4 @@
-"""The command line as a user meets it: golden text on stdout, one-line errors, exit codes."""
+"""The command line end to end: golden text on stdout, one-line errors, exit codes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The configuration file below options and the environment, and one line where it is faulty."""
+"""The configuration file: overridden by options and the environment; errors are one line."""
 
 import json
 import os

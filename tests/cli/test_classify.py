@@ -1,4 +1,4 @@
-"""`clipsight classify` as a user meets it: golden text, one-line errors, exit codes, whole files."""
+"""`clipsight classify` end to end: golden text, one-line errors, exit codes, written files."""
 
 import csv
 import io

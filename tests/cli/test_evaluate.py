@@ -1,4 +1,4 @@
-"""`clipsight evaluate` as a user meets it: golden text, JSON, its own libraries, one-line errors."""
+"""`clipsight evaluate` end to end: golden text, JSON, its own libraries, one-line errors."""
 
 import json
 import shutil

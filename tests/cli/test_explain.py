@@ -1,4 +1,4 @@
-"""`clipsight explain` as a user meets it: numbers, files, one-line errors, exit codes."""
+"""`clipsight explain` end to end: numbers, files, one-line errors, exit codes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`clipsight export-model` as a user meets it, up to the search with what it wrote."""
+"""`clipsight export-model` end to end, up to a search with the exported model."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`clipsight backup` and `clipsight restore` as a user meets them."""
+"""`clipsight backup` and `clipsight restore` end to end."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`clipsight check` as a user meets it: what it prints, exit codes, photos never touched."""
+"""`clipsight check` end to end: its output and exit codes; photos are never changed."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""`clipsight optimize`: in the real commands a few photos, in the library's a thousand that count as many."""
+"""`clipsight optimize`: as a command on a few photos; in Python on a thousand, with a lower threshold."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_nothing_to_do(library: Library, photos: Path) -> None:
     assert (done.photos, done.approximate) == (8, False)
 
 
-def test_a_folder_that_cannot_be_written_is_told(many: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_an_error(many: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     import faiss
 
     def full(index: object, name: str) -> None:

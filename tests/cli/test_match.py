@@ -1,4 +1,4 @@
-"""`clipsight match` as a user meets it."""
+"""`clipsight match` end to end."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`clipsight organize --undo` as a user meets it."""
+"""`clipsight organize --undo` end to end."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`clipsight probe` as a user meets it: golden text, files whole or not at all, one-line errors."""
+"""`clipsight probe` end to end: golden text, files written whole or not at all, one-line errors."""
 
 import csv
 import io

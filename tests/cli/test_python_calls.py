@@ -1,4 +1,4 @@
-"""Every command mirrors one Python call, with the same words."""
+"""Every command has one equivalent Python call, with parameters of the same names."""
 
 import inspect
 from collections.abc import Iterator

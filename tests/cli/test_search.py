@@ -1,4 +1,4 @@
-"""`clipsight search` with filters and with many queries at once, as a user meets it."""
+"""`clipsight search` with filters and with many queries at once, end to end."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""`clipsight train` as a user meets it: a run, its result, its interruption, and one-line errors."""
+"""`clipsight train` end to end: a run, its result, its interruption, and one-line errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Checkpoints of OpenAI, OpenCLIP and Hugging Face: round trips, other sizes, what is said of wrong ones."""
+"""Checkpoints of OpenAI, OpenCLIP and Hugging Face: round trips, other sizes, errors of invalid ones."""
 
 import json
 import os

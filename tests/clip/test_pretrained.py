@@ -1,4 +1,4 @@
-"""Published weights by name: from the hub, from its cache without a hub, and what is said otherwise."""
+"""Published weights by name: from the hub, from its cache without a hub, and the errors."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Reading weights files: TorchScript without running it, nothing unpickled, damage told."""
+"""Reading weights files: TorchScript without executing it, nothing unpickled, damage is an error."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""The text tower: causality, where a text ends, padding, the paper's start."""
+"""The text tower: causality, where a text ends, padding, initialisation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The configuration file: what it may say, and one line with file, line and key for all else."""
+"""The configuration file: what it may contain; every error is one line with file, line and key."""
 
 import tomllib
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""HTTP requests to servers that behave, misbehave, or are none."""
+"""HTTP requests to servers that work, fail, or are not HTTP servers."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Progress is told to a function, or shown by a bar of tqdm."""
+"""Progress is reported to a function, or shown by a bar of tqdm."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Several processes at once, clocks and dates that lie, names that are swapped, disks that hiccup."""
+"""Several processes at once, wrong clocks and dates, swapped names, temporary disk errors."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A model's precisions compared: nearness, what is worth using, and the command."""
+"""A model's precisions compared: cosines, the recommendation, and the command."""
 
 import json
 from dataclasses import replace

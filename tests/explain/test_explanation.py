@@ -163,7 +163,7 @@ def test_a_photo_of_any_size(size: tuple[int, int], tmp_path: Path) -> None:
     assert found.region is not None and np.isfinite(found.region.heat).all()
 
 
-def test_a_photo_that_can_not_be_read_is_told_with_its_path(tmp_path: Path) -> None:
+def test_an_unreadable_photo_is_an_error_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear Sir or Madam")
     with pytest.raises(PhotoError, match=r"can't explain .*letter\.jpg: not an image: the file is text"):
         asked("bee", tmp_path / "letter.jpg")

@@ -1,4 +1,4 @@
-"""Grad-CAM is the paper's: of a checkpoint by hooks, of ONNX graphs by their gradients in PyTorch."""
+"""Grad-CAM agrees with the paper: for checkpoints by hooks, for ONNX graphs by gradients in PyTorch."""
 
 import json
 from collections.abc import Callable

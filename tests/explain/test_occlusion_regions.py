@@ -1,4 +1,4 @@
-"""Regions by occlusion: the place that makes the score is found, within the cost."""
+"""Regions by occlusion: the place that determines the score is found, within the cost."""
 
 from collections.abc import Sequence
 

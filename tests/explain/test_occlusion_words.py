@@ -1,4 +1,4 @@
-"""Words by occlusion: Shapley values, exact where they can be, with an honest standard error elsewhere."""
+"""Words by occlusion: exact Shapley values of few words, sampled ones with a correct standard error."""
 
 import numpy as np
 import pytest

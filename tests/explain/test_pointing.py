@@ -1,4 +1,4 @@
-"""The pointing game tells those that point from those that don't."""
+"""The pointing game: good heat maps win it, others do not."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder: the vectors that search gets are PyTorch's, or nothing is written."""
+"""From a checkpoint to a model folder: its embeddings agree with PyTorch, or nothing is written."""
 
 import json
 import shutil

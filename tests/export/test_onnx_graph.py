@@ -1,4 +1,4 @@
-"""The graph writer: what its nodes compute, and how near quantised weights are."""
+"""The graph writer: what its nodes compute, and the rounding errors of quantised weights."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What counts as changed, gone or only out of reach: one walk against the catalog."""
+"""Which files are new, changed, deleted or unreachable: one scan against the catalog."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The pipeline under fire: real processes, killed and interrupted at random moments."""
+"""The pipeline under stress: real processes, killed and interrupted at random moments."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Backups are one state that was committed, whole or not at all; restoring loses nothing that was there."""
+"""Backups are one committed state, complete or absent; restoring loses nothing."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""Every kind of damage to a catalog or its index files is found, mended without touching anything else."""
+"""Every kind of damage to a catalog or its index files is found, and repaired without other changes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What clipsight uses on disk, named with its size, and nothing made by asking."""
+"""Files and folders of clipsight with their sizes; listing them creates nothing."""
 
 import json
 import os

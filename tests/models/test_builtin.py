@@ -1,4 +1,4 @@
-"""The model that ships: a whole folder, small, quick to open, and it finds photos it was never shown."""
+"""The builtin model: complete, small, quick to open, and right on photos that it was not trained on."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Installing a model from a hub that fails in every way a network, a disk and a user can."""
+"""Downloading a model while the network, the disk or the user fails in every possible way."""
 
 import errno
 import io

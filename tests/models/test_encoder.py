@@ -1,4 +1,4 @@
-"""Unit vectors from every kind of graph that is published, and clear words about the others."""
+"""Unit vectors from every kind of published graph, and clear errors for others."""
 
 import os
 import subprocess

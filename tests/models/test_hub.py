@@ -1,4 +1,4 @@
-"""What the hub says and does not say, asked of a real server on 127.0.0.1."""
+"""Responses and failures of a hub, from a real server on 127.0.0.1."""
 
 import hashlib
 import socket

@@ -1,4 +1,4 @@
-"""A model's folder from elsewhere: checked, named as the registry knows it, and put in place as a whole."""
+"""A model's folder from elsewhere: checked, named as in the registry, and moved into place as a whole."""
 
 import os
 import shutil

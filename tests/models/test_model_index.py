@@ -1,4 +1,4 @@
-"""The table of known models is whole, unambiguous and says where its figures come from."""
+"""The table of known models is complete, unambiguous and names the sources of its figures."""
 
 from urllib.parse import urlsplit
 

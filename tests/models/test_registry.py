@@ -1,4 +1,4 @@
-"""Names to folders: what is on disk, what the hub has, and what to do when there is neither."""
+"""From names to folders: models on disk, on the hub, and errors for neither."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Ids equal to transformers' CLIPTokenizer, and what other models ask to be done before and after."""
+"""Ids equal to those of transformers' CLIPTokenizer, and the text processing of other models."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""Sorting into folders: nothing is lost or overwritten, and undo gives the old tree back, killed or not."""
+"""Sorting into folders: nothing is lost or overwritten, and undo restores the tree, even after a kill."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Photos to learn from."""
+"""Labelled photos for probes."""
 
 from pathlib import Path
 

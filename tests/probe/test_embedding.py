@@ -1,4 +1,4 @@
-"""Vectors of labelled photos: those of the library, whatever else lies beside the photos."""
+"""Embeddings of labelled photos: those of the library, without other photos of the same folder."""
 
 import os
 from pathlib import Path

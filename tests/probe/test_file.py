@@ -1,4 +1,4 @@
-"""Files of probes: as they were saved, or an error of one line; and what is predicted with them."""
+"""Files of probes: loaded as saved, or a one-line error; and predictions."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Tables of text: alignment, folding at blanks, and a last column that stays whole."""
+"""Tables of text: alignment, wrapping at spaces, and a last column that is never wrapped."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Contact sheets: where things go, what the pixels show, and that a file appears whole or not at all."""
+"""Contact sheets: their layout, their pixels, and files that are written whole or not at all."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""CSV and JSON as they come: readable by other programs, in bounded memory."""
+"""CSV and JSON as streams: valid for other programs, in bounded memory."""
 
 import csv
 import io

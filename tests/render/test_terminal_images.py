@@ -1,4 +1,4 @@
-"""Previews in the terminal: what each terminal gets, and that it decodes back to the photos' pixels."""
+"""Previews in the terminal: the protocol of each terminal, and output that decodes to the photos' pixels."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Vectors of photos in bulk: stored ones in chunks, single files with their kept vectors."""
+"""Embeddings of photos in bulk: stored ones in chunks, single files with cached vectors."""
 
 import os
 import shutil

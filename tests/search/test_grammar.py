@@ -1,4 +1,4 @@
-"""The grammar: what a text's summands weigh, without asking what they name."""
+"""The grammar: the weights of a text's summands, without access to files."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""A library of the builtin model goes on with the builtin model of a later clipsight."""
+"""A library of the builtin model is switched to the builtin model of a later version of clipsight."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The query grammar, and what a query's parts become."""
+"""The query grammar, and the parts of a query."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,4 +1,4 @@
-"""What a search answers behaves like a list and prints as JSON."""
+"""The results of a search behave like a list and can be printed as JSON."""
 
 import json
 import sys

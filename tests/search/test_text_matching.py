@@ -1,4 +1,4 @@
-"""Ranking of texts: equal to NumPy over all of them, embedded once, whatever happens in between."""
+"""Ranking of texts: equal to NumPy over all of them, embedded once, despite interruptions and damage."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The cache of byte strings: whatever happens to its file, it returns the values it was given or none."""
+"""The cache of byte strings: even with a damaged file, it returns the stored value or none."""
 
 import random
 import sqlite3

@@ -1,4 +1,4 @@
-"""The SQLite file survives kills, damage, other processes and full disks, and says so in one line."""
+"""The SQLite file survives kills, damage, other processes and full disks; errors are one line."""
 
 import os
 import random
@@ -420,7 +420,7 @@ def test_damage_met_by_two_openings_of_the_file(path: Path) -> None:
     again.close()
 
 
-def test_what_was_committed_stays_with_a_damaged_file(path: Path) -> None:
+def test_committed_data_survives_a_damaged_file(path: Path) -> None:
     """The journal goes with the file that it belongs to: it may hold what the file lacks."""
     a_library(path)
     spoil(path, 14 * 8192, random.Random(1).randbytes(path.stat().st_size - 14 * 8192))  # photos, not roots

@@ -1,4 +1,4 @@
-"""What a shell completes with: read from a catalog as it is, without a change to it."""
+"""Values for shell completion, read from a catalog without changing it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Labels against plain dictionaries; they go with the vector they hang on, and scans are never of photos."""
+"""Labels against plain dictionaries; they are deleted with their vector; no query scans all photos."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Vectors out and in again: bit for bit, streamed, all or nothing."""
+"""Export and import of vectors: bit for bit, streamed, all or nothing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""CLIP with random weights, as the methods that look inside are given it."""
+"""CLIP with random weights, for the methods that need PyTorch."""
 
 from dataclasses import replace
 from itertools import pairwise

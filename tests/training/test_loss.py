@@ -1,4 +1,4 @@
-"""CLIP's loss against its formula, and the gradients of large batches in small pieces."""
+"""CLIP's loss against its formula, and the gradients of large batches in micro-batches."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace

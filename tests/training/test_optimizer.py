@@ -1,4 +1,4 @@
-"""What changes weights: rates, groups, clipping, and numbers that are none."""
+"""Optimizer steps: learning rates, groups, clipping, and gradients that are not finite."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The training loop: it learns, goes on as if never stopped, and stops where it must."""
+"""The training loop: it learns, resumes exactly, and ends with an error where it must."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Relevance is the paper's, on attention and gradients that transformers gives."""
+"""Relevance agrees with the paper, on attention and gradients of transformers."""
 
 from pathlib import Path
 

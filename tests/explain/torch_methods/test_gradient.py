@@ -1,4 +1,4 @@
-"""Gradient x input is the score's slope as a word, or the pixels of a place, grow."""
+"""Gradient x input is the derivative of the score by the scale of a word, or of a place's pixels."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A checkpoint as explanations need it: the same vectors, its tokens as words, and errors that help."""
+"""A checkpoint for explanations: the same embeddings, its tokens as words, and its errors."""
 
 import subprocess
 import sys

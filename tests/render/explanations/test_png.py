@@ -1,4 +1,4 @@
-"""What explanations look like: as a picture, as a page, in a terminal."""
+"""Explanations as a picture, as a page and in a terminal."""
 
 import re
 from pathlib import Path

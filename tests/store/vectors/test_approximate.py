@@ -1,4 +1,4 @@
-"""The approximate index may miss a photo, but scores, filters and counts are right in any case."""
+"""The approximate index may miss a photo, but scores, filters and counts are always right."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The FAISS file may be missing, damaged, stale or foreign: what is found never changes."""
+"""The FAISS file may be missing, damaged, stale or of another library: the results are the same."""
 
 import json
 import os

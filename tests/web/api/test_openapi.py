@@ -1,4 +1,4 @@
-"""The API against its own description: whatever a client sends, the answer is as described, never a 5xx."""
+"""The API against its OpenAPI description: any request gets a described response, never a 5xx."""
 
 import os
 from collections.abc import Iterator

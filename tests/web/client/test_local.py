@@ -1,4 +1,4 @@
-"""The command line's short way to a running server: what it takes on, and what it leaves to the command."""
+"""Searches answered by a running server: which ones it handles, and which are left to the command."""
 
 import subprocess
 import sys

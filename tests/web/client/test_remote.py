@@ -1,4 +1,4 @@
-"""Searches by a server elsewhere, where what answers is no clipsight server."""
+"""Searches by a server at an address, and errors if it is not a clipsight server."""
 
 import pytest
 

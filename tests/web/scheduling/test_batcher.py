@@ -1,4 +1,4 @@
-"""Batches: every caller gets its own results, in its own order, from as few runs as possible."""
+"""Batches: every caller gets its own results in order, from as few runs as possible."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

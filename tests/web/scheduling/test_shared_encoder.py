@@ -1,4 +1,4 @@
-"""The shared encoder: the vectors of an encoder of one's own, from fewer runs."""
+"""The shared encoder: the vectors of an unshared encoder, from fewer runs."""
 
 import threading
 import time

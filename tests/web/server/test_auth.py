@@ -1,4 +1,4 @@
-"""Access rules, decided from the head of a request alone."""
+"""Access rules, checked with the request line and headers alone."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Metrics: what is counted, and that their size does not depend on what clients send."""
+"""Metrics: what they count, and that their number does not depend on clients."""
 
 import asyncio
 from collections.abc import Iterator

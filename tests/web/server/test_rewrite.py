@@ -1,4 +1,4 @@
-"""The server below a path prefix: what a proxy may send, and where redirects, cookies and forms lead."""
+"""The server below a path prefix: headers of proxies, redirects, cookies and forms."""
 
 from collections.abc import Iterator
 from pathlib import Path

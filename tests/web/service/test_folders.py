@@ -1,4 +1,4 @@
-"""Folders by ids: what lies in the roots can be named, nothing else."""
+"""Folders by id: only those below the roots can be named."""
 
 import os
 from pathlib import Path

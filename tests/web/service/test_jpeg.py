@@ -1,4 +1,4 @@
-"""JPEGs without metadata: the pixels are what they were, and nothing else is left."""
+"""JPEGs without metadata: the pixels are unchanged, and no metadata is left."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Single photos: small, upright, without secrets, and only while their files are as they were."""
+"""Single photos: small, upright, without metadata, and only while their files are unchanged."""
 
 import shutil
 from io import BytesIO
