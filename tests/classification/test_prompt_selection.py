@@ -41,6 +41,7 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
+@pytest.mark.slow
 def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) -> None:
     photos = embed_labelled(read_labelled(pets), library)
     templates = ("{}", "a photo of {}", "{}", "the dog beside {}")

@@ -217,6 +217,7 @@ def test_arguments_are_photos_or_texts(tmp_path: Path, photos: Path, monkeypatch
 
 
 @pytest.mark.parametrize("templates", ["plain", "simple"])
+@pytest.mark.slow
 def test_builtin_model_classifies_real_photos(tmp_path: Path, templates: str) -> None:
     names = {
         "cat.png": "cat",

@@ -77,6 +77,7 @@ def test_status(shell: Shell) -> None:
     assert json.loads(shell.run("status", "--json").stdout)["photos"] == 0
 
 
+@pytest.mark.slow
 def test_export_and_import(shell: Shell) -> None:
     shell.index()
     shell.run("export", "vectors.npz")

@@ -151,6 +151,7 @@ def labelled(tmp_path: Path) -> Path:
     return tmp_path / "labelled"
 
 
+@pytest.mark.slow
 def test_compare_templates(shell: Shell, labelled: Path) -> None:
     library = ("--library", labelled.parent / "lib", "--model", shell.model)
     templates = ("--template", "a {}", "--template", "a photo of the {}.")

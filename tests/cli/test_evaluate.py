@@ -37,6 +37,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
         ("shift", ["--shift", "a", "b"]),
     ],
 )
+@pytest.mark.slow
 def test_every_evaluation_prints_its_metrics(shell: Shell, name: str, arguments: list[str]) -> None:
     done = shell.run("evaluate", shell.model, *arguments)
     check_golden(f"evaluate-{name}.txt", done.stdout, shell)
@@ -52,6 +53,7 @@ def test_zeroshot_as_json(shell: Shell) -> None:
     assert found["top1"] == pytest.approx(right / 15, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_others_as_json(shell: Shell) -> None:
     found = json.loads(
         shell.run("evaluate", shell.model, "--retrieval", "photos/captions.csv", "--json").stdout

@@ -46,6 +46,7 @@ def test_the_score_is_that_of_search(shell: Shell) -> None:
     assert json.loads(explained.stdout)["score"] == pytest.approx(score, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_pictures_and_pages_are_written(shell: Shell) -> None:
     for name in ("out.png", "out.HTML"):
         shell.run("explain", "a 红 flower 🐝", "photos/flower.jpg", "--word", "flower", "-o", name)

@@ -32,6 +32,7 @@ def test_parameters_become_flags(message: str, printed: str) -> None:
     assert with_flags(message) == printed
 
 
+@pytest.mark.slow
 def test_every_parameter_in_an_error_has_a_flag() -> None:
     known = set(_flags(typer.main.get_command(app)))  # type: ignore[arg-type]
     messages = [(file, text) for file, text in _raised() if re.search("`[a-z]", text)]
@@ -44,6 +45,7 @@ def test_every_parameter_in_an_error_has_a_flag() -> None:
     assert [each for each in named if each[1] not in known and each not in in_python_only] == []
 
 
+@pytest.mark.slow
 def test_the_library_names_no_flags() -> None:
     """Only in whole commands, such as `clipsight organize --undo`."""
     known = set(_flags(typer.main.get_command(app)))  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ def test_without_a_command_models_are_listed_and_no_library_is_created(shell: Sh
     assert not any(model["in_use"] for model in models)
 
 
+@pytest.mark.slow
 def test_a_downloaded_model_can_be_imported_on_a_machine_without_internet(
     shell: Shell, hub: HubServer, tmp_path: Path
 ) -> None:

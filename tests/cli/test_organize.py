@@ -22,6 +22,7 @@ def shell(photos: Path, tiny_model: Path) -> Shell:
     return Shell(photos.parent, tiny_model, photos.parent / "home")
 
 
+@pytest.mark.slow
 def test_photos_are_sorted_by_label(photos: Path, tiny_model: Path) -> None:
     shell = Shell(photos.parent, tiny_model, photos.parent / "home")
     sort = ("organize", "photos", "out put", "--labels", "cat,rocket")
@@ -44,6 +45,7 @@ def test_photos_are_sorted_by_label(photos: Path, tiny_model: Path) -> None:
     assert not (shell.folder / "out put").exists() and len(list(photos.iterdir())) == 8
 
 
+@pytest.mark.slow
 def test_photos_are_sorted_by_date_and_camera(photos: Path, tiny_model: Path) -> None:
     shell = Shell(photos.parent, tiny_model, photos.parent / "home")
     for name, taken, camera in (

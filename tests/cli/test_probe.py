@@ -34,6 +34,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
     return shell
 
 
+@pytest.mark.slow
 def test_fit_prints_a_report(pets: Shell) -> None:
     done = pets.run("probe", "fit", "labelled", "-o", "again.probe")
     check_golden("probe-fit.txt", done.stdout, pets)

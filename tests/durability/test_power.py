@@ -76,12 +76,14 @@ def offsets(written: Journal) -> Iterator[int]:
     yield from (chance.randrange(len(written.journal)) for _ in range(30))
 
 
+@pytest.mark.slow
 def test_a_journal_cut_anywhere(written: Journal, tmp_path: Path) -> None:
     for length in offsets(written):
         found = photos_after(tmp_path, written.file, written.journal[:length])
         assert found == written.committed(length)
 
 
+@pytest.mark.slow
 def test_a_journal_with_garbage_from_anywhere_on(written: Journal, tmp_path: Path) -> None:
     chance = random.Random(1)
     for length in offsets(written):
@@ -101,6 +103,7 @@ def test_a_sector_of_the_journal_that_was_never_written(written: Journal, tmp_pa
             assert photos_after(tmp_path, written.file, bytes(journal)) == written.committed(sector + 1)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_cut_anywhere(written: Journal, tmp_path: Path) -> None:
     """Pages reach the file in any order; the journal, written before them, has them all."""
     library = tmp_path / "checkpointed"

@@ -113,6 +113,7 @@ def test_a_clock_that_goes_back_and_forth(counted: Faults, world: World) -> None
         world.complete()
 
 
+@pytest.mark.slow
 def test_file_dates_that_are_wrong(world: World) -> None:
     """An older date, a date before 1970, far ahead, and none: only that it is another one counts."""
     world.add(8)
@@ -128,6 +129,7 @@ def test_file_dates_that_are_wrong(world: World) -> None:
         world.complete()
 
 
+@pytest.mark.slow
 def test_a_change_that_keeps_size_and_date(world: World) -> None:
     """Indexing takes such a file for unchanged; reading photos again finds it, and mends it."""
     world.add(5)

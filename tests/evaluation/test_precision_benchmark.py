@@ -55,6 +55,7 @@ def test_different_models_are_refused(tiny_model: Path, photos: Path, tmp_path: 
         compare_models([tiny_model, other], sorted(photos.iterdir()))
 
 
+@pytest.mark.slow
 def test_photos_that_cannot_be_read(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("no photo")

@@ -29,6 +29,7 @@ def collection(
     return LabelledVectors(classes, paths, vectors.astype(np.float32), labels)
 
 
+@pytest.mark.slow
 def test_both_collections_are_evaluated_in_three_ways(library: Library) -> None:
     a, b = collection(library, 0, 40), collection(library, 0.5, 30)
     plain = load_templates("plain")
@@ -46,6 +47,7 @@ def test_both_collections_are_evaluated_in_three_ways(library: Library) -> None:
     assert list(printed) == ["a", "b", "change"]
 
 
+@pytest.mark.slow
 def test_the_shifted_collection_may_have_some_of_the_classes(library: Library) -> None:
     a, b = collection(library, 0, 20), collection(library, 0, 5, ("dog", "rocket"))
     ways = measure_shift(a, b, library.encoder, load_templates("plain")).shifts

@@ -99,6 +99,7 @@ def test_the_cost_limits_the_number_of_embedded_texts(cost: int) -> None:
     assert cost < len(model.texts) <= 2 * cost
 
 
+@pytest.mark.slow
 def test_a_text_too_long_for_the_cost_still_has_a_standard_error() -> None:
     model = FakeModel()
     text = " ".join(f"word{number}" for number in range(77))

@@ -116,6 +116,7 @@ def test_chance_is_the_boxes_share_of_the_area(drawn: list[pointing.Picture]) ->
     assert pointing.chance(things, SIDE) == pytest.approx(hits, rel=0.1)
 
 
+@pytest.mark.slow
 def test_occlusion_passes_both_pointing_tests_with_a_model_of_colours(drawn: list[pointing.Picture]) -> None:
     model = Painter()
     assert pointing.points_at(OcclusionRegions(model, Settings()), model, drawn[:5], str).hit >= 0.9

@@ -127,6 +127,7 @@ def test_backing_up_a_damaged_catalog_is_an_error(library: Path, tmp_path: Path)
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.slow
 def test_backups_while_others_write(library: Path, tmp_path: Path) -> None:
     """Photos are added five a commit: no backup has part of a commit."""
     end = threading.Event()

@@ -405,6 +405,7 @@ def indexed(library: Path, photos: Path, tiny_model: Path, tmp_path: Path) -> Pa
     return folder
 
 
+@pytest.mark.slow
 def test_a_vector_stored_for_the_wrong_photo_is_found(indexed: Path, photos: Path, tiny_model: Path) -> None:
     assert str(check(indexed, photos=100)) == "consistent: 8 photos, 8 vectors, 8 photos read again"
     before = kept_vectors(indexed)

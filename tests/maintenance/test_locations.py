@@ -68,6 +68,8 @@ def test_sizes_count_each_file_once_and_ignore_files_deleted_meanwhile(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["", "~", "x/../y"])
+@pytest.mark.slow
 def test_paths_are_absolute(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert all(each.path.is_absolute() and ".." not in each.path.parts for each in locations(name or None))

@@ -19,6 +19,7 @@ def test_scores_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_scores_are_scikit_learns(seed: int) -> None:
     from sklearn import metrics
 

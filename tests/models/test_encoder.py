@@ -423,6 +423,7 @@ def slow_model(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_cancel_ends_running_calls_and_leaves_the_encoder_usable(tmp_path: Path) -> None:
     encoder = load(slow_model(tmp_path / "slow"))
     ended: list[BaseException] = []
@@ -475,6 +476,7 @@ def test_cancel_with_nothing_running_does_nothing(usual: Encoder) -> None:
     assert usual.encode_pixels(pixels(1)).shape == (1, 32)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_batches_of_every_size(usual: Encoder) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

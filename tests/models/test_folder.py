@@ -172,6 +172,7 @@ FIELDS = ["embed_dim", "text_cfg", "clipsight", "init_logit_bias", "logit_scale"
 
 @examples(60)
 @given(config=st.dictionaries(st.sampled_from(FIELDS), JSON | st.dictionaries(st.sampled_from(FIELDS), JSON)))
+@pytest.mark.slow
 def test_any_config_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]
 ) -> None:

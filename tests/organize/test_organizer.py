@@ -501,6 +501,7 @@ contents = st.sampled_from([b"", b"x", b"y"])
         st.tuples(st.sampled_from(Method), st.sampled_from(["dog", "cat", "c/t", "c:t"])), max_size=4
     ),
 )
+@pytest.mark.slow
 def test_sorting_any_collection_can_be_undone(
     sources: dict[tuple[str, str], bytes],
     there: dict[tuple[str, str], bytes],

@@ -12,6 +12,7 @@ from clipsight.probe.logistic import fit_head
 from tests.support.labelled import WORDS, points
 
 
+@pytest.mark.slow
 def test_the_curve_has_a_point_per_number_of_shots_and_for_all_photos() -> None:
     train, test = points(20), points(50, seed=1)
     found = list(few_shot_curve(train, test, WORDS, shots_up_to(train), 3))

@@ -12,6 +12,7 @@ from clipsight.core.errors import LabelError
 from clipsight.probe.head import zero_shot_head
 
 
+@pytest.mark.slow
 def test_a_probe_classifies_its_training_photos(pets: Path, library: Library, tmp_path: Path) -> None:
     report = probes.fit(pets, library, repeats=2)
     assert len(library) == 0  # learning puts no photos into the user's library
@@ -36,6 +37,7 @@ def test_a_probe_classifies_its_training_photos(pets: Path, library: Library, tm
     )
 
 
+@pytest.mark.slow
 def test_alpha_zero_is_zero_shot(pets: Path, library: Library) -> None:
     report = probes.fit(pets, library, alpha=0, templates=load_templates("plain"))
     words = zero_shot_head(["cat", "coffee cup"], library.encoder, load_templates("plain"))
@@ -63,6 +65,7 @@ def test_invalid_collections_and_arguments_are_errors(pets: Path, library: Libra
             probes.fit(pets, library, alpha=alpha)
 
 
+@pytest.mark.slow
 def test_a_library_of_another_model_is_refused(
     pets: Path, library: Library, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

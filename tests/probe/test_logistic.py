@@ -111,6 +111,7 @@ def test_large_collections_are_validated_on_one_split() -> None:
     assert (len(training), len(validation)) == (3200, 800)
 
 
+@pytest.mark.slow
 def test_with_few_photos_only_alpha_is_chosen() -> None:
     few_photos = points(10)
     plain, tuned = (
@@ -137,6 +138,7 @@ def test_alpha_needs_a_gain_of_more_than_a_standard_error() -> None:
     assert best_alpha(begun, tuned, np.zeros(18, int)) == 0.5
 
 
+@pytest.mark.slow
 def test_with_many_photos_the_best_alpha_on_validation_is_chosen() -> None:
     many = points(40, noise=0.5)
     found = fit_head(many.vectors, many.labels)
@@ -154,6 +156,7 @@ def test_with_many_photos_the_best_alpha_on_validation_is_chosen() -> None:
     assert accuracy(found.C) >= max(accuracy(C) for C in SWEEP[::16])
 
 
+@pytest.mark.slow
 def test_alpha_depends_on_whether_the_class_names_are_right() -> None:
     many = points(40, noise=0.5)
     wrong = Head(np.roll(WORDS.weights, 1, axis=0), WORDS.bias)
@@ -164,6 +167,7 @@ def test_alpha_depends_on_whether_the_class_names_are_right() -> None:
     assert fit_head(many.vectors, many.labels, WORDS, 0.0).head.weights == pytest.approx(WORDS.weights)
 
 
+@pytest.mark.slow
 def test_with_good_class_names_an_intermediate_alpha_is_best() -> None:
     test = points(300, noise=0.5, seed=9)
 
@@ -180,6 +184,7 @@ def test_with_good_class_names_an_intermediate_alpha_is_best() -> None:
         assert float(tuned) >= max(plain, accuracy(blunt))
 
 
+@pytest.mark.slow
 def test_the_same_seed_fits_the_same_probe() -> None:
     many = points(40)
     one, other = (fit_head(many.vectors, many.labels, seed=3) for _ in range(2))

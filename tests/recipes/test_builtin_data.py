@@ -68,6 +68,7 @@ def test_every_photo_has_captions_and_one_split(folder: Path) -> None:
     assert [photo.path for photo in photos] == sorted(photo.path for photo in photos)
 
 
+@pytest.mark.slow
 def test_everyday_photos_are_added_without_changing_the_others(folder: Path) -> None:
     write_everyday(folder)
     photos = sources.load_photos_with_everyday(folder)

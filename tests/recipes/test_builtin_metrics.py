@@ -28,6 +28,7 @@ def test_calibration_error_by_hand() -> None:
     assert metrics.calibration_error(probabilities, [0] * 5 + [1] * 5) == 30.0
 
 
+@pytest.mark.slow
 def test_calibrated_scale_recovers_the_scale_that_made_the_answers() -> None:
     rng = np.random.default_rng(0)
     cosines = rng.uniform(-0.2, 0.4, (20000, 5)).astype(np.float32)

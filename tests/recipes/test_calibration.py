@@ -167,6 +167,7 @@ def things(count: int, each: int, dim: int = 32) -> tuple[Photos, Asked]:
     return Photos(photos, vectors), Asked(found, np.repeat(texts, len(queries.FORMS), axis=0))
 
 
+@pytest.mark.slow
 def test_queries_that_can_be_told_apart_reach_all_goals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -459,6 +459,7 @@ any_folder = st.sampled_from(FOLDERS + STRANGE_FOLDERS) | st.lists(
 
 @examples(60)
 @given(where=st.lists(any_folder, min_size=1, max_size=12, unique=True), data=st.data())
+@pytest.mark.slow
 def test_folders_of_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, where: list[bytes], data: st.DataObject
 ) -> None:
@@ -698,6 +699,7 @@ def test_the_date_of_a_state_is_that_of_its_change(catalog: Catalog) -> None:
     assert since() is None
 
 
+@pytest.mark.slow
 def test_count_in_state(catalog: Catalog) -> None:
     ids = add_photos(
         catalog, some_model(catalog, DIM), unit_vectors(6000, DIM), [b"/p/%d" % row for row in range(6000)]

@@ -137,6 +137,7 @@ def test_a_failure_leaves_the_labels_as_they_were(catalog: Catalog, database: Da
     assert count_labels(database, model) == [LabelCount("cat", 1)]
 
 
+@pytest.mark.slow
 def test_search_is_restricted_beforehand(catalog: Catalog, database: Database, tmp_path: Path) -> None:
     """The best of the labelled photos are found, however many better ones are not labelled."""
     model, ids = filled(catalog, 3000)

@@ -163,6 +163,7 @@ def test_less_than_a_tenth_is_refused(format: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+@pytest.mark.slow
 def test_a_png_with_much_compressed_text_is_whole(kind: bytes) -> None:
     """As programs that generate pictures write their settings; Pillow refuses more than 1 MiB."""
     head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind]

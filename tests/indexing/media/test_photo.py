@@ -405,6 +405,7 @@ def test_the_scale_is_the_largest_with_the_margin(width: int, height: int, side:
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"])
+@pytest.mark.slow
 def test_the_embedding_of_a_scaled_jpeg_is_that_of_the_exact_one(name: str) -> None:
     """The promise of 0.995 on a few real photos; `benchmarks/dct_scale.py` measures it on many."""
     encoder = Encoder(ModelFolder.read(builtin_folder()), threads=1)
@@ -705,6 +706,7 @@ def test_open_picture_is_what_indexing_sees(tmp_path: Path) -> None:
         open_picture(b"no picture")
 
 
+@pytest.mark.slow
 def test_many_threads() -> None:
     expected = [np.asarray(photo(file).image) for file in SAMPLES]
     start = threading.Barrier(8)

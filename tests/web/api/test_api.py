@@ -232,6 +232,7 @@ def test_the_library(client: TestClient, service: Service) -> None:
     assert "builtin" in [model["name"] for model in client.get("/api/v1/models").json()]
 
 
+@pytest.mark.slow
 def test_partial_photos(tmp_path: Path, tiny_model: Path) -> None:
     photos = copy_samples(tmp_path / "photos")
     (photos / "cut.jpg").write_bytes((photos / "rocket.jpg").read_bytes()[:60_000])
@@ -442,6 +443,7 @@ def test_anything_can_be_uploaded(client: TestClient, data: bytes) -> None:
     assert _upload(client, data) in (200, 400)
 
 
+@pytest.mark.slow
 def test_uploads_are_limited_in_bytes(client: TestClient) -> None:
     assert _upload(client, b"\xff\xd8\xff" + b"\0" * (33 << 20)) == 400
     assert client.post("/api/v1/embed", content=b" " * (49 << 20)).status_code == 413

@@ -44,6 +44,7 @@ async def _request(app: ASGIApp, method: str, path: str, host: str = "localhost"
     return body
 
 
+@pytest.mark.slow
 def test_unknown_methods_and_paths_do_not_add_series(app: ASGIApp) -> None:
     async def sizes() -> list[int]:
         found = []

@@ -31,6 +31,7 @@ FORWARDED = {"X-Forwarded-Prefix": "/photos/", "X-Forwarded-For": "203.0.113.7",
 
 @pytest.mark.parametrize(("root_path", "headers"), [("/photos", {}), ("", FORWARDED)])
 @pytest.mark.parametrize("kept", ["", "/photos"])
+@pytest.mark.slow
 def test_below_a_prefix_that_the_proxy_removes_or_keeps(
     service: Service, root_path: str, headers: dict[str, str], kept: str
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_run_that_is_stopped_twice_still_reports_its_end(own: Service, tmp_pat
     assert own.indexing.get(job.id).error is None
 
 
+@pytest.mark.slow
 def test_what_another_process_has_indexed_is_found(own: Service, tmp_path: Path, tiny_model: Path) -> None:
     shutil.copyfile(SAMPLES["cat.png"], tmp_path / "photos" / "another.png")
     with Library.open(own.path) as library:
