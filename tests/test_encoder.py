@@ -22,6 +22,7 @@ def encoder(tiny_model: Path) -> Encoder:
     return Encoder.open(tiny_model)
 
 
+@pytest.mark.slow
 def test_models_are_opened_by_name_and_by_folder(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builtin = Encoder.open()
     assert (builtin.name, Encoder.open(" BuiltIn ").name) == ("builtin", "builtin")
@@ -39,6 +40,7 @@ def test_models_are_opened_by_name_and_by_folder(tiny_model: Path, monkeypatch: 
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_download_is_announced(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:

@@ -33,6 +33,7 @@ def count_encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return batches
 
 
+@pytest.mark.slow
 def test_index_then_search_by_picture(library: Library, photos: Path) -> None:
     (report,) = library.index(photos)
     assert (report.embedded, report.failed) == (len(SAMPLES), 0)
@@ -45,6 +46,7 @@ def test_index_then_search_by_picture(library: Library, photos: Path) -> None:
     assert (matches[0].width, matches[0].height) == (640, 427)
 
 
+@pytest.mark.slow
 def test_query_pictures_are_left_out(library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library.index(photos)
     monkeypatch.chdir(photos)
@@ -55,6 +57,7 @@ def test_query_pictures_are_left_out(library: Library, photos: Path, monkeypatch
     assert "cat.png" not in names(library.search(f"{link} + flower", top=20))
 
 
+@pytest.mark.slow
 def test_scores_are_cosines_of_the_exported_vectors(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     library.export(tmp_path / "vectors.npz")
@@ -75,6 +78,7 @@ def test_second_index_reads_nothing(library: Library, photos: Path, monkeypatch:
     assert (report.unchanged, report.embedded, batches) == (len(SAMPLES), 0, [])
 
 
+@pytest.mark.slow
 def test_moved_and_copied_files_are_recognised(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +96,7 @@ def test_moved_and_copied_files_are_recognised(
     assert found["another cup.png"].score == found["coffee.png"].score
 
 
+@pytest.mark.slow
 def test_copies_of_one_photo_are_one_match(library: Library, photos: Path) -> None:
     copies = [photos / "a cat.png", photos / "z" / "cat.png", photos / "z" / "zz.png"]
     (photos / "z").mkdir()
@@ -114,6 +119,7 @@ def test_copies_of_one_photo_are_one_match(library: Library, photos: Path) -> No
     assert [match.path for match in inside] == [copies[1]] and inside[0].copies == (copies[2],)
 
 
+@pytest.mark.slow
 def test_a_query_picture_and_its_copies_are_left_out(library: Library, photos: Path) -> None:
     shutil.copyfile(photos / "cat.png", photos / "copy.png")
     library.index(photos)
@@ -122,6 +128,7 @@ def test_a_query_picture_and_its_copies_are_left_out(library: Library, photos: P
     assert best.path.name == "copy.png" and best.score == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_reachable_copy_is_preferred(library: Library, photos: Path) -> None:
     (photos / "a").mkdir()
     shutil.copyfile(photos / "cat.png", photos / "a" / "cat.png")
@@ -133,6 +140,7 @@ def test_a_reachable_copy_is_preferred(library: Library, photos: Path) -> None:
     assert cat.path == photos / "cat.png" and cat.reachable and cat.copies == (photos / "a" / "cat.png",)
 
 
+@pytest.mark.slow
 def test_twins_in_one_run_are_embedded_once(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +162,7 @@ def test_twins_of_a_broken_file_all_fail_with_the_reason(library: Library, tmp_p
     assert len({failure.reason for failure in library.status().failures}) == 1
 
 
+@pytest.mark.slow
 def test_changed_file_is_embedded_again(library: Library, photos: Path) -> None:
     library.index(photos)
     before = {match.path.name: match.score for match in library.search("cat", top=20)}
@@ -166,6 +175,7 @@ def test_changed_file_is_embedded_again(library: Library, photos: Path) -> None:
     assert len(library) == len(SAMPLES)
 
 
+@pytest.mark.slow
 def test_touched_file_is_not_embedded_again(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +200,7 @@ def test_deleted_file_disappears_and_may_come_back(library: Library, photos: Pat
     assert "cat.png" in names(library.search("cat", top=20))
 
 
+@pytest.mark.slow
 def test_missing_folder_never_empties_the_library(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     photos.rename(tmp_path / "elsewhere")
@@ -204,6 +215,7 @@ def test_missing_folder_never_empties_the_library(library: Library, photos: Path
     assert all(match.reachable for match in library.search("cat", top=20))
 
 
+@pytest.mark.slow
 def test_missing_subfolder_is_a_deletion(library: Library, photos: Path) -> None:
     shutil.copytree(photos, photos / "trip")
     library.index(photos)
@@ -212,6 +224,7 @@ def test_missing_subfolder_is_a_deletion(library: Library, photos: Path) -> None
     assert (report.missing, report.unreachable) == (len(SAMPLES), 0)
 
 
+@pytest.mark.slow
 def test_photos_on_an_unmounted_device_are_kept(library: Library, photos: Path) -> None:
     """An unmounted disk leaves an empty folder of the disk below; simulated by the recorded device."""
     (photos / "nas").mkdir()
@@ -227,6 +240,7 @@ def test_photos_on_an_unmounted_device_are_kept(library: Library, photos: Path) 
     assert [m.reachable for m in library.search("cat", top=20, folders=[photos / "nas"])] == [False]
 
 
+@pytest.mark.slow
 def test_broken_files_are_reported_and_not_tried_again(
     library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +268,7 @@ def test_broken_files_are_reported_and_not_tried_again(
     assert [Path(os.fsdecode(failure.path)).name for failure in library.status().failures] == ["letter.jpg"]
 
 
+@pytest.mark.slow
 def test_a_truncated_photo_is_partial_until_it_is_complete(library: Library, photos: Path) -> None:
     whole = (photos / "rocket.jpg").read_bytes()
     (photos / "rocket.jpg").write_bytes(whole[: len(whole) * 3 // 4])
@@ -271,6 +286,7 @@ def test_a_truncated_photo_is_partial_until_it_is_complete(library: Library, pho
     assert (report.embedded, report.partial, library.status().partial) == (1, 0, ())
 
 
+@pytest.mark.slow
 def test_strict_refuses_partial_photos_that_were_indexed_before(library: Library, photos: Path) -> None:
     (photos / "rocket.jpg").write_bytes((photos / "rocket.jpg").read_bytes()[:50_000])
     library.index(photos)
@@ -313,6 +329,7 @@ def test_names_that_are_not_utf8(library: Library, photos: Path) -> None:
     assert [os.fsdecode(os.fsencode(match.path)) for match in found] == [strange]
 
 
+@pytest.mark.slow
 def test_search_is_restricted_to_folders(library: Library, photos: Path) -> None:
     for folder in ("a", "a b", "a0", "b"):
         (photos / folder).mkdir()
@@ -327,6 +344,7 @@ def test_search_is_restricted_to_folders(library: Library, photos: Path) -> None
         library.search("x", folders=["/nowhere/else"])
 
 
+@pytest.mark.slow
 def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
     library.index(photos)
     everything = library.search("a photo", top=20)
@@ -340,6 +358,7 @@ def test_top_offset_min_score_and_sort(library: Library, photos: Path) -> None:
         library.search("a photo", top=0)
 
 
+@pytest.mark.slow
 def test_sure_keeps_the_photos_that_the_calibration_selects(library: Library, photos: Path) -> None:
     assert len(library.search("flower", sure=True)) == 0  # an empty library
     library.index(photos)
@@ -394,6 +413,7 @@ def test_kept_labels_restrict_searches(library: Library, photos: Path) -> None:
         library.search("anything", labels=["zebra"])
 
 
+@pytest.mark.slow
 def test_excluded_folders_stay_excluded(library: Library, photos: Path) -> None:
     (photos / "thumbs").mkdir()
     shutil.copyfile(photos / "cat.png", photos / "thumbs" / "cat.png")
@@ -437,6 +457,7 @@ def test_folders_inside_each_other(library: Library, photos: Path) -> None:
     assert len(library) == len(SAMPLES)
 
 
+@pytest.mark.slow
 def test_switching_the_model(library: Library, photos: Path, tmp_path: Path) -> None:
     from tests.support.tiny_models import make_model_folder
 

@@ -31,6 +31,7 @@ FORMS: dict[str, Callable[[Path, Library], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_a_photo_given_in_any_form_has_the_same_vector(
     form: str, indexed: Library, photos: Path, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_photo_given_in_any_form_has_the_same_vector(
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_a_photo_given_in_any_form_is_a_query_to_explain(form: str, indexed: Library, photos: Path) -> None:
     path = photos / "cat.png"
     found = indexed.explain(FORMS[form](path, indexed), path, region=False)
@@ -75,6 +77,7 @@ def test_a_photo_given_in_any_form_is_a_query_to_explain(form: str, indexed: Lib
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "vector"])
+@pytest.mark.slow
 def test_a_photo_given_in_any_form_is_explained(form: str, indexed: Library, photos: Path) -> None:
     path = photos / "cat.png"
     by_path = indexed.explain("a cat", path, region=False)
@@ -83,6 +86,7 @@ def test_a_photo_given_in_any_form_is_explained(form: str, indexed: Library, pho
     assert by_form.open_photo(min_side=8).size == by_path.open_photo(min_side=8).size
 
 
+@pytest.mark.slow
 def test_lists_of_photos_are_flattened(indexed: Library, photos: Path) -> None:
     files: list[Path | str] = [photos / "cat.png", str(photos / "rocket.jpg")]
     image = Image.open(photos / "flower.jpg")
@@ -98,6 +102,7 @@ def test_lists_of_photos_are_flattened(indexed: Library, photos: Path) -> None:
     assert len(indexed.search_many("cat")) == len(indexed.search_many(Query.parse("cat"))) == 1
 
 
+@pytest.mark.slow
 def test_a_folder_means_its_photos(indexed: Library, photos: Path, tmp_path: Path) -> None:
     (photos / "letter.jpg").write_text("Dear Sir or Madam")
     indexed.index()

@@ -55,6 +55,7 @@ def test_folders_below_an_indexed_one(library: Library, album: tuple[Path, Path]
     assert library.forget(typed) == 1
 
 
+@pytest.mark.slow
 def test_photos_by_name(library: Library, album: tuple[Path, Path]) -> None:
     typed, stored = album
     library.index(typed.parent)

@@ -70,6 +70,7 @@ def test_each_template_is_measured_on_both_halves(library: Library, pets: Path) 
     assert as_dict["chosen"]["templates"] == list(found.chosen) and len(as_dict["templates"]) == 3
 
 
+@pytest.mark.slow
 def test_a_combination_can_beat_each_template(library: Library) -> None:
     """Two templates that are each wrong on one class, right together: found, and right on the other half."""
     random = np.random.default_rng(0)

@@ -82,6 +82,7 @@ def test_templates_are_averaged_and_normalised(encoder: Encoder) -> None:
 
 
 @pytest.mark.parametrize("templates", ["plain", "imagenet"])
+@pytest.mark.slow
 def test_many_labels_are_embedded_in_their_order(encoder: Encoder, templates: str) -> None:
     count = 2500 if templates == "plain" else 60  # of both, several rounds
     labels = [f"thing {number}" for number in range(count)]

@@ -17,12 +17,14 @@ from tests.support.scores import check_near_text
 from tests.support.shell import Shell, check_golden
 
 
+@pytest.mark.slow
 def test_search_prints_a_table(shell: Shell) -> None:
     done = shell.run("search", "a red flower", "photos", "-t", "4", "--model", shell.model, TZ="UTC")
     check_golden("search.txt", done.stdout, shell)
     check_golden("search.stderr.txt", done.stderr.split("(")[0] + done.stderr.split(")")[1], shell)
 
 
+@pytest.mark.slow
 def test_search_prints_json_and_csv(shell: Shell) -> None:
     shell.index()
     done = shell.run("search", "flower + 2:./photos/cat.png - sky", "-n", "-t", "3", "--json", TZ="UTC")
@@ -32,6 +34,7 @@ def test_search_prints_json_and_csv(shell: Shell) -> None:
     check_golden("search.csv", done.stdout, shell)
 
 
+@pytest.mark.slow
 def test_paths_for_other_programs(shell: Shell) -> None:
     shell.index()
     done = shell.run("search", "cat", "-n", "-t", "2", "-f")
@@ -55,6 +58,7 @@ def test_parts_by_options_are_the_same_query(indexed: Shell) -> None:
     assert json.loads(indexed.run("search", "- sky", "-n", "--json").stdout)["query"] == "- sky"
 
 
+@pytest.mark.slow
 def test_status(shell: Shell) -> None:
     (shell.folder / "photos" / "letter.jpg").write_text("not a photo")
     (shell.folder / "photos" / "half.jpg").write_bytes(
@@ -139,6 +143,7 @@ def test_an_empty_argument_is_not_the_current_folder(
     assert message in indexed.run(*arguments, code=2).stderr
 
 
+@pytest.mark.slow
 def test_damaged_catalog_is_moved_aside(shell: Shell) -> None:
     shell.run("index", "photos", "--library", "lib", "--model", shell.model)
     catalog = shell.folder / "lib" / "catalog.sqlite3"
@@ -201,6 +206,7 @@ def test_catalog_of_a_newer_version(shell: Shell) -> None:
     assert "newer clipsight" in shell.run("search", "cat", "--library", "lib", code=2).stderr
 
 
+@pytest.mark.slow
 def test_photo_folders_are_only_read(shell: Shell) -> None:
     def listing() -> list[tuple[str, int, int]]:
         stats = [(file, file.stat()) for file in sorted((shell.folder / "photos").rglob("*"))]

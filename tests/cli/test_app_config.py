@@ -32,6 +32,7 @@ def test_options_and_the_environment_override_the_file(shell: Shell, config: Pat
     assert library(shell, "--library", "from-option", environment="from-environment") == "from-option"
 
 
+@pytest.mark.slow
 def test_the_file_chooses_the_model_of_every_command(shell: Shell, config: Path) -> None:
     config.write_text(f'model = "{shell.model}"\nquiet = true\nthreads = 1\n')
     done = shell.run("search", "a red flower", "photos", "--json")
@@ -40,6 +41,7 @@ def test_the_file_chooses_the_model_of_every_command(shell: Shell, config: Path)
     assert json.loads(done.stdout)["model"] == "tiny"
 
 
+@pytest.mark.slow
 def test_the_environment_overrides_quiet_of_the_file(shell: Shell, config: Path) -> None:
     shell.index()
     assert "answered by tiny" in shell.run("search", "cat", "-n").stderr

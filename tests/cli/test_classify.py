@@ -33,6 +33,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return shell
 
 
+@pytest.mark.slow
 def test_table(shell: Shell) -> None:
     done = shell.run("classify", *FOUR, *LABELS)
     check_golden("classify.txt", done.stdout, shell)

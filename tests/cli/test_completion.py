@@ -30,6 +30,7 @@ def in_bash(shell: Shell, line: str, **environment: str) -> list[str]:
     return [word for word in done.stdout.splitlines() if word]
 
 
+@pytest.mark.slow
 def test_commands_and_options(indexed: Shell) -> None:
     assert in_bash(indexed, "clipsight ex") == ["explain", "export-model", "export"]
     assert in_bash(indexed, "clipsight probe ") == ["fit", "apply"]

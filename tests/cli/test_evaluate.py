@@ -44,6 +44,7 @@ def test_every_evaluation_prints_its_metrics(shell: Shell, name: str, arguments:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_zeroshot_as_json(shell: Shell) -> None:
     found = json.loads(shell.run("evaluate", shell.model, "--zeroshot", "a", "--json").stdout)
     assert {"model", "templates", "top1", "top5", "per_class", "confusion", "failures"} <= set(found)

@@ -20,6 +20,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return shell
 
 
+@pytest.mark.slow
 def test_a_table_of_the_words_and_the_region(shell: Shell) -> None:
     done = shell.run("explain", "a red flower", "photos/flower.jpg")
     lines = [line.split() for line in done.stdout.splitlines()]

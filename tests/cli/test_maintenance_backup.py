@@ -20,6 +20,7 @@ def run(*arguments: object) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_there_and_back(tmp_path: Path, photos: Path, tiny_model: Path) -> None:
     library, file = tmp_path / "library", tmp_path / "photos.backup"
     with Library.open(library, model=str(tiny_model)) as opened:

@@ -34,6 +34,7 @@ def many(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield library
 
 
+@pytest.mark.slow
 def test_searches_of_large_libraries_recommend_optimize(many: Library) -> None:
     before = many.search("a cat", top=20)
     assert before.notes == ("1,200 photos: clipsight optimize, once, makes searches faster",)
@@ -65,6 +66,7 @@ def test_nothing_to_do(library: Library, photos: Path) -> None:
     assert (done.photos, done.approximate) == (8, False)
 
 
+@pytest.mark.slow
 def test_an_unwritable_folder_is_an_error(many: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     import faiss
 
@@ -89,6 +91,7 @@ def test_the_command(shell_of_few: Shell) -> None:
     assert log.read_text() == "clipsight: 8 photos: few enough for exact searches\n"
 
 
+@pytest.mark.slow
 def test_the_command_of_many(many: Library) -> None:
     priority = os.nice(0)
     done = CliRunner().invoke(app, ["optimize", "--library", str(many.path)])

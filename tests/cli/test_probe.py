@@ -68,6 +68,7 @@ def test_fit_writes_the_requested_files(pets: Shell) -> None:
     assert load(pets.folder / "all.probe").figures["top1"] == report["test"]["top1"]
 
 
+@pytest.mark.slow
 def test_apply_prints_lines_json_and_csv(pets: Shell) -> None:
     done = pets.run("probe", "apply", "pets.probe", "labelled/cat", "rocket.jpg")
     lines = sorted(done.stdout.splitlines(), key=lambda line: line.split()[-1])  # indexed as threads finish

@@ -100,6 +100,7 @@ def check_as_one_by_one(shell: Shell, found: list[dict[str, Any]], *options: str
     assert found == [{**answer, "matches": near(answer["matches"])} for answer in alone]
 
 
+@pytest.mark.slow
 def test_queries_of_a_file_have_the_results_of_single_searches(shell: Shell) -> None:
     (shell.folder / "queries.txt").write_text(QUERIES)
     command = ("search", "-n", "--queries", "queries.txt")

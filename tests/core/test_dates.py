@@ -28,6 +28,7 @@ SECONDS = st.datetimes().map(lambda moment: moment.replace(microsecond=0))
         ("9998", (9998, 1, 1), (9999, 1, 1)),
     ],
 )
+@pytest.mark.slow
 def test_periods(text: str, start: tuple[int, int, int], end: tuple[int, int, int]) -> None:
     assert parse_period(text) == Period(datetime(*start), datetime(*end))
 

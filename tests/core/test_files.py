@@ -13,6 +13,7 @@ FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "QOI", "AVIF"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.slow
 def test_a_picture_that_clipsight_did_not_write_is_not_replaced(tmp_path: Path, format_: str) -> None:
     file = tmp_path / "photo"
     Image.new("RGB", (8, 8), "red").save(file, format_)

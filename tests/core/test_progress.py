@@ -120,6 +120,7 @@ def test_an_observer_is_passed_on_unchanged() -> None:
         assert observer_used is observer
 
 
+@pytest.mark.slow
 def test_calls_of_the_library_show_their_progress(
     library: Library, photos: Path, tmp_path: Path, bars: list[Bar]
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_journal_with_garbage_from_anywhere_on(written: Journal, tmp_path: Pat
         assert found == written.committed(length)
 
 
+@pytest.mark.slow
 def test_a_sector_of_the_journal_that_was_never_written(written: Journal, tmp_path: Path) -> None:
     chance = random.Random(2)
     for _ in range(40):
@@ -122,6 +123,7 @@ def test_a_checkpoint_cut_anywhere(written: Journal, tmp_path: Path) -> None:
         assert photos_after(tmp_path, b"".join(pages), written.journal) == COMMITS
 
 
+@pytest.mark.slow
 def test_an_index_file_of_lost_commits_is_rebuilt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids of lost commits are given out again: the index file, which knows them, must not be believed."""
     monkeypatch.setattr(pipeline, "COMMIT_SECONDS", 0.0)

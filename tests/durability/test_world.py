@@ -70,6 +70,7 @@ def test_two_writers_with_two_models(faults: Faults, world: World) -> None:
     world.complete()
 
 
+@pytest.mark.slow
 def test_names_that_are_swapped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "COMMIT_SECONDS", 1000.0)  # both in one commit
     world.add(2)
@@ -84,6 +85,7 @@ def test_names_that_are_swapped(world: World, monkeypatch: pytest.MonkeyPatch) -
     world.complete()
 
 
+@pytest.mark.slow
 def test_a_photo_that_is_copied_and_then_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "COMMIT_SECONDS", 1000.0)
     world.add(1)

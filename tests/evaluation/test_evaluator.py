@@ -53,6 +53,7 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
+@pytest.mark.slow
 def test_each_way_of_evaluation_has_its_result(pets: Path, tiny_model: Path) -> None:
     model = str(tiny_model)
     found = evaluate(model, zeroshot=pets, templates=load_templates("plain"))
@@ -71,6 +72,7 @@ def test_exactly_one_collection_is_evaluated(pets: Path, tiny_model: Path) -> No
             evaluate(str(tiny_model), **sources)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_templates_are_compared_on_a_folder(pets: Path, library: Library) -> None:
     (pets / "cat" / "letter.jpg").write_text("Dear Sir or Madam")
     found = compare_templates(pets, library, load_templates("plain", ("a photo of a {}.",)))

@@ -36,6 +36,7 @@ def test_an_invalid_csv_is_an_error(tmp_path: Path, content: bytes, message: str
         read_captions(tmp_path / "nowhere.csv")
 
 
+@pytest.mark.slow
 def test_photos_and_captions_are_measured(photos: Path, library: Library) -> None:
     (photos / "letter.jpg").write_text("Dear Sir or Madam")
     table = photos / "captions.csv"

@@ -30,6 +30,7 @@ def test_shares_of_parts_add_up_to_the_score(query: str, photos: Path) -> None:
     assert sum(part.share for part in found.parts) == pytest.approx(found.score, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_a_search(tmp_path: Path, photos: Path) -> None:
     with Library.open(tmp_path / "library", model=str(make_folder(tmp_path / "model"))) as library:
         library.index(photos)
@@ -40,6 +41,7 @@ def test_the_score_is_that_of_a_search(tmp_path: Path, photos: Path) -> None:
             assert found.model == "tiny"
 
 
+@pytest.mark.slow
 def test_the_first_matches_of_a_search_are_explained(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_photo_with_alpha_or_of_grey(mode: str, colour: object, tmp_path: Path
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (6000, 4000)])
+@pytest.mark.slow
 def test_a_photo_of_any_size(size: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", size, (200, 30, 30)).save(tmp_path / "photo.png")
     found = asked("bee", tmp_path / "photo.png")

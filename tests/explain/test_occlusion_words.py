@@ -120,6 +120,7 @@ def test_words_left_out_are_replaced_by_a_space() -> None:
     assert sorted(model.texts) == ["red bee", "red thing", "thing bee", "thing thing"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_shares() -> None:
     assert explained(LONG, FakeModel()) == explained(LONG, FakeModel())
 

@@ -109,6 +109,7 @@ def test_a_perfect_heat_map_always_hits_and_its_negative_never(drawn: list[point
     assert (wrong.hit, wrong.other) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_chance_is_the_boxes_share_of_the_area(drawn: list[pointing.Picture]) -> None:
     things = [thing for picture in drawn for thing in picture.things]
     points = np.random.default_rng(0).uniform(0, SIDE, (4000, 2))

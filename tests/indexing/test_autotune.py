@@ -182,6 +182,7 @@ def test_a_home_that_cannot_be_written(
     assert settings_for(encoder, "a", ENOUGH) == PipelineSettings(8, 2, False)
 
 
+@pytest.mark.slow
 def test_the_settings_file_stays_small(encoder: Encoder, chosen: list[int], home: Path) -> None:
     for number in range(70):
         settings_for(encoder, f"model {number}", ENOUGH)
@@ -198,6 +199,7 @@ def test_a_real_measurement(encoder: Encoder) -> None:
     assert len(encoder.encode_pixels([[[[0, 0, 0]] * 32] * 32])) == 1  # type: ignore[list-item]
 
 
+@pytest.mark.slow
 def test_batches_have_the_fixed_size_of_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run of the graph costs the same here, however many of its photos are wanted."""
     from tests.support.tiny_models import make_model_folder

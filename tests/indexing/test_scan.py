@@ -356,6 +356,7 @@ TREES = st.recursive(st.none(), lambda below: st.dictionaries(NAMES, below, max_
 
 @examples(60)
 @given(tree=st.dictionaries(NAMES, TREES, max_size=5), hidden=st.booleans())
+@pytest.mark.slow
 def test_the_walk_agrees_with_a_simple_recursion(tree: dict[str, object], hidden: bool) -> None:
     def build(folder: Path, below: dict[str, object]) -> Iterator[str]:
         for name, content in below.items():

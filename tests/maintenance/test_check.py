@@ -283,6 +283,7 @@ def test_repair_keeps_all_readable_rows_of_a_damaged_file(
     assert len(wrong) <= bytes_hit // 500 + 2 * len(damages)  # bits that nothing tells from others
 
 
+@pytest.mark.slow
 def test_one_damaged_page_loses_only_its_rows(large: Path, tmp_path: Path) -> None:
     library = shutil.copytree(large, tmp_path / "library")
     file = library / CATALOG_NAME
@@ -305,6 +306,7 @@ def test_one_damaged_page_loses_only_its_rows(large: Path, tmp_path: Path) -> No
     assert report.consistent and any(aside.name in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_a_catalog_that_was_moved_aside_is_recovered(large: Path, tmp_path: Path) -> None:
     library = shutil.copytree(large, tmp_path / "library")
     file = library / CATALOG_NAME
@@ -424,6 +426,7 @@ def test_a_vector_stored_for_the_wrong_photo_is_found(indexed: Path, photos: Pat
     assert kept_vectors(indexed) == before
 
 
+@pytest.mark.slow
 def test_a_sample_is_compared_and_unreadable_photos_are_counted(indexed: Path, photos: Path) -> None:
     assert check(indexed, photos=3).compared == 3
     (photos / "cat.png").unlink()

@@ -23,6 +23,7 @@ def test_files_that_do_not_exist_are_listed_and_not_created(home: Path) -> None:
     assert by_name["configuration"] == Path("/dev/null")
 
 
+@pytest.mark.slow
 def test_sizes_of_a_library(library: Library, photos: Path, home: Path) -> None:
     library.index(photos)
     list(library.classify(["cat", "a temple"], photos, keep=True).chunks)

@@ -153,6 +153,7 @@ def test_figures_of_the_builtin_model_reach_their_goals() -> None:
     assert figures["calibration_error"] <= figures["calibration_error_before"]
 
 
+@pytest.mark.slow
 def test_graphs_have_the_specified_inputs_and_outputs() -> None:
     import onnxruntime
 

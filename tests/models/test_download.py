@@ -70,6 +70,7 @@ def part_of(folder: Path, name: str) -> Path:
     return part
 
 
+@pytest.mark.slow
 def test_exactly_the_files_of_a_model_are_installed(hub: HubServer, folder: Path) -> None:
     assert install(list_repo(REPO), folder) == folder
     assert content(folder) == WANTED
@@ -80,6 +81,7 @@ def test_exactly_the_files_of_a_model_are_installed(hub: HubServer, folder: Path
     }
 
 
+@pytest.mark.slow
 def test_an_installed_model_is_not_requested_again(hub: HubServer, folder: Path) -> None:
     found = list_repo(REPO)
     install(found, folder)
@@ -89,6 +91,7 @@ def test_an_installed_model_is_not_requested_again(hub: HubServer, folder: Path)
 
 
 @pytest.mark.parametrize("name", [VISUAL, "textual/tokenizer.json"])
+@pytest.mark.slow
 def test_an_interrupted_download_resumes_at_the_same_byte(hub: HubServer, folder: Path, name: str) -> None:
     half = len(FILES[name]) // 2
     hub.faults.cut_after[name] = [half]
@@ -98,6 +101,7 @@ def test_an_interrupted_download_resumes_at_the_same_byte(hub: HubServer, folder
     assert hub.sent(name) == len(FILES[name])
 
 
+@pytest.mark.slow
 def test_a_download_survives_repeated_interruptions(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [SIZE // 20] * 15
     install(list_repo(REPO), folder)
@@ -106,6 +110,7 @@ def test_a_download_survives_repeated_interruptions(hub: HubServer, folder: Path
     assert hub.sent(VISUAL) == SIZE
 
 
+@pytest.mark.slow
 def test_a_download_resumes_after_the_hub_was_unreachable(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     found = list_repo(REPO)
@@ -121,6 +126,7 @@ def test_a_download_resumes_after_the_hub_was_unreachable(hub: HubServer, folder
     assert hub.sent(TEXTUAL) == SIZE
 
 
+@pytest.mark.slow
 def test_transient_errors_are_retried(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [503, 429, 500]
     install(list_repo(REPO), folder)
@@ -137,6 +143,7 @@ def test_permanent_errors_are_not_retried(hub: HubServer, folder: Path, status: 
 
 
 @pytest.mark.parametrize("ignored", [True, False])
+@pytest.mark.slow
 def test_a_server_that_ignores_the_range(hub: HubServer, folder: Path, ignored: bool) -> None:
     hub.faults.cut_after[VISUAL] = [100_000]
     hub.faults.ignore_range = ignored
@@ -146,6 +153,7 @@ def test_a_server_that_ignores_the_range(hub: HubServer, folder: Path, ignored: 
 
 
 @pytest.mark.parametrize("name", [VISUAL, "config.json"])
+@pytest.mark.slow
 def test_a_damaged_file_is_removed_and_named(hub: HubServer, folder: Path, name: str) -> None:
     hub.faults.damaged = {name}
     with pytest.raises(HubError, match=f"{name} of {REPO} arrived damaged .* was removed; run"):
@@ -157,6 +165,7 @@ def test_a_damaged_file_is_removed_and_named(hub: HubServer, folder: Path, name:
     assert content(folder) == WANTED
 
 
+@pytest.mark.slow
 def test_damage_before_an_interruption_is_found(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     with pytest.raises(HubError):
@@ -170,6 +179,7 @@ def test_damage_before_an_interruption_is_found(hub: HubServer, folder: Path) ->
     assert content(folder) == WANTED
 
 
+@pytest.mark.slow
 def test_a_file_longer_than_listed(hub: HubServer, folder: Path) -> None:
     hub.faults.appended[VISUAL] = bytes(100_000_000)
     with pytest.raises(HubError, match="arrived damaged"):
@@ -178,6 +188,7 @@ def test_a_file_longer_than_listed(hub: HubServer, folder: Path) -> None:
     assert hub.sent(VISUAL) < 50_000_000
 
 
+@pytest.mark.slow
 def test_complete_files_of_an_earlier_attempt_are_verified(hub: HubServer, folder: Path) -> None:
     hub.faults.file_status[VISUAL] = [404]
     with pytest.raises(HubError):
@@ -189,6 +200,7 @@ def test_complete_files_of_an_earlier_attempt_are_verified(hub: HubServer, folde
     assert content(folder) == WANTED
 
 
+@pytest.mark.slow
 def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubServer, folder: Path) -> None:
     hub.faults.cut_after[VISUAL] = [150_000] + [0] * 20
     with pytest.raises(HubError):
@@ -202,6 +214,7 @@ def test_a_new_version_between_two_attempts_is_not_mixed_with_the_old(hub: HubSe
     assert "visual/extra.json" in expected
 
 
+@pytest.mark.slow
 def test_a_repository_with_an_incomplete_model_is_not_installed(hub: HubServer, folder: Path) -> None:
     hub.repos[REPO] = {**FILES, "config.json": b"not JSON"}
     with pytest.raises(
@@ -212,6 +225,7 @@ def test_a_repository_with_an_incomplete_model_is_not_installed(hub: HubServer, 
     assert partial_bytes(folder) == 0
 
 
+@pytest.mark.slow
 def test_a_lack_of_disk_space_is_found_before_the_download(
     hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +354,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_if_wanted(
     hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
 ) -> None:
@@ -350,6 +365,7 @@ def test_progress_is_shown_on_a_terminal_if_wanted(
     assert ("400.1/400.1 kB" in terminal.getvalue()) is wanted
 
 
+@pytest.mark.slow
 def test_no_progress_in_a_pipe(hub: HubServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(list_repo(REPO), folder)
     assert capsys.readouterr() == ("", "")

@@ -499,6 +499,7 @@ def test_memory_stays_flat_over_batches_of_every_size(usual: Encoder) -> None:
 # The model that ships with the package.
 
 
+@pytest.mark.slow
 def test_the_builtin_model_distinguishes_a_cat_from_a_cup() -> None:
     from clipsight.models.registry import builtin_folder
 

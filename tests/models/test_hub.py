@@ -166,6 +166,7 @@ def test_list_repo_within_returns_listings_and_raises_errors(hub: HubServer) -> 
         list_repo_within("immich-app/none", 2.0)
 
 
+@pytest.mark.slow
 def test_list_repo_within_if_the_server_never_answers(
     monkeypatch: pytest.MonkeyPatch, hub: HubServer
 ) -> None:
@@ -174,6 +175,7 @@ def test_list_repo_within_if_the_server_never_answers(
         assert_given_up()
 
 
+@pytest.mark.slow
 def test_list_repo_within_if_packets_are_dropped(monkeypatch: pytest.MonkeyPatch, hub: HubServer) -> None:
     # A full accept queue makes Linux drop further connection attempts, as a firewall does.
     with ExitStack() as open_sockets:
@@ -186,6 +188,7 @@ def test_list_repo_within_if_packets_are_dropped(monkeypatch: pytest.MonkeyPatch
         assert_given_up()
 
 
+@pytest.mark.slow
 def test_list_repo_within_if_the_host_name_lookup_hangs(
     monkeypatch: pytest.MonkeyPatch, hub: HubServer
 ) -> None:

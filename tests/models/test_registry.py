@@ -168,6 +168,7 @@ def test_values_that_are_not_names(name: str) -> None:
 
 
 @given(st.text() | st.from_regex(r"(hf-hub:)?[\w.-]*/[\w.@-]*", fullmatch=True))
+@pytest.mark.slow
 def test_any_text_is_a_name_or_a_clear_error(name: str) -> None:
     try:
         found = parse_name(name)
@@ -191,6 +192,7 @@ def test_an_installation_without_the_builtin_model(no_builtin: None) -> None:
         locate("builtin")
 
 
+@pytest.mark.slow
 def test_a_model_is_downloaded_once_and_then_found_offline(
     hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +247,7 @@ def test_an_error_of_a_reachable_hub_does_not_suggest_working_offline(hub: HubSe
     assert "bring" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_model_of_someone_else_is_found_again_by_the_name_of_its_folder(hub: HubServer, home: Path) -> None:
     hub.repos["someone/clip"] = tiny_repository("someone")
     folder = locate("hf-hub:someone/clip")
@@ -264,6 +267,7 @@ def test_without_download_no_request_is_sent(hub: HubServer) -> None:
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_leaves_no_model(hub: HubServer) -> None:
     hub.faults.damaged = {"visual/model.onnx"}
     with pytest.raises(ModelError, match="arrived damaged"):
@@ -286,6 +290,7 @@ def test_auto_takes_the_recommended_model_that_is_on_disk(home: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_auto_downloads_the_recommended_model_when_the_hub_answers(hub: HubServer, home: Path) -> None:
     notes = Notes()
     assert choose_auto(note=notes) == (RECOMMENDED, home / "models" / RECOMMENDED)
@@ -316,6 +321,7 @@ def test_auto_is_builtin_when_the_hub_is_down(hub: HubServer) -> None:
     assert_builtin(notes, choose_auto(note=notes), f"the model hub at {hub.url} can't be used now")
 
 
+@pytest.mark.slow
 def test_auto_is_builtin_when_the_download_fails(hub: HubServer) -> None:
     hub.faults.damaged = {"visual/model.onnx"}
     notes = Notes()
@@ -357,6 +363,7 @@ def test_auto_ends_if_the_host_name_lookup_hangs(hub: HubServer, home: Path) -> 
 # -- the list --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_models_are_listed_builtin_first_then_on_disk_then_downloadable(hub: HubServer, home: Path) -> None:
     locate(OPENAI)
     put_model(home / "models" / "a-broken-one")

@@ -115,6 +115,7 @@ def test_ids_equal_clips_on_any_text(clip: Tokenizer, reference: "CLIPTokenizer"
     np.testing.assert_array_equal(clip([text]).ids, expected(reference, [text])[0])
 
 
+@pytest.mark.slow
 def test_known_ids() -> None:
     # What clip.tokenize gives for the example in the README of https://github.com/openai/CLIP.
     texts = ["a diagram", "a dog", "a cat"]

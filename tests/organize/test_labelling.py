@@ -18,6 +18,7 @@ def library(tmp_path: Path, photos: Path, tiny_model: Path) -> Library:
     return opened
 
 
+@pytest.mark.slow
 def test_by_label(library: Library, photos: Path, tmp_path: Path) -> None:
     expected = {each.path.name: each.label for each in library.classify(["cat", "rocket"], photos)}
     done = library.organize(photos, tmp_path / "sorted", labels=["cat", "rocket"], templates="plain")

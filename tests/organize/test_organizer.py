@@ -224,6 +224,7 @@ def test_folder_names(label: str, name: str) -> None:
 @example("/")
 @example(" con.")
 @example("x" * 199 + " " + "x")
+@pytest.mark.slow
 def test_any_label_is_a_folder(label: str) -> None:
     name = folder_name(label)
     assert 0 < len(name.encode()) <= 201 and name[0] != "." and name.strip(" .") == name

@@ -25,6 +25,7 @@ plain_json = st.dictionaries(names, st.none() | st.booleans() | st.integers(-9, 
 
 @examples(50)
 @given(data=st.data(), classes=st.lists(names, min_size=2, max_size=5, unique=True))
+@pytest.mark.slow
 def test_a_probe_survives_saving_and_loading(
     data: st.DataObject, classes: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -46,6 +46,7 @@ def test_alpha_zero_is_zero_shot(pets: Path, library: Library) -> None:
     assert report.probe.settings["templates"] == ["{}"]
 
 
+@pytest.mark.slow
 def test_another_collection_to_test_on(pets: Path, library: Library, tmp_path: Path) -> None:
     (tmp_path / "others").mkdir()
     for name in ("cat", "coffee_cup"):
@@ -57,6 +58,7 @@ def test_another_collection_to_test_on(pets: Path, library: Library, tmp_path: P
     assert (report.photos, report.scores.photos) == (4, 8)
 
 
+@pytest.mark.slow
 def test_invalid_collections_and_arguments_are_errors(pets: Path, library: Library) -> None:
     with pytest.raises(LabelError, match="`shots` is 9, but the class 'cat' has 5 photos"):
         probes.fit(pets, library, shots=9)

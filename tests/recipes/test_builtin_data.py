@@ -54,6 +54,7 @@ def test_split_of_shared_seed_is_the_published_one() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_photo_has_captions_and_one_split(folder: Path) -> None:
     photos = sources.load_photos(folder)
     assert len(photos) == 1700 + 1 + 1 + 1 + 1000
@@ -114,6 +115,7 @@ def test_incomplete_data_folder_names_what_is_missing(folder: Path, part: str) -
         sources.load_photos(folder)
 
 
+@pytest.mark.slow
 def test_wrong_columns(folder: Path) -> None:
     (folder / "captioned" / "captions.csv").write_text("image,text\na.jpg,b\n")
     with pytest.raises(TrainingError, match="needs the columns filepath and caption"):
@@ -124,6 +126,7 @@ def test_wrong_columns(folder: Path) -> None:
         sources.load_photos(folder)
 
 
+@pytest.mark.slow
 def test_missing_class_photo(folder: Path) -> None:
     next((folder / "imagenet_samples").glob("*_7.jpg")).unlink()
     with pytest.raises(RecipeError, match="999 photos"):

@@ -47,6 +47,7 @@ def truth_of(album: Photos, text: str, form: str = "noun") -> list[int]:
     return truth
 
 
+@pytest.mark.slow
 def test_captions_that_name_a_thing_fit_it(album: Photos) -> None:
     # Photos of tools show no dogs, but perhaps a man.
     assert truth_of(album, "dog") == truth_of(album, "a dog", "a noun") == [1, 0, 1, 0, 0, 0]
@@ -56,6 +57,7 @@ def test_captions_that_name_a_thing_fit_it(album: Photos) -> None:
     assert album.mention(["man", "puppies"], ["dog", "play"]).tolist() == [True, False, True, *[False] * 3]
 
 
+@pytest.mark.slow
 def test_photos_of_another_label_do_not_fit_and_of_a_like_one_nobody_can_tell(album: Photos) -> None:
     assert truth_of(album, "trowel")[3:] == [FITS, UNKNOWN, FITS_NOT]
     assert truth_of(album, "awl")[3:] == [FITS_NOT, FITS_NOT, FITS]

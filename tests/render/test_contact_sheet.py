@@ -59,6 +59,7 @@ def plain(path: Path, colour: str, size: tuple[int, int]) -> Path:
 
 
 @given(st.integers(0, 300), st.integers(1, 12), st.integers(0, 3))
+@pytest.mark.slow
 def test_tiles_and_captions_lie_inside_and_apart(count: int, columns: int, title_lines: int) -> None:
     layout = lay_out(count, columns, title_lines)
     assert len(layout.tiles) == count
@@ -89,6 +90,7 @@ def test_choose_columns(count: int, columns: int) -> None:
     assert choose_columns(count) == columns
 
 
+@pytest.mark.slow
 def test_thumbnails_are_in_their_tiles(tmp_path: Path) -> None:
     photos = list(SAMPLES.values())
     write_contact_sheet(found(*photos), tmp_path / "out.png", columns=4)
@@ -121,6 +123,7 @@ def test_photos_keep_their_aspect_ratio_and_are_not_enlarged(size: tuple[int, in
     assert abs(rows.mean() - (tile.top + (tile.height - 1) / 2)) <= 0.5
 
 
+@pytest.mark.slow
 def test_each_label_is_under_its_photo(tmp_path: Path) -> None:
     paths = [plain(tmp_path / f"{number}.png", "blue", (300, 200)) for number in range(5)]
     write_contact_sheet(found(*paths), tmp_path / "before.png")
@@ -172,6 +175,7 @@ def test_the_suffix_is_the_format(name: str, format_: str, tmp_path: Path) -> No
         picture.load()
 
 
+@pytest.mark.slow
 def test_jpegs_look_like_pngs(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png"):
         write_contact_sheet(found(*SAMPLES.values()), tmp_path / name)
@@ -181,6 +185,7 @@ def test_jpegs_look_like_pngs(tmp_path: Path) -> None:
 
 @examples(25, HealthCheck.function_scoped_fixture)
 @given(names=st.lists(NAMES, max_size=4), query=st.text())
+@pytest.mark.slow
 def test_names_and_queries_in_any_script(names: list[str], query: str, tmp_path: Path) -> None:
     file = tmp_path / "out.png"
     write_contact_sheet(found(*(Path("/nowhere") / name for name in names), query=query), file)

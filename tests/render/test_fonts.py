@@ -44,6 +44,7 @@ def faces(renderer: TextRenderer, text: str) -> list[tuple[Path | None, str]]:
 
 
 @given(ANY_TEXT)
+@pytest.mark.slow
 def test_without_fonts_no_empty_boxes_are_drawn(text: str) -> None:
     own = ImageFont.load_default(16)
     box = bytes(own.getmask("\U0010fffe"))
@@ -133,6 +134,7 @@ def test_both_ends_of_a_long_name_are_kept() -> None:
 
 
 @given(st.text("ab Wm.", min_size=1, max_size=80), st.integers(30, 300), st.sampled_from([14, 24]))
+@pytest.mark.slow
 def test_shortened_text_fits(text: str, width: int, size: int) -> None:
     renderer = TextRenderer([])
     short = renderer.shorten(text, size, width)
@@ -142,6 +144,7 @@ def test_shortened_text_fits(text: str, width: int, size: int) -> None:
 
 
 @given(st.text("ab Wm.", max_size=120), st.integers(40, 300), st.integers(1, 6))
+@pytest.mark.slow
 def test_wrapped_text_fits_and_is_complete_unless_shortened(text: str, width: int, lines: int) -> None:
     renderer = TextRenderer([])
     wrapped = renderer.wrap(text, 14, width, lines)

@@ -51,6 +51,7 @@ def classification(
 
 
 @given(labels=st.lists(TEXT, min_size=2, max_size=6, unique=True), top=st.none() | st.integers(1, 7))
+@pytest.mark.slow
 def test_csv_and_json_have_the_same_numbers(labels: list[str], top: int | None) -> None:
     names = tuple(labels)
     plain = list(classification(names, 5, chunk=2))

@@ -147,6 +147,7 @@ PIXELS = arrays.arrays(
 
 
 @given(PIXELS)
+@pytest.mark.slow
 def test_half_blocks_decode_to_the_same_pixels(pixels: np.ndarray) -> None:
     lines = list(half_blocks(pixels, ImageProtocol.TRUECOLOR))
     shown = screen("\n".join(lines), pixels.shape[1])
@@ -155,6 +156,7 @@ def test_half_blocks_decode_to_the_same_pixels(pixels: np.ndarray) -> None:
 
 
 @given(PIXELS)
+@pytest.mark.slow
 def test_half_blocks_in_256_colours_decode_to_the_nearest(pixels: np.ndarray) -> None:
     shown = screen("\n".join(half_blocks(pixels, ImageProtocol.COLOURS_256)), pixels.shape[1])
     expected = PALETTE[nearest_256(pixels[..., :3]).astype(int) - 16]
@@ -185,6 +187,7 @@ def test_plain_photos_are_exact(terminal: Terminal, tmp_path: Path) -> None:
     assert np.array_equal(screen(terminal.getvalue(), 80)[:28], expected)
 
 
+@pytest.mark.slow
 def test_real_photos_keep_their_colours_and_captions(terminal: Terminal) -> None:
     photos = list(SAMPLES.values())
     print_previews(found(*photos), terminal, width=120)
@@ -261,6 +264,7 @@ def test_no_matches_print_nothing(terminal: Terminal) -> None:
     assert terminal.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_a_photo_that_cant_be_read_is_grey_with_the_reason(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     assert print_previews(found(tmp_path / "text.jpg", SAMPLES["cat.png"]), terminal, width=80)

@@ -135,6 +135,7 @@ WITHOUT_FILES = {"open", "close", "check", "restore"}
 """Public methods that need no open library."""
 
 
+@pytest.mark.slow
 def test_every_call_after_close_is_an_error(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     texts = tmp_path / "texts.txt"

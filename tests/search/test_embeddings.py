@@ -23,6 +23,7 @@ def indexed(library: Library, photos: Path) -> Library:
     return library
 
 
+@pytest.mark.slow
 def test_stored_vectors_come_in_chunks(tmp_path: Path) -> None:
     count = CHUNK + 100
     vectors = unit_vectors(count, 8)
@@ -55,6 +56,7 @@ def test_an_empty_library_gives_no_chunk(library: Library) -> None:
     assert list(library.embeddings()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_indexed_is_an_error(indexed: Library, tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="has not been indexed"):
         list(indexed.embeddings(tmp_path / "elsewhere"))
@@ -79,6 +81,7 @@ def test_stored_vectors_need_no_encoder(indexed: Library, photos: Path) -> None:
     assert len(chunk) == 8
 
 
+@pytest.mark.slow
 def test_new_and_changed_files_are_read(indexed: Library, photos: Path) -> None:
     new = Path(shutil.copyfile(photos / "cat.png", photos / "new.png"))
     changed = photos / "rocket.jpg"

@@ -29,6 +29,7 @@ def old(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "old"
 
 
+@pytest.mark.slow
 def test_a_search_with_an_outdated_model_says_what_to_do(old: Path) -> None:
     with (
         Library.open(old) as library,
@@ -37,6 +38,7 @@ def test_a_search_with_an_outdated_model_says_what_to_do(old: Path) -> None:
         library.search("a cat")
 
 
+@pytest.mark.slow
 def test_index_embeds_everything_again_and_notes_it_once(old: Path) -> None:
     notes: list[str] = []
     with Library.open(old, note=notes.append) as library:
@@ -52,6 +54,7 @@ def test_index_embeds_everything_again_and_notes_it_once(old: Path) -> None:
     assert again == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_switch_resumes_and_is_not_announced_again(old: Path, photos: Path) -> None:
     notes: list[str] = []
     with Library.open(old, note=notes.append) as library:
@@ -68,6 +71,7 @@ def test_an_interrupted_switch_resumes_and_is_not_announced_again(old: Path, pho
 
 
 @pytest.mark.usefixtures("old")
+@pytest.mark.slow
 def test_another_model_of_the_library_is_not_replaced(library: Library, photos: Path) -> None:
     library.index(photos)
     assert library.model == "tiny"

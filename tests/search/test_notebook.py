@@ -66,6 +66,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     assert len(page.titles) == 2 and all("\\x1b" in title for title in page.titles)
 
 
+@pytest.mark.slow
 def test_the_size_is_bounded() -> None:
     found = matches(*[SAMPLES["galaxies.jpg"]] * (SHOWN + 5), query="x" * 5000)
     text = found._repr_html_()
@@ -86,6 +87,7 @@ def test_no_match_is_a_table_without_rows() -> None:
     assert Parsed(matches()._repr_html_()).tags.count("tr") == 1
 
 
+@pytest.mark.slow
 def test_showing_a_classification_does_not_consume_it(library: Library, photos: Path) -> None:
     library.index(photos)
     image = Image.open(photos / "cat.png").crop((0, 0, 90, 60))

@@ -28,12 +28,14 @@ PARTS = st.builds(
 
 
 @given(st.lists(PARTS, min_size=1, max_size=5))
+@pytest.mark.slow
 def test_a_query_round_trips_as_text(parts: list[Part]) -> None:
     query = Query(tuple(parts))
     assert Query.parse(str(query)) == query
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4))
+@pytest.mark.slow
 def test_options_and_grammar_agree(parts: list[Part]) -> None:
     added = [str(part) for part in parts if part.weight > 0]
     subtracted = [str(part) for part in parts if part.weight < 0]
@@ -217,6 +219,7 @@ def server(photos: Path) -> Iterator[str]:
         http.shutdown()
 
 
+@pytest.mark.slow
 def test_picture_from_the_web_is_a_query(server: str, library: Library, photos: Path) -> None:
     library.index(photos)
     found = library.search(f"{server}/flower.jpg", top=1)
@@ -226,6 +229,7 @@ def test_picture_from_the_web_is_a_query(server: str, library: Library, photos: 
         library.search(f"{server}/letter.jpg")
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_fetched(
     server: str, library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

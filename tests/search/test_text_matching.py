@@ -104,6 +104,7 @@ def test_equal_to_numpy(encoder: Encoder, tmp_path: Path, count: int, top: int) 
     mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
     last=st.booleans(),
 )
+@pytest.mark.slow
 def test_any_lines_are_matched(
     encoder: Encoder, tmp_path: Path, lines: list[str], top: int, ending: str, mark: bytes, last: bool
 ) -> None:

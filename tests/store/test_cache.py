@@ -89,6 +89,7 @@ def test_threads_share_it(tmp_path: Path) -> None:
 
 @examples(60)
 @given(data=st.data())
+@pytest.mark.slow
 def test_damaged_values_are_never_returned(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -631,6 +631,7 @@ def test_vectors_are_kept_bit_for_bit(catalog: Catalog) -> None:
         assert hit.vector.tobytes() == odd.astype("<f2").tobytes()
 
 
+@pytest.mark.slow
 def test_vectors_and_photos_are_read_in_chunks(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_module, "_CHUNK", 100)
     model = some_model(catalog, DIM)
@@ -646,6 +647,7 @@ def test_vectors_and_photos_are_read_in_chunks(catalog: Catalog, monkeypatch: py
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 99, 500, 501, 10_000])
+@pytest.mark.slow
 def test_a_sample_is_spread_evenly_over_the_ids(catalog: Catalog, count: int) -> None:
     model = some_model(catalog, DIM)
     add_photos(catalog, model, unit_vectors(1000, DIM), [b"/p/%04d" % row for row in range(1000)])

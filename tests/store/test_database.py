@@ -330,6 +330,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.slow
 def test_a_damaged_file_is_moved_aside(path: Path, damage: Callable[[Path], object]) -> None:
     a_library(path)
     damage(path)
@@ -346,6 +347,7 @@ def test_a_damaged_file_is_moved_aside(path: Path, damage: Callable[[Path], obje
 
 
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.slow
 def test_random_damage_never_ends_in_a_traceback(path: Path, seed: int) -> None:
     chance = random.Random(seed)
     a_library(path)
@@ -359,6 +361,7 @@ def test_random_damage_never_ends_in_a_traceback(path: Path, seed: int) -> None:
         assert len(moved_aside(path)) == 1
 
 
+@pytest.mark.slow
 def test_damage_met_while_writing(path: Path) -> None:
     a_library(path)
     spoil(path, 16384, random.Random(1).randbytes(path.stat().st_size - 16384))
@@ -373,6 +376,7 @@ def test_damage_met_while_writing(path: Path) -> None:
     catalog.close()
 
 
+@pytest.mark.slow
 def test_damage_met_by_several_threads(path: Path) -> None:
     a_library(path)
     catalog = Catalog(path.parent)
@@ -399,6 +403,7 @@ def test_damage_met_by_several_threads(path: Path) -> None:
     catalog.close()
 
 
+@pytest.mark.slow
 def test_damage_met_by_two_openings_of_the_file(path: Path) -> None:
     """The second to find out must not move away the new catalog that the first made room for."""
     a_library(path)
@@ -420,6 +425,7 @@ def test_damage_met_by_two_openings_of_the_file(path: Path) -> None:
     again.close()
 
 
+@pytest.mark.slow
 def test_committed_data_survives_a_damaged_file(path: Path) -> None:
     """The journal goes with the file that it belongs to: it may hold what the file lacks."""
     a_library(path)
@@ -435,6 +441,7 @@ def test_committed_data_survives_a_damaged_file(path: Path) -> None:
     assert b"/new" in journal.read_bytes()
 
 
+@pytest.mark.slow
 def test_damage_in_a_folder_that_can_t_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_library(path)
     spoil(path, 0, b"garbage over the header")
@@ -482,6 +489,7 @@ def without_rights() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_only_be_read(without_rights: Path) -> None:
     with pytest.raises(LibraryError, match=r"can't use the library .* `library` or CLIPSIGHT_HOME") as error:
         Catalog(without_rights / "new").counts()
@@ -537,6 +545,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert is_whole(small_disk / "library" / "catalog.sqlite3")
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow(path: Path) -> None:
     catalog = Catalog(path.parent)
     catalog._db.run("PRAGMA max_page_count = 100")  # SQLite then answers as on a full disk

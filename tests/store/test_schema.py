@@ -85,6 +85,7 @@ def test_labels_of_a_catalog_of_each_version(version: int, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.slow
 def test_released_migrations_are_unchanged(version: int, tmp_path: Path) -> None:
     old_catalog(version, tmp_path / "library")
     with closing(sqlite3.connect(tmp_path / "fresh.sqlite3")) as connection:

@@ -39,6 +39,7 @@ def content(library: Library) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["v.npz", "v.parquet"])
+@pytest.mark.slow
 def test_round_trip_bit_for_bit(
     library: Library, photos: Path, tmp_path: Path, tiny_model: Path, name: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_vectors_are_brought_to_unit_length(library: Library, tmp_path: Path, dt
         assert np.linalg.norm(np.frombuffer(vector, "<f2").astype(np.float64)) == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_photos_keep_their_vectors_on_import(library: Library, photos: Path, tmp_path: Path) -> None:
     library.index(photos)
     before = content(library)
@@ -141,6 +143,7 @@ def clip_retrieval(folder: Path, paths: list[str]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_clip_retrieval_folder(library: Library, tmp_path: Path) -> None:
     paths = [f"/far/{number}.jpg" for number in range(30)]
     assert library.import_(clip_retrieval(tmp_path / "cr", paths)).added == 30

@@ -398,6 +398,7 @@ def test_a_scaled_jpeg_lies_where_the_exact_one_does(width: int) -> None:
 
 @examples(200)
 @given(width=st.integers(1, 70_000), height=st.integers(1, 70_000), side=st.integers(1, 600))
+@pytest.mark.slow
 def test_the_scale_is_the_largest_with_the_margin(width: int, height: int, side: int) -> None:
     scale = decode_module._dct_scale((width, height), side)
     assert scale == 1 or min(width, height) / scale >= DCT_MARGIN * side
@@ -584,6 +585,7 @@ def test_any_bytes_decode_or_give_a_reason(content: bytes, head: bytes) -> None:
     end=st.one_of(st.just(1.0), st.floats(0, 1)),
     min_side=st.sampled_from([None, 4]),
 )
+@pytest.mark.slow
 def test_damaged_files_decode_or_give_a_reason(
     file: bytes, edits: list[tuple[float, int]], early: bool, end: float, min_side: int | None
 ) -> None:
@@ -669,6 +671,7 @@ EXIF = files.exif({0x010F: "Maker", 0x0112: 1}, {0x9003: "2021:03:04 05:06:07"},
     edits=st.lists(st.tuples(st.integers(0, len(EXIF)), st.integers(0, 255)), max_size=8),
     end=st.one_of(st.just(len(EXIF)), st.integers(0, len(EXIF))),
 )
+@pytest.mark.slow
 def test_a_damaged_exif_block_never_fails_a_photo(
     format: str, edits: list[tuple[int, int]], end: int
 ) -> None:

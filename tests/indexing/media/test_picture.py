@@ -171,6 +171,7 @@ def test_what_can_not_be_read_is_told_when_it_is_opened(given: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_opened_images_that_fail(tmp_path: Path) -> None:
     noise = Image.effect_noise((64, 64), 50)
     (tmp_path / "cut.jpg").write_bytes(encode("JPEG", noise)[:-500])

@@ -82,6 +82,7 @@ def test_any_bytes_are_a_date_or_none(junk: bytes, kept: int) -> None:
         st.one_of(st.text(), st.sampled_from(["Creation Time"])), st.one_of(st.text(), st.binary())
     )
 )
+@pytest.mark.slow
 def test_any_texts_are_a_date_or_none(info: dict[str, object]) -> None:
     date = text_date(info)
     assert date is None or isinstance(date, datetime)

@@ -52,6 +52,7 @@ def photo(tmp_path: Path) -> Path:
     "words",
     [["bee"], ["a", "red", "bee"], SIXTEEN.split(), [*"两只狗在海滩上"], ["🐝", "花"], ["w" * 500], ["<b>&"]],
 )
+@pytest.mark.slow
 def test_any_words_can_be_drawn_and_written(words: list[str], photo: Path) -> None:
     found = made(photo, *words, heat=np.eye(4))
     write_png(found, photo.with_name("out.png"))
@@ -68,6 +69,7 @@ def test_an_emoji_without_a_font_is_drawn_by_its_name() -> None:
     assert _legible(bare, "花") == r"\u82b1"
 
 
+@pytest.mark.slow
 def test_bars_are_coloured_by_sign(photo: Path) -> None:
     up, both = made(photo, "a", "bee"), made(photo, "a", "bee", shares=[0.1, -0.05])
     assert has_colour(draw(up), POSITIVE) and not has_colour(draw(up), NEGATIVE)
@@ -87,6 +89,7 @@ def test_words_without_any_share_are_drawn(photo: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (4000, 3000)])
+@pytest.mark.slow
 def test_photos_of_any_size_can_be_drawn(size: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", size, (200, 30, 30)).save(tmp_path / "photo.png")
     found = made(tmp_path / "photo.png", "bee", heat=np.eye(4), seen=(0.25, 0, 0.75, 1))

@@ -102,6 +102,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.slow
 def test_a_damaged_file_is_rebuilt(photos: IndexedPhotos, damage: Callable[[Path], object]) -> None:
     file = photos.file
     photos.open_index()
@@ -113,6 +114,7 @@ def test_a_damaged_file_is_rebuilt(photos: IndexedPhotos, damage: Callable[[Path
 
 
 @pytest.mark.parametrize("which", ["file", "stamp", "folder"])
+@pytest.mark.slow
 def test_where_no_file_can_be_written_the_index_is_in_memory(photos: IndexedPhotos, which: str) -> None:
     photos.open_index()
     file = photos.file
@@ -128,6 +130,7 @@ def test_where_no_file_can_be_written_the_index_is_in_memory(photos: IndexedPhot
     assert len(index) == COUNT + 50 and is_right(index, photos)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_index_in_memory(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +152,7 @@ def test_temporary_files_of_a_killed_process_are_removed(photos: IndexedPhotos) 
     assert {file.name for file in photos.folder.glob("*.tmp")} == {"young.tmp"}
 
 
+@pytest.mark.slow
 def test_an_up_to_date_file_is_mapped_and_not_rewritten(photos: IndexedPhotos) -> None:
     first = photos.open_index()
     file = photos.file
@@ -162,6 +166,7 @@ def test_an_up_to_date_file_is_mapped_and_not_rewritten(photos: IndexedPhotos) -
     assert before == {each: (each.stat().st_ino, each.stat().st_mtime_ns) for each in photos.folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_file_is_rewritten_only_for_a_large_tail(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +186,7 @@ def test_the_file_is_rewritten_only_for_a_large_tail(
     assert remade(1, "a little more")
 
 
+@pytest.mark.slow
 def test_deleted_vectors_are_removed_when_there_are_many(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +213,7 @@ def test_all_vectors_deleted(photos: IndexedPhotos) -> None:
     assert len(index) == len(photos.open_index()) == 0
 
 
+@pytest.mark.slow
 def test_a_changed_photo_has_its_new_vector_only(photos: IndexedPhotos) -> None:
     photos.open_index()
     photo = photos.embedded()[0]
@@ -216,6 +223,7 @@ def test_a_changed_photo_has_its_new_vector_only(photos: IndexedPhotos) -> None:
     assert len(best) == COUNT and best[-1][1] == photo.path and is_right(index, photos)
 
 
+@pytest.mark.slow
 def test_the_file_of_another_library(photos: IndexedPhotos, tmp_path: Path) -> None:
     with closing(IndexedPhotos.create(tmp_path / "other", DIM)) as other:
         other.add_to("first", unit_vectors(COUNT, DIM, seed=7))
@@ -224,6 +232,7 @@ def test_the_file_of_another_library(photos: IndexedPhotos, tmp_path: Path) -> N
     assert is_right(photos.open_index(), photos)
 
 
+@pytest.mark.slow
 def test_each_model_has_its_file(photos: IndexedPhotos) -> None:
     other = replace(photos, model=photos.catalog.add_model("b" * 64, "other", "builtin", 3))
     for photo_id, vector in enumerate(unit_vectors(COUNT, 3, seed=3), start=1):
@@ -254,6 +263,7 @@ def restored(tmp_path: Path) -> Iterator[IndexedPhotos]:
 
 
 @pytest.mark.parametrize("new", [0, 1, 99, 100, 101, 300])
+@pytest.mark.slow
 def test_a_restored_older_catalog_is_detected(restored: IndexedPhotos, new: int) -> None:
     restored.add_to("new", unit_vectors(new, DIM, seed=2))
     index = restored.open_index()
@@ -265,6 +275,7 @@ def test_a_restored_older_catalog_is_detected(restored: IndexedPhotos, new: int)
 # -- other processes -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_vector_committed_while_the_file_is_written(
     photos: IndexedPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_equal_to_numpy(
 
 @places
 @pytest.mark.parametrize("distinct", [1, 3, 40])
+@pytest.mark.slow
 def test_ties_at_the_end_of_the_result_are_broken_by_path(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, distinct: int
 ) -> None:
@@ -166,6 +167,7 @@ def test_ties_at_the_end_of_the_result_are_broken_by_path(
 
 
 @places
+@pytest.mark.slow
 def test_scores_closer_than_the_precision_of_float32(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
@@ -181,6 +183,7 @@ def test_scores_closer_than_the_precision_of_float32(
 
 @places
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+@pytest.mark.slow
 def test_only_allowed_ids(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place, share: float
 ) -> None:
@@ -244,6 +247,7 @@ def test_photos_with_the_same_content_are_one_result(
 
 
 @places
+@pytest.mark.slow
 def test_deleted_and_missing_photos_do_not_count(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
@@ -291,6 +295,7 @@ def test_the_error_of_faiss_is_smaller_than_the_margin(photos: Callable[[int], P
     seed=st.integers(0, 2**32 - 1),
     excluded=st.integers(0, 5),
 )
+@pytest.mark.slow
 def test_a_shorter_result_is_the_start_of_a_longer_one(
     tmp_path_factory: pytest.TempPathFactory, size: int, dim: int, distinct: int, seed: int, excluded: int
 ) -> None:

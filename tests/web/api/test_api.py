@@ -47,6 +47,7 @@ def _sample(name: str) -> str:
 # -- responses ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_search_answers_as_the_command_prints(client: TestClient, service: Service) -> None:
     with Library.open(service.path) as library:
         expected = library.search("flower + 2:bee", 3).to_dict()
@@ -56,6 +57,7 @@ def test_a_search_answers_as_the_command_prints(client: TestClient, service: Ser
     assert client.post("/api/v1/search", json=posted).json() == found
 
 
+@pytest.mark.slow
 def test_copies_are_shown_on_request(tmp_path: Path, tiny_model: Path) -> None:
     photos = copy_samples(tmp_path / "photos")
     shutil.copyfile(photos / "cat.png", photos / "a copy.png")
@@ -149,6 +151,7 @@ def test_photos(client: TestClient, service: Service) -> None:
     assert original.headers["content-disposition"].startswith("attachment")
 
 
+@pytest.mark.slow
 def test_head_is_get_without_the_body(client: TestClient, service: Service) -> None:
     rocket = id_of(service, "rocket.jpg")
     description = client.get("/api/v1/openapi.json").json()["paths"]
@@ -166,6 +169,7 @@ def test_head_is_get_without_the_body(client: TestClient, service: Service) -> N
 
 
 @pytest.mark.parametrize("original", ["", "?original=true"])
+@pytest.mark.slow
 def test_a_file_can_be_fetched_in_ranges(client: TestClient, service: Service, original: str) -> None:
     path = f"/api/v1/photos/{id_of(service, 'rocket.jpg')}/file{original}"
     whole = client.get(path)
@@ -195,6 +199,7 @@ def test_a_file_can_be_fetched_in_ranges(client: TestClient, service: Service, o
     assert head.status_code == 200 and head.headers["content-length"] == str(size)
 
 
+@pytest.mark.slow
 def test_unknown_query_parameters_are_refused(client: TestClient, service: Service) -> None:
     rocket = id_of(service, "rocket.jpg")
     description = client.get("/api/v1/openapi.json").json()["paths"]
@@ -270,6 +275,7 @@ def test_health_and_metrics(client: TestClient, service: Service) -> None:
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
 
 
+@pytest.mark.slow
 def test_health_fails_when_the_catalog_was_deleted(tmp_path: Path, tiny_model: Path) -> None:
     with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as service:
         client = client_of(service)
@@ -378,6 +384,7 @@ def test_no_path_leads_out_through_a_folders_id(client: TestClient, escape: str)
     assert client.post("/api/v1/index", json={"folders": [escape]}).status_code in (404, 422)
 
 
+@pytest.mark.slow
 def test_a_symlink_in_place_of_a_photo_is_not_followed(tmp_path: Path, tiny_model: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(SAMPLES["coffee.png"].read_bytes())
@@ -424,6 +431,7 @@ def test_bombs_are_refused(client: TestClient, format_: str) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.slow
 def test_fuzzed_photos_are_answered(client: TestClient, format_: str) -> None:
     whole = photo_files.encode(format_)
     assert _upload(client, whole) == 200
@@ -503,6 +511,7 @@ def test_the_token_is_required(service: Service, path: str) -> None:
     assert client.get("/health").json() == {"ok": True}
 
 
+@pytest.mark.slow
 def test_the_pages_link_gives_a_cookie_that_opens_the_api(service: Service) -> None:
     client = client_of(service, TOKEN)
     form = client.get("/", headers={"Sec-Fetch-Site": "none"})
@@ -523,6 +532,7 @@ def test_the_form_gives_the_cookie_too(service: Service) -> None:
     assert client.get("/api/v1/status").status_code == 200
 
 
+@pytest.mark.slow
 def test_no_redirect_leads_elsewhere(service: Service) -> None:
     for path in ("//evil.example/", "///evil.example", "/\\evil.example"):
         answer = client_of(service, TOKEN).get(

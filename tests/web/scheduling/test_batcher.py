@@ -85,6 +85,7 @@ def test_a_cancelled_request_is_not_computed() -> None:
     batcher.close()
 
 
+@pytest.mark.slow
 def test_closing_cancels_waiting_and_later_calls() -> None:
     work = _Doubler()
     batcher = Batcher("test", work, 1, threads=2, permit=nullcontext())

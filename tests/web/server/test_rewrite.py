@@ -59,6 +59,7 @@ def test_the_prefix_without_a_slash_leads_to_the_page(service: Service) -> None:
     assert answer.status_code == 303 and answer.headers["location"] == "/photos/"
 
 
+@pytest.mark.slow
 def test_other_machines_can_not_set_a_prefix(service: Service) -> None:
     answer = _client(service, peer="192.168.1.9").get(f"/en/?token={TOKEN}", headers=FORWARDED)
     assert answer.headers["location"] == "/en/" and "Path=/;" in answer.headers["set-cookie"]
@@ -76,6 +77,7 @@ def test_a_prefix_that_is_no_path_is_refused(service: Service, prefix: str) -> N
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "/photos//evil.example", "/photos/\\evil.example"])
+@pytest.mark.slow
 def test_no_redirect_leads_elsewhere(service: Service, path: str) -> None:
     location = (
         _client(service, "/photos").get(f"http://localhost:7860{path}?token={TOKEN}").headers["location"]

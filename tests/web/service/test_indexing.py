@@ -79,6 +79,7 @@ def test_what_another_process_has_indexed_is_found(own: Service, tmp_path: Path,
     wait_until(lambda: "another.png" in [match.path.name for match in own.search("x", _ALL)])
 
 
+@pytest.mark.slow
 def test_a_switch_of_the_model_is_followed_at_once(own: Service, tmp_path: Path) -> None:
     from tests.support.tiny_models import make_model_folder
 
@@ -89,6 +90,7 @@ def test_a_switch_of_the_model_is_followed_at_once(own: Service, tmp_path: Path)
     assert own.embed_texts(["x"]).shape == (1, 16)
 
 
+@pytest.mark.slow
 def test_a_model_must_be_one_of_the_list(own: Service, tmp_path: Path) -> None:
     for name in ("no-such-model", str(tmp_path), "../..", "hf-hub:evil/model"):
         with pytest.raises(ModelError, match="choose one of the list"):

@@ -84,6 +84,7 @@ def test_cmyk_keeps_its_colours() -> None:
     assert np.array_equal(_pixels(cleaned), _pixels(out.getvalue()))
 
 
+@pytest.mark.slow
 def test_truncated_jpegs_are_refused() -> None:
     whole = _jpeg()
     assert strip_metadata(b"") is None

@@ -24,6 +24,7 @@ def test_facts_about_the_library(service: Service) -> None:
     assert health.ok and health.photos == len(SAMPLES) and health.model == service.library.model
 
 
+@pytest.mark.slow
 def test_health_fails_when_the_catalog_was_deleted(own: Service) -> None:
     (own.path / "catalog.sqlite3").rename(own.path / "elsewhere")
     health = own.library.health()
@@ -39,6 +40,7 @@ def test_health_fails_when_the_model_can_not_be_used(own: Service, monkeypatch: 
     assert own.library.health().problems == ("the model could not be run",)
 
 
+@pytest.mark.slow
 def test_a_library_whose_model_was_deleted_can_not_be_opened(tmp_path: Path, tiny_model: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)

@@ -17,6 +17,7 @@ from tests.support.samples import SAMPLES
 from tests.support.serving import id_of
 
 
+@pytest.mark.slow
 def test_thumbnails_are_small_upright_and_cached(own: Service, tmp_path: Path) -> None:
     photo = id_of(own, "temple.jpg")
     for size, longest in ((1, 160), (320, 320), (321, 640), (5000, 640)):

@@ -44,6 +44,7 @@ def test_results_are_those_of_the_library(service: Service, query: str) -> None:
         assert service.search(query, SearchOptions(top=3, offset=2, sort="path")).to_dict() == expected
 
 
+@pytest.mark.slow
 def test_many_threads_get_the_answers_that_one_would(service: Service) -> None:
     expected = {query: service.search(query).to_dicts() for query in QUERIES}
     with ThreadPoolExecutor(16) as pool:
@@ -85,6 +86,7 @@ def _taken(after: str | None, before: str) -> SearchOptions:
     return _ALL.updated(filters=Filters(after=after, before=before))
 
 
+@pytest.mark.slow
 def test_filters(own: Service, tmp_path: Path) -> None:
     (folder,) = own.library.folders()
     years = Counter((match.taken or "")[:4] for match in own.search("x", _ALL))
