@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.properties import PATIENT, USUAL
 from tests.support.samples import copy_samples
 
 _SLOW_IMPORTS = {"torch", "gradio", "transformers", "matplotlib", "skimage"}
+_HOMES = count()
 _MARKERS = ("slow", "process", "browser", "torch")
 
 settings.register_profile("all", max_examples=USUAL, **PATIENT)
@@ -74,9 +76,9 @@ def _slow_imports() -> set[str]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has its own CLIPSIGHT_HOME, and no test asks the real hub for anything."""
-    folder = tmp_path_factory.mktemp("home")
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has its own CLIPSIGHT_HOME, not made yet, and no test asks the real hub for anything."""
+    folder = tmp_path_factory.getbasetemp() / f"home{next(_HOMES)}"
     monkeypatch.setenv("CLIPSIGHT_HOME", str(folder))
     monkeypatch.setenv("CLIPSIGHT_CONFIG", "/dev/null")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -91,6 +93,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     ):
         monkeypatch.delenv(variable, raising=False)
     return folder
+
+
+@pytest.fixture
+def home(own_home: Path) -> Path:
+    """The test's CLIPSIGHT_HOME."""
+    own_home.mkdir()
+    return own_home
 
 
 @pytest.fixture
