@@ -92,7 +92,7 @@ def test_limits_are_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("container", [False, True])
 def test_cut_files_are_refused(container: bool) -> None:
     file = encode(Image.fromarray(NOISE[..., :3]), use_container=container)
-    with pytest.raises(PhotoError, match="truncated JXL" if container else "damaged JXL"):
+    with pytest.raises(PhotoError, match="^truncated JXL" if container else "^damaged or truncated JXL"):
         decode(file[: len(file) // 2], mtime_ns=0)
 
 

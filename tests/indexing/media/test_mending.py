@@ -5,14 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.photo import decode
 from tests.support import photo_files as files
+from tests.support.properties import examples
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8))
+
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def encoded(format: str, image: Image.Image = NOISE, **options: Any) -> bytes:
@@ -118,11 +124,69 @@ def test_a_cut_jpeg2000_is_less_sharp(container: bool) -> None:
     assert decode(file[:-2], mtime_ns=0, strict=True).info.partial is None  # the end marker only
 
 
-def test_a_jpeg2000_that_lacks_tiles_is_refused() -> None:
-    file = encoded("JPEG2000", tile_size=(64, 64))
+def test_tiles_that_a_jpeg2000_lacks_are_grey() -> None:
+    file = encoded("JPEG2000", tile_size=(64, 64), irreversible=False)
+    first = file.index(b"\xff\x90", file.index(b"\xff\x90") + 2)
     for cut in (len(file) // 2, file.rindex(b"\xff\x90")):
+        photo = decode(file[:cut], mtime_ns=0)
+        assert photo.info.partial == "truncated JPEG2000: the file ends before its picture does"
+        found = np.asarray(photo.image)
+        assert np.array_equal(found[:64, :64], pixels(file)[:64, :64])
+        assert (found[64:, 128:] == 128).all()
         with pytest.raises(PhotoError, match="truncated JPEG2000"):
-            decode(file[:cut], mtime_ns=0)
+            decode(file[:cut], mtime_ns=0, strict=True)
+    with pytest.raises(PhotoError, match="truncated JPEG2000"):
+        decode(file[: first - 3000], mtime_ns=0)
+
+
+def test_a_jpeg_with_an_end_marker_behind_too_little_is_partial() -> None:
+    """libjpeg makes grey of what is missing, and Pillow does not say so."""
+    for image in (NOISE, NOISE.convert("L"), NOISE.convert("CMYK")):
+        file = encoded("JPEG", image)
+        for more in (b"", b"\0\0\0\x18ftypmp42"):  # a video behind the picture
+            cut = file[: len(file) // 2] + b"\xff\xd9" + more
+            photo = decode(cut, mtime_ns=0)
+            assert photo.info.partial == "truncated JPEG: the file ends before its picture does"
+            assert np.array_equal(np.asarray(photo.image)[:40], pixels(file)[:40])
+            with pytest.raises(PhotoError, match="truncated JPEG"):
+                decode(cut, mtime_ns=0, strict=True)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_that_ends_in_grey_is_whole(mode: str) -> None:
+    image = NOISE.convert(mode)
+    for grey in (127, 128):
+        image.paste((grey,) * len(image.getbands()), (0, 60, 160, 120))
+        assert decode(encoded("JPEG", image, quality=100), mtime_ns=0, strict=True).info.partial is None
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_with_too_few_rows_is_partial(interlaced: bool) -> None:
+    """The compressed pixels end as they should, but too early."""
+    noise = np.asarray(NOISE)
+    passes = [
+        noise[top::down, left::step] for left, top, step, down in (ADAM7 if interlaced else [(0, 0, 1, 1)])
+    ]
+    rows = b"".join(b"\0" + row.tobytes() for each in passes for row in each)
+    header = struct.pack(">IIBBBBB", 160, 120, 8, 2, 0, 0, interlaced)
+    for share, is_whole in ((1.0, True), (0.5, False), (0.99, False)):
+        pixels_ = zlib.compress(rows[: int(len(rows) * share)])
+        parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels_) + chunk(b"IEND", b"")
+        file = b"\x89PNG\r\n\x1a\n" + parts
+        photo = decode(file, mtime_ns=0)
+        if is_whole:
+            assert photo.info.partial is None
+            continue
+        assert str(photo.info.partial).startswith("damaged PNG: its pixels can be decompressed to")
+        with pytest.raises(PhotoError, match="damaged PNG: its pixels can be decompressed to"):
+            decode(file, mtime_ns=0, strict=True)
+
+
+def test_a_png_whose_last_row_is_black_is_whole() -> None:
+    image = NOISE.copy()
+    image.paste(0, (0, 60, 160, 120))
+    for mode in ("RGB", "L", "P", "RGBA", "1"):
+        assert decode(encoded("PNG", image.convert(mode)), mtime_ns=0, strict=True).info.partial is None
 
 
 def test_an_animated_webp_without_its_last_frames_is_whole() -> None:
@@ -234,3 +298,55 @@ def test_what_follows_a_picture_is_ignored(format: str) -> None:
     for more in (b"more" * 100, bytes(5000)):
         photo = decode(file + more, mtime_ns=0, strict=True)
         assert photo.info.partial is None and files.corners(photo.image) == files.UPRIGHT
+
+
+SMOOTH = Image.blend(NOISE.resize((6, 4)).resize((160, 120), Image.Resampling.BICUBIC), NOISE, 0.2)
+WHOLE = {
+    "JPEG": encoded("JPEG", SMOOTH),
+    "JPEG progressive": encoded("JPEG", SMOOTH, progressive=True),
+    "JPEG CMYK": encoded("JPEG", SMOOTH.convert("CMYK")),
+    "PNG": encoded("PNG", SMOOTH),
+    "PNG palette": encoded("PNG", SMOOTH.quantize(64)),
+    "PNG grey + alpha": encoded("PNG", SMOOTH.convert("LA")),
+    "GIF": encoded("GIF", SMOOTH),
+    "GIF animated": encoded("GIF", SMOOTH, save_all=True, append_images=[SMOOTH.rotate(90)]),
+    "BMP": encoded("BMP", SMOOTH),
+    "BMP palette": encoded("BMP", SMOOTH.quantize(64)),
+    "WEBP": encoded("WEBP", SMOOTH),
+    "WEBP lossless": encoded("WEBP", SMOOTH, lossless=True),
+    "WEBP alpha": encoded("WEBP", SMOOTH.convert("RGBA")),
+    "TIFF": encoded("TIFF", SMOOTH),
+    "TIFF LZW": encoded("TIFF", SMOOTH, compression="tiff_lzw"),
+    "TIFF JPEG": encoded("TIFF", SMOOTH, compression="jpeg"),
+    "TIFF fax": encoded("TIFF", SMOOTH.convert("1"), compression="group4"),
+    "JPEG2000": encoded("JPEG2000", SMOOTH),
+    "JPEG2000 codestream": encoded("JPEG2000", SMOOTH, no_jp2=True, irreversible=True),
+    "JPEG2000 tiles": encoded("JPEG2000", SMOOTH, tile_size=(64, 64)),
+    "PPM": encoded("PPM", SMOOTH),
+    "PPM bits": encoded("PPM", SMOOTH.convert("1")),
+    "PPM plain": b"P2 40 30 255\n" + b"".join(b"%d " % value for value in range(10, 250)) * 5,
+    "PPM floats": b"PF 160 120 -1\n" + (np.asarray(SMOOTH) / 255).astype("<f4").tobytes(),
+    "AVIF": encoded("AVIF", SMOOTH, speed=10),
+    "AVIF alpha": encoded("AVIF", SMOOTH.convert("RGBA"), speed=10),
+    "HEIF": files.heic(),
+}
+
+
+@given(name=st.sampled_from(sorted(WHOLE)), share=st.sampled_from([0.1, 0.5, 0.9, 0.99]) | st.floats(0.01, 1))
+@examples(200)
+def test_a_cut_file_is_never_silently_whole(name: str, share: float) -> None:
+    """What lacks pixels is partial, or refused with the true reason; `strict` refuses it."""
+    file = WHOLE[name]
+    cut = file[: min(int(len(file) * share), len(file) - 1)]
+    whole = np.asarray(decode(file, mtime_ns=0, strict=True).image)
+    try:
+        photo = decode(cut, mtime_ns=0)
+    except PhotoError as error:
+        assert str(error).startswith(("truncated ", "not an image"))
+        return
+    if photo.info.partial is None:
+        assert np.array_equal(np.asarray(photo.image), whole)
+    else:
+        assert photo.info.partial.startswith("truncated ")
+        with pytest.raises(PhotoError, match="truncated"):
+            decode(cut, mtime_ns=0, strict=True)

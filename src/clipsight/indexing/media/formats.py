@@ -14,8 +14,8 @@ from PIL import ImageFile
 from clipsight.core.errors import PhotoError
 
 _READERS = {
-    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
-    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "JPEG": ("clipsight.indexing.media.jpeg", "JpegFile"),
+    "PNG": ("clipsight.indexing.media.png_file", "PngFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
@@ -23,7 +23,7 @@ _READERS = {
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "PPM": ("clipsight.indexing.media.netpbm", "NetpbmFile"),
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "HEIF": ("pi_heif.as_plugin", "HeifImageFile"),
+    "HEIF": ("clipsight.indexing.media.heif", "open_heif"),
     "JXL": ("clipsight.indexing.media.jxl", "JxlFile"),
 }
 """Module and class or function of each format's reader, imported when the first file of the format is read.
@@ -69,7 +69,8 @@ _ANY_BRANDS = {b"mif1", b"mif2", b"mif3", b"msf1", b"miaf"}
 
 _MAX_FTYP = 4096
 _TRUNCATED = re.compile(
-    r"truncated|unexpected end|end of file|outside of file|not enough (image )?data|premature|buffer overrun",
+    r"truncated|no more images|unexpected end|end of file|outside of file|not enough (image )?data|premature|"
+    r"buffer overrun",
     re.IGNORECASE,
 )
 _UNSUPPORTED = re.compile(

@@ -1,8 +1,38 @@
-"""Validation of HEIC files before pi-heif reads them: some damage would crash the process."""
+"""HEIC files by pi-heif, after a look at their boxes (ISO/IEC 14496-12; ISO/IEC 23008-12)."""
 
+import struct
 from collections.abc import Iterator
+from typing import IO, Any
+
+from PIL import ImageFile
 
 from clipsight.core.errors import PhotoError
+
+
+def open_heif(file: IO[bytes], name: str) -> ImageFile.ImageFile:
+    """Read the header. Raises PhotoError with the reason, and anything if the file is damaged.
+
+    The picture's `stored_size` is the largest width and height that are decoded, of which it may be a crop.
+    libheif shows what it has of a file that is cut short, and black; here, it is an OSError.
+    """
+    from pi_heif.as_plugin import HeifImageFile
+
+    data = file.read()
+    check_item_types(data)
+    kind, _, end = next(reversed([*_boxes(data, 0, len(data), is_whole=False)]), (b"", 0, 0))
+    if kind == b"mdat" and end > len(data):
+        raise OSError("truncated")
+    file.seek(0)
+    try:
+        picture: Any = HeifImageFile(file, name)
+    except Exception as error:
+        if end != len(data):
+            raise OSError("truncated") from error
+        raise
+    sizes = [picture.size, *_stored_sizes(data)]
+    picture.stored_size = max(sizes, key=lambda size: size[0] * size[1])
+    assert isinstance(picture, ImageFile.ImageFile)
+    return picture
 
 
 def check_item_types(data: bytes) -> None:
@@ -26,6 +56,22 @@ def _check_meta(data: bytes, start: int, end: int) -> None:
                     raise PhotoError("damaged HEIF: the type of an item is not text")
 
 
+def _stored_sizes(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield width and height of each property `ispe`, in `ipco` in `iprp` in `meta`."""
+    inside = [(0, len(data))]
+    for wanted, skipped in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0), (b"ispe", 4)):
+        inside = [
+            (first + skipped, last)
+            for start, end in inside
+            for kind, first, last in _boxes(data, start, end)
+            if kind == wanted
+        ]
+    for first, last in inside:
+        if first + 8 <= last:
+            width, height = struct.unpack_from(">II", data, first)
+            yield width, height
+
+
 def _strings(entry: bytes) -> bytes:
     """Type of an item, four bytes, and its content type, which follows the name if the type is `mime`."""
     start = 10 if entry[:1] == b"\3" else 8  # after version, flags, item number of 4 or 2 bytes, protection
@@ -41,8 +87,11 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type and the start and end of the content of each box between two offsets."""
+def _boxes(data: bytes, start: int, end: int, *, is_whole: bool = True) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the type and the start and end of the content of each box between two offsets.
+
+    The last may end behind the data, unless `is_whole`.
+    """
     while start + 8 <= end:
         size, content = int.from_bytes(data[start : start + 4]), start + 8
         if size == 1:
@@ -51,5 +100,5 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
             size = end - start
         if start + size < content:
             return
-        yield data[start + 4 : start + 8], content, min(start + size, end)
+        yield data[start + 4 : start + 8], content, min(start + size, end) if is_whole else start + size
         start += size

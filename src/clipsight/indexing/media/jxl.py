@@ -42,7 +42,7 @@ class JxlFile(ImageFile.ImageFile):
                 decoded = self._plugin.JXLImageFile(self.fp, "")
                 decoded.load()
             except RuntimeError as error:  # whose text is on building the plugin
-                raise OSError("it can't be decoded, and may be cut short") from error
+                raise OSError("it can't be decoded") from error
             self.im, self.info = decoded.im, decoded.info
             self._mode, self._size = decoded.mode, decoded.size
             self.tile = []

@@ -10,20 +10,17 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
-
 from clipsight.core.errors import PhotoError
-from clipsight.indexing.media import png_chunks
+from clipsight.indexing.media import jpeg, png_chunks
 from clipsight.indexing.media.formats import truncated
-from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
+from clipsight.indexing.media.memory import DECODING, decoding_bytes
 
 MIN_SHARE = 0.1
 """Smallest share of a picture that is worth decoding."""
 
-_EOI = b"\xff\xd9"
-_NOISE = b"\x55" * 64
-_SOC_SIZ, _SOT, _EOC = b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\xd9"
+_SOC_SIZ, _SOT, _SOD, _EOC = b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\x93", b"\xff\xd9"
+_SOT_BYTES = 12
+_EMPTY_PACKETS = 1024
 _WEBP_FRAMES = (b"VP8 ", b"VP8L", b"ANMF")
 
 
@@ -53,35 +50,22 @@ def mend(data: bytes, format_: str, max_pixels: int) -> Mended | None:
                 return _mend_jpeg2000(data)
             case "AVIF" | "HEIF":
                 return _mend_boxes(data, format_)
-            case "JXL" if data[4:8] == b"JXL " and _last_box(data)[1] > len(data):
-                raise PhotoError(truncated("JXL"))
+            case "JXL":
+                raise _reason_of_jxl(data)
     except (OSError, SyntaxError, ValueError, ArithmeticError, struct.error, zlib.error):
         pass
     return None
 
 
 def _mend_jpeg(data: bytes) -> Mended:
-    """Append the end marker; noise before it changes the pixels if entropy-coded data is missing."""
-    data = data.rstrip(b"\xff")
-    ended, noisy = data + _EOI, data + _NOISE + _EOI
-    changed = _changed_rows(ended, noisy, reduced=True)
-    if changed.any() and changed.argmax() < MIN_SHARE * changed.size:
-        raise _too_little("JPEG")
-    with Image.open(io.BytesIO(ended), formats=["JPEG"]) as picture:
-        size = 2 * picture.width * picture.height * BYTES_PER_PIXEL
-    with DECODING.reserve(size):
-        is_partial = changed.any() or _changed_rows(ended, noisy, reduced=False).any()
-    return Mended(ended, truncated("JPEG") if is_partial else None)
-
-
-def _changed_rows(one: bytes, other: bytes, *, reduced: bool) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
-    """True for each row in which two JPEGs of one size differ, at a scale of 1/8 if `reduced`."""
-    pictures = [Image.open(io.BytesIO(each), formats=["JPEG"]) for each in (one, other)]
-    if reduced:
-        for picture in pictures:
-            picture.draft(None, (picture.width // 8, picture.height // 8))
-    rows = [np.asarray(picture).reshape(picture.height, -1) for picture in pictures]
-    return np.asarray((rows[0] != rows[1]).any(axis=1))
+    """Append the end marker, if it is missing."""
+    data = jpeg.without_end(data)
+    with DECODING.reserve(2 * decoding_bytes(jpeg.JpegFile(io.BytesIO(data)), len(data))):
+        missing = jpeg.missing_rows(data, reduced=True)
+        if missing.any() and missing.argmax() < MIN_SHARE * missing.size:
+            raise _too_little("JPEG")
+        is_partial = missing.any() or jpeg.missing_rows(data, reduced=False).any()
+    return Mended(data + jpeg.EOI, truncated("JPEG") if is_partial else None)
 
 
 def _mend_png(data: bytes, max_pixels: int) -> Mended | None:
@@ -133,22 +117,34 @@ def _riff(chunks: bytes) -> bytes:
 
 
 def _mend_jpeg2000(data: bytes) -> Mended | None:
-    """Fill the last tile with zeros, which are empty packets (ITU-T T.800, B.10.3), and end the stream."""
-    at, tile, size = data.index(_SOC_SIZ), -1, 1
-    start = at
-    tiles = _tile_count(data, at + 6)
+    """Fill the last tile, and those that are missing, with zeros, and end the stream.
+
+    Zeros are empty packets (ITU-T T.800, B.10.3), so that tiles become blurred or grey.
+    """
+    at, tiles = data.index(_SOC_SIZ), set[int]()
+    count = _tile_count(data, at + 6)
     at += 2
     while at < len(data) and data[at : at + 2] != _SOT:
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    while at < len(data) and size and data[at : at + 2] == _SOT:
+    start = at
+    while at + _SOT_BYTES <= len(data) and data[at : at + 2] == _SOT:
         tile, size = struct.unpack_from(">HI", data, at + 4)
-        start, at = at, at + size
-    if at < len(data):
+        tiles.add(tile)
+        start, at = at, at + (size or len(data) - at)  # 0: up to the end
+    rest = data[at:]
+    if rest and not _EOC.startswith(rest) and not (_SOT.startswith(rest[:2]) and len(rest) < _SOT_BYTES):
         return None
-    if tile != tiles - 1:  # tiles are missing altogether
-        raise PhotoError(truncated("JPEG2000"))
-    problem = truncated("JPEG2000") if at > len(data) else None
-    return Mended(_filled(data, start, at, "JPEG2000") + _EOC, problem)
+    missing = [tile for tile in range(count) if tile not in tiles]
+    if len(tiles) - (at > len(data)) < MIN_SHARE * len(missing):
+        raise _too_little("JPEG2000")
+    problem = truncated("JPEG2000") if missing or at > len(data) else None
+    whole = _filled(data[:at], start, at, "JPEG2000" if len(tiles) == 1 else None)
+    return Mended(whole + b"".join(map(_empty_tile, missing)) + _EOC, problem)
+
+
+def _empty_tile(number: int) -> bytes:
+    content = bytes(_EMPTY_PACKETS)
+    return _SOT + struct.pack(">HHIBB", 10, number, _SOT_BYTES + 2 + len(content), 0, 1) + _SOD + content
 
 
 def _tile_count(data: bytes, at: int) -> int:
@@ -161,6 +157,17 @@ def _mend_boxes(data: bytes, format_: str) -> Mended | None:
     """Fill the last box of an ISO base media file with zeros."""
     start, end = _last_box(data)
     return Mended(_filled(data, start, end, format_), truncated(format_)) if end > len(data) else None
+
+
+def _reason_of_jxl(data: bytes) -> PhotoError:
+    """A codestream does not say how long it is, unless it lies in a box that does."""
+    if data[4:8] == b"JXL ":
+        start, end = _last_box(data)
+        if end > len(data):
+            return PhotoError(truncated("JXL"))
+        if int.from_bytes(data[start : start + 4]):
+            return PhotoError("damaged JXL: it can't be decoded")
+    return PhotoError("damaged or truncated JXL: it can't be decoded")
 
 
 def _last_box(data: bytes) -> tuple[int, int]:
@@ -176,9 +183,12 @@ def _last_box(data: bytes) -> tuple[int, int]:
     return start, at
 
 
-def _filled(data: bytes, start: int, end: int, format_: str) -> bytes:
-    """`data`, of which a part from `start` to `end` is cut short, with zeros up to `end`."""
-    if len(data) - start < MIN_SHARE * (end - start):
+def _filled(data: bytes, start: int, end: int, format_: str | None) -> bytes:
+    """`data`, of which a part from `start` to `end` is cut short, with zeros up to `end`.
+
+    Raises PhotoError if too little is there of the picture of `format_`, which is that part.
+    """
+    if format_ and len(data) - start < MIN_SHARE * (end - start):
         raise _too_little(format_)
     return data.ljust(end, b"\0")
 

@@ -17,8 +17,7 @@ from PIL import Image, ImageFile
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
 from clipsight.indexing.media.formats import open_reader, reason, sniff
-from clipsight.indexing.media.heif import check_item_types
-from clipsight.indexing.media.memory import BYTES_PER_PIXEL, DECODING
+from clipsight.indexing.media.memory import DECODING, decoding_bytes
 from clipsight.indexing.media.mending import MIN_SHARE, mend
 from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.taken import taken_at_mtime, taken_in
@@ -87,7 +86,8 @@ def decode(
     whole ones (`mending`). Of files that are cut short what is there is read if it is a tenth of the picture
     at least, and `PhotoInfo.partial` is what is wrong; with `strict` they are refused.
 
-    All threads together decode within the budget of `memory.DECODING`. The share of this photo is released on
+    All threads together decode within the budget of `memory.DECODING`; a picture that needs more is decoded
+    alone. The share of this photo is released on
     return, or when `memory` is closed, for callers that keep the image for a while.
 
     Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
@@ -151,7 +151,7 @@ def upright_rgb(picture: Image.Image, *, max_pixels: int = DEFAULT_MAX_PIXELS) -
     """
     _check_size(picture, max_pixels)
     try:
-        with DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL):
+        with DECODING.reserve(decoding_bytes(picture)):
             picture = read_right(picture)
             picture.load()
             orientation = Exif(picture).orientation
@@ -175,9 +175,6 @@ def _open(source: bytes | Path) -> IO[bytes]:
 
 
 def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> ImageFile.ImageFile:
-    if "HEIF" in formats:
-        file.seek(0)
-        check_item_types(file.read())
     picture = open_reader(file, formats)
     _check_size(picture, max_pixels)
     return picture
@@ -185,7 +182,7 @@ def _read_header(file: IO[bytes], formats: tuple[str, ...], max_pixels: int) -> 
 
 def _check_size(picture: Image.Image, max_pixels: int) -> None:
     """Raise PhotoError for more than `max_pixels` pixels."""
-    width, height = picture.size
+    width, height = getattr(picture, "stored_size", picture.size)
     if width * height > max_pixels:
         raise PhotoError(
             f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
@@ -204,6 +201,7 @@ def _read_photo(
     gps: bool,
     memory: ExitStack,
 ) -> DecodedPhoto:
+    size = file.seek(0, os.SEEK_END)
     picture = _read_header(file, formats, max_pixels)
     format_ = str(picture.format)
     orientation = _orientation_applied_by_plugin(picture)
@@ -212,7 +210,7 @@ def _read_photo(
     if scale > 1:
         picture.draft(None, (full[0] // scale, full[1] // scale))
     with ExitStack() as reserved:
-        reserved.enter_context(DECODING.reserve(picture.width * picture.height * BYTES_PER_PIXEL))
+        reserved.enter_context(DECODING.reserve(decoding_bytes(picture, size)))
         problem = _load(picture, accept_part)
         exif = Exif(picture)
         taken = taken_in(picture, exif, file) or taken_at_mtime(mtime_ns)

@@ -87,8 +87,22 @@ def complete(pixels: bytes, expected: int) -> tuple[bytes, int, bool]:
     return b"".join(out) + target.flush(), found, is_damaged
 
 
+def count(pixels: bytes, expected: int) -> int:
+    """Number of bytes that compressed pixels decompress to, up to `expected`."""
+    found = 0
+    try:
+        for block in _decompressed(pixels[2:], expected):
+            found += len(block)
+    except zlib.error:
+        pass
+    return found
+
+
 def _decompressed(deflated: bytes, size: int) -> Iterator[bytes]:
-    """Yield at most `size` bytes in small blocks, of which the last before damage is lost."""
+    """Yield at most `size` bytes in small blocks, of which the last before damage is lost.
+
+    A stream that ends as it should, but with less, is damaged.
+    """
     source = zlib.decompressobj(-zlib.MAX_WBITS)
     for start in range(0, len(deflated), _BLOCK):
         piece = deflated[start : start + _BLOCK]
@@ -96,6 +110,8 @@ def _decompressed(deflated: bytes, size: int) -> Iterator[bytes]:
             size -= len(block)
             yield block
             piece = source.unconsumed_tail
+    if source.eof and size:
+        raise zlib.error("the stream ends too early")
 
 
 def _checksum(data: bytes) -> bytes:

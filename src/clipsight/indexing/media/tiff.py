@@ -5,6 +5,7 @@ samples in planes, of more than 8 bits, with a sign.
 """
 
 import ctypes
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,15 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.scaling import black_and_white, to_8_bits, to_image
-from clipsight.indexing.media.tiff_layout import LOSSLESS, NONE, Band, Layout, Values, read_bands
+from clipsight.indexing.media.tiff_layout import (
+    LOSSLESS,
+    NONE,
+    Band,
+    Layout,
+    Values,
+    read_bands,
+    segment_bytes,
+)
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
 _COLOURS = {
@@ -34,6 +43,9 @@ _COLOURS = {
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
 _ASSOCIATED, _UNASSOCIATED, _COREL = 1, 2, 999
 _WEBP = 50001
+_MAX_ENTRIES = 10_000
+_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Type of a directory's values -> their bytes; 1 of others (TIFF 6.0, 2; BigTIFF)."""
 
 
 def _silence_libtiff() -> None:
@@ -52,6 +64,17 @@ _silence_libtiff()
 
 def open_tiff(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     """Read the first directory. Raises PhotoError with the reason, and anything if the file is damaged."""
+    try:
+        return _open(file, name)
+    except PhotoError:
+        raise
+    except Exception as error:  # any type
+        if _ends_in_directory(file):
+            raise PhotoError("truncated TIFF: the file ends before its directory does") from error
+        raise
+
+
+def _open(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     tags = _read_directory(file)
     compression = tags.get(259, NONE)
     if compression not in TiffImagePlugin.COMPRESSION_INFO or compression == _WEBP:
@@ -94,6 +117,28 @@ def _read_directory(file: IO[bytes]) -> Any:
     return tags
 
 
+def _ends_in_directory(file: IO[bytes]) -> bool:
+    """True if the entries of the first directory, or their values, lie behind the end of the file."""
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    is_big = b"+" in head[2:4]
+    offset, count, entry, inline = ("Q", "Q", "HHQQ", 8) if is_big else ("I", "H", "HHII", 4)
+    try:
+        (at,) = struct.unpack_from(order + offset, head, 8 if is_big else 4)
+        end = file.seek(0, 2)
+        file.seek(at)
+        (entries,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
+        for _ in range(min(entries, _MAX_ENTRIES)):
+            _, kind, length, place = struct.unpack(order + entry, file.read(struct.calcsize(order + entry)))
+            size = length * _TYPE_BYTES.get(kind, 1)
+            if size > inline and place + size > end:
+                return True
+    except struct.error:
+        return True
+    return False
+
+
 def _is_plain(tags: Any) -> bool:
     """True for unsigned samples of up to 8 bits, side by side or in planes that only libtiff decompresses."""
     compression, is_ycbcr = tags.get(259, NONE), tags.get(262) == _YCBCR
@@ -107,6 +152,11 @@ def _is_plain(tags: Any) -> bool:
 class _PlainTiffFile(TiffImagePlugin.TiffImageFile):
     """Pillow's reader, which tells files that are cut short from damaged ones."""
 
+    @property
+    def working_bytes(self) -> int:
+        """Bytes of a decompressed strip or tile."""
+        return segment_bytes(self.tag_v2)
+
     def load(self) -> Any:
         try:
             return super().load()
@@ -118,6 +168,8 @@ class _PlainTiffFile(TiffImagePlugin.TiffImageFile):
     def _is_cut(self) -> bool:
         """True if strips or tiles lie behind the end of the file."""
         assert self.fp is not None
+        if _ends_in_directory(self.fp):
+            return True
         end = self.fp.seek(0, 2)
         tags: Any = self.tag_v2
         places = zip(tags.get(273, tags.get(324, ())), tags.get(279, tags.get(325, ())), strict=False)
@@ -153,6 +205,11 @@ class TiffFile(ImageFile.ImageFile):
             self._mode = _WITH_ALPHA[self._colours]
         if profile := tags.get(34675):
             self.info["icc_profile"] = profile
+
+    @property
+    def working_bytes(self) -> int:
+        """Bytes of a strip, or of the tiles side by side, decompressed by libtiff and as a picture."""
+        return 2 * segment_bytes(self.tag_v2)
 
     def _find_alpha(self, extra: tuple[int, ...]) -> tuple[int | None, bool]:
         """Index of the sample that is the opacity, if any, and True if the colours are multiplied by it."""

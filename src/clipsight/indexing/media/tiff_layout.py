@@ -12,7 +12,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from clipsight.core.errors import PhotoError
 
@@ -104,6 +104,11 @@ class Layout:
         return (self.columns * self.together * self.bits + 7) // 8
 
     @property
+    def across_bytes(self) -> int:
+        """Bytes of a row of the picture, with all planes, as segments have it."""
+        return self.row_bytes * self.across * self.planes
+
+    @property
     def together(self) -> int:
         """Samples side by side."""
         return 1 if self.planes > 1 else self.samples
@@ -134,20 +139,28 @@ class Band:
     missing: Literal["truncated", "damaged"] | None
 
 
+def segment_bytes(tags: Any) -> int:
+    """Bytes of the rows of a compressed strip, or of tiles side by side, with all planes; else 0."""
+    if tags.get(259, NONE) == NONE:
+        return 0
+    width, rows = tags[256], tags.get(323, min(tags.get(278, tags[257]), tags[257]))
+    return int(max(width, tags.get(322, 0)) * rows * tags.get(277, 1) * max(tags.get(258, (1,))) // 8)
+
+
 def read_bands(file: IO[bytes], layout: Layout) -> Iterator[Band]:
     """Yield the rows of a picture in order."""
     layout = _in_smaller_strips(layout)
     whole = layout.down if layout.is_tiled else layout.height // layout.rows
-    at_once = max(1, _BAND_BYTES // (layout.rows * layout.row_bytes * layout.across * layout.planes))
+    at_once = max(1, _BAND_BYTES // (layout.rows * layout.across_bytes))
     for first in range(0, whole, at_once):
-        yield _read_band(file, layout, range(first, min(first + at_once, whole)), layout.rows)
+        yield from _read_segments(file, layout, range(first, min(first + at_once, whole)), layout.rows)
     if whole < layout.down:
-        yield _read_band(file, layout, range(whole, layout.down), layout.height % layout.rows)
+        yield from _read_segments(file, layout, range(whole, layout.down), layout.height % layout.rows)
 
 
 def _in_smaller_strips(layout: Layout) -> Layout:
     """The same layout; a single strip without compression is taken for several."""
-    rows = max(1, _BAND_BYTES // layout.row_bytes // layout.planes)
+    rows = max(1, _BAND_BYTES // layout.across_bytes)
     if layout.is_tiled or layout.compression != NONE or layout.down > 1 or layout.rows <= rows:
         return layout
     starts = range(0, layout.height, rows)
@@ -155,7 +168,8 @@ def _in_smaller_strips(layout: Layout) -> Layout:
     return replace(layout, rows=rows, offsets=offsets, sizes=())
 
 
-def _read_band(file: IO[bytes], layout: Layout, down: range, rows: int) -> Band:
+def _read_segments(file: IO[bytes], layout: Layout, down: range, rows: int) -> Iterator[Band]:
+    """Yield the rows of segments that lie one below the other; those of a large one in several bands."""
     segments = [
         (plane * layout.down + each) * layout.across + column
         for each in down
@@ -170,16 +184,27 @@ def _read_band(file: IO[bytes], layout: Layout, down: range, rows: int) -> Band:
     ):
         missing = "truncated"
     if layout.compression == NONE:
-        content = np.frombuffer(b"".join(each[:size].ljust(size, b"\0") for each in stored), np.uint8)
+        content = b"".join(each[:size].ljust(size, b"\0") for each in stored)
+        picture = Image.frombuffer("L", (layout.row_bytes, len(stored) * rows), content, "raw", "L", 0, 1)
     else:
-        content, is_whole = _decompress(stored, layout, rows)
+        picture, is_whole = _decompress(stored, layout, rows)
         missing = missing or (None if is_whole else "damaged")
-    values = _values(content.reshape(len(segments), rows, layout.row_bytes), layout)
-    shape = (len(down), layout.planes, layout.across, rows, layout.columns, layout.together)
-    ordered = values.reshape(shape).transpose(0, 3, 2, 4, 1, 5)
-    band = ordered.reshape(len(down) * rows, layout.across * layout.columns, layout.samples)
-    top = down.start * layout.rows
-    return Band(top, band[: layout.height - top, : layout.width], missing)
+    step = rows if len(down) > 1 else max(1, _BAND_BYTES // layout.across_bytes)
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        values = _values(_rows(picture, len(segments), rows, first, count), layout)
+        shape = (len(down), layout.planes, layout.across, count, layout.columns, layout.together)
+        ordered = values.reshape(shape).transpose(0, 3, 2, 4, 1, 5)
+        band = ordered.reshape(len(down) * count, layout.across * layout.columns, layout.samples)
+        top = down.start * layout.rows + first
+        if top < layout.height:
+            yield Band(top, band[: layout.height - top, : layout.width], missing)
+
+
+def _rows(picture: Image.Image, segments: int, rows: int, first: int, count: int) -> npt.NDArray[np.uint8]:
+    """Bytes [segments, count, row_bytes] of rows from `first` on in each segment of `rows` rows."""
+    tops = range(first, segments * rows, rows)
+    return np.stack([np.asarray(picture.crop((0, top, picture.width, top + count))) for top in tops])
 
 
 def _length(layout: Layout, segment: int, size: int) -> int:
@@ -194,8 +219,11 @@ def _read_segment(file: IO[bytes], layout: Layout, segment: int, size: int) -> b
     return file.read(_length(layout, segment, size))
 
 
-def _decompress(stored: Sequence[bytes], layout: Layout, rows: int) -> tuple[npt.NDArray[np.uint8], bool]:
-    """Content of compressed segments, as the pixels of a grey TIFF that has them as its strips."""
+def _decompress(stored: Sequence[bytes], layout: Layout, rows: int) -> tuple[Image.Image, bool]:
+    """Content of compressed segments, as the pixels of a grey TIFF that has them as its strips.
+
+    False says that some of it could not be decompressed.
+    """
     count = len(stored)
     ends = np.cumsum([len(each) for each in stored])
     tags = [
@@ -226,8 +254,8 @@ def _decompress(stored: Sequence[bytes], layout: Layout, rows: int) -> tuple[npt
         if picture._im is None:
             raise
         picture.tile = []
-        return np.asarray(picture._new(picture.im)), False
-    return np.asarray(picture), True
+        return picture._new(picture.im), False
+    return picture._new(picture.im), True
 
 
 def _values(content: npt.NDArray[np.uint8], layout: Layout) -> Values:
