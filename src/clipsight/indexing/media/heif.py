@@ -8,11 +8,14 @@ from PIL import ImageFile
 
 from clipsight.core.errors import PhotoError
 
+_PADDING = 64
+"""Pixels a side by which encoders enlarge a picture, to whole blocks; it is cropped again."""
+
 
 def open_heif(file: IO[bytes], name: str) -> ImageFile.ImageFile:
     """Read the header. Raises PhotoError with the reason, and anything if the file is damaged.
 
-    The picture's `stored_size` is the largest width and height that are decoded, of which it may be a crop.
+    The picture's `stored_size` is the width and height that are decoded, of which it may be a crop.
     libheif shows what it has of a file that is cut short, and black; here, it is an OSError.
     """
     from pi_heif.as_plugin import HeifImageFile
@@ -29,8 +32,9 @@ def open_heif(file: IO[bytes], name: str) -> ImageFile.ImageFile:
         if end != len(data):
             raise OSError("truncated") from error
         raise
-    sizes = [picture.size, *_stored_sizes(data)]
-    picture.stored_size = max(sizes, key=lambda size: size[0] * size[1])
+    padded = (picture.width + _PADDING) * (picture.height + _PADDING)
+    crops = [(width, height) for width, height in _stored_sizes(data) if width * height > padded]
+    picture.stored_size = max(crops, key=lambda size: size[0] * size[1], default=picture.size)
     assert isinstance(picture, ImageFile.ImageFile)
     return picture
 
