@@ -179,7 +179,7 @@ def test_threads_decode_huge_files_within_the_budget(tmp_path: Path) -> None:
     """Four threads would need four times as much as is there."""
     paths, small = [], []
     for format in ("JPEG", "PNG", "WEBP", "TIFF", "JPEG2000", "AVIF"):
-        options = {"AVIF": {"speed": 10}, "WEBP": {"method": 0}}.get(format, {})
+        options: dict[str, Any] = {"AVIF": {"speed": 10}, "WEBP": {"method": 0}}.get(format, {})
         paths.append(tmp_path / format)
         paths[-1].write_bytes(large(format, **options))
         small.append(tmp_path / f"small{format}")

@@ -60,20 +60,34 @@ def _check_meta(data: bytes, start: int, end: int) -> None:
                     raise PhotoError("damaged HEIF: the type of an item is not text")
 
 
+def code_points(data: bytes) -> tuple[int, int] | None:
+    """Colour primaries and transfer characteristics of the first property `colr` of type `nclx`."""
+    for first, last in _properties(data, b"colr"):
+        if data[first : first + 4] == b"nclx" and first + 8 <= last:
+            primaries, transfer = struct.unpack_from(">HH", data, first + 4)
+            return primaries, transfer
+    return None
+
+
 def _stored_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield width and height of each property `ispe`, in `ipco` in `iprp` in `meta`."""
+    """Yield width and height of each property `ispe`."""
+    for first, last in _properties(data, b"ispe"):
+        if first + 12 <= last:
+            width, height = struct.unpack_from(">II", data, first + 4)
+            yield width, height
+
+
+def _properties(data: bytes, wanted: bytes) -> list[tuple[int, int]]:
+    """Start and end of the content of properties of a type, in `ipco` in `iprp` in `meta`."""
     inside = [(0, len(data))]
-    for wanted, skipped in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0), (b"ispe", 4)):
+    for kind, skipped in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0), (wanted, 0)):
         inside = [
             (first + skipped, last)
             for start, end in inside
-            for kind, first, last in _boxes(data, start, end)
-            if kind == wanted
+            for found, first, last in _boxes(data, start, end)
+            if found == kind
         ]
-    for first, last in inside:
-        if first + 8 <= last:
-            width, height = struct.unpack_from(">II", data, first)
-            yield width, height
+    return inside
 
 
 def _strings(entry: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 from PIL import Image, ImageFile
 
 from clipsight.core.errors import PhotoError
+from clipsight.indexing.media.cicp import profile_of
 from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
 from clipsight.indexing.media.formats import open_reader, reason, sniff
 from clipsight.indexing.media.memory import DECODING, decoding_bytes
@@ -214,6 +215,8 @@ def _read_photo(
         problem = _load(picture, accept_part)
         exif = Exif(picture)
         taken = taken_in(picture, exif, file) or taken_at_mtime(mtime_ns)
+        if "icc_profile" not in picture.info and (profile := profile_of(picture, file)):
+            picture.info["icc_profile"] = profile
         image = to_rgb(picture)
         if scale > 1:
             image = _without_partial_edges(image, full, scale)
