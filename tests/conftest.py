@@ -98,7 +98,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.fixture
 def home(own_home: Path) -> Path:
     """The test's CLIPSIGHT_HOME."""
-    own_home.mkdir()
+    own_home.mkdir(exist_ok=True)
     return own_home
 
 

@@ -6,6 +6,7 @@ that a run that is resumed, or uses more processes, continues with the same batc
 
 import math
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +162,7 @@ class BatchSampler:
 
 def training_batches(sampler: BatchSampler, workers: int) -> Iterator[Batch]:
     """Yield the batches of `sampler`, prefetched by `workers` processes, or loaded here if 0."""
-    return iter(_loader(sampler.examples, workers, _collate, batch_sampler=sampler))
+    return _batches(sampler.examples, workers, _collate, batch_sampler=sampler)
 
 
 @dataclass(frozen=True)
@@ -189,20 +190,24 @@ def evaluation_batches(
     examples: EvaluationExamples, batch_size: int, workers: int
 ) -> Iterator[list[EvaluationExample]]:
     """Yield all examples once, in order."""
-    return iter(_loader(examples, workers, list, batch_size=batch_size))
+    return _batches(examples, workers, list, batch_size=batch_size)
 
 
-def _loader(
+def _batches(
     data: Dataset[Any], workers: int, collate: Callable[[list[Any]], Any], **options: Any
-) -> DataLoader[Any]:
-    return DataLoader(
-        data,
-        collate_fn=collate,
-        num_workers=workers,
-        worker_init_fn=_reset_signals,
-        generator=torch.Generator(),  # separate, so that loading does not advance the model's random numbers
-        **options,
-    )
+) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        # PyTorch's advice for more workers than cores: how many there are is the user's choice.
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        loader = DataLoader(
+            data,
+            collate_fn=collate,
+            num_workers=workers,
+            worker_init_fn=_reset_signals,
+            generator=torch.Generator(),  # separate, so that loading leaves the model's random numbers alone
+            **options,
+        )
+        return iter(loader)
 
 
 def _collate(examples: list[TrainingExample]) -> Batch:
