@@ -21,6 +21,8 @@ MIN_SHARE = 0.1
 _SOC_SIZ, _SOT, _SOD, _EOC = b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\x93", b"\xff\xd9"
 _SOT_BYTES = 12
 _EMPTY_PACKETS = 1024
+_MOST_TILES = 65_535
+"""Tiles of a JPEG 2000 file at most (ITU-T T.800, A.4.2)."""
 _WEBP_FRAMES = (b"VP8 ", b"VP8L", b"ANMF")
 
 
@@ -121,24 +123,30 @@ def _mend_jpeg2000(data: bytes) -> Mended | None:
 
     Zeros are empty packets (ITU-T T.800, B.10.3), so that tiles become blurred or grey.
     """
-    at, tiles = data.index(_SOC_SIZ), set[int]()
+    at, parts = data.index(_SOC_SIZ), list[int]()
     count = _tile_count(data, at + 6)
+    if count > _MOST_TILES:
+        return None
     at += 2
     while at < len(data) and data[at : at + 2] != _SOT:
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     start = at
     while at + _SOT_BYTES <= len(data) and data[at : at + 2] == _SOT:
         tile, size = struct.unpack_from(">HI", data, at + 4)
-        tiles.add(tile)
+        parts.append(tile)
         start, at = at, at + (size or len(data) - at)  # 0: up to the end
     rest = data[at:]
     if rest and not _EOC.startswith(rest) and not (_SOT.startswith(rest[:2]) and len(rest) < _SOT_BYTES):
         return None
-    missing = [tile for tile in range(count) if tile not in tiles]
-    if len(tiles) - (at > len(data)) < MIN_SHARE * len(missing):
+    is_cut = at > len(data)
+    if is_cut and len(set(parts)) > 1 and len(data) - start < MIN_SHARE * (at - start):
+        data, at = data[:start], start  # of the last part too little is there
+        del parts[-1]
+    missing = sorted(set(range(count)).difference(parts))
+    if len(set(parts)) - (at > len(data)) < MIN_SHARE * len(missing):
         raise _too_little("JPEG2000")
-    problem = truncated("JPEG2000") if missing or at > len(data) else None
-    whole = _filled(data[:at], start, at, "JPEG2000" if len(tiles) == 1 else None)
+    problem = truncated("JPEG2000") if missing or is_cut else None
+    whole = _filled(data[:at], start, at, "JPEG2000")
     return Mended(whole + b"".join(map(_empty_tile, missing)) + _EOC, problem)
 
 
@@ -183,12 +191,12 @@ def _last_box(data: bytes) -> tuple[int, int]:
     return start, at
 
 
-def _filled(data: bytes, start: int, end: int, format_: str | None) -> bytes:
+def _filled(data: bytes, start: int, end: int, format_: str) -> bytes:
     """`data`, of which a part from `start` to `end` is cut short, with zeros up to `end`.
 
-    Raises PhotoError if too little is there of the picture of `format_`, which is that part.
+    Raises PhotoError if too little is there of that part.
     """
-    if format_ and len(data) - start < MIN_SHARE * (end - start):
+    if len(data) - start < MIN_SHARE * (end - start):
         raise _too_little(format_)
     return data.ljust(end, b"\0")
 
