@@ -350,3 +350,16 @@ def test_a_cut_file_is_never_silently_whole(name: str, share: float) -> None:
         assert photo.info.partial.startswith("truncated ")
         with pytest.raises(PhotoError, match="truncated"):
             decode(cut, mtime_ns=0, strict=True)
+
+
+def test_a_jpeg2000_of_more_tiles_than_there_can_be_is_not_filled() -> None:
+    size = struct.pack(">8I", 1 << 31, 48, 0, 0, 1, 1, 0, 0)
+    assert mend(b"\xff\x4f\xff\x51\x00\x2f\x00\x00" + size, "JPEG2000", 1000) is None
+
+
+def test_a_tile_of_gigabytes_is_left_out() -> None:
+    whole = encoded("JPEG2000", SMOOTH, no_jp2=True, tile_size=(64, 64))
+    last = whole.rindex(b"\xff\x90\x00\x0a")
+    cut = whole[: last + 6] + struct.pack(">I", (1 << 32) - 1) + whole[last + 10 : -10]
+    mended = mend(cut, "JPEG2000", 1 << 20)
+    assert mended is not None and mended.problem and len(mended.data) < 2 * len(whole)
