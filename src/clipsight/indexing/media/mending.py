@@ -23,6 +23,8 @@ _SOT_BYTES = 12
 _EMPTY_PACKETS = 1024
 _MOST_TILES = 65_535
 """Tiles of a JPEG 2000 file at most (ITU-T T.800, A.4.2)."""
+_HEADERS = (b"ftyp", b"meta", b"moov")
+"""Boxes of an ISO base media file without which its picture can't be read."""
 _WEBP_FRAMES = (b"VP8 ", b"VP8L", b"ANMF")
 
 
@@ -164,7 +166,12 @@ def _tile_count(data: bytes, at: int) -> int:
 def _mend_boxes(data: bytes, format_: str) -> Mended | None:
     """Fill the last box of an ISO base media file with zeros."""
     start, end = _last_box(data)
-    return Mended(_filled(data, start, end, format_), truncated(format_)) if end > len(data) else None
+    is_header = data[start + 4 : start + 8] in _HEADERS
+    if (is_header and (end > len(data) or b"mdat" not in data)) or end < len(data):
+        raise PhotoError(truncated(format_))
+    if end == len(data):
+        return None
+    return Mended(_filled(data, start, end, format_), truncated(format_))
 
 
 def _reason_of_jxl(data: bytes) -> PhotoError:

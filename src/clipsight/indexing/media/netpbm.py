@@ -177,7 +177,7 @@ def _bands(file: IO[bytes], header: Header) -> Iterator[tuple[int, npt.NDArray[A
         found = len(stored) // header.row_bytes
         content = stored[: found * header.row_bytes]
         if header.magic == b"P4":
-            bits = np.frombuffer(content, np.uint8).reshape(found, -1)
+            bits = np.frombuffer(content, np.uint8).reshape(found, header.row_bytes)
             values = np.unpackbits(bits, axis=1)[:, : header.width, None]
         else:
             values = np.frombuffer(content, header.dtype).reshape(found, header.width, header.channels)
