@@ -31,11 +31,9 @@ def profile_of(picture: Image.Image, file: IO[bytes]) -> bytes | None:
 
 
 def _of_png(data: bytes) -> tuple[int, int] | None:
-    for kind, body, is_right in png_chunks.split(data):
+    for kind, body, is_right in png_chunks.split(data, before=b"IDAT"):
         if kind == b"cICP" and is_right and len(body) == 4:
             return body[0], body[1]
-        if kind == b"IDAT":
-            break
     return None
 
 

@@ -88,8 +88,8 @@ def decode(
     at least, and `PhotoInfo.partial` is what is wrong; with `strict` they are refused.
 
     All threads together decode within the budget of `memory.DECODING`; a picture that needs more is decoded
-    alone. The share of this photo is released on
-    return, or when `memory` is closed, for callers that keep the image for a while.
+    alone. The share of this photo is released on return, or when `memory` is closed, for callers that keep
+    the image for a while.
 
     Raises PhotoError with the reason if the file is not an image, is damaged or truncated, or has more than
     `max_pixels` pixels according to its header, which is checked before decoding.

@@ -14,11 +14,16 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _BLOCK = 1 << 12
 
 
-def split(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield the type and content of each chunk, and True if its checksum is right; the last may be cut."""
+def split(data: bytes, before: bytes = b"") -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield the type and content of each chunk, and True if its checksum is right; the last may be cut.
+
+    With `before`, only chunks before the first one of that type, which is not read.
+    """
     at = len(_SIGNATURE)
     while at + 8 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] == before:
+            return
         end = at + 8 + size
         checksum = data[end : end + 4]
         yield data[at + 4 : at + 8], data[at + 8 : end], checksum == _checksum(data[at + 4 : end])
