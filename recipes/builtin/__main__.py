@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from recipes.command import RESUMES, exit_code, log
 from .data import SEED, Photo, class_names, load_photos, load_sentences
 from .evaluate import axes_of, figures, fit_scale, open_bench, text_to_image
 from .export import write_folder
-from .features import Runner, cached_view, frozen_runner
+from .features import cached_view, frozen_runner
 from .model import SHIPPED_WIDTH, WIDTH, Builtin
 from .texts import class_vectors
 from .towers import check_packages, load_image_tower, load_text_tower
@@ -69,14 +70,7 @@ def run(data: Path, out: Path, work: Path, config: TrainConfig) -> None:
 
 def _train(data: Path, photos: list[Photo], work: Path, config: TrainConfig, device: torch.device) -> Builtin:
     image, text = load_image_tower(), load_text_tower().to(device)
-    runner: list[Runner] = []
-
-    def frozen() -> Runner:
-        # Created once, and only if a view is not cached yet.
-        if not runner:
-            runner.append(frozen_runner(image))
-        return runner[0]
-
+    frozen = cache(lambda: frozen_runner(image))  # only if a view is not cached yet
     views = [cached_view(data, photos, view, work, frozen, log) for view in range(config.views)]
     names = class_names(data)
     captions = [class_captions(i, name) for i, name in enumerate(names)]

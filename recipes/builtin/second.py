@@ -1,4 +1,4 @@
-"""Build the second edition, what ships: `python -m recipes.builtin.second --data DATA --out FOLDER`.
+"""Build the second edition: `python -m recipes.builtin.second --data DATA --out FOLDER`.
 
 It starts from the first edition and teaches its image head everyday things. Stages, each with its figures
 printed: views of the photos, embeddings of the captions, the image head, the folder, the temperature, the
@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,13 @@ from .evaluate import Bench, fit_scale
 from .evaluate import figures as first_figures
 from .everyday import held_out_names, load_everyday
 from .export import blended_visual_graph, write_folder
-from .features import Runner, frozen_runner, pooled_view
+from .features import frozen_runner, pooled_view
 from .first_edition import read_first
 from .heads import HeadConfig, HeadTrainer, Lessons, fold
 from .joint import axes_of
 from .licences import CHOICES, Choice, allowed
 from .model import SHIPPED_WIDTH, Builtin
-from .table import figures, line, open_everyday
+from .table import open_everyday, print_figures
 from .texts import encode, tokenise
 from .towers import check_packages
 from .words import class_captions
@@ -75,6 +76,13 @@ def chosen_photos(photos: Sequence[Photo], unseen: Collection[str], choice: Choi
     ]
 
 
+def all_and_chosen(data: Path, choice: Choice, *, control: bool) -> tuple[list[Photo], list[Photo]]:
+    """All photos, and `chosen_photos`; for a `control` a fifth of the labelled sets' names are unseen."""
+    everything = load_photos_with_everyday(data)
+    unseen = held_out_names(load_everyday(data, SEED), SEED) if control else frozenset()
+    return everything, chosen_photos(everything, unseen, choice)
+
+
 def viewed(photos: Sequence[Photo], view: int) -> list[int]:
     """Photos that have this view: for training, and for augmented views of no set that the first edition
     learnt from at length.
@@ -89,22 +97,13 @@ def viewed(photos: Sequence[Photo], view: int) -> list[int]:
 def run(data: Path, first: Path, out: Path, work: Path, choice: Choice, *, control: bool) -> None:
     """Run all stages. Raises RecipeError for missing data or packages."""
     check_packages()
-    everything = load_photos_with_everyday(data)
-    unseen = held_out_names(load_everyday(data, SEED), SEED) if control else frozenset()
-    photos = chosen_photos(everything, unseen, choice)
+    everything, photos = all_and_chosen(data, choice, control=control)
     model = read_first(first) if choice == "all" else _untrained(data)
     kept = work / ("first" if choice == "all" else "published")
     kept.mkdir(parents=True, exist_ok=True)
     config = HeadConfig()
     log(f"{sum(photo.split == 'train' for photo in photos)} photos to train on")
-
-    runner: list[Runner] = []
-
-    def frozen() -> Runner:
-        if not runner:
-            runner.append(frozen_runner(model.image))
-        return runner[0]
-
+    frozen = cache(lambda: frozen_runner(model.image))
     # All runs share the views, so they are made of every photo that some run trains on.
     views = [
         pooled_view(data, photos, viewed(everything, view), view, kept / f"view-{view}.npy", frozen, log)
@@ -145,10 +144,7 @@ def run(data: Path, first: Path, out: Path, work: Path, choice: Choice, *, contr
 
 def _measured(bench: Bench, config: HeadConfig) -> dict[str, object]:
     """Print the table, and return its rows beside the first edition's figures."""
-    rows = {}
-    for name, value in figures(bench, "test"):
-        rows[name] = value
-        print(line(name, value), flush=True)
+    rows = print_figures(bench, "test")
     return {**first_figures(bench, "test", config.scale), "table": rows}
 
 
@@ -179,22 +175,26 @@ def _untrained(data: Path) -> Builtin:
     return model
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the recipe; return 0, or 2 with one line on stderr for a user's error or an interruption."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.builtin.second", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds everyday/ ...")
-    parser.add_argument(
-        "--first", type=Path, default=FIRST, help=f"the first edition's folder (default: {FIRST})"
-    )
+def argument_parser(edition: str, description: str) -> argparse.ArgumentParser:
+    """A parser of the arguments that the commands of all editions have but the first."""
+    parser = argparse.ArgumentParser(prog=f"python -m recipes.builtin.{edition}", description=description)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds everyday/, text/ ...")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
-    parser.add_argument("--work", type=Path, default=Path("build/second"), help="folder of finished stages")
+    parser.add_argument("--work", type=Path, default=Path("build", edition), help="folder of finished stages")
     parser.add_argument(
         "--licences", choices=CHOICES, default="all", help="train on freely licensed sets alone"
     )
     parser.add_argument(
         "--control", action="store_true", help="leave a fifth of the labelled sets' names out of training"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the recipe; return 0, or 2 with one line on stderr for a user's error or an interruption."""
+    parser = argument_parser("second", __doc__.splitlines()[0])
+    parser.add_argument(
+        "--first", type=Path, default=FIRST, help=f"the first edition's folder (default: {FIRST})"
     )
     given = parser.parse_args(arguments)
     return exit_code(

@@ -77,6 +77,15 @@ def open_everyday(data: Path, folder: Path) -> Bench:
     return Bench(Encoder(ModelFolder.read(folder)), data, load_photos_with_everyday(data))
 
 
+def print_figures(bench: Bench, split: str) -> dict[str, object]:
+    """Print the table, each row as soon as it is measured; return its figures."""
+    rows = {}
+    for name, value in figures(bench, split):
+        rows[name] = value
+        print(line(name, value), flush=True)
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or with --json its figures; return 0, or 2 with one line on stderr."""
     parser = argparse.ArgumentParser(
@@ -91,13 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_table(data: Path, model: Path, split: str, *, as_json: bool) -> None:
-    rows = {}
-    for name, value in figures(open_everyday(data, model), split):
-        rows[name] = value
-        if not as_json:
-            print(line(name, value), flush=True)
+    bench = open_everyday(data, model)
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(dict(figures(bench, split)), indent=2, ensure_ascii=False))
+    else:
+        print_figures(bench, split)
 
 
 if __name__ == "__main__":

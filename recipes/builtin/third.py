@@ -6,10 +6,10 @@ folder, the temperature, the table. Finished ones are kept under --work, so that
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +19,17 @@ from torch.nn import functional as F
 from recipes.command import RESUMES, exit_code, log
 
 from .__main__ import LICENSE
-from .data import SEED, Photo, class_names, load_photos_with_everyday, load_sentences
+from .data import SEED, Photo, class_names, load_sentences
 from .distil import DistilConfig
 from .e5 import read_e5
 from .evaluate import fit_scale
-from .everyday import held_out_names, load_everyday
-from .features import Runner, View, cached_view, frozen_runner
+from .features import View, cached_view, frozen_runner
 from .joint import Parts, axes_of
-from .licences import CHOICES, Choice
+from .licences import Choice
 from .model import FROZEN_WIDTH, Builtin
 from .multilingual import Sources, dev_recall, prepare, teach, write
-from .second import chosen_photos
-from .table import figures, line, open_everyday
+from .second import all_and_chosen, argument_parser
+from .table import open_everyday, print_figures
 from .teacher import Teacher
 from .texts import class_vectors, encode, tokenise
 from .towers import (
@@ -55,22 +54,14 @@ _PROVENANCE = (
 def run(data: Path, out: Path, work: Path, choice: Choice, *, control: bool) -> None:
     """Run all stages. Raises RecipeError for missing data or packages."""
     check_packages(PINNED_MULTILINGUAL)
-    everything = load_photos_with_everyday(data)
-    unseen = held_out_names(load_everyday(data, SEED), SEED) if control else frozenset()
-    photos = chosen_photos(everything, unseen, choice)
+    everything, photos = all_and_chosen(data, choice, control=control)
     run_work = work / (f"{choice}-control" if control else choice)
     run_work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     log(f"{sum(photo.split == 'train' for photo in photos)} photos to train on")
     config, distil = TrainConfig(), DistilConfig()
     image = load_image_tower()
-    runner: list[Runner] = []
-
-    def frozen() -> Runner:
-        if not runner:
-            runner.append(frozen_runner(image))
-        return runner[0]
-
+    frozen = cache(lambda: frozen_runner(image))
     # All runs share the views, so they are made of every photo.
     views = [cached_view(data, everything, view, work, frozen, log) for view in range(config.views)]
     teacher = _english(data, photos, views, run_work, config)
@@ -90,10 +81,7 @@ def run(data: Path, out: Path, work: Path, choice: Choice, *, control: bool) -> 
     about = {"license": LICENSE, "provenance": _PROVENANCE}
     write(partial, teacher, tower, {"logit_scale": distil.scale, **about})
     scale = fit_scale(open_everyday(data, partial))
-    rows = {}
-    for name, value in figures(open_everyday(data, partial), "test"):
-        rows[name] = value
-        print(line(name, value), flush=True)
+    rows = print_figures(open_everyday(data, partial), "test")
     write(partial, teacher, tower, {"logit_scale": round(scale, 3), **about, "figures": {"test": rows}})
     shutil.copytree(partial, out, dirs_exist_ok=True)
     log(f"wrote {out}")
@@ -131,19 +119,7 @@ def _pooled(model: Builtin, view: View, size: int = 256) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the recipe; return 0, or 2 with one line on stderr for a user's error or an interruption."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.builtin.third", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds everyday/, text/ ...")
-    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
-    parser.add_argument("--work", type=Path, default=Path("build/third"), help="folder of finished stages")
-    parser.add_argument(
-        "--licences", choices=CHOICES, default="all", help="train on freely licensed sets alone"
-    )
-    parser.add_argument(
-        "--control", action="store_true", help="leave a fifth of the labelled sets' names out of training"
-    )
-    options = parser.parse_args(arguments)
+    options = argument_parser("third", __doc__.splitlines()[0]).parse_args(arguments)
     return exit_code(
         lambda: run(options.data, options.out, options.work, options.licences, control=options.control),
         interrupted=RESUMES,
