@@ -15,6 +15,9 @@ _TRAINING = ("loss", "logit_scale", "learning_rate", "gradient_norm", "samples_p
 COLUMNS = ("step", "epoch", *_TRAINING, *RECALLS, ZERO_SHOT)
 """Columns of metrics.csv; a cell is empty if the metric was not measured at that step."""
 
+PLOT_SECONDS = 60.0
+"""Least time between two drawings of the curves, which take as long as many steps of a small model."""
+
 Row = Mapping[str, float]
 
 
@@ -37,31 +40,38 @@ class RunLog:
         self._events = require("train", "tensorboardX").SummaryWriter(
             str(folder / "tensorboard"), purge_step=step + 1 if step else None
         )
+        self._plotted = time.monotonic()
+        self._is_new = False
 
     def add(self, row: Row) -> None:
-        """Append a row: some of COLUMNS, always with `step` and `epoch`."""
+        """Append a row: some of COLUMNS, always with `step` and `epoch`. Draw the curves now and then."""
         self._write(row)
+        self._is_new = True
         for name, value in row.items():
             if name not in ("step", "epoch"):
                 group = "train" if name in _TRAINING else "held-out"
                 self._events.add_scalar(f"{group}/{name.replace('@', '_at_')}", value, int(row["step"]))
-
-    def plot(self) -> None:
-        """Write curves.png from all rows so far."""
-        figure = plot_curves(read_metrics(self._path))
-        with atomic_write(self._curves, error=TrainingError) as temporary:
-            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": MARK})
+        if time.monotonic() - self._plotted > PLOT_SECONDS:
+            self._plot()
 
     def close(self) -> None:
-        """Close both files."""
+        """Draw the curves of all rows; close both files."""
         self._file.close()
         self._events.close()
+        if self._is_new:
+            self._plot()
 
     def _write(self, row: Row) -> None:
         self._table.writerow(
             {name: f"{value:.6g}" for name, value in row.items()} | {"step": int(row["step"])}
         )
         self._file.flush()
+
+    def _plot(self) -> None:
+        figure = plot_curves(read_metrics(self._path))
+        with atomic_write(self._curves, error=TrainingError) as temporary:
+            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": MARK})
+        self._plotted, self._is_new = time.monotonic(), False
 
 
 class StepMeter:

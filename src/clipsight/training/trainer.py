@@ -159,8 +159,6 @@ class Trainer:
                         log.add({**row, **metrics})
                     if saving:
                         self._save(metrics)
-                    if saving and log:
-                        log.plot()
                     meter = StepMeter(self.step)
                 if time.monotonic() - self._saved_time > SAVE_SECONDS:
                     self._write_last()
