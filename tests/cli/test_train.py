@@ -6,54 +6,38 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import pictures
 from tests.support.clip_weights import SMALL_CONFIG
+from tests.support.shell import Shell
 from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with captions.csv of 36 pictures, and arch.json."""
+def shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
+    """A shell in a folder with captions.csv of 36 pictures, and arch.json."""
     made = tmp_path_factory.mktemp("train")
     pictures.write(made, pictures.scenes(colour=3, shape=3, size=1, place=2, count=2), 1, 16)
     (made / "arch.json").write_text(json.dumps(SMALL_CONFIG))
-    return made
+    return Shell(made, tiny_model, made / "home")
+
+
+def _arguments(*arguments: str | Path, data: str = "captions.csv") -> list[str]:
+    fixed = "--arch arch.json --batch-size 8 --workers 0 --device cpu --threads 1"
+    return ["train", data, *fixed.split(), *map(str, arguments)]
 
 
 def _command(*arguments: str | Path) -> list[str]:
-    fixed = [
-        "--arch",
-        "arch.json",
-        "--batch-size",
-        "8",
-        "--workers",
-        "0",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ]
-    return [sys.executable, "-m", "clipsight", "train", "captions.csv", *fixed, *map(str, arguments)]
+    return [sys.executable, "-m", "clipsight", *_arguments(*arguments)]
 
 
-def _run(folder: Path, *arguments: str | Path, code: int = 0) -> Any:
-    done = subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    if code == 2 and "Usage:" not in done.stderr:
-        assert done.stderr.count("\n") == 1, done.stderr
-    return done
-
-
-@pytest.mark.process
-def test_a_run_prints_its_result(folder: Path, tmp_path: Path) -> None:
-    done = _run(folder, "-o", tmp_path / "run", "--epochs", "2", "--hold-out", "4")
+@pytest.mark.slow
+def test_a_run_prints_its_result(shell: Shell, tmp_path: Path) -> None:
+    done = shell.run(*_arguments("-o", tmp_path / "run", "--epochs", "2", "--hold-out", "4"))
     assert done.stdout.startswith(
         f"{tmp_path}/run: 8 steps on 32 photos; 4 held out: text to image recall@1 0."
     )
@@ -65,26 +49,21 @@ def test_a_run_prints_its_result(folder: Path, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.process
-def test_json_is_the_whole_result(folder: Path, tmp_path: Path) -> None:
-    (folder / "more.csv").write_text((folder / "captions.csv").read_text() + "gone.png,a cat\n0000-0.png,\n")
+@pytest.mark.slow
+def test_json_is_the_whole_result(shell: Shell, tmp_path: Path) -> None:
+    captions = (shell.folder / "captions.csv").read_text()
+    (shell.folder / "more.csv").write_text(captions + "gone.png,a cat\n0000-0.png,\n")
     options = ("--epochs", "2", "--hold-out", "0", "--max-bad", "10%", "--json")
-    done = subprocess.run(
-        [each.replace("captions.csv", "more.csv") for each in _command("-o", tmp_path / "run", *options)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = shell.run(*_arguments("-o", tmp_path / "run", *options, data="more.csv"))
     found = json.loads(done.stdout)
     assert (found["photos"], found["held_out"], found["steps"], found["figures"]) == (37, 0, 8, {})
     assert {Path(each["photo"]).name[:9] for each in found["skipped"]} == {"gone.png", "more.csv,"}
 
 
 @pytest.mark.process
-def test_an_interrupted_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_can_be_resumed(shell: Shell, tmp_path: Path) -> None:
     options = ("-o", tmp_path / "run", "--epochs", "5000", "--hold-out", "0", "--save-every", "5")
-    running = subprocess.Popen(_command(*options), cwd=folder, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(_command(*options), cwd=shell.folder, stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: (tmp_path / "run" / "last.pt").exists() or running.poll() is not None, step=0.05)
         running.send_signal(signal.SIGTERM)
@@ -94,12 +73,12 @@ def test_an_interrupted_run_can_be_resumed(folder: Path, tmp_path: Path) -> None
     assert running.returncode == 130
     advice = f"the same command with --resume continues from the last checkpoint in {tmp_path}/run"
     assert said == f"clipsight: stopped; {advice}\n"
-    assert "holds a run already; continue it with --resume" in _run(folder, *options, code=2).stderr
+    assert "holds a run already; continue it with --resume" in shell.run(*_arguments(*options), code=2).stderr
     other = ("-o", tmp_path / "run", "--epochs", "2", "--hold-out", "0", "--resume")
-    assert "was started with other options (epochs 5000" in _run(folder, *other, code=2).stderr
+    assert "was started with other options (epochs 5000" in shell.run(*_arguments(*other), code=2).stderr
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -121,19 +100,19 @@ def test_an_interrupted_run_can_be_resumed(folder: Path, tmp_path: Path) -> None
     ],
 )
 def test_invalid_arguments_are_one_line_errors(
-    folder: Path, tmp_path: Path, arguments: list[str], said: str
+    shell: Shell, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    done = _run(folder, "-o", tmp_path / "run", *arguments, code=2)
+    done = shell.run(*_arguments("-o", tmp_path / "run", *arguments), code=2)
     assert said in " ".join(done.stderr.replace("│", " ").split())
     assert not (tmp_path / "run" / "last.pt").exists()
 
 
 @pytest.mark.process
-def test_without_the_extra_the_error_says_how_to_install_it(folder: Path, tmp_path: Path) -> None:
+def test_without_the_extra_the_error_says_how_to_install_it(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(
-        _command("-o", tmp_path / "run"), cwd=folder, capture_output=True, text=True, env=environment
+        _command("-o", tmp_path / "run"), cwd=shell.folder, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 2
     assert done.stderr.startswith("clipsight: training needs torch: pip install '.[train]' in the clone of ")
