@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -362,8 +362,7 @@ import os, signal, sys
 from pathlib import Path
 from clipsight.organize import LabelledPhoto, Method, organize, undo
 
-what, originals, destination, steps = sys.argv[1:]
-left = int(steps)
+what, originals, destination = sys.argv[1:]
 
 def count(event, arguments):
     # Before every touch of the destination that Python tells of: opening, renaming, linking, removing, ...
@@ -373,24 +372,38 @@ def count(event, arguments):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-sys.addaudithook(count)
-if what == "undo":
-    undo(Path(destination))
-else:
+def run():
+    sys.addaudithook(count)
+    if what == "undo":
+        return undo(Path(destination))
     photos = sorted(Path(originals).rglob("*.jpg"))
     organize((LabelledPhoto(path, path.stem[:1], 1.0) for path in photos), Path(destination), Method(what))
+
+for line in sys.stdin:
+    left = int(line)
+    child = os.fork()
+    if child == 0:
+        run()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def kill_at_every_step(run: Callable[[int], "subprocess.Popen[str]"]) -> Iterator[int]:
-    """Run it again and again, killed one step later each time, until it gets through."""
-    for step in range(1, 500):
-        process = run(step)
-        process.communicate()
-        yield step
-        if process.returncode == 0:
-            return
-        assert process.returncode == -signal.SIGKILL
+def kill_at_every_step(what: str, originals: Path, destination: Path) -> Iterator[int]:
+    """Run it again and again, killed one step later each time, until it gets through.
+
+    The processes are forked from one that has imported everything: another Python takes most of a second.
+    """
+    with start_python(_KILLED, what, originals, destination) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+        for step in range(1, 500):
+            parent.stdin.write(f"{step}\n")
+            parent.stdin.flush()
+            code = int(parent.stdout.readline())
+            yield step
+            if code == 0:
+                return
+            assert code == -signal.SIGKILL
     raise AssertionError("it never gets through")
 
 
@@ -402,9 +415,7 @@ def test_undo_after_a_kill_at_any_step(originals: Path, tmp_path: Path, how: Met
     (destination / "a" / "a.jpg").write_bytes(b"mine")
     before = tree(tmp_path)
     steps = 0
-    for step in kill_at_every_step(
-        lambda step: start_python(_KILLED, how.value, originals, destination, step)
-    ):
+    for step in kill_at_every_step(how.value, originals, destination):
         for name, content in tree(destination).items():
             if ".clipsight-" not in name and isinstance(content, bytes):
                 assert content in (b"", b"mine", b"a", b"another a", b"c", b"b" * 3_000_000), "half-written"
@@ -424,7 +435,7 @@ def test_a_killed_run_can_be_continued(originals: Path, tmp_path: Path) -> None:
     )
     expected = {name: content for name, content in tree(tmp_path / "whole").items() if name != journal.NAME}
     destination = tmp_path / "sorted"
-    for _ in kill_at_every_step(lambda step: start_python(_KILLED, "copy", originals, destination, step)):
+    for _ in kill_at_every_step("copy", originals, destination):
         pass  # each goes on where the one before was killed
     after = tree(destination)
     del after[journal.NAME]
@@ -435,7 +446,7 @@ def test_a_killed_run_can_be_continued(originals: Path, tmp_path: Path) -> None:
 def test_a_killed_undo_can_be_continued(originals: Path, tmp_path: Path) -> None:
     destination = tmp_path / "sorted"
     organize(placed(originals), destination, Method.COPY)
-    for _ in kill_at_every_step(lambda step: start_python(_KILLED, "undo", originals, destination, step)):
+    for _ in kill_at_every_step("undo", originals, destination):
         if not (destination / journal.NAME).exists():
             break
     assert not destination.exists() or tree(destination) == {}
