@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clipsight.models.folder import ModelFolder
     from clipsight.organize import OrganizeResult
     from clipsight.organize.labelling import OrganizeKeywords
+    from clipsight.search.duplicates import DuplicateKeywords, Duplicates
     from clipsight.search.options import SearchKeywords
     from clipsight.search.text_matching import TextMatch
     from clipsight.store.vector_io import ImportReport
@@ -222,6 +223,24 @@ class Library:
         with as_stage_progress(progress) as show:
             options["progress"] = None if progress is None else show
             return explain_in(self._opened, parsed, photo, checkpoint, balance=balance, **options)
+
+    def duplicates(
+        self,
+        *folders: PathLike,
+        progress: StageProgressLike = None,
+        **options: "Unpack[DuplicateKeywords]",
+    ) -> "Duplicates":
+        """Groups of copies in and below `folders` (default: the whole library), with one of each to keep.
+
+        `options` are the fields of `search.duplicates.DuplicateOptions`. Nothing is deleted. Raises
+        `QueryError`, and `LibraryError` for a folder that was not indexed.
+        """
+        from clipsight.search.duplicates import DuplicateOptions, find_duplicates
+
+        chosen, opened = DuplicateOptions(**options), self._opened
+        inside = opened.snapshot.known_folders(folders)
+        with as_stage_progress(progress) as show:
+            return find_duplicates(opened.catalog, opened.model, inside, chosen, show)
 
     def match(
         self, photo: "PhotoLike", texts: PathLike, top: int = 5, *, progress: ProgressLike = None

@@ -13,6 +13,7 @@ from typer.main import get_command
 from clipsight.cli.app import app
 from clipsight.indexing.indexer import IndexOptions
 from clipsight.organize import OrganizeOptions
+from clipsight.search.duplicates import DuplicateOptions
 from clipsight.search.options import SearchOptions
 from clipsight.store.filters import Filters
 from clipsight.training.config import TrainConfig
@@ -22,6 +23,7 @@ CALLS = {
     "explain": "clipsight.library:Library.explain",
     "classify": "clipsight.library:Library.classify",
     "match": "clipsight.library:Library.match",
+    "duplicates": "clipsight.library:Library.duplicates",
     "organize": "clipsight.library:Library.organize",
     "probe fit": "clipsight.probe:fit",
     "probe apply": "clipsight.probe:Probe.apply",
@@ -49,6 +51,7 @@ CALLS = {
 
 OPTIONS: dict[str, tuple[type, ...]] = {
     "search": (SearchOptions, Filters),
+    "duplicates": (DuplicateOptions,),
     "index": (IndexOptions,),
     "organize": (OrganizeOptions,),
     "train": (TrainConfig,),
@@ -119,6 +122,7 @@ OTHER_CALLS = {
         ),
         "top": "clipsight.classification.predictions:best_labels",
     },
+    "duplicates": {"no_indexing": "clipsight.library:Library.index"},
     "organize": {"undo": "clipsight.organize:undo", "no_indexing": "clipsight.library:Library.index"},
     "probe apply": {"no_indexing": "clipsight.library:Library.index", "file": "clipsight.probe:load"},
     "optimize": {"background": "os:nice"},

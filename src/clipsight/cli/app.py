@@ -28,6 +28,7 @@ _COMMANDS = {
     "explain": "explain:explain",
     "classify": "classify:classify",
     "match": "match:match",
+    "duplicates": "duplicates:duplicates",
     "organize": "organize:organize",
     "probe": "probe:app",
     "serve": "serve:serve",

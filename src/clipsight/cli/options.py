@@ -12,6 +12,7 @@ from clipsight.cli import completion
 
 if TYPE_CHECKING:
     from clipsight.library import Library
+    from clipsight.render.tables import Format
 
 QUERY = "Query"
 LABELS = "Labels"
@@ -154,6 +155,25 @@ def only_folder(folders: Sequence[Path]) -> Path | None:
     from clipsight.search.session import absolute
 
     return Path(os.fsdecode(absolute(folders[0]))) if len(folders) == 1 else None
+
+
+def one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format":
+    """The chosen format of the output. Raises `BadParameter` for more than one."""
+    from clipsight.render.tables import Format
+
+    chosen = [
+        form
+        for form, flag in (
+            (Format.JSON, as_json),
+            (Format.CSV, as_csv),
+            (Format.PATHS_0, null),
+            (Format.PATHS, paths and not null),
+        )
+        if flag
+    ]
+    if len(chosen) > 1:
+        raise typer.BadParameter("choose one of --json, --csv and --paths")
+    return chosen[0] if chosen else Format.TABLE
 
 
 def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = False, **options: Any) -> None:

@@ -24,6 +24,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     check_outputs,
     index_folders,
+    one_format,
     only_folder,
     open_library,
 )
@@ -32,7 +33,6 @@ from clipsight.core import paths
 
 if TYPE_CHECKING:
     from clipsight.library import Library
-    from clipsight.render.tables import Format
     from clipsight.search.query import Query
     from clipsight.search.results import Matches
 
@@ -182,7 +182,7 @@ def search(
     from clipsight.store.filters import Filters, parse_bytes
 
     check_outputs(library, grid)
-    form = _one_format(as_json, as_csv, filepath_only, null)
+    form = one_format(as_json, as_csv, filepath_only, null)
     if explain and form is not Format.TABLE:
         raise typer.BadParameter("--explain goes without --json, --csv and --paths: see clipsight explain")
     if queries is not None:
@@ -258,24 +258,6 @@ def search(
     if open_photos:
         for match in answers[0]:
             typer.launch(str(match.path))
-
-
-def _one_format(as_json: bool, as_csv: bool, paths: bool, null: bool) -> "Format":
-    from clipsight.render.tables import Format
-
-    chosen = [
-        form
-        for form, flag in (
-            (Format.JSON, as_json),
-            (Format.CSV, as_csv),
-            (Format.PATHS_0, null),
-            (Format.PATHS, paths and not null),
-        )
-        if flag
-    ]
-    if len(chosen) > 1:
-        raise typer.BadParameter("choose one of --json, --csv and --paths")
-    return chosen[0] if chosen else Format.TABLE
 
 
 def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path]]:

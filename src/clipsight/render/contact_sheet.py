@@ -13,11 +13,13 @@ from clipsight.core.files import write_picture
 from clipsight.indexing.media.thumbnails import thumbnails
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, PLACEHOLDER, TEXT
 from clipsight.render.fonts import TextRenderer
-from clipsight.search.results import Match, Matches
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+
+    from clipsight.indexing.media.picture import Picture
+    from clipsight.search.results import Matches
 
 TILE = (264, 212)
 """Maximum width and height of a thumbnail, in pixels."""
@@ -40,12 +42,40 @@ _TITLE_SIZE, _TITLE_LINE, _TITLE_LINES = 24, 32, 3
 _TEXT_SIZE, _TEXT_LINE = 14, 20
 
 
-def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = None) -> None:
+def write_contact_sheet(matches: "Matches", file: Path, *, columns: int | None = None) -> None:
     """Write a contact sheet of `matches` to `file`, atomically, as JPEG or PNG by its suffix.
 
     The title is the query, with the model below it; each caption has the file name and the score.
     Thumbnails keep their aspect ratio and are not enlarged. A photo that can't be read is a grey tile with
     the reason. Without matches, the sheet says so. By default, `columns` is chosen to fill the rows.
+
+    Raises as `write_sheet`.
+    """
+    count = f"{len(matches):,} photo{'s' if len(matches) > 1 else ''}" if matches else "no photo matches"
+    items = [Item(match.path, match.picture, f"{match.score:.3f}") for match in matches]
+    write_sheet(Sheet(matches.query, f"model {matches.model}: {count}", items), file, columns=columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A photo of a sheet, with the line below its file's name."""
+
+    path: Path
+    picture: "Picture"
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The contents of a contact sheet."""
+
+    title: str
+    subtitle: str
+    items: Sequence[Item]
+
+
+def write_sheet(sheet: Sheet, file: Path, *, columns: int | None = None) -> None:
+    """Write a contact sheet to `file`; see `write_contact_sheet`.
 
     Raises LibraryError for another suffix, a folder that can't be written to, too many photos, or a `file`
     that is one of the photos.
@@ -54,13 +84,13 @@ def write_contact_sheet(matches: Matches, file: Path, *, columns: int | None = N
     format_ = _FORMATS.get(file.suffix.lower())
     if format_ is None:
         raise LibraryError(f"can't write a contact sheet as {file.name}: name it .jpg or .png")
-    if any(os.path.realpath(match.path) == str(file) for match in matches):
+    if any(os.path.realpath(item.path) == str(file) for item in sheet.items):
         raise LibraryError(
             f"{file} is one of the photos that were found: choose another name for the contact sheet"
         )
     whole_number(columns, "columns", minimum=1, error=LibraryError)
-    columns = columns or choose_columns(len(matches))
-    write_picture(lambda: _draw(matches, columns), file, format_)
+    across = columns or choose_columns(len(sheet.items))
+    write_picture(lambda: _draw(sheet, across), file, format_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,35 +142,34 @@ def choose_columns(count: int) -> int:
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal), -columns))
 
 
-def _draw(matches: Matches, columns: int) -> "Image":
+def _draw(sheet: Sheet, columns: int) -> "Image":
     """The contact sheet, mode RGB."""
     from PIL import Image, ImageDraw
 
-    photos = f"{len(matches):,} photo{'s' if len(matches) > 1 else ''}" if matches else "no photo matches"
-    subtitle = f"model {matches.model}: {photos}"
-    renderer = TextRenderer([matches.query, subtitle, *(match.path.name for match in matches)])
+    items = sheet.items
+    renderer = TextRenderer([sheet.title, sheet.subtitle, *(item.path.name for item in items)])
     title = renderer.wrap(
-        renderer.legible(" ".join(matches.query.split())),
+        renderer.legible(" ".join(sheet.title.split())),
         _TITLE_SIZE,
         page_width(columns) - 2 * _MARGIN,
         _TITLE_LINES,
     )
-    layout = lay_out(len(matches), columns, len(title))
-    _check_size(layout, len(matches))
-    sheet = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
-    canvas = ImageDraw.Draw(sheet)
-    _draw_title(canvas, renderer, title, renderer.legible(subtitle))
-    for match, tile, photo in zip(
-        matches, layout.tiles, thumbnails((match.picture for match in matches), TILE), strict=True
+    layout = lay_out(len(items), columns, len(title))
+    _check_size(layout, len(items))
+    page = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
+    canvas = ImageDraw.Draw(page)
+    _draw_title(canvas, renderer, title, renderer.legible(sheet.subtitle))
+    for item, tile, photo in zip(
+        items, layout.tiles, thumbnails((item.picture for item in items), TILE), strict=True
     ):
         if isinstance(photo, str):
             _draw_missing(canvas, tile, photo)
         else:
             _fill(canvas, tile, _TILE_COLOUR)
             left = tile.left + (tile.width - photo.width) // 2
-            sheet.paste(photo, (left, tile.top + (tile.height - photo.height) // 2))
-        _draw_caption(canvas, renderer, tile, match)
-    return sheet
+            page.paste(photo, (left, tile.top + (tile.height - photo.height) // 2))
+        _draw_caption(canvas, renderer, tile, item)
+    return page
 
 
 def _check_size(layout: Layout, count: int) -> None:
@@ -159,11 +188,11 @@ def _draw_title(canvas: "ImageDraw", renderer: TextRenderer, title: Sequence[str
     renderer.draw(canvas, (_MARGIN, base + _TEXT_LINE + 4), subtitle, _TEXT_SIZE, MUTED_TEXT)
 
 
-def _draw_caption(canvas: "ImageDraw", renderer: TextRenderer, tile: Box, match: Match) -> None:
-    name = renderer.shorten(renderer.legible(match.path.name), _TEXT_SIZE, tile.width)
+def _draw_caption(canvas: "ImageDraw", renderer: TextRenderer, tile: Box, item: Item) -> None:
+    name = renderer.shorten(renderer.legible(item.path.name), _TEXT_SIZE, tile.width)
     base = tile.top + tile.height + _TEXT_LINE
     renderer.draw(canvas, (tile.left, base), name, _TEXT_SIZE, TEXT)
-    renderer.draw(canvas, (tile.left, base + _TEXT_LINE), f"{match.score:.3f}", _TEXT_SIZE, MUTED_TEXT)
+    renderer.draw(canvas, (tile.left, base + _TEXT_LINE), item.note, _TEXT_SIZE, MUTED_TEXT)
 
 
 def _draw_missing(canvas: "ImageDraw", tile: Box, reason: str) -> None:

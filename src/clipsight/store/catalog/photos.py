@@ -287,16 +287,23 @@ class PhotoQueries:
 
     def photo(self, photo_id: int) -> PhotoRecord | None:
         """The photo with this id, or None if there is none or its file is missing."""
-        row = self._db.row(
-            f"SELECT id, folder, name, size, mtime_ns, state, {INFO_COLUMNS} FROM photos "
-            "WHERE id = ? AND state != ?",
-            (photo_id, State.MISSING),
+        return self.photos([photo_id]).get(photo_id)
+
+    def photos(self, photo_ids: Sequence[int]) -> dict[int, PhotoRecord]:
+        """The photos with these ids, by id, without those that are not there or whose file is missing."""
+        rows = (
+            row
+            for part in chunks(photo_ids)
+            for row in self._db.rows(
+                f"SELECT id, folder, name, size, mtime_ns, state, {INFO_COLUMNS} FROM photos "
+                f"WHERE id IN ({', '.join('?' * len(part))}) AND state != ?",
+                (*part, State.MISSING),
+            )
         )
-        if row is None:
-            return None
-        id_, folder, name, size, mtime_ns, state, *info = row
-        path = os.path.join(folder, name)
-        return PhotoRecord(id_, path, size, mtime_ns, State(state), PhotoInfo(*info))
+        return {
+            id_: PhotoRecord(id_, os.path.join(folder, name), size, mtime_ns, State(state), PhotoInfo(*info))
+            for id_, folder, name, size, mtime_ns, state, *info in rows
+        }
 
     def photo_info(self, photo_id: int) -> PhotoInfo:
         """Metadata of the photo with this id, missing or not."""
