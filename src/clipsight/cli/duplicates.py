@@ -16,6 +16,7 @@ from clipsight.cli.options import (
     NoIndexingOption,
     ThreadsOption,
     check_outputs,
+    check_target,
     index_folders,
     one_format,
     only_folder,
@@ -66,15 +67,16 @@ def duplicates(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Find copies: the same file, the same shot in other files, and bursts.
+    """Find copies of photos, and bursts; nothing is deleted.
 
-    One photo of each group is proposed to keep. Nothing is deleted. New photos in FOLDERS are indexed first.
+    One photo of each group is proposed to keep. New photos in FOLDERS are indexed first.
     """
     from clipsight.cli.messages import note
     from clipsight.cli.progress import stage_bars
     from clipsight.render import duplicates as render
     from clipsight.render.tables import Format, file_size
 
+    check_target(grid, ".jpg", ".jpeg", ".png")
     check_outputs(library, grid)
     form = one_format(as_json, as_csv, filepath_only, null)
     places = folders or []

@@ -20,6 +20,7 @@ _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "notebook": ("data frames need", LibraryError),
     "parquet": ("Parquet files need", LibraryError),
     "probe": ("probes need", LabelError),
+    "raw": ("raw files need", PhotoError),
     "train": ("training needs", TrainingError),
     "web": ("the server needs", ServerError),
 }

@@ -6,6 +6,8 @@ Rules of the walk:
 - Links to directories are followed after all real directories have been visited, so a cycle ends and a
   directory within the folder keeps its real path. A link to a photo is listed under the link's name if its
   target is a regular file; sockets, FIFOs and devices are never listed.
+- A raw file beside a photo of the same name, such as `a.CR2` beside `a.JPG`, is left out: the two are one
+  photo, of which the camera has developed the other.
 - Hidden names (with a leading dot) and excluded names are left out, except for the root itself.
 - Errors are reported in `Directory.error`, never raised: photos indexed there may still exist.
 """
@@ -23,10 +25,16 @@ from clipsight.core.files import mtime_ns
 from clipsight.core.text import nfc
 from clipsight.indexing.media.sidecars import SidecarFile, Sidecars, is_sidecar, stamp
 
+RAW_SUFFIXES = frozenset(
+    b"3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl "
+    b"sr2 srf srw x3f".split()
+)
+"""Suffixes of raw files of cameras, lower case and without the dot."""
+
 PHOTO_SUFFIXES = frozenset(
     b"jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff jp2 j2k j2c jpc jpf jpx "
     b"pnm ppm pgm pbm pam pfm avif avifs heic heics heif heifs hif jxl".split()
-)
+).union(RAW_SUFFIXES)
 """Suffixes of photo files, lower case and without the dot."""
 
 DEFAULT_EXCLUDES = (
@@ -48,6 +56,9 @@ DEFAULT_EXCLUDES = (
     "site-packages",
 )
 """Names that are always left out: recycle bins, snapshots and thumbnails that systems create."""
+
+_WRITTEN_WITH_RAW = frozenset(b"jpg jpeg jpe heic heif hif".split())
+"""Suffixes of photos that cameras write beside raw files."""
 
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """A file deleted since its directory was read, or a broken link: neither counts as an error."""
@@ -170,9 +181,22 @@ def _list(
             if refusal.errno not in _NO_FILE:
                 failure = failure or refusal
     error = None if failure is None else _reason(failure)
+    files = _without_raw_twins(files)
     if sidecars:
         files = _with_sidecars(files, Sidecars(sidecars))
     return Directory(path, device, tuple(files), error), subfolders, links
+
+
+def _without_raw_twins(files: Sequence[Candidate]) -> list[Candidate]:
+    """The files without raw ones that lie beside a photo of the same name as cameras write it."""
+    parts = [(file, *_stem_and_suffix(file.name)) for file in files]
+    developed = {stem for _, stem, suffix in parts if suffix in _WRITTEN_WITH_RAW}
+    return [file for file, stem, suffix in parts if suffix not in RAW_SUFFIXES or stem not in developed]
+
+
+def _stem_and_suffix(name: bytes) -> tuple[bytes, bytes]:
+    stem, _, suffix = name.rpartition(b".")
+    return stem, suffix.lower()
 
 
 def _with_sidecars(files: Sequence[Candidate], sidecars: Sidecars) -> list[Candidate]:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from PIL import ImageFile
 
 from clipsight.core.errors import PhotoError
+from clipsight.indexing.media import raw
 
 _READERS = {
     "JPEG": ("clipsight.indexing.media.jpeg", "JpegFile"),
@@ -25,6 +26,7 @@ _READERS = {
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("clipsight.indexing.media.heif", "open_heif"),
     "JXL": ("clipsight.indexing.media.jxl", "JxlFile"),
+    "RAW": ("clipsight.indexing.media.raw", "RawFile"),
 }
 """Module and class or function of each format's reader, imported when the first file of the format is read.
 
@@ -47,6 +49,7 @@ _SIGNATURES = (
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\xff\x0a", "JXL"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
+    *raw.SIGNATURES,
     *((b"P" + kind + space, "PPM") for kind in b"1 2 3 4 5 6 7 f F".split() for space in _AFTER_MAGIC),
 )
 
@@ -64,6 +67,7 @@ _HEIF_BRANDS = {
     *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
     *(b"avci", b"j2ki", b"jpeg", b"vvic", b"unif"),  # other codecs than HEVC: libheif says which it lacks
 }
+_RAW_BRANDS = {b"crx "}  # Canon's CR3
 _ANY_BRANDS = {b"mif1", b"mif2", b"mif3", b"msf1", b"miaf"}
 """Brands of ISO base media files with images (ISO/IEC 23008-12, annex B; AV1 Image File Format, 5)."""
 
@@ -97,8 +101,15 @@ def sniff(file: IO[bytes]) -> tuple[str, ...]:
             raise PhotoError(f"unsupported format: {format_}")
     for signature, format_ in _SIGNATURES:
         if head.startswith(signature):
-            return (format_,)
+            return ("RAW",) if format_ == "TIFF" and _is_raw(file) else (format_,)
     raise PhotoError(f"not an image: {_describe(head)}")
+
+
+def _is_raw(file: IO[bytes]) -> bool:
+    try:
+        return raw.is_raw_tiff(file)
+    except OSError as error:
+        raise PhotoError(f"can't be read: {error.strerror or error}") from error
 
 
 def _formats_of_brands(head: bytes) -> tuple[str, ...]:
@@ -118,6 +129,8 @@ def _known_brands(brands: list[bytes]) -> Iterator[str | None]:
             yield "AVIF"
         elif brand in _HEIF_BRANDS:
             yield "HEIF"
+        elif brand in _RAW_BRANDS:
+            yield "RAW"
         elif brand in _ANY_BRANDS:
             yield None
 

@@ -18,6 +18,7 @@ BYTES_PER_PIXEL = {
     "AVIF": 20,
     "HEIF": 13,
     "JXL": 16,
+    "RAW": 13,
 }
 """Memory of decoding at most, by format: the decoder's buffers, and the picture as decoded, as converted to
 RGB and as turned upright, 4 bytes a pixel each. `python -m benchmarks.decoding_memory` measures modes and

@@ -224,7 +224,7 @@ def _read_photo(
             image = image.transpose(_UPRIGHT[exif.orientation])
         memory.push(reserved.pop_all())
     if scale == 1:  # a HEIC's size is reliable only after decoding
-        full = image.size
+        full = getattr(picture, "full_size", image.size)
     elif exif.orientation >= 5:
         full = full[::-1]
     latitude, longitude = exif.position if gps else (None, None)
