@@ -32,7 +32,7 @@ def test_brands(brands: tuple[bytes, ...], formats: tuple[str, ...]) -> None:
     assert sniff(io.BytesIO(ftyp(*brands) + bytes(100))) == formats
 
 
-@pytest.mark.parametrize("brands", [(b"mp42", b"isom"), (b"qt  ",), (b"crx ", b"isom")])
+@pytest.mark.parametrize("brands", [(b"mp42", b"isom"), (b"qt  ",), (b"M4V ", b"isom")])
 def test_videos_are_no_pictures(brands: tuple[bytes, ...]) -> None:
     with pytest.raises(PhotoError, match="not an image"):
         sniff(io.BytesIO(ftyp(*brands) + b"heic" * 20))  # brands end with their box

@@ -214,7 +214,7 @@ def test_one_range_for_all_channels() -> None:
     [
         (files.with_tiff_tag(files.encode("TIFF"), 259, 34712), "unsupported TIFF: compression 34712"),
         (
-            files.with_tiff_tag(files.encode("TIFF"), 262, 32803),
+            files.with_tiff_tag(files.encode("TIFF"), 262, 32844),
             "unsupported TIFF: photometric interpretation",
         ),
         (files.tiff_of(2, 1, bits=24, rows=bytes(6)), "unsupported TIFF: samples of 24 bits"),
