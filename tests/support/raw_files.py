@@ -82,8 +82,8 @@ def dng(
 def _sensor(colours: Float32) -> np.ndarray:
     """Values of a sensor, uint16[H, W]: each pixel sees one of red, green and blue."""
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    rows, columns = np.indices(colours.shape[:2]) % 2
-    return (65535 * np.take_along_axis(linear, (rows + columns)[..., None], 2)[..., 0]).astype("<u2")
+    channel = np.indices(colours.shape[:2]).sum(0) - 2 * (np.indices(colours.shape[:2]) // 2).sum(0)
+    return (65535 * np.take_along_axis(linear, channel[..., None], 2)[..., 0]).astype("<u2")
 
 
 class _Tiff:

@@ -25,8 +25,8 @@ ORANGE = Image.new("RGB", (MIN_PREVIEW, 600), (240, 160, 20))
 
 def dominant(image: Image.Image) -> str:
     """The strongest colour of each corner, clockwise from the upper left; "-" where none is."""
-    right, bottom = image.width - 5, image.height - 5
-    corners = [image.getpixel(at) for at in ((4, 4), (right, 4), (right, bottom), (4, bottom))]
+    pixels = np.asarray(image, int)
+    corners = [pixels[4, 4], pixels[4, -5], pixels[-5, -5], pixels[-5, 4]]
     return "".join("RGB"[int(np.argmax(each))] if np.ptp(each) > 100 else "-" for each in corners)
 
 
