@@ -16,11 +16,13 @@ FOLDERS = {
 """Folders of tests of something else than the package's modules, with what they test."""
 
 OTHERS = {
+    "cli/test_numbers.py": "every number on the command line",
     "cli/test_python_calls.py": "every command as a call of Library",
     "explain/test_pointing.py": "how well every method points at what is named",
     "test_architecture.py": "ARCHITECTURE.md",
     "test_deprecated.py": "names of the last release",
     "test_layout.py": "the tests",
+    "test_numbers.py": "every number in a Python call",
     "test_words.py": "the docstrings",
     "web/api/test_api.py": "the HTTP API over all its modules",
     "web/api/test_openapi.py": "the schema of the HTTP API",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
-from clipsight.core.arguments import texts, whole_number
+from clipsight.core.arguments import MAX_THREADS, texts, whole_number
 from clipsight.core.errors import LabelError, ModelError
 from clipsight.core.progress import ProgressLike, StageProgressLike, as_progress, as_stage_progress
 from clipsight.search.connection import Connection
@@ -61,7 +61,7 @@ class Library:
         threads: int | None = None,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
-        whole_number(threads, "threads", minimum=1, error=ModelError)
+        whole_number(threads, "threads", minimum=1, maximum=MAX_THREADS, error=ModelError)
         self.path, self.device, self.threads, self.note = paths.library_folder(path), device, threads, note
         self._connection = Connection(self.path, model, self._make_encoder, note)
 
@@ -252,6 +252,7 @@ class Library:
         """
         from clipsight.search.text_matching import embed_photo, match_texts
 
+        whole_number(top, "top", minimum=1, required=True, error=LabelError)
         vector = embed_photo(photo, self.encoder)
         with as_progress(progress, "embedding texts") as show:
             return match_texts(vector, Path(texts).expanduser(), self.encoder, top, progress=show)

@@ -43,9 +43,12 @@ class Shell:
 
     def run(self, *arguments: str | Path, code: int = 0, stdin: bytes = b"", **environment: str) -> Completed:
         """Run a command, check its exit code, and that an error is one line."""
+        return _checked(self.run_any(*arguments, stdin=stdin, **environment), code)
+
+    def run_any(self, *arguments: str | Path, stdin: bytes = b"", **environment: str) -> Completed:
+        """Run a command, with any exit code."""
         variables = {"CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1", **environment}
-        done = run_program(*arguments, folder=self.folder, stdin=stdin, environment=variables)
-        return _checked(done, code)
+        return run_program(*arguments, folder=self.folder, stdin=stdin, environment=variables)
 
     def run_alone(self, *arguments: str | Path, code: int = 0, **environment: str) -> Completed:
         """As `run`, in a process of its own."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clipsight.core import paths
 from clipsight.core.errors import LabelError
-from clipsight.core.text import nfc
+from clipsight.core.text import is_utf8, nfc
 from clipsight.search.label_embeddings import fill
 
 PLAIN = ("{}",)
@@ -92,7 +92,7 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     for number, label in enumerate((nfc(label.strip()) for label in labels), start=1):
         if not label:
             raise LabelError(f"label {number} is blank: write a word or a phrase")
-        if not _is_text(label):
+        if not is_utf8(label):
             raise LabelError(f"label {number}, {label!r}, is not UTF-8 text")
         if label in found:
             raise LabelError(f"the label {label!r} is there twice: remove one")
@@ -128,7 +128,7 @@ def _checked(template: str, where: str = "") -> str:
             f"{where}the template {template!r} has {has} {{}}: write one for the label, "
             'like "a photo of a {}."'
         )
-    if not _is_text(template):
+    if not is_utf8(template):
         raise LabelError(f"{where}the template {template!r} is not UTF-8 text")
     return template.strip()
 
@@ -142,12 +142,3 @@ def _lines(file: Path) -> list[str]:
     except OSError as error:
         raise LabelError(f"can't read {file}: {error.strerror}") from error
     return text.rstrip("\n").split("\n") if text.rstrip("\n") else []
-
-
-def _is_text(text: str) -> bool:
-    """True unless the text has lone surrogates: bytes of a command line that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

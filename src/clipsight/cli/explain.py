@@ -20,7 +20,7 @@ from clipsight.cli.options import (
     check_target,
     open_library,
 )
-from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, METHODS, MIN_COST
+from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, MAX_COST, METHODS, MIN_COST
 from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def explain(
         int,
         typer.Option(
             min=MIN_COST,
+            max=MAX_COST,
             rich_help_panel=METHOD,
             help="Maximum number of altered photos to embed; twice as many texts.",
         ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsight.cli import completion
+from clipsight.core.arguments import MAX_THREADS
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -51,7 +52,13 @@ DeviceOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, rich_help_panel=LIBRARY, help="CPU threads (default: all cores)."),
+    typer.Option(
+        "--threads",
+        min=1,
+        max=MAX_THREADS,
+        rich_help_panel=LIBRARY,
+        help="CPU threads (default: all cores).",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")]

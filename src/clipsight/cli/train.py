@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli.options import Interrupted, JsonOption
+from clipsight.core.arguments import MAX_THREADS
 from clipsight.render.stdout import print_json
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(rich_help_panel=RUN, help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, rich_help_panel=RUN, help="CPU threads (default: all cores).")
+        int | None,
+        typer.Option(min=1, max=MAX_THREADS, rich_help_panel=RUN, help="CPU threads (default: all cores)."),
     ] = None,
     resume: Annotated[
         bool,

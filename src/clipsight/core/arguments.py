@@ -9,6 +9,8 @@ from typing import Any
 from clipsight.core.errors import ClipsightError, QueryError
 
 INT64_MAX = 2**63 - 1
+MAX_THREADS = 1024
+"""Maximum number of CPU threads: more than any machine has cores, fewer than would exhaust its memory."""
 
 
 def texts(
@@ -35,21 +37,22 @@ def whole_number(
     name: str,
     *,
     minimum: int = 0,
+    maximum: int = INT64_MAX,
     required: bool = False,
     error: type[ClipsightError] = QueryError,
 ) -> int | None:
-    """The argument `name`: an int from `minimum` to 2**63 - 1, or None unless it is `required`.
+    """The argument `name`: an int from `minimum` to `maximum`, or None unless it is `required`.
 
     Raises `error` for anything else, bool included.
     """
-    if (value is None and not required) or (type(value) is int and minimum <= value <= INT64_MAX):
+    if (value is None and not required) or (type(value) is int and minimum <= value <= maximum):
         return value
     if type(value) is not int:
         raise error(f"`{name}` takes a whole number, not {value!r}")
     if 0 <= value < minimum:
         raise error(f"`{name}` must be at least {minimum} (got {value})")
-    given = value if value.bit_length() < 1000 else "a number of hundreds of digits"
-    raise error(f"`{name}` must lie between {minimum} and 2**63 - 1, not {given}")
+    most = "2**63 - 1" if maximum == INT64_MAX else f"{maximum:,}"
+    raise error(f"`{name}` must lie between {minimum} and {most}, not {_shown(value)}")
 
 
 def number(
@@ -61,8 +64,21 @@ def number(
     error: type[ClipsightError] = QueryError,
 ) -> None:
     """Raise `error` unless the argument `name` is a finite number from `minimum` to `maximum`, not a bool."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not (-math.inf < value < math.inf):
-        raise error(f"`{name}` takes a finite number, not {value!r}")
+    if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
+        raise error(f"`{name}` takes a finite number, not {_shown(value)}")
     if not minimum <= value <= maximum:
         raise error(f"`{name}` must lie between {minimum:g} and {maximum:g}, not {value:g}")
+
+
+def _is_finite(value: Real) -> bool:
+    """True for a number that is finite as a float, too."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the range of floats
+        return False
+
+
+def _shown(value: object) -> str:
+    """The value as in Python, but no int of more digits than Python converts to text."""
+    is_long = isinstance(value, int) and value.bit_length() >= 1000
+    return "a number of hundreds of digits" if is_long else repr(value)

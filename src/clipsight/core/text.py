@@ -20,6 +20,11 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def is_utf8(text: str) -> bool:
+    """True unless the text has lone surrogates: bytes of a command line or file name that are not UTF-8."""
+    return _SURROGATE.search(text) is None
+
+
 def caseless(text: str) -> str:
     """Return text in the form in which names are compared: case-folded, in NFC."""
     return nfc(nfc(text).casefold())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clipsight.core.arguments import whole_number
 from clipsight.core.arrays import Float32
-from clipsight.explain.registry import DEFAULT_COST, METHODS, Kind
+from clipsight.explain.registry import DEFAULT_COST, MAX_COST, METHODS, Kind
 from clipsight.indexing.media.picture import Picture
 from clipsight.search.embeddings import PhotoEncoder
 
@@ -181,7 +181,7 @@ class Settings:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
     def __post_init__(self) -> None:
-        whole_number(self.cost, "cost", minimum=2, required=True)
+        whole_number(self.cost, "cost", minimum=2, maximum=MAX_COST, required=True)
         whole_number(self.seed, "seed", required=True)
 
 

@@ -13,7 +13,7 @@ Kind = Literal["explanation", "view"]
 DEFAULT_METHOD = "occlusion"
 """Method that supports any model; also used for words or regions that another method can't explain."""
 
-DEFAULT_COST, MIN_COST = 100, 64
+DEFAULT_COST, MIN_COST, MAX_COST = 100, 64, 100_000
 """Number of altered photos embedded for one explanation: default and minimum."""
 
 

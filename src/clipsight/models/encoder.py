@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsight.core.arguments import whole_number
+from clipsight.core.arguments import MAX_THREADS, whole_number
 from clipsight.core.errors import InvalidVectorError, ModelError
 from clipsight.models.folder import ModelFolder
 from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
@@ -62,7 +62,7 @@ class Encoder:
         threads: int | None = None,
         long_running: bool = False,
     ) -> None:
-        whole_number(threads, "threads", minimum=1, error=ModelError)
+        whole_number(threads, "threads", minimum=1, maximum=MAX_THREADS, error=ModelError)
         if device != "cpu" and device not in available_devices():
             offered = ", ".join(available_devices())
             raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from clipsight.classification.predictions import NONE, Predictions
-from clipsight.core.arguments import texts
+from clipsight.core.arguments import number, texts
 from clipsight.core.errors import LabelError, LibraryError
 from clipsight.organize.files import Method
 from clipsight.organize.organizer import LabelledPhoto, OrganizeResult, organize
@@ -55,6 +55,7 @@ class OrganizeOptions:
         if self.by not in get_args(By):
             raise LibraryError(f"can't sort photos `by` {self.by!r}: choose label, date or camera")
         Method.named(self.method)
+        number(self.min_probability, "min_probability", minimum=0, maximum=1, error=LibraryError)
         object.__setattr__(self, "labels", texts(self.labels, "labels", error=LabelError))
         if self.labels and self.by != "label":
             raise LabelError(f"`labels` are for sorting by label, not by {self.by}")

@@ -19,6 +19,8 @@ from clipsight.probe.head import Head
 from clipsight.probe.logistic import fit_head
 
 MAX_SHOTS = 16
+MAX_REPEATS = 1000
+"""Maximum number of random samples per point: each is fitted twice, and all are in memory."""
 
 
 @dataclass(frozen=True)

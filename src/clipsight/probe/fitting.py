@@ -19,7 +19,7 @@ from clipsight.core.files import atomic_write
 from clipsight.core.text import to_json
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.embedding import embed_labelled, evaluation_library_for
-from clipsight.probe.few_shot import CurvePoint, few_shot_curve, shots_up_to, to_csv
+from clipsight.probe.few_shot import MAX_REPEATS, CurvePoint, few_shot_curve, shots_up_to, to_csv
 from clipsight.probe.file import Probe
 from clipsight.probe.head import Head, zero_shot_head
 from clipsight.probe.logistic import Alpha, Fit, check_alpha, fit_head
@@ -109,7 +109,7 @@ def fit(
     require("probe", "sklearn", "safetensors")  # raises before indexing, which may take an hour
     check_alpha(alpha)
     whole_number(shots, "shots", minimum=1, error=LabelError)
-    whole_number(repeats, "repeats", minimum=1, error=LabelError)
+    whole_number(repeats, "repeats", minimum=1, maximum=MAX_REPEATS, error=LabelError)
     whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
     labelled = read_labelled(Path(source).expanduser())

@@ -13,7 +13,7 @@ from clipsight.core.arguments import texts, whole_number
 from clipsight.core.arrays import Ids
 from clipsight.core.dates import start_of
 from clipsight.core.errors import QueryError
-from clipsight.core.text import caseless
+from clipsight.core.text import caseless, is_utf8
 from clipsight.store.database import Database
 from clipsight.store.records import Model
 
@@ -59,6 +59,9 @@ class Filters:
             object.__setattr__(self, name, items)
         for name in ("min_bytes", "max_bytes", "min_width", "max_width", "min_height", "max_height"):
             whole_number(getattr(self, name), name)
+        for label in self.labels:
+            if not is_utf8(label):
+                raise QueryError(f"the label {label!r} is not UTF-8 text")
         for date in (self.after, self.before):
             if date is not None:
                 start_of(date)

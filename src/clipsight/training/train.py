@@ -16,6 +16,7 @@ from clipsight.clip.factory import create
 from clipsight.clip.model import CLIP
 from clipsight.clip.pretrained import find_weights, locate, read_preprocess
 from clipsight.clip.tokens import VOCAB_SIZE
+from clipsight.core.arguments import whole_number
 from clipsight.core.errors import TrainingError
 from clipsight.models.preprocess import PreprocessConfig
 from clipsight.training.config import TrainConfig
@@ -26,6 +27,8 @@ from clipsight.training.trainer import LAST, Observer, Trainer, read_state
 from clipsight.training.validation import ValidationSet
 
 _MAX_HELD_OUT = 1000
+_MAX_WORKERS = 1024
+"""Maximum number of processes that load photos."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,10 @@ def train(
         LabelError: `zero_shot` can't be read.
     """
     config = config or TrainConfig()
+    whole_number(warmup, "warmup", error=TrainingError)
+    whole_number(hold_out, "hold_out", error=TrainingError)
+    whole_number(save_every, "save_every", minimum=1, error=TrainingError)
+    whole_number(workers, "workers", maximum=_MAX_WORKERS, error=TrainingError)
     _check_arguments(folder, arch, init, config, resume)
     labelled = None if zero_shot is None else read_labelled(zero_shot)
     dataset = open_dataset(data, columns)
@@ -159,8 +166,6 @@ def _check_arguments(
         )
     if config.lock and init is None:
         raise TrainingError("`lock` keeps a trained tower unchanged; set `init` to the model it is part of")
-    if config.micro_batch is not None and config.micro_batch < 1:
-        raise TrainingError("`micro_batch` must be at least 1")
     if not resume and (folder / LAST).exists():
         raise TrainingError(
             f"{folder} holds a run already; continue it with `resume=True`, or choose another folder"

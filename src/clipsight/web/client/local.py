@@ -152,7 +152,7 @@ def get(url: str, token: str, target: str) -> bytes:
     if token:
         head += f"Authorization: Bearer {token}\r\n"
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "80")
-    response = _exchange(name.strip("[]"), port, f"{head}\r\n".encode())
+    response = _exchange(name.strip("[]"), port, f"{head}\r\n".encode(errors="surrogateescape"))
     top, blank, body = response.partition(b"\r\n\r\n")
     status, *lines = top.split(b"\r\n")
     pairs = [line.partition(b":") for line in lines]
@@ -170,6 +170,8 @@ def _exchange(name: str, port: str, request: bytes) -> bytes:
     import _socket  # importing `socket`, which wraps it, takes 7 ms more
 
     try:
+        if not 0 <= int(port) <= 65535:
+            raise ValueError
         addresses = _socket.getaddrinfo(name, int(port), 0, _socket.SOCK_STREAM)
     except (ValueError, UnicodeError) as error:
         raise ResponseError(f"{name}:{port} is not an address") from error

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.types import ASGIApp
 
+from clipsight.core.arguments import MAX_THREADS, whole_number
 from clipsight.core.errors import ServerError
 from clipsight.web.client.discovery import NAME, ServerFile
 from clipsight.web.server.app import create_app
@@ -57,6 +58,8 @@ def serve(
     Raises `ServerError` for an address that is taken, or open to other machines without a token, for an
     invalid `root_path`, and what `Service` raises.
     """
+    whole_number(port, "port", maximum=65535, required=True, error=ServerError)
+    whole_number(threads, "threads", minimum=1, maximum=MAX_THREADS, error=ServerError)
     check_token(host, token)
     root_path = check_root_path(root_path)
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -161,6 +164,8 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
         return listener
+    except UnicodeError as error:
+        raise ServerError(f"{host[:80]!r} is no host: choose another `host`") from error
     except OSError as error:
         raise ServerError(
             f"can't listen on {host}, port {port} ({error.strerror or error}): choose another `port`, or 0 "
