@@ -16,7 +16,7 @@ FOLDERS = {
 """Folders of tests of something else than the package's modules, with what they test."""
 
 OTHERS = {
-    "cli/test_numbers.py": "every number on the command line",
+    "cli/test_any_value.py": "every option and argument with any value",
     "cli/test_python_calls.py": "every command as a call of Library",
     "explain/test_pointing.py": "how well every method points at what is named",
     "test_architecture.py": "ARCHITECTURE.md",

@@ -16,7 +16,7 @@ from clipsight.explain.base import Settings
 from clipsight.indexing.indexer import IndexOptions
 from clipsight.organize import OrganizeOptions
 from clipsight.search.options import SearchOptions
-from clipsight.search.query import Part, Query
+from clipsight.search.query import Kind, Part, Query
 from clipsight.store.filters import Filters
 from clipsight.training.config import TrainConfig
 from tests.cli.test_python_calls import CALLS, IN_TORCH, resolve
@@ -33,7 +33,7 @@ CLASSES: dict[type, Callable[..., Any]] = {
     OrganizeOptions: OrganizeOptions,
     Settings: Settings,
     TrainConfig: TrainConfig,
-    Part: partial(Part, None, "cat"),
+    Part: partial(Part, Kind.TEXT, "cat"),
 }
 """Frozen dataclasses of arguments, and how a caller makes one."""
 

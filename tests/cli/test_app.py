@@ -220,6 +220,44 @@ def test_photo_folders_are_only_read(shell: Shell) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "code", "message"),
+    [
+        ("search cat -n", ">&-", 0, "answered by tiny"),
+        ("search cat -n", ">&- 2>&-", 0, ""),
+        ("search cat -n", "2>&-", 0, ""),
+        ("search cat -n", ">/dev/full", 2, "can't write the output: No space left on device"),
+        ("search cat -n --json", ">/dev/full", 2, "can't write the output: No space left on device"),
+        ("search cat -n", ">/dev/full 2>/dev/full", 2, ""),
+        ("--version", ">/dev/full", 2, "can't write the output: No space left on device"),
+        ("search cat -n --json", "| head -c 0", 0, ""),
+    ],
+)
+def test_an_output_that_is_closed_or_full(
+    indexed: Shell, arguments: str, redirection: str, code: int, message: str
+) -> None:
+    done = indexed.run_redirected(arguments, redirection)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert message in done.stderr and done.stderr.count("\n") <= 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_names_that_the_encoding_of_stdout_does_not_have(shell: Shell, encoding: str) -> None:
+    shutil.copytree(shell.folder / "photos", shell.folder / "Bücher 花\x1b[31m")
+    outputs = [
+        shell.run("index", "Bücher 花\x1b[31m", "--model", shell.model, encoding=encoding).stdout,
+        shell.run("search", "cat", "-n", encoding=encoding).stdout,
+        shell.run("status", encoding=encoding).stdout,
+        shell.run(
+            "organize", "Bücher 花\x1b[31m", "öut", "--by", "date", "--dry-run", encoding=encoding
+        ).stdout,
+    ]
+    name = {"ascii": r"B\xfccher \u82b1", "latin-1": r"Bücher \u82b1", "utf-8": "Bücher 花"}[encoding]
+    assert all(f"{name}\\x1b[31m" in output for output in outputs[:3]), outputs
+    assert ("\\xf6ut" if encoding == "ascii" else "öut") in outputs[3]
+
+
+@pytest.mark.process
 def test_import_is_light() -> None:
     """Neither `import clipsight` nor `--help` may load what only searching needs."""
     heavy = "{'numpy', 'PIL', 'onnxruntime', 'faiss', 'tokenizers', 'huggingface_hub', 'sqlite3', 'torch'}"

@@ -1,6 +1,7 @@
 """Messages of the library with the flags of the command line."""
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import typer
 
 import clipsight
 from clipsight.cli.app import app
-from clipsight.cli.messages import note, note_model, with_flags
+from clipsight.cli.messages import note, note_model, print_os_error, with_flags
 from clipsight.models.registry import MULTILINGUAL
 from tests.support.shell import Shell
 
@@ -131,3 +132,21 @@ def test_quiet_hides_notes_only(indexed: Shell) -> None:
 def test_the_library_can_be_named_by_the_environment(shell: Shell) -> None:
     done = shell.run("status", "--json", CLIPSIGHT_LIBRARY=str(shell.folder / "elsewhere"))
     assert "elsewhere" in done.stdout
+
+
+def _gone() -> str:
+    raise FileNotFoundError(2, "No such file or directory")
+
+
+def test_errors_of_the_system_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert print_os_error(BrokenPipeError(32, "Broken pipe")) == 1
+    assert capsys.readouterr().err == ""
+    assert print_os_error(PermissionError(13, "Permission denied", b"a\x1b.jpg")) == 2
+    assert capsys.readouterr().err == "clipsight: can't use a\\x1b.jpg: Permission denied\n"
+    assert print_os_error(OSError(28, "No space left on device")) == 2
+    assert capsys.readouterr().err == "clipsight: can't write the output: No space left on device\n"
+    monkeypatch.setattr(os, "getcwd", _gone)
+    assert print_os_error(FileNotFoundError(2, "No such file or directory")) == 2
+    assert "the current folder has been deleted" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Paths as users write them, in any Unicode form, and the folders of clipsight's own files."""
 
+import ast
 import os
 import unicodedata
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+import clipsight
 from clipsight.core import paths
 
 
@@ -100,3 +102,15 @@ def test_paths_that_do_not_exist_are_unchanged(
     monkeypatch.chdir(tmp_path)
     assert paths.expand(text) == Path(text)
     assert text == "" or paths.find(text) is None
+
+
+def test_no_method_of_path_that_raises_for_any_name() -> None:
+    """These raise for a name that is too long or in a folder that can't be entered; `os.path` says False."""
+    package = Path(clipsight.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+                method, owner = node.func.attr, ast.unparse(node.func.value)
+                entry = owner == "entry" and method in ("is_file", "is_dir")  # of os.scandir
+                forbidden = method in ("exists", "is_file", "is_dir", "expanduser") and not entry
+                assert not forbidden, f"{file}:{node.lineno}: {owner}.{method}(): use os.path"

@@ -41,14 +41,25 @@ class Shell:
     model: Path
     home: Path
 
-    def run(self, *arguments: str | Path, code: int = 0, stdin: bytes = b"", **environment: str) -> Completed:
+    def run(
+        self,
+        *arguments: str | Path,
+        code: int = 0,
+        stdin: bytes = b"",
+        encoding: str = "utf-8",
+        **environment: str,
+    ) -> Completed:
         """Run a command, check its exit code, and that an error is one line."""
-        return _checked(self.run_any(*arguments, stdin=stdin, **environment), code)
+        return _checked(self.run_any(*arguments, stdin=stdin, encoding=encoding, **environment), code)
 
-    def run_any(self, *arguments: str | Path, stdin: bytes = b"", **environment: str) -> Completed:
-        """Run a command, with any exit code."""
-        variables = {"CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1", **environment}
-        return run_program(*arguments, folder=self.folder, stdin=stdin, environment=variables)
+    def run_any(
+        self, *arguments: str | Path, stdin: bytes = b"", encoding: str = "utf-8", **environment: str
+    ) -> Completed:
+        """Run a command, with any exit code; `encoding` is that of stdout."""
+        variables = {**self._variables, **environment}
+        return run_program(
+            *arguments, folder=self.folder, stdin=stdin, environment=variables, encoding=encoding
+        )
 
     def run_alone(self, *arguments: str | Path, code: int = 0, **environment: str) -> Completed:
         """As `run`, in a process of its own."""
@@ -58,9 +69,25 @@ class Shell:
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
-            env={**os.environ, "CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1", **environment},
+            env={**os.environ, **self._variables, **environment},
         )
         return _checked(Completed(done.returncode, done.stdout, done.stderr), code)
+
+    def run_redirected(self, arguments: str, redirection: str) -> Completed:
+        """As `run_alone`, in a POSIX shell that redirects its outputs; of a pipeline, the last exit code."""
+        done = subprocess.run(
+            f"{sys.executable} -m clipsight {arguments} {redirection}",
+            shell=True,
+            cwd=self.folder,
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, **self._variables},
+        )
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {"CLIPSIGHT_HOME": str(self.home), "HF_HUB_OFFLINE": "1"}
 
     def index(self) -> None:
         """Index the photos with the tiny model."""
@@ -76,10 +103,15 @@ def _checked(done: Completed, code: int) -> Completed:
 
 
 def run_program(
-    *arguments: str | Path, folder: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    folder: Path,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    encoding: str = "utf-8",
 ) -> Completed:
     """Run `clipsight ARGUMENTS` in `folder` with pipes for its streams; raises what it does not handle."""
-    outputs = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    encodings = {"stdout": encoding, "stderr": "utf-8"}
+    outputs = {name: io.BytesIO() for name in encodings}
     code: object = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
@@ -89,7 +121,7 @@ def run_program(
         stack.enter_context(mock.patch.object(os, "_exit", _exit))
         stack.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")))
         for name, errors in (("stdout", "strict"), ("stderr", "backslashreplace")):
-            stream = io.TextIOWrapper(outputs[name], "utf-8", errors, newline="\n")
+            stream = io.TextIOWrapper(outputs[name], encodings[name], errors, newline="\n")
             stack.callback(stream.detach)
             stack.enter_context(mock.patch.object(sys, name, stream))
         try:
@@ -99,7 +131,9 @@ def run_program(
         sys.stdout.flush()
         sys.stderr.flush()
     assert code is None or isinstance(code, int), code
-    texts = {name: output.getvalue().decode("utf-8", "surrogateescape") for name, output in outputs.items()}
+    texts = {
+        name: output.getvalue().decode(encodings[name], "surrogateescape") for name, output in outputs.items()
+    }
     return Completed(code or 0, **texts)
 
 

@@ -4,6 +4,7 @@ pets/cat/1.jpg, pets/dog/7.jpg, ...     the names of the folders are the classes
 labels.csv: filepath,label              paths are relative to the CSV file's folder
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +71,9 @@ def read_labelled(source: Path) -> LabelledFiles:
     Raises `LabelError` if `source` does not exist, has fewer than two classes, or a class has no photo.
     """
     try:
-        if source.is_dir():
+        if os.path.isdir(source):
             found = _from_folders(source)
-        elif source.is_file():
+        elif os.path.isfile(source):
             found = _from_csv(source)
         else:
             raise LabelError(f"no such folder or CSV file: {source}")
@@ -90,7 +91,7 @@ def read_labelled(source: Path) -> LabelledFiles:
 
 def _from_folders(source: Path) -> list[tuple[Path, str]]:
     found = []
-    for folder in sorted(path for path in source.iterdir() if path.is_dir() and path.name[0] != "."):
+    for folder in sorted(path for path in source.iterdir() if os.path.isdir(path) and path.name[0] != "."):
         photos = photos_in(folder)
         if not photos:
             raise LabelError(f"the class folder {folder} has no photo: add photos or remove the folder")
@@ -106,6 +107,6 @@ def _from_csv(source: Path) -> list[tuple[Path, str]]:
         path = expand(filepath)
         if nfc(found.setdefault(path, label)) != nfc(label):
             raise LabelError(f"{source}, line {line}: {path} has two labels, {found[path]} and {label}")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise LabelError(f"{source}, line {line}: no such photo: {path}")
     return list(found.items())

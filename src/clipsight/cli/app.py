@@ -15,7 +15,7 @@ from typer.main import get_command, get_group
 
 from clipsight.cli.completion import NAME, handle_script
 from clipsight.cli.help import GroupedCommand
-from clipsight.cli.messages import QUIET, print_error, with_flags
+from clipsight.cli.messages import QUIET, print_error, print_os_error, with_flags
 from clipsight.cli.options import Interrupted
 from clipsight.core.errors import ClipsightError
 from clipsight.core.version import __version__
@@ -99,7 +99,7 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line; a `ClipsightError` is one line on stderr and exit code 2."""
+    """Run the command line; a `ClipsightError` or `OSError` is one line on stderr and exit code 2."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     code: Any = 0
@@ -112,10 +112,15 @@ def main() -> NoReturn:
     except ClipsightError as error:
         print_error(with_flags(str(error)))
         code = 2
+    except OSError as error:
+        code = print_os_error(error)
     except Interrupted:
         code = 130
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:
+        code = code or print_os_error(error)
     # sys.exit would wait for threads that are still decoding photos, whose results are not needed.
     os._exit(code or 0)
 

@@ -32,7 +32,7 @@ from clipsight.cli.options import (
 )
 from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, chosen_method
 from clipsight.core.errors import LabelError
-from clipsight.render.stdout import print_json, write_stream
+from clipsight.render.stdout import print_json, print_line, write_stream
 
 if TYPE_CHECKING:
     from clipsight.classification.predictions import Predictions
@@ -141,7 +141,7 @@ def classify(
         default = None if template else "imagenet"
         candidates = load_templates(templates or default, template or (PLAIN if templates is None else ()))
         with open_library(library, model, device, threads) as opened:
-            _compare(opened, Path((arguments or [""])[0]).expanduser(), candidates, as_json)
+            _compare(opened, Path(os.path.expanduser((arguments or [""])[0])), candidates, as_json)
             note_model(opened.model, opened.path, chosen=model != "auto")
         return
     check_target(html, ".html")
@@ -155,11 +155,11 @@ def classify(
     chosen = load_templates(templates or default, template or ())
     if not photos and library is None:
         raise LabelError("no photo to classify: name one, or a folder, or --library for all that is indexed")
-    if library is not None and not photos and _holds_photos_only(library.expanduser()):
+    if library is not None and not photos and _holds_photos_only(Path(os.path.expanduser(library))):
         note(f"{library} contains photos, not an index: its photos in the default library are classified")
-        photos, library = [library.expanduser()], None
+        photos, library = [Path(os.path.expanduser(library))], None
     with open_library(library, model, device, threads) as opened:
-        folders = [photo for photo in photos if photo.is_dir()]
+        folders = [photo for photo in photos if os.path.isdir(photo)]
         if not no_indexing and (folders or not photos):
             index_folders(opened, folders, quiet=True)
         result = opened.classify(names, *photos, templates=chosen, unknown=unknown, keep=labels is not None)
@@ -193,7 +193,7 @@ def _show(
     elif sort is not None:
         done = sort(tally)
         heatmap.print_table(tally, top, inside=inside)
-        print(done)
+        print_line(done)
     else:
         deque(tally, maxlen=0)
         heatmap.print_table(tally, top, inside=inside)
@@ -275,7 +275,7 @@ def _holds_photos_only(folder: Path) -> bool:
     """True if `--library` is a folder of photos: not empty, and without a catalog."""
     from clipsight.store.catalog import CATALOG_NAME
 
-    return folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(f"{CATALOG_NAME}*"))
+    return os.path.isdir(folder) and any(folder.iterdir()) and not any(folder.glob(f"{CATALOG_NAME}*"))
 
 
 def _print_comparison(found: "TemplateComparison") -> None:
@@ -293,4 +293,4 @@ def _print_comparison(found: "TemplateComparison") -> None:
         row(found.chosen_together, "the best together, found on the photos of the first column:", "bold"),
     ]
     print_columns(columns, rows)
-    print("  " + " ".join(f"--template {shlex.quote(template)}" for template in found.chosen))
+    print_line("  " + " ".join(f"--template {shlex.quote(template)}" for template in found.chosen))

@@ -11,6 +11,7 @@ import typer
 
 from clipsight.core import paths
 from clipsight.core.errors import ClipsightError, ConfigError
+from clipsight.render.stdout import print_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def handle_script(arguments: Sequence[str]) -> bool:
         _, file = install(**names, shell=shell)
     except OSError as error:
         raise ClipsightError(f"can't write {error.filename}: {error.strerror}") from error
-    print(f"{shell} completion is installed in {file}; it begins with the next terminal")
+    print_line(f"{shell} completion is installed in {file}; it begins with the next terminal")
     return True
 
 

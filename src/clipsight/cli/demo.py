@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from clipsight.cli.options import ModelOption, open_library
+from clipsight.render.stdout import print_line
 
 
 def demo(
@@ -26,7 +27,8 @@ def demo(
     from clipsight.search.results import Matches
 
     def show(matches: Matches) -> None:
-        print(f"\n{matches.query}", flush=True)
+        print()
+        print_line(matches.query)
         print_answer(matches, Format.TABLE)
 
     with open_library(out / "library", model) as photos, index_bar() as bar:

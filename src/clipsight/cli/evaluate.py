@@ -7,7 +7,7 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.cli.options import DeviceOption, JsonOption, ThreadsOption
-from clipsight.render.stdout import print_json
+from clipsight.render.stdout import print_json, print_line
 
 if TYPE_CHECKING:
     from clipsight.classification.prompts import TemplateSet
@@ -113,7 +113,7 @@ def _print_linear_probe(found: "LinearProbe") -> None:
     report = found.report
     print_class_metrics(report.scores)
     note_skipped(found.failures)
-    print(
+    print_line(
         f"linear probe of {found.model} on {report.photos:,} photos, C {report.fit.C:.3g}; "
         f"{report.scores.photos:,} held out: accuracy {fraction(report.scores.accuracy)}, "
         f"macro-F1 {fraction(report.scores.macro_f1)}; zero-shot {fraction(report.zero_shot.accuracy)}"
@@ -137,7 +137,7 @@ def _print_retrieval(found: "Retrieval") -> None:
     ]
     print_table(("", "recall@1", "recall@5", "recall@10", "median rank"), rows)
     note_skipped(found.failures)
-    print(f"{found.model} on {found.photos:,} photos with {found.captions:,} captions")
+    print_line(f"{found.model} on {found.photos:,} photos with {found.captions:,} captions")
 
 
 def _print_zero_shot(found: "ZeroShot") -> None:
@@ -148,7 +148,7 @@ def _print_zero_shot(found: "ZeroShot") -> None:
     print_class_metrics(metrics)
     note_skipped(found.failures)
     top5 = "" if metrics.top5_accuracy is None else f", top-5 {fraction(metrics.top5_accuracy)}"
-    print(
+    print_line(
         f"{found.model} zero-shot on {metrics.photos:,} photos: top-1 {fraction(metrics.accuracy)}{top5}, "
         f"mean of the classes {fraction(metrics.mean_per_class_recall)} (templates: {found.templates.name})"
     )
@@ -168,7 +168,7 @@ def _print_robustness(found: "Robustness") -> None:
     note_skipped(found.failures)
     first = found.shifts[0]
     photos = f"{first.on_a.photos:,} photos of A held out, and {first.on_b.photos:,} of B"
-    print(f"accuracy of {found.model} on {photos}")
+    print_line(f"accuracy of {found.model} on {photos}")
 
 
 def prompts_for(templates: str | None, template: list[str] | None) -> "TemplateSet":

@@ -1,5 +1,6 @@
 """Command `clipsight explain`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,9 +126,9 @@ def explain(
 
 def _is_for_torch(model: str, method: str) -> bool:
     """True if `--model` is a PyTorch checkpoint: a file, a folder without ONNX, or required by the method."""
-    path = Path(model).expanduser()
-    if path.exists():
-        return not (path / "visual" / "model.onnx").exists()
+    path = Path(os.path.expanduser(model))
+    if os.path.exists(path):
+        return not os.path.exists(path / "visual" / "model.onnx")
     return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs == "train"
 
 
@@ -135,7 +136,7 @@ def _check_is_not_photo(out: Path | None, photo: Path) -> None:
     """Raise LibraryError if the file to write is the photo."""
     from clipsight.core.errors import LibraryError
 
-    if out is not None and out.exists() and photo.exists() and out.samefile(photo):
+    if out is not None and os.path.exists(out) and os.path.exists(photo) and out.samefile(photo):
         raise LibraryError(f"{out} is the photo itself: choose another name")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsight.cli.options import JsonOption, photos_to_measure
-from clipsight.render.stdout import print_json
+from clipsight.render.stdout import print_json, print_line
 
 if TYPE_CHECKING:
     from clipsight.export.export import ExportResult
@@ -59,7 +59,7 @@ def export_model(
     if as_json:
         print_json(done.to_dict())
         return
-    print(f"{done.folder}: {done.size / 1e6:,.1f} MB, {done.precision}")
+    print_line(f"{done.folder}: {done.size / 1e6:,.1f} MB, {done.precision}")
     for what, found in (("photos", done.photos.to_dict()), ("texts", done.texts.to_dict())):
         print(
             f"{found['count']} {what} against PyTorch: cosine {found['cosine']:.6f} or more, "

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clipsight.cli.options import LibraryOption, open_library
+from clipsight.render.stdout import print_line
 
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace an existing one.")]
 
@@ -38,8 +39,8 @@ def check(
     with stage_bars("checking ") as progress:
         report = Library.check(library, photos=photos, repair=repair, progress=progress)
     for finding in report.findings:
-        print(with_flags(str(finding)))
-    print(report)
+        print_line(with_flags(str(finding)))
+    print_line(str(report))
     for line in report.notes:
         note(with_flags(line))
     if not report.consistent:
@@ -60,7 +61,9 @@ def backup(
     from clipsight.maintenance.backup import backup as back_up
 
     folder = paths.library_folder(library)
-    photos = back_up(folder, file.expanduser(), replace=replace)  # opening the library would create it
+    photos = back_up(
+        folder, Path(os.path.expanduser(file)), replace=replace
+    )  # opening the library would create it
     note(f"{photos:,} photos of {folder} are backed up in {file}")
 
 

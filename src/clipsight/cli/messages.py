@@ -29,7 +29,33 @@ def note(line: str) -> None:
 
 def print_error(line: str) -> None:
     """Print a line on stderr, also with `--quiet`."""
-    print(f"clipsight: {visible(line)}", file=sys.stderr)
+    with suppress(OSError):  # a full disk, or a reader that has gone
+        print(f"clipsight: {visible(line)}", file=sys.stderr)
+
+
+def print_os_error(error: OSError) -> int:
+    """Print an error of the operating system that no command expects, and return the exit code.
+
+    Nothing is printed for a pipe whose reader has gone.
+    """
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if not _is_in_a_folder():
+        print_error("the current folder has been deleted: change to another one")
+    elif error.filename is not None:
+        print_error(f"can't use {os.fsdecode(error.filename)}: {error.strerror}")
+    else:
+        print_error(f"can't write the output: {error.strerror or error}")
+    return 2
+
+
+def _is_in_a_folder() -> bool:
+    """False if the current folder has been deleted, so that no relative path means anything."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def note_model(model: str, library: Path, *, chosen: bool) -> None:
@@ -44,7 +70,7 @@ def note_model(model: str, library: Path, *, chosen: bool) -> None:
         note(f"answered by {model}")
         return
     mark = library / "model-note"
-    if chosen or not sys.stderr.isatty() or mark.exists():
+    if chosen or not sys.stderr.isatty() or os.path.exists(mark):
         return
     note(
         "answered by builtin, the small model that comes with clipsight; "

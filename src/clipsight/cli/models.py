@@ -1,5 +1,6 @@
 """`clipsight models`: list them, download one, import the folder of one."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from clipsight.cli import completion
 from clipsight.cli.help import GroupedCommand
 from clipsight.cli.options import JsonOption, LibraryOption, open_library
-from clipsight.render.stdout import print_json
+from clipsight.render.stdout import print_json, print_line
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -33,7 +34,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
     if context.invoked_subcommand is not None:
         return
     in_use = None
-    if (paths.library_folder(library) / CATALOG_NAME).exists():
+    if os.path.exists(paths.library_folder(library) / CATALOG_NAME):
         with open_library(library) as photos:
             in_use = photos.status().model
     found = list_models()
@@ -56,7 +57,7 @@ def download(
     from clipsight.models.folder import ModelFolder
     from clipsight.models.registry import locate
 
-    print(ModelFolder.read(locate(name)).path)
+    print_line(str(ModelFolder.read(locate(name)).path))
 
 
 @app.command("import", cls=GroupedCommand)
@@ -79,5 +80,5 @@ def import_(
 
     with spinner("importing"):
         target = import_folder(folder, name, symlink=symlink)
-    print(target)
+    print_line(str(target))
     note(f"to use it: clipsight index --model {target.name}")

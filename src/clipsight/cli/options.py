@@ -10,6 +10,7 @@ import typer
 
 from clipsight.cli import completion
 from clipsight.core.arguments import MAX_THREADS
+from clipsight.render.stdout import print_line
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -120,7 +121,7 @@ def check_target(file: Path | None, *suffixes: str) -> None:
         return
     if file.suffix.lower() not in suffixes:
         raise LibraryError(f"can't write {file.name}: name it {' or '.join(suffixes)}")
-    if not file.absolute().parent.is_dir():
+    if not os.path.isdir(file.absolute().parent):
         raise LibraryError(f"can't write {file}: no such folder")
 
 
@@ -130,9 +131,9 @@ def check_outputs(library: Path | None, *files: Path | None) -> None:
     from clipsight.core.errors import LibraryError
     from clipsight.store.catalog import CATALOG_NAME, Catalog
 
-    existing = [Path(os.path.realpath(file)) for file in files if file is not None and file.is_file()]
+    existing = [Path(os.path.realpath(file)) for file in files if file is not None and os.path.isfile(file)]
     folder = paths.library_folder(library)
-    if not existing or not (folder / CATALOG_NAME).exists():
+    if not existing or not os.path.exists(folder / CATALOG_NAME):
         return
     with closing(Catalog(folder)) as catalog:
         roots = [Path(os.path.realpath(os.fsdecode(root.path))) for root in catalog.roots()]
@@ -192,7 +193,7 @@ def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = F
         reports = photos.index(*folders, progress=bar, **options)
     for report in reports:
         if not quiet:
-            print(report)
+            print_line(str(report))
         elif report.embedded or report.failed:
             note(str(report))
         for problem in report.problems:

@@ -19,6 +19,7 @@ from clipsight.cli.options import (
     index_folders,
     open_library,
 )
+from clipsight.render.stdout import print_line
 
 if TYPE_CHECKING:
     from clipsight.organize import OrganizeResult
@@ -121,7 +122,7 @@ def organize(
             dry_run=dry_run,
         )
         _print_folders(done)
-        print(summary(done, destination, without=f"without a {by}", dry_run=dry_run))
+        print_line(summary(done, destination, without=f"without a {by}", dry_run=dry_run))
         if by == "label":
             note_model(photos.model, photos.path, chosen=model != "auto")
 
@@ -138,7 +139,6 @@ def chosen_method(copy: bool, symlink: bool, hardlink: bool) -> str | None:
 def summary(done: "OrganizeResult", destination: Path, *, without: str, dry_run: bool) -> str:
     """One line with the numbers of photos, and how to undo it; prints a note for each unreadable photo."""
     from clipsight.cli.messages import note_skipped
-    from clipsight.core.text import visible
 
     failures = [(failed.source, failed.reason) for failed in done.failures]
     note_skipped(failures, "not sorted:", "clipsight status")
@@ -148,10 +148,10 @@ def summary(done: "OrganizeResult", destination: Path, *, without: str, dry_run:
         (done.below_threshold, "less probable"),
         (done.unlabelled, without),
     )
-    line = f"{done.created:,} photos {would}sorted into {visible(str(destination))}"
+    line = f"{done.created:,} photos {would}sorted into {destination}"
     more = [f"{count:,} {what}" for count, what in counts if count]
     undo = f"; to undo: clipsight organize --undo {shlex.quote(str(destination))}"
-    return ", ".join((line, *more)) + (visible(undo) if done.created and not dry_run else "")
+    return ", ".join((line, *more)) + (undo if done.created and not dry_run else "")
 
 
 def _print_folders(done: "OrganizeResult") -> None:

@@ -1,5 +1,6 @@
 """Commands `clipsight probe fit` and `clipsight probe apply`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +29,7 @@ from clipsight.cli.options import (
     only_folder,
     open_library,
 )
-from clipsight.render.stdout import print_json, write_stream
+from clipsight.render.stdout import print_json, print_line, write_stream
 
 if TYPE_CHECKING:
     from clipsight.probe import Report
@@ -107,7 +108,7 @@ def fit(
     prompts = prompts_for(templates, template)
     if report:
         require("probe", "matplotlib")
-    if not out.parent.is_dir():
+    if not os.path.isdir(out.parent):
         raise LabelError(f"can't write {out}: there is no folder {out.parent}")
     with open_library(library, model, device, threads) as photos, index_bar() as bar:
         found = probe.fit(
@@ -161,9 +162,9 @@ def apply(
         raise typer.BadParameter("choose one of --json and --csv")
     fitted = probe.load(file)
     for photo in photos or []:
-        if not expand(photo).exists():
+        if not os.path.exists(expand(photo)):
             raise LabelError(f"no such photo or folder: {photo}")
-    folders = [photo for photo in photos or [] if expand(photo).is_dir()]
+    folders = [photo for photo in photos or [] if os.path.isdir(expand(photo))]
     with open_library(library, model, device, threads) as opened:
         fitted.check(opened)
         if folders and not no_indexing:
@@ -215,7 +216,7 @@ def _print_report(found: "Report") -> None:
         if found.fit.validation_photos
         else " (too few photos to choose by)"
     )
-    print(
+    print_line(
         f"fitted on {found.photos:,} photos, {settings}; on {found.scores.photos:,} others: accuracy "
         f"{fraction(found.scores.accuracy)}, macro-F1 {fraction(found.scores.macro_f1)}; "
         f"zero-shot {fraction(found.zero_shot.accuracy)}"

@@ -62,9 +62,8 @@ def print_answer(answer: "Matches", form: "Format", inside: Path | None = None) 
 def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | None = None) -> None:
     """Print the photos found for each query: tables, a JSON array, or CSV with a column `query`."""
     from clipsight.core.files import csv_line
-    from clipsight.core.text import visible
     from clipsight.render import tables
-    from clipsight.render.stdout import print_json, write_stream
+    from clipsight.render.stdout import print_json, print_line, write_stream
     from clipsight.render.tables import CSV_COLUMNS, Format
 
     if form is Format.JSON:
@@ -77,7 +76,7 @@ def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | N
         write_stream(f"{line}\n" for line in lines)
         return
     for answer in answers:
-        print(f"{visible(answer.query)}:" + ("" if answer else f" {tables.NO_MATCH}"))
+        print_line(f"{answer.query}:" + ("" if answer else f" {tables.NO_MATCH}"))
         if answer:
             tables.print_matches(answer, form, inside=inside)
         print(flush=True)

@@ -1,5 +1,6 @@
 """`clipsight search`."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -277,8 +278,8 @@ def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path
 def _is_meant_as_folder(arguments: list[str], place: int) -> bool:
     """True for an existing folder, and for a path that is neither a file nor an operand of + or -."""
     path, after_operator = paths.expand(arguments[place]), place > 0 and arguments[place - 1] in "+-"
-    return path.is_dir() or (
-        arguments[place].startswith(paths.PREFIXES) and not after_operator and not path.is_file()
+    return os.path.isdir(path) or (
+        arguments[place].startswith(paths.PREFIXES) and not after_operator and not os.path.isfile(path)
     )
 
 

@@ -82,7 +82,7 @@ def serve(
     with suppress(Interrupted):  # Ctrl-C is the normal end; running requests have been answered
         run(
             library=library,
-            roots=roots if roots else [Path.home()],
+            roots=roots if roots else [Path(os.path.expanduser("~"))],
             host=host,
             port=port,
             token=token,

@@ -10,7 +10,7 @@ import typer
 
 from clipsight.cli.options import Interrupted, JsonOption
 from clipsight.core.arguments import MAX_THREADS
-from clipsight.render.stdout import print_json
+from clipsight.render.stdout import print_json, print_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
@@ -285,7 +285,7 @@ def _print(result: "TrainResult", as_json: bool) -> None:
         return
     note_skipped([(Path(name), reason or "no caption") for name, reason in result.skipped])
     metrics = f"; {result.held_out:,} held out: {_format_metrics(result.metrics)}" if result.metrics else ""
-    print(f"{result.folder}: {result.steps:,} steps on {result.photos:,} photos{metrics}")
+    print_line(f"{result.folder}: {result.steps:,} steps on {result.photos:,} photos{metrics}")
     note(
         f"the best weights, of step {result.best_step:,}, as a model to search with: "
         f"clipsight export-model {result.folder / 'best'} -o FOLDER"

@@ -5,6 +5,7 @@ downloaded are used, even offline.
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def locate(pretrained: str | Path) -> Path:
     CheckpointError.
     """
     name = str(pretrained)
-    path = Path(pretrained).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(pretrained))
+    if os.path.exists(path):
         return path
     if isinstance(pretrained, Path) or name.startswith(("/", ".", "~")) or name.endswith(_SUFFIXES):
         raise CheckpointError(f"there are no weights at {path}; check the path")
@@ -84,11 +85,11 @@ def find_weights(path: Path) -> Path:
 
     Raises CheckpointError for a folder without weights.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path
     for folder in (path / _BEST, path):
         for name in CONFIG_FILES:
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):
                 return folder / name
     raise CheckpointError(f"the folder {path} has no weights in it; they would be {', '.join(CONFIG_FILES)}")
 
@@ -100,7 +101,7 @@ def read_architecture(weights: Path) -> Architecture | None:
     """
     name = CONFIG_FILES.get(weights.name)
     file = weights.with_name(name) if name else weights
-    if name is None or not file.is_file():
+    if name is None or not os.path.isfile(file):
         return None
     try:
         if name == "config.json":

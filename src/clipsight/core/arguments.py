@@ -64,13 +64,14 @@ def number(
     error: type[ClipsightError] = QueryError,
 ) -> None:
     """Raise `error` unless the argument `name` is a finite number from `minimum` to `maximum`, not a bool."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not _is_finite(value):
         raise error(f"`{name}` takes a finite number, not {_shown(value)}")
     if not minimum <= value <= maximum:
         raise error(f"`{name}` must lie between {minimum:g} and {maximum:g}, not {value:g}")
 
 
-def _is_finite(value: Real) -> bool:
+def _is_finite(value: Any) -> bool:
     """True for a number that is finite as a float, too."""
     try:
         return math.isfinite(value)

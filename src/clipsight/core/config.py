@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.core import paths
+from clipsight.core.arguments import MAX_THREADS
 from clipsight.core.errors import ConfigError
 from clipsight.core.text import visible
 
-_MAX_THREADS = 4096
 _SHOWN = 60
 """Characters of a faulty line that an error quotes."""
 
@@ -96,14 +96,14 @@ def _flag(value: object) -> bool:
 
 
 def _threads(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_THREADS
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_THREADS
 
 
 _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "library": (_path, 'the path of a folder in quotes, absolute or like "~/photo-index"'),
     "model": (_model, "a name from `clipsight models` or an absolute path, in quotes"),
     "device": (_text, 'a device in quotes, such as "cpu" or "cuda"'),
-    "threads": (_threads, f"a whole number from 1 to {_MAX_THREADS}"),
+    "threads": (_threads, f"a whole number from 1 to {MAX_THREADS}"),
     "quiet": (_flag, "true or false"),
     "color": (_flag, "true or false"),
 }

@@ -87,7 +87,7 @@ def total_size(path: Path) -> int:
 
 
 def _files_of(path: Path) -> Iterator[str]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield str(path)
     for folder, _, names in os.walk(path):
         yield from (os.path.join(folder, name) for name in names)

@@ -25,6 +25,9 @@ CONFIG = "CLIPSIGHT_CONFIG"
 def expand(path: "str | os.PathLike[str]") -> "Path":
     """The path with `~` expanded; if it does not exist, an existing path that differs in Unicode form only.
 
+    Here and elsewhere `os.path` is used in place of methods of `Path`, which raise errors for names that are
+    too long, folders that can't be entered, and homes of unknown users.
+
     File names from macOS are decomposed (NFD), typed ones are composed (NFC).
     """
     from pathlib import Path
@@ -53,17 +56,14 @@ def _entry(folder: "Path", name: str) -> str:
 
 def find(text: str) -> "Path | None":
     """The existing file or folder that `text` names, or None."""
-    try:
-        path = expand(text)
-        return path if path.exists() else None
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, an unknown user's home
-        return None
+    path = expand(text)
+    return path if os.path.exists(path) else None
 
 
 def find_file(text: str) -> "Path | None":
     """The existing file that `text` names, or None."""
     found = find(text)
-    return found if found is not None and found.is_file() else None
+    return found if found is not None and os.path.isfile(found) else None
 
 
 def home() -> "Path":
@@ -103,7 +103,7 @@ def library_folder(given: "str | os.PathLike[str] | None") -> "Path":
     """The folder of a library: the given one, `~` expanded, or the default."""
     from pathlib import Path
 
-    return Path(given).expanduser() if given else default_library()
+    return Path(os.path.expanduser(given)) if given else default_library()
 
 
 def default_library_dir() -> str:

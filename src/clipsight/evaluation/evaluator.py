@@ -103,7 +103,7 @@ def evaluate(
     with evaluation_library(folder, device=device, threads=threads, note=note) as library:
 
         def embed(source: PathLike) -> LabelledVectors:
-            return embed_labelled(read_labelled(Path(source).expanduser()), library, progress=progress)
+            return embed_labelled(read_labelled(Path(os.path.expanduser(source))), library, progress=progress)
 
         if retrieval is not None:
             return measure_retrieval(Path(retrieval), library, progress=progress)
@@ -147,7 +147,7 @@ def compare_templates(
     and "{}". Raises `LabelError`.
     """
     candidates = templates or load_templates("imagenet", ("{}",))
-    labelled = read_labelled(Path(source).expanduser())
+    labelled = read_labelled(Path(os.path.expanduser(source)))
     with evaluation_library_for(library) as separate:
         photos = embed_labelled(labelled, separate, progress=progress)
     return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)

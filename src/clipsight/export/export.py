@@ -73,7 +73,7 @@ def export_model(
         CheckpointError: The weights can't be used.
         ModelError: The folder can't be written, or the embeddings differ.
     """
-    folder = folder.expanduser().resolve()
+    folder = Path(os.path.expanduser(folder)).resolve()
     _check_target(folder, overwrite)
     weights = find_weights(locate(source))
     model = create(arch, weights)
@@ -135,7 +135,7 @@ def _write_preprocess(folder: Path, preprocess: PreprocessConfig) -> None:
 def _config(model: CLIP, name: str, source: str | Path, weights: Path) -> dict[str, Any]:
     with weights.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    is_local = Path(source).expanduser().exists()
+    is_local = os.path.exists(Path(os.path.expanduser(source)))
     published_as = None if is_local else model_index.find(str(source))
     origin = weights.name if is_local else f"{weights.name} of {source}"
     return {
@@ -161,7 +161,7 @@ def _check_target(folder: Path, overwrite: bool) -> None:
     """Raise ModelError unless `folder` is missing, empty, or with `overwrite` holds nothing but a model."""
     if not os.path.lexists(folder):
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ModelError(f"{folder} is a file; choose a new folder")
     entries = {entry.name for entry in folder.iterdir()}
     if not entries <= _MODEL_ENTRIES:
@@ -178,14 +178,14 @@ def _atomic_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            if overwrite and folder.exists():
+            if overwrite and os.path.exists(folder):
                 folder.rename(old)
             temporary.rename(folder)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ModelError(f"{folder} can't be written ({reason}); make room or choose another") from error
     finally:
-        if old.exists() and not folder.exists():
+        if os.path.exists(old) and not os.path.exists(folder):
             old.rename(folder)
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)

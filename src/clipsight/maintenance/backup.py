@@ -24,7 +24,7 @@ def backup(library: Path, file: Path, *, replace: bool = False) -> int:
     Other processes may read and write meanwhile: the backup is one committed state. It is written atomically.
     Raises `LibraryError` if the file can't be written, or exists and `replace` is false.
     """
-    if not (library / CATALOG_NAME).exists():
+    if not os.path.exists(library / CATALOG_NAME):
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
     _check_target(library, file, replace)
     with atomic_write(file) as new:
@@ -40,7 +40,7 @@ def backup(library: Path, file: Path, *, replace: bool = False) -> int:
 
 
 def _check_target(library: Path, file: Path, replace: bool) -> None:
-    if file.is_dir():
+    if os.path.isdir(file):
         raise LibraryError(f"{file} is a folder: name a file")
     if file.resolve().parent == library.resolve():
         raise LibraryError(f"{file} lies in the library itself: name a file elsewhere, best on another disk")
@@ -62,14 +62,14 @@ def restore(file: Path, library: Path, *, replace: bool = False) -> Path | None:
         with closing(connect(file)) as source, closing(sqlite3.connect(new, isolation_level=None)) as copy:
             source.backup(copy)
             copy.execute("DELETE FROM meta WHERE key = 'uuid'")  # index files are of another catalog
-        with exclusive(catalog) if catalog.exists() else nullcontext() as old:
+        with exclusive(catalog) if os.path.exists(catalog) else nullcontext() as old:
             if old is not None and not replace:
                 _check_empty(old, library)
             return replace_catalog(new, catalog, "replaced")
 
 
 def _check_backup(file: Path) -> None:
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise LibraryError(f"no such file: {file}")
     problems = integrity_problems(file)
     if problems:

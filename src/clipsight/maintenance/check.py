@@ -3,6 +3,7 @@
 Repair never touches photos, and deletes only data that indexing can restore; a damaged catalog is kept.
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
@@ -116,16 +117,18 @@ def _collect(report: CheckReport, repair: bool, problems: Iterable[Problem]) -> 
 def _find_damage(library: Path) -> Iterator[Problem]:
     """Yield a problem if the catalog is damaged, or was set aside as damaged and is empty since."""
     catalog = library / CATALOG_NAME
+    if not os.path.isdir(library):
+        raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
     aside = [file for file in _set_aside(library) if ".damaged-" in file.name]
-    if not catalog.exists() and not aside:
+    if not os.path.exists(catalog) and not aside:
         raise LibraryError(f"there is no library at {library}: clipsight index ~/Pictures makes one")
     remedy = "what SQLite can still read of it is kept in a new one; the next clipsight index adds the rest"
-    if catalog.exists() and (lines := integrity_problems(catalog)):
+    if os.path.exists(catalog) and (lines := integrity_problems(catalog)):
         more = f" and {len(lines) - 1} more such lines" if len(lines) > 1 else ""
         yield Problem(
             f"the catalog is damaged: {lines[0]}{more}", remedy, partial(_recover, catalog, library)
         )
-    elif aside and (not catalog.exists() or _is_empty(catalog)):
+    elif aside and (not os.path.exists(catalog) or _is_empty(catalog)):
         yield Problem(
             f"the catalog was damaged and set aside as {aside[-1].name}; nothing was indexed since",
             remedy,
@@ -138,7 +141,7 @@ def _recover(damaged: Path, library: Path) -> None:
     catalog = library / CATALOG_NAME
     with ExitStack() as stack:
         new = stack.enter_context(temporary_file(library))
-        locked = stack.enter_context(exclusive(catalog)) if catalog.exists() else None
+        locked = stack.enter_context(exclusive(catalog)) if os.path.exists(catalog) else None
         if damaged == catalog and locked is not None:
             recover(locked, new)
             replace_catalog(new, catalog, "damaged")

@@ -32,7 +32,7 @@ def locations(library: str | os.PathLike[str] | None = None) -> list[Location]:
 
     Nothing is created. Files that can't be read are left out of a size.
     """
-    folder = paths.default_library() if library is None else Path(library).expanduser()
+    folder = paths.default_library() if library is None else Path(os.path.expanduser(library))
     return [
         _location("library", folder),
         _location("catalog", folder / CATALOG_NAME),
@@ -48,4 +48,4 @@ def locations(library: str | os.PathLike[str] | None = None) -> list[Location]:
 
 def _location(name: str, path: Path, *, is_cache: bool = False) -> Location:
     absolute = Path(os.path.abspath(path))
-    return Location(name, absolute, total_size(absolute) if absolute.exists() else None, is_cache)
+    return Location(name, absolute, total_size(absolute) if os.path.exists(absolute) else None, is_cache)

@@ -69,7 +69,7 @@ def replace_catalog(new: Path, catalog: Path, reason: str) -> Path | None:
     """
     sync(new)
     aside = None
-    if catalog.exists():
+    if os.path.exists(catalog):
         aside = catalog.with_name(f"{catalog.name}.{reason}-{datetime.now():%Y%m%d-%H%M%S-%f}")
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):

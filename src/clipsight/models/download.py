@@ -42,7 +42,7 @@ def install(listing: RepoListing, folder: Path, *, progress: bool = True) -> Pat
     """
     try:
         with _locked(_partial(folder)):
-            if not folder.is_dir():
+            if not os.path.isdir(folder):
                 _install(listing, folder, progress)
     except _DiskError as error:
         raise _disk_error(error.cause, folder) from error
@@ -84,7 +84,7 @@ def new_folder(folder: Path, size: int) -> Iterator[Path]:
 def _remove(path: Path) -> None:
     if path.is_symlink():
         path.unlink()
-    elif path.exists():
+    elif os.path.exists(path):
         shutil.rmtree(path)
 
 
@@ -96,7 +96,7 @@ def _install(listing: RepoListing, folder: Path, progress: bool) -> None:
     _check_free_space(folder, listing.size - present)
     with _progress_bar(folder.name, listing.size, present, progress) as advance:
         for target, file in targets.items():
-            if not (target.is_file() and file.matches(target)):
+            if not (os.path.isfile(target) and file.matches(target)):
                 _fetch(listing, file, target, advance)
     try:
         ModelFolder.read(partial)
@@ -189,7 +189,7 @@ def _part(target: Path, file: RemoteFile) -> Path:
 
 def _downloaded_bytes(target: Path, file: RemoteFile) -> int:
     for path in (target, _part(target, file)):
-        if path.is_file():
+        if os.path.isfile(path):
             return min(path.stat().st_size, file.size)
     return 0
 
@@ -198,7 +198,7 @@ def _clear(partial: Path, kept: Iterable[Path]) -> None:
     """Remove all files but `kept`, such as those of another version of the model."""
     keep = set(kept)
     for path in list(partial.rglob("*")):
-        if path.is_file() and path not in keep:
+        if os.path.isfile(path) and path not in keep:
             path.unlink()
 
 

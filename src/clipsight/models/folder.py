@@ -5,6 +5,7 @@ The layout is that of the model repositories that immich publishes (docs/models.
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -66,7 +67,7 @@ class ModelFolder:
         Raises ModelError, which names the missing or invalid file.
         """
         path = Path(path)
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise ModelError(f"no model folder at {path}; `clipsight models` lists what there is")
         for part in REQUIRED_FILES:
             _check_present(path, part)
@@ -119,7 +120,7 @@ class ModelFolder:
             f"{tower}/{file.name}"
             for tower in _TOWERS
             for file in (self.path / tower).iterdir()
-            if file.is_file()
+            if os.path.isfile(file)
         )
         return [name for name in model_files(found) if name != _CONFIG]
 

@@ -30,9 +30,9 @@ def import_folder(source: str | os.PathLike[str], name: str | None = None, *, sy
     not exist. Raises ModelError for a folder that is not a model or can't be run, and for a name already in
     use.
     """
-    folder = ModelFolder.read(Path(source).expanduser())
+    folder = ModelFolder.read(Path(os.path.expanduser(source)))
     target = paths.models_folder() / _model_name(folder, name)
-    if target.exists() and target.samefile(folder.path):
+    if os.path.exists(target) and target.samefile(folder.path):
         return target
     _check_runs(folder)
     with new_folder(target, 0 if symlink else total_size(folder.path)) as new:
@@ -45,7 +45,7 @@ def import_folder(source: str | os.PathLike[str], name: str | None = None, *, sy
 
 def _copy(source: Path, target: Path) -> None:
     """Copy the files of a model, and flush them to disk."""
-    names = (file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file())
+    names = (file.relative_to(source).as_posix() for file in source.rglob("*") if os.path.isfile(file))
     for name in model_files(names):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)

@@ -120,7 +120,7 @@ def locate(
     if found.repo is None:
         return builtin_folder()
     folder = paths.models_folder() / found.name
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
     if not download:
         raise ModelError(f"the model {found.name} is not on disk; `clipsight models` lists those that are")
@@ -149,7 +149,7 @@ def choose_auto(*, note: Callable[[str], None]) -> tuple[str, Path]:
     name = recommended_model()
     folder = paths.models_folder() / name
     why = "which is on disk"
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         model = model_index.find(name)
         assert model is not None
         try:
@@ -192,7 +192,7 @@ def list_models() -> list[ModelStatus]:
 def builtin_folder() -> Path:
     """Return the folder of the small model that ships with clipsight. Raises ModelError if it is missing."""
     folder = _builtin_path()
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         raise ModelError(
             f"this installation of clipsight lacks the builtin model ({folder}); install clipsight again, "
             f"or choose another with `model={recommended_model()}`"
@@ -216,7 +216,9 @@ def _folders_on_disk() -> dict[str, Path]:
         found = sorted(paths.models_folder().iterdir())
     except FileNotFoundError:  # nothing downloaded yet
         return {}
-    return {folder.name: folder for folder in found if folder.is_dir() and not folder.name.startswith(".")}
+    return {
+        folder.name: folder for folder in found if os.path.isdir(folder) and not folder.name.startswith(".")
+    }
 
 
 def _unknown(name: str) -> ModelError:
@@ -265,7 +267,7 @@ def _folder_status(name: str, path: Path) -> ModelStatus:
     try:
         folder = ModelFolder.read(path)
     except ModelError as error:
-        return ModelStatus(name, on_disk=path.is_dir(), problem=str(error))
+        return ModelStatus(name, on_disk=os.path.isdir(path), problem=str(error))
     return ModelStatus(
         name=name,
         on_disk=True,

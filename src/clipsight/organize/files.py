@@ -75,7 +75,7 @@ def same_content(source: Path, there: Path) -> bool:
     try:
         if os.path.samefile(source, there):
             return True
-        return there.is_file() and filecmp.cmp(source, there, shallow=False)
+        return os.path.isfile(there) and filecmp.cmp(source, there, shallow=False)
     except OSError:
         return False  # a dangling link, or a file without permission to read
 

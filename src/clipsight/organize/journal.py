@@ -80,6 +80,6 @@ def read(folder: Path) -> Iterator[Line]:
 
 def _complete(folder: Path) -> Iterator[bytes]:
     """Yield complete lines; a killed process may have left an incomplete last one."""
-    if (folder / NAME).exists():
+    if os.path.exists(folder / NAME):
         with (folder / NAME).open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))

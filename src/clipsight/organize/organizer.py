@@ -125,7 +125,7 @@ class _DryRun:
     """Chooses the folder and name of photos, without creating anything."""
 
     def __init__(self, destination: Path) -> None:
-        if destination.exists() and not destination.is_dir():
+        if os.path.exists(destination) and not os.path.isdir(destination):
             raise LibraryError(f"{destination} is a file: name a folder to sort into")
         self._destination = destination
         self._planned: dict[Path, Path] = {}
@@ -190,7 +190,7 @@ class _Sorter(_DryRun):
         self._journal.close()
 
     def make_folder(self, folder: Path, label: str) -> None:
-        made = not folder.is_dir()
+        made = not os.path.isdir(folder)
         with destination_errors(self._destination):
             self._journal.write({"folder": folder.name, "label": label, "made": made})
             if made:
@@ -213,4 +213,4 @@ def _refuse_photo_folders(folder: Path, photo_folders: Sequence[Path]) -> None:
 
 
 def _is_taken(path: Path) -> bool:
-    return os.path.lexists(path) and not path.is_dir()
+    return os.path.lexists(path) and not os.path.isdir(path)

@@ -28,7 +28,7 @@ def undo(destination: str | os.PathLike[str]) -> UndoResult:
     `LibraryError` if nothing was sorted into `destination`, or a file can't be removed.
     """
     destination = Path(os.path.abspath(os.path.expanduser(destination)))
-    if not (destination / journal.NAME).is_file():
+    if not os.path.isfile(destination / journal.NAME):
         raise LibraryError(f"nothing to undo: clipsight has not sorted photos into {destination}")
     kept = {}
     removed = 0
@@ -63,7 +63,7 @@ def remove_unfinished_copy(destination: Path) -> None:
     if last.get("how") == Method.COPY.value:
         target = destination / last["file"]
         target.with_name(PART).unlink(missing_ok=True)
-        if target.is_file() and not target.is_symlink() and target.stat().st_size == 0:
+        if os.path.isfile(target) and not target.is_symlink() and target.stat().st_size == 0:
             target.unlink()
 
 
@@ -75,7 +75,7 @@ def _reason_to_keep(target: Path, line: Line) -> str:
             same = target.is_symlink() and os.readlink(target) == line["source"]
             return "" if same else "it is no longer the link that was created"
         case Method.HARDLINK:
-            same = not target.is_symlink() and source.exists() and os.path.samefile(source, target)
+            same = not target.is_symlink() and os.path.exists(source) and os.path.samefile(source, target)
             return "" if same else f"it is no longer the same file as {source}"
         case Method.COPY:
             same = not target.is_symlink() and same_content(source, target)

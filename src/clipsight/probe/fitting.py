@@ -74,7 +74,7 @@ class Report:
         if self.curve:
             files["curve.csv"] = to_csv(self.curve).encode()
             files["curve.png"] = curve_png(self.curve, title)
-        target = Path(folder).expanduser()
+        target = Path(os.path.expanduser(folder))
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -112,8 +112,8 @@ def fit(
     whole_number(repeats, "repeats", minimum=1, maximum=MAX_REPEATS, error=LabelError)
     whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
-    labelled = read_labelled(Path(source).expanduser())
-    labelled_test = read_labelled(Path(test).expanduser()) if test is not None else None
+    labelled = read_labelled(Path(os.path.expanduser(source)))
+    labelled_test = read_labelled(Path(os.path.expanduser(test))) if test is not None else None
     with evaluation_library_for(library) as separate:
         photos = embed_labelled(labelled, separate, progress=progress)
         test_photos = embed_labelled(labelled_test, separate, progress=progress) if labelled_test else None

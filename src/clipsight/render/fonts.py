@@ -58,7 +58,7 @@ _UNUSABLE = re.compile(r"lastresort|blank")
 
 def font_folders() -> list[Path]:
     """The font folders of this system, the user's own first."""
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))
     if sys.platform == "darwin":
         return [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
     if sys.platform == "win32":

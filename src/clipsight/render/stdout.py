@@ -1,9 +1,14 @@
-"""Text and JSON written to stdout as UTF-8, whatever the locale's encoding."""
+"""Lines for people on stdout, in the encoding of the locale; text and JSON for programs, always in UTF-8."""
 
 import sys
 from collections.abc import Iterable
 
-from clipsight.core.text import to_json
+from clipsight.core.text import to_json, visible
+
+
+def print_line(text: str) -> None:
+    """Print one line on stdout; control characters, also line breaks, are escaped."""
+    print(visible(text))
 
 
 def write_text(*parts: str) -> None:

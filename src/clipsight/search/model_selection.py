@@ -89,7 +89,7 @@ def _adopt(catalog: Catalog, name: "str | os.PathLike[str]", note: Callable[[str
 
     path = registry.locate(name, note=note)
     folder = ModelFolder.read(path)
-    source = str(path.resolve()) if Path(name).expanduser().is_dir() else os.fspath(name)
+    source = str(path.resolve()) if os.path.isdir(Path(os.path.expanduser(name))) else os.fspath(name)
     model = catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
     if catalog.current_model() is None:
         catalog.set_current_model(model)

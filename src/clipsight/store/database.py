@@ -210,7 +210,7 @@ class Database:
             if _identity(self.path) == self._identity:
                 for suffix in ("-wal", "-shm", ""):
                     source = self.path.with_name(self.path.name + suffix)
-                    if source.exists():
+                    if os.path.exists(source):
                         source.rename(target.with_name(target.name + suffix))
             else:  # the file there now is the new catalog of another process
                 outcome = f"another process has moved it to {self.path.name}.damaged-* in the same folder"
@@ -263,7 +263,7 @@ def sqlite_code(error: Exception) -> int:
 
 def read_through(path: Path) -> None:
     """Read a whole file that SQLite has open, to find unreadable blocks. Raises OSError."""
-    if path.exists():
+    if os.path.exists(path):
         handle = os.open(path, os.O_RDONLY)  # not closed: closing would drop SQLite's locks of this process
         while os.read(handle, 1 << 20):
             pass

@@ -108,7 +108,7 @@ def _writer(file: Path) -> Callable[[Catalog, Model, Path], int]:
 
 
 def _reader(source: Path) -> Callable[[Path, Model], Rows]:
-    if source.is_dir():
+    if os.path.isdir(source):
         return _read_clip_retrieval
     match source.suffix.lower():
         case ".npz":

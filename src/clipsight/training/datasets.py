@@ -203,12 +203,12 @@ def _open(data: str, columns: tuple[str, str]) -> CaptionDataset:
     shards = _expand_braces(data)
     if shards is not None:
         return ShardDataset(shards)
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):
         tars = sorted(path.glob("*.tar"))
         return ShardDataset(tars) if tars else _from_folder(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TrainingError(f"there is no training data at {path}; check the path")
     if suffix == ".tar":
         return ShardDataset([path])
@@ -224,7 +224,9 @@ def _expand_braces(data: str) -> list[Path] | None:
         return None
     first, last = int(found[1]), int(found[2])
     numbers = (str(number).zfill(len(found[1])) for number in range(first, last + 1))
-    return [Path(data[: found.start()] + number + data[found.end() :]).expanduser() for number in numbers]
+    return [
+        Path(os.path.expanduser(data[: found.start()] + number + data[found.end() :])) for number in numbers
+    ]
 
 
 def _from_table(path: Path, columns: tuple[str, str]) -> FileDataset:

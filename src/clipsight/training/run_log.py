@@ -1,6 +1,7 @@
 """Metrics of a run in its folder: metrics.csv, TensorBoard's event file, curves.png."""
 
 import csv
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ class StepMeter:
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """Rows of a metrics.csv, without empty cells; an empty list if the file does not exist."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

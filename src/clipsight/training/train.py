@@ -166,7 +166,7 @@ def _check_arguments(
         )
     if config.lock and init is None:
         raise TrainingError("`lock` keeps a trained tower unchanged; set `init` to the model it is part of")
-    if not resume and (folder / LAST).exists():
+    if not resume and os.path.exists(folder / LAST):
         raise TrainingError(
             f"{folder} holds a run already; continue it with `resume=True`, or choose another folder"
         )

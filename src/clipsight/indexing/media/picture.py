@@ -130,7 +130,7 @@ def folders_and_pictures(
 ) -> tuple[list[Path], list[Picture]]:
     """The existing folders among photos, and the photos, each in their order; see `pictures`."""
     found = pictures(values)
-    folders = [each.file for each in found if each.file is not None and _is_folder(each.file)]
+    folders = [each.file for each in found if each.file is not None and os.path.isdir(each.file)]
     return folders, [each for each in found if each.file is None or each.file not in folders]
 
 
@@ -160,13 +160,6 @@ def is_one(value: object) -> bool:
         or hasattr(value, "__array__")
         or hasattr(value, "read")
     )
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name that is too long, or with a NUL byte
-        return False
 
 
 def _is_image(value: object) -> bool:

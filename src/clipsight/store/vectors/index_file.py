@@ -69,7 +69,7 @@ class IndexFile:
     def open(self, *, mapped: bool = True) -> tuple[Any, Contents] | None:
         """The index, memory-mapped or loaded, and its contents; None if the file can't be used."""
         opened = self._open(mapped)
-        if opened is None and self._stamp_file.exists():
+        if opened is None and os.path.exists(self._stamp_file):
             with self._locked():  # another process may be between its two renames
                 opened = self._open(mapped)
         return opened

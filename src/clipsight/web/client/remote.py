@@ -42,7 +42,7 @@ def _to_json(part: Part) -> dict[str, Any]:
         raise QueryError(f"a server fetches no addresses: download {part.value} and name the file")
     if part.kind is Kind.TEXT:
         return {"text": part.value, "weight": part.weight}
-    file = Path(part.value).expanduser()
+    file = Path(os.path.expanduser(part.value))
     try:
         data = base64.b64encode(file.read_bytes()).decode()
     except OSError as error:

@@ -101,7 +101,7 @@ def _folder(path: bytes) -> Folder:
 
 
 def _real_path(root: Path) -> bytes:
-    path = root.expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(root))
+    if not os.path.isdir(path):
         raise LibraryError(f"{root} is not a folder: name existing folders as `roots`")
     return os.fsencode(os.path.realpath(path))

@@ -5,6 +5,7 @@ encoder. When another process has written to the catalog, `CurrentLibrary` opens
 closed after its last call.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +114,7 @@ class OpenLibrary:
 
     def count_photos(self) -> int:
         """Number of photos, including unreachable ones. Raises `LibraryError` if the catalog was deleted."""
-        if not (self.path / CATALOG_NAME).exists():
+        if not os.path.exists(self.path / CATALOG_NAME):
             raise LibraryError(
                 f"the catalog in {self.path} was moved or deleted: put it back, or index the folders again"
             )
