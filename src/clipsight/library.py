@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from clipsight.core import paths
@@ -116,6 +117,17 @@ class Library:
         photos of it; otherwise raises `LibraryError`.
         """
         return self._opened.index(folders, changes, retry=retry, progress=progress)
+
+    def watch(
+        self, *folders: PathLike, settle: float = 2.0, rescan: float = 60.0, stop: Event | None = None
+    ) -> "Iterator[IndexReport]":
+        """Index `folders` (default: all that were indexed before), and then files as they change.
+
+        Yields the report of each run, until the event `stop` is set. A file is read once it has been as it is
+        for `settle` seconds. Folders on network disks, whose changes the system does not tell, are looked
+        through every `rescan` seconds. Raises as `index`, and `LibraryError` without watchfiles.
+        """
+        return self._opened.watch(folders, settle=settle, rescan=rescan, stop=stop or Event())
 
     def search(
         self,

@@ -32,6 +32,7 @@ CALLS = {
     "evaluate": "clipsight.evaluation:evaluate",
     "export-model": "clipsight.export.export:export_model",
     "index": "clipsight.library:Library.index",
+    "watch": "clipsight.library:Library.watch",
     "status": "clipsight.library:Library.status",
     "where": "clipsight.maintenance.locations:locations",
     "optimize": "clipsight.library:Library.optimize",
@@ -126,6 +127,7 @@ OTHER_CALLS = {
     "organize": {"undo": "clipsight.organize:undo", "no_indexing": "clipsight.library:Library.index"},
     "probe apply": {"no_indexing": "clipsight.library:Library.index", "file": "clipsight.probe:load"},
     "optimize": {"background": "os:nice"},
+    "watch": {"unit": "clipsight.indexing.watch_unit:watch_unit"},
     "serve": {"browser": "webbrowser:open"},
 }
 """Options that decide on another call, made before or after."""

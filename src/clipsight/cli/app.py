@@ -36,6 +36,7 @@ _COMMANDS = {
     "evaluate": "evaluate:evaluate",
     "export-model": "export_model:export_model",
     "index": "collection:index",
+    "watch": "watch:watch",
     "status": "collection:status",
     "where": "collection:where",
     "optimize": "maintenance:optimize",

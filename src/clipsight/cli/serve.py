@@ -40,6 +40,9 @@ def serve(
         str, typer.Option(help="Path prefix below which a proxy serves this server, such as /photos.")
     ] = "",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser, if this is a desktop.")] = True,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Also index new and changed photos, as `clipsight watch` does.")
+    ] = False,
     library: LibraryOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -55,6 +58,8 @@ def serve(
 
     modules = ["cachetools", "fastapi", "prometheus_client", "segno", "uvicorn"]
     require("web", *modules, *(["gradio"] if page else []))
+    if watch:
+        require("watch", "watchfiles")
     from clipsight.cli.messages import note
     from clipsight.web.server.run import is_loopback, is_unspecified, url_for_devices
     from clipsight.web.server.run import serve as run
@@ -91,6 +96,7 @@ def serve(
             threads=threads,
             page=page,
             root_path=root_path,
+            watch=watch,
             on_ready=on_ready,
         )
 

@@ -22,6 +22,7 @@ _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "probe": ("probes need", LabelError),
     "raw": ("raw files need", PhotoError),
     "train": ("training needs", TrainingError),
+    "watch": ("watching folders needs", LibraryError),
     "web": ("the server needs", ServerError),
 }
 """Extra -> beginning of the error message, and class of the error."""

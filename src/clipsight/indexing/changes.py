@@ -5,6 +5,7 @@ that must be read in a temporary table, so that memory does not grow with the nu
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,8 @@ class Changes:
     queued: int = 0
     unchanged: int = 0
     failed_before: int = 0
+    unsettled: int = 0
+    """new and changed files that may still be being written, left as they are"""
     missing: list[int] = field(default_factory=list)
     """Ids of photos whose file no longer exists; the queue may hold some of the files under another name."""
     errors: list[str] = field(default_factory=list)
@@ -36,16 +39,18 @@ def find_changes(
     hidden: bool = False,
     retry: bool = False,
     strict: bool = False,
+    settled: int | None = None,
     on_scanned: Callable[[int], None] = lambda files: None,
 ) -> Changes:
     """Compare `root` with the catalog and queue the files to be read (`Catalog.dequeue`).
 
     `retry` also queues unchanged files that failed before, and `strict` photos of which only a part could be
-    decoded. `on_scanned` is called with the number of files found so far. Photos are marked unreachable if
-    their directory can't be read, or is now on another device (an unmounted disk leaves an empty directory);
-    other photos whose file no longer exists are marked missing.
+    decoded. Files changed since `settled`, in ns since 1970, are not queued yet. `on_scanned` is called with
+    the number of files found so far. Photos are marked unreachable if their directory can't be read, or is
+    now on another device (an unmounted disk leaves an empty directory); other photos whose file no longer
+    exists are marked missing.
     """
-    walker = _Walk(root, catalog, model, retry, strict)
+    walker = _Walk(root, catalog, model, retry, strict, settled)
     catalog.clear_queue()
     for directory in walk(root, exclude=exclude, hidden=hidden):
         with catalog.transaction():
@@ -61,8 +66,11 @@ def find_changes(
 class _Walk:
     """State of one walk: visited directories, and photos that were not found."""
 
-    def __init__(self, root: bytes, catalog: Catalog, model: Model, retry: bool, strict: bool) -> None:
+    def __init__(
+        self, root: bytes, catalog: Catalog, model: Model, retry: bool, strict: bool, settled: int | None
+    ) -> None:
         self.root = root
+        self.settled, self.now = settled, time.time_ns()
         self.catalog = catalog
         self.model = model
         self.retry = retry
@@ -90,6 +98,8 @@ class _Walk:
                 self.changes.unchanged += 1
             elif failure == (file.size, file.mtime_ns) and not self.retry:
                 self.changes.failed_before += 1
+            elif self.settled is not None and self.settled < file.mtime_ns <= self.now:
+                self.changes.unsettled += 1
             else:
                 queued.append(_stat(file))
         self.catalog.enqueue(queued)

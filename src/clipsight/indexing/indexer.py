@@ -89,6 +89,8 @@ class IndexReport:
     missing: int = 0
     unreachable: int = 0
     """photos whose folder can't be read now; they are kept"""
+    unsettled: int = 0
+    """new and changed files that may still be being written (see `Library.watch`)"""
     seconds: float = 0.0
     problems: tuple[str, ...] = field(default=())
     """folders that could not be read, with the reason"""
@@ -108,6 +110,7 @@ class IndexReport:
             "failed before": self.failed_before,
             "gone": self.missing,
             "unreachable": self.unreachable,
+            "being written": self.unsettled,
         }
         shown = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         return f"{self.folder}: {shown or 'no photos'} ({self.seconds:.1f} s)"
@@ -156,11 +159,13 @@ def index_root(
     options: IndexOptions,
     *,
     retry: bool = False,
+    settle: float | None = None,
     observer: Observer,
 ) -> IndexReport:
     """Index the folder `root`; `encoder` is called only if a file has to be embedded.
 
-    `retry` also tries unchanged files that failed before. On any exception, everything embedded so far is
+    `retry` also tries unchanged files that failed before. Files changed in the last `settle` seconds are left
+    for a later run. On any exception, everything embedded so far is
     committed and the exception is re-raised. If the folder can't be read, its photos in the catalog are kept
     and marked unreachable; if there are none, raises LibraryError.
     """
@@ -174,6 +179,7 @@ def index_root(
         hidden=options.hidden,
         retry=retry,
         strict=options.strict,
+        settled=None if settle is None else time.time_ns() - round(1e9 * settle),
         on_scanned=observer.scanned,
     )
     if changes.root_error and not known:
@@ -197,6 +203,7 @@ def index_root(
         failed_before=changes.failed_before,
         missing=catalog.count_in_state(changes.missing, State.MISSING),
         unreachable=catalog.counts(root).unreachable,
+        unsettled=changes.unsettled,
         seconds=time.monotonic() - started,
         problems=tuple(changes.errors),
     )
@@ -210,6 +217,7 @@ def index_folders(
     changes: "IndexKeywords",
     *,
     retry: bool = False,
+    settle: float | None = None,
     progress: "Observer | ProgressLike" = None,
 ) -> list[IndexReport]:
     """Index each of `folders` by `index_root`, with its saved options and `changes` to them."""
@@ -221,7 +229,9 @@ def index_folders(
             options = before.updated(changes)
             again = retry or options.accepts_more_than(before)
             sources = (catalog, model, encoder)
-            reports.append(index_root(folder, *sources, options, retry=again, observer=observer))
+            reports.append(
+                index_root(folder, *sources, options, retry=again, settle=settle, observer=observer)
+            )
     return reports
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Event, Lock, RLock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -91,9 +91,13 @@ class Connection(Generic[AnyEncoder]):
         changes: "IndexKeywords",
         *,
         retry: bool = False,
+        settle: float | None = None,
         progress: "Observer | ProgressLike" = None,
     ) -> "list[IndexReport]":
-        """Index `folders` (default: those indexed before), one thread at a time; see `Library.index`."""
+        """Index `folders` (default: those indexed before), one thread at a time; see `Library.index`.
+
+        With `settle`, files changed in the last `settle` seconds are left for a later run.
+        """
         from clipsight.indexing.indexer import IndexOptions, check_folders, index_folders
 
         IndexOptions().updated(changes)  # raises before a model is chosen, or downloaded
@@ -104,12 +108,38 @@ class Connection(Generic[AnyEncoder]):
             if self.model != self.catalog.current_model():
                 self.catalog.begin_switch(self.model)
             sources = (self.catalog, self.model, lambda: self.encoder)
-            reports = index_folders(roots, *sources, changes, retry=retry, progress=progress)
+            reports = index_folders(roots, *sources, changes, retry=retry, settle=settle, progress=progress)
             model_selection.finish_switch(self.catalog, self.model, self.folder / "vectors", self.note)
             if any(report.changed for report in reports):
                 self._changed()
                 self.snapshot.index.compact()
             return reports
+
+    def watch(
+        self,
+        folders: "Sequence[str | os.PathLike[str]]",
+        *,
+        settle: float,
+        rescan: float,
+        stop: Event,
+    ) -> "Iterator[IndexReport]":
+        """Index `folders` (default: those indexed before) as they change; see `Library.watch`."""
+        from clipsight.indexing.indexer import IndexReport, check_folders
+        from clipsight.indexing.watch import changed_paths, check_times, is_remote, watch
+
+        check_times(settle, rescan)
+        roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
+        check_folders(roots, self.catalog)
+
+        def index(root: bytes) -> IndexReport:
+            name = os.fsdecode(root)
+            if not os.path.isdir(root) and not self.catalog.has_folder(root):
+                return IndexReport(name, problems=(f"{name}: no such folder",))
+            (report,) = self.index([name], {}, settle=settle)
+            return report
+
+        ticks = changed_paths(roots, stop, settle, self.note)
+        return watch(roots, index, ticks, rescan=rescan, remote=is_remote)
 
     def _renew_builtin(self) -> None:
         """Replace an earlier edition of the builtin model by the current one; call `note` once about it."""

@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from clipsight.web.server.auth import MIN_TOKEN_LENGTH, AccessPolicy
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.server.rewrite import is_prefix
 from clipsight.web.service.service import Service
+from clipsight.web.service.watch_process import watching
 
 _GRACE_SECONDS = 8
 """Time that running requests have to finish at shutdown; then they are cancelled."""
@@ -49,11 +50,13 @@ def serve(
     threads: int | None,
     page: bool,
     root_path: str = "",
+    watch: bool = False,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve the library until SIGINT or SIGTERM; call `on_ready` with the URL once requests are accepted.
 
-    `root_path` is the path prefix below which a proxy serves it, such as "/photos".
+    `root_path` is the path prefix below which a proxy serves it, such as "/photos". With `watch`, another
+    process indexes photos of the library's folders as they change.
 
     Raises `ServerError` for an address that is taken, or open to other machines without a token, for an
     invalid `root_path`, and what `Service` raises.
@@ -77,7 +80,8 @@ def serve(
                 server_file.write(url, token)
                 on_ready(url + root_path)
 
-            asyncio.run(_run(app, request_threads, listener, announce))
+            with watching(service.path, device, threads) if watch else nullcontext():
+                asyncio.run(_run(app, request_threads, listener, announce))
         finally:
             server_file.remove()
 
