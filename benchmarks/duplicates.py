@@ -1,6 +1,6 @@
 """How well, and how fast, does `clipsight duplicates` find copies? The measurement behind its thresholds.
 
-    python -m benchmarks.duplicates accuracy PHOTOS [--count 1000] [--changed 100] [--model builtin]
+    python -m benchmarks.duplicates accuracy PHOTOS [--count 1000] [--changed 100] [--min-side 1]
     python -m benchmarks.duplicates scale WORK [--count 1000000]
 
 `accuracy` embeds photos, and copies of some of them: smaller, compressed again, cropped, turned. Recall is
@@ -33,6 +33,11 @@ _DIM = 256
 _PAIR_EVERY = 20
 Floats = NDArray[np.float32]
 Change = Callable[[Image.Image], Image.Image]
+
+
+def _size(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        return picture.size
 
 
 def _recompressed(image: Image.Image, quality: int) -> Image.Image:
@@ -78,20 +83,25 @@ def main() -> None:
     accuracy.add_argument("--count", type=int, default=1000)
     accuracy.add_argument("--changed", type=int, default=100)
     accuracy.add_argument("--model", default="builtin")
+    accuracy.add_argument("--min-side", type=int, default=1, help="only photos of so many pixels a side")
     scale = parts.add_parser("scale")
     scale.add_argument("work", type=Path)
     scale.add_argument("--count", type=int, default=1_000_000)
     arguments = parser.parse_args()
     if arguments.part == "accuracy":
-        print_accuracy(arguments.photos, arguments.count, arguments.changed, arguments.model)
+        print_accuracy(
+            arguments.photos, arguments.count, arguments.changed, arguments.model, arguments.min_side
+        )
     else:
         print_scale(arguments.work, arguments.count)
 
 
-def print_accuracy(folder: Path, count: int, changed: int, model: str) -> None:
+def print_accuracy(folder: Path, count: int, changed: int, model: str, min_side: int) -> None:
     from clipsight import Encoder
+    from clipsight.indexing.media.photo import open_picture
+    from clipsight.indexing.scan import photos_in
 
-    files = sorted(folder.rglob("*.jpg"))
+    files = [file for file in photos_in(folder) if min(_size(file)) >= min_side]
     random.Random(0).shuffle(files)
     encoder = Encoder.open(model)
 
@@ -99,9 +109,7 @@ def print_accuracy(folder: Path, count: int, changed: int, model: str) -> None:
         files: list[Path], change: Callable[[Image.Image], Image.Image] = lambda image: image
     ) -> Floats:
         parts = [
-            encoder.encode_images(
-                [change(Image.open(file).convert("RGB")) for file in files[at : at + _BATCH]]
-            )
+            encoder.encode_images([change(open_picture(file)) for file in files[at : at + _BATCH]])
             for at in range(0, len(files), _BATCH)
         ]
         return np.concatenate(parts)

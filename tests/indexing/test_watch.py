@@ -3,8 +3,9 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ class Clock:
 
 
 def runs(
-    ticks: list[tuple[float, set[bytes]]],
+    ticks: Sequence[tuple[float, set[bytes]]],
     *,
     folders: tuple[bytes, ...] = (b"/a", b"/b"),
     takes: float = 0.0,
@@ -155,7 +156,7 @@ def test_new_renamed_and_deleted_photos_are_followed(library: Library, tmp_path:
             stop.set,
         ]
     )
-    seen = []
+    seen: list[tuple[int, int, int]] = []
     for report in library.watch(folder, settle=0.05, stop=stop):
         if not seen or report.changed:
             seen.append((report.embedded, report.known_content, report.missing))
@@ -195,7 +196,7 @@ def test_a_folder_that_vanishes_is_a_problem_and_ends_nothing(library: Library, 
 @pytest.mark.parametrize(
     "options", [{"settle": 0}, {"settle": float("nan")}, {"rescan": -1}, {"rescan": "60"}, {"rescan": 1e9}]
 )
-def test_invalid_times_are_refused(library: Library, tmp_path: Path, options: dict[str, float]) -> None:
+def test_invalid_times_are_refused(library: Library, tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(LibraryError, match=next(iter(options))):
         library.watch(tmp_path, **options)
 
