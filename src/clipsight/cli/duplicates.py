@@ -39,7 +39,7 @@ def duplicates(
     ] = None,
     similarity: Annotated[
         float | None,
-        typer.Option(min=-1, max=1, help="Minimum cosine of two files of the same shot (default: 0.95)."),
+        typer.Option(min=-1, max=1, help="Minimum cosine of two files of the same shot (default: 0.94)."),
     ] = None,
     burst_seconds: Annotated[
         float | None,

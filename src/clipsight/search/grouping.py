@@ -14,7 +14,7 @@ from clipsight.core.progress import Progress
 from clipsight.store.photo_columns import UNKNOWN, PhotoColumns
 from clipsight.store.vectors.neighbours import Neighbours
 
-SAME_COSINE = 0.95
+SAME_COSINE = 0.94
 BURST_COSINE = 0.90
 """Default minimum cosines, measured by `python -m benchmarks.duplicates`: see docs/duplicates.md."""
 
