@@ -8,10 +8,8 @@ for choosing hyperparameters, `--split test` for the model card.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,8 +34,8 @@ from .metrics import (
     shorten,
     softmax,
 )
+from .prompts import PROMPTS, choices
 
-PROMPTS = {"clothing": "a photo of a {}", "scenes": "a photo of {}", "products": "a photo of {}"}
 SIZES = (64, 128, 192, 256)
 _SENTENCES = 2000
 _CHUNK = 16
@@ -103,24 +101,14 @@ class Bench:
 
     def colours(self, split: str) -> Question:
         """Cosines of products with "a photo of {colour} {article}" for its ten commonest colours."""
-        with (self.data / "products" / "products.csv").open(newline="", encoding="utf-8") as file:
-            rows = {f"products/{row['filepath']}": row for row in csv.DictReader(file)}
-        common: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in rows.values():
-            common[row["article_type"]][row["colour"]] += 1
-        top = {kind: [c for c, _ in counts.most_common(_OPTIONS)] for kind, counts in common.items()}
-        texts = {
-            kind: self.encoder.encode_texts([f"a photo of {c} {kind}".lower() for c in colours])
-            for kind, colours in top.items()
-            if len(colours) == _OPTIONS
-        }
-        cosines, right = [], []
-        for photo, vector in zip(*self.of("products", split), strict=True):
-            kind, colour = rows[photo.path]["article_type"], rows[photo.path]["colour"]
-            if kind in texts and colour in top[kind]:
-                cosines.append(texts[kind] @ vector)
-                right.append(top[kind].index(colour))
-        return np.stack(cosines), right
+        photos, images = self.of("products", split)
+        found = choices(self.data, photos)
+        listing = list(dict.fromkeys(text for prompts, _ in found.values() for text in prompts))
+        texts = dict(zip(listing, self.encoder.encode_texts(listing), strict=True))
+        cosines = [
+            np.stack([texts[each] for each in prompts]) @ images[i] for i, (prompts, _) in found.items()
+        ]
+        return np.stack(cosines), [right for _, right in found.values()]
 
     def probes(self, split: str) -> dict[str, float]:
         """Accuracy of logistic regression on frozen embeddings of clothing: 16 photos per class, and all."""

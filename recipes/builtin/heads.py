@@ -1,11 +1,12 @@
-"""The image side of the second edition: the first edition's head, what everyday things add to it, and ConSE.
+"""The image side: the English model's head, what everyday things add to it, and ConSE.
 
-The text tower stays, so that the texts' embeddings are constants. A photo's embedding is the weighted sum of
+The texts' embeddings are constants. A photo's embedding is the weighted sum of
 two unit vectors: the head's, which training improves, and ConSE's in the same space, which it can't forget.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,45 +22,61 @@ from .features import is_filled
 from .model import FEATURES, FLOOR, TAP_WIDTH, Builtin, ImageHead
 
 NEW = (*LABELLED, *NAMED)
-"""Sets that the first edition did not see."""
+"""Sets that the English model did not see."""
 
 
 @dataclass(frozen=True)
 class HeadConfig:
     """Hyperparameters, chosen on the dev split."""
 
-    views: int = 2
-    """Views per photo, the first without augmentation."""
+    views: int = 4
+    """Views per photo of the new sets, the first without augmentation."""
     conse: float = 0.2
     """Share of ConSE in a photo's embedding."""
     epochs: int = 12
     named: int = 256
     """Photos of the new sets in a step."""
-    kept: int = 256
+    kept: int = 328
     """Photos of the other sets in a step, shared out by SHARES."""
     hidden: int = 512
     dropout: float = 0.3
     rate: float = 1e-3
-    keeping: float = 4.0
-    """Weight of the loss that keeps the other sets' photos where the first edition puts them."""
-    captions: float = 0.5
+    keeping: float = 6.0
+    """Weight of the loss that keeps the other sets' photos where the first head puts them."""
+    captions: float = 1.0
     """Weight of CLIP's loss on the other sets' photos and captions."""
+    choosing: float = 0.5
+    """Weight of the cross entropy of a photo's prompt among the others of its kind, a set at a time."""
+    finding: float = 0.3
+    """Weight of the cross entropy of a label's photos among those of the step."""
     scale: float = 25.0
-    strength: float = 0.8
+    strength: float = 0.9
     """Share of the added head that is folded in (Wortsman et al. 2022, arXiv:2109.01903): between the first
-    edition and the trained head, recall of captions comes back sooner than everyday things are lost.
+    head and the trained one, recall of captions comes back sooner than everyday things are lost.
     """
 
 
 SHARES: Mapping[str, float] = {
-    "flickr": 0.4,
-    "coco": 0.17,
-    "imagenet": 0.14,
-    "products": 0.12,
-    "clothing": 0.12,
-    "scenes": 0.05,
+    "flickr": 0.55,
+    "coco": 0.12,
+    "imagenet": 0.12,
+    "products": 0.1,
+    "clothing": 0.07,
+    "scenes": 0.04,
 }
 """Shares of the other sets among the photos of a step that are kept in their places."""
+
+CHOOSING: Mapping[str, int] = {"clothing": 40, "scenes": 32, "products": 48}
+"""Photos of a step whose prompt is chosen among others, by set."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of which one fits a photo."""
+
+    texts: Sequence[int]
+    """Their rows of `Lessons.texts`, equally many for all photos of a set."""
+    right: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,8 @@ class Lessons:
     """Embeddings of the captions, unit float[texts,width]."""
     captions: Sequence[Sequence[int]]
     """Rows of `texts` of each photo's captions; empty for photos that are not trained on."""
+    prompts: Mapping[int, Prompts]
+    """Prompts of the photos of CHOOSING that have them."""
 
 
 def blend(head: Tensor, conse: Tensor, share: float) -> Tensor:
@@ -81,7 +100,7 @@ def blend(head: Tensor, conse: Tensor, share: float) -> Tensor:
 
 
 class AddedHead(nn.Module):
-    """What is added to the first edition's head: float[batch,FEATURES] -> float[batch,width]."""
+    """What is added to the first head: float[batch,FEATURES] -> float[batch,width]."""
 
     def __init__(self, width: int, config: HeadConfig):
         super().__init__()
@@ -106,22 +125,34 @@ class HeadTrainer:
     def __init__(self, model: Builtin, known: Tensor, lessons: Lessons, config: HeadConfig):
         """`known` are the class names' embeddings, unit float[1000,width]."""
         self.lessons, self.config = lessons, config
-        self.filled = [is_filled(view) for view in lessons.views]
+        learnt = [
+            i for i, rows in enumerate(lessons.captions) if rows and is_filled(lessons.views[0][i][None])[0]
+        ]
+        self.examples: dict[int, list[int]] = {i: [] for i in learnt}
+        """Rows of the next three, one a view, by photo."""
+        count, parts = 0, []
+        for view in lessons.views:
+            filled = [i for i in learnt if is_filled(view[i][None])[0]]
+            parts.append(torch.from_numpy(np.asarray(view[filled])))
+            for i in filled:
+                self.examples[i].append(count)
+                count += 1
         with torch.no_grad():
-            pooled = [torch.from_numpy(np.asarray(view)) for view in lessons.views]
-            self.first = [head_vectors(model, each) for each in pooled]
-            self.conse = [conse_vectors(model, known, each) for each in pooled]
-            self.inputs = [standardised(model.image_head, each) for each in pooled]
-        self.unit = float(self.first[0][torch.from_numpy(self.filled[0])].norm(dim=1).mean()) / 6
+            self.first = torch.cat([head_vectors(model, part) for part in parts])
+            self.conse = torch.cat([conse_vectors(model, known, part) for part in parts])
+            self.inputs = torch.cat([standardised(model.image_head, part) for part in parts])
+        self.unit = float(self.first.norm(dim=1).mean()) / 6
         """What the added head's output is multiplied with, so that its rates don't depend on the first's."""
-        learnt = [i for i, rows in enumerate(lessons.captions) if rows and self.filled[0][i]]
-        self.named = [i for i in learnt if lessons.photos[i].source in NEW]
-        self.kept = {
-            source: [i for i in learnt if lessons.photos[i].source == source]
-            for source in SHARES
-            if any(lessons.photos[i].source == source for i in learnt)
-        }
         _, self.labels = np.unique([photo.label for photo in lessons.photos], return_inverse=True)
+        of: dict[str, list[int]] = defaultdict(list)
+        for i in learnt:
+            of[lessons.photos[i].source].append(i)
+        self.named = [i for source in NEW for i in of[source]]
+        self.kept = {source: of[source] for source in SHARES if of[source]}
+        asked = {source: [i for i in of[source] if i in lessons.prompts] for source in CHOOSING}
+        self.asked = {source: photos for source, photos in asked.items() if photos}
+        self.names = {self.labels[i]: lessons.captions[i] for i in self.named}
+        self.places = {label: place for place, label in enumerate(self.names)}
         self.rng = np.random.default_rng(SEED)
         torch.manual_seed(SEED)
         self.added = AddedHead(lessons.texts.shape[1], config)
@@ -146,6 +177,9 @@ class HeadTrainer:
     def _step(self, batch: NDArray[np.int64]) -> float:
         config = self.config
         loss = self._naming(batch)
+        for source, photos in self.asked.items():
+            count = min(CHOOSING[source], len(photos))
+            loss = loss + config.choosing * self._choosing(self.rng.choice(photos, count, replace=False))
         if self.kept:
             rows = self._kept_rows()
             now, conse, before = self._vectors(rows)
@@ -166,33 +200,39 @@ class HeadTrainer:
         return np.concatenate(drawn)
 
     def _naming(self, batch: NDArray[np.int64]) -> Tensor:
-        """Cross entropy of each photo's label among the labels of the batch."""
-        now, conse, _ = self._vectors(batch)
-        owner = {self.labels[i]: i for i in batch}
-        labels, wanted = np.unique(self.labels[batch], return_inverse=True)
-        texts = self._texts([owner[label] for label in labels])
-        cosines = blend(now, conse, self.config.conse) @ texts.T
-        return F.cross_entropy(self.config.scale * cosines, torch.from_numpy(wanted))
+        """Cross entropy of each photo's label among all labels, and of each label's photos in the batch."""
+        images = self._blended(batch)
+        texts = self.lessons.texts[[self.rng.choice(captions) for captions in self.names.values()]]
+        logits = self.config.scale * images @ texts.T
+        wanted = torch.tensor([self.places[self.labels[i]] for i in batch])
+        shown = wanted.unique()
+        same = (shown[:, None] == wanted[None]).float()
+        found = F.cross_entropy(logits[:, shown].T, same / same.sum(1, keepdim=True))
+        return F.cross_entropy(logits, wanted) + self.config.finding * found
+
+    def _choosing(self, rows: NDArray[np.int64]) -> Tensor:
+        """Cross entropy of the right prompt of each photo of one set."""
+        prompts = [self.lessons.prompts[i] for i in rows]
+        texts = self.lessons.texts[np.array([each.texts for each in prompts])]
+        cosines = (texts @ self._blended(rows)[..., None])[..., 0]
+        return F.cross_entropy(self.config.scale * cosines, torch.tensor([each.right for each in prompts]))
 
     def _matching(self, rows: NDArray[np.int64], images: Tensor) -> Tensor:
         """CLIP's loss; photos of one label share the target."""
         same = torch.from_numpy(np.equal.outer(self.labels[rows], self.labels[rows])).float()
-        logits, wanted = self.config.scale * images @ self._texts(rows).T, same / same.sum(1, keepdim=True)
+        texts = self.lessons.texts[[self.rng.choice(self.lessons.captions[i]) for i in rows]]
+        logits, wanted = self.config.scale * images @ texts.T, same / same.sum(1, keepdim=True)
         return (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2
 
-    def _texts(self, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
-        """The embedding of a random caption of each photo."""
-        return self.lessons.texts[[self.rng.choice(self.lessons.captions[i]) for i in rows]]
+    def _blended(self, rows: NDArray[np.int64]) -> Tensor:
+        now, conse, _ = self._vectors(rows)
+        return blend(now, conse, self.config.conse)
 
     def _vectors(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """The head's output now, ConSE's, and the head's before, each of a random view of each photo."""
-        views = [int(self.rng.choice([v for v, have in enumerate(self.filled) if have[i]])) for i in rows]
-
-        def pick(arrays: Sequence[Tensor]) -> Tensor:
-            return torch.stack([arrays[v][i] for v, i in zip(views, rows, strict=True)])
-
-        before = pick(self.first)
-        return before + self.unit * self.added(pick(self.inputs)), pick(self.conse), before
+        drawn = [int(self.rng.choice(self.examples[i])) for i in rows]
+        before = self.first[drawn]
+        return before + self.unit * self.added(self.inputs[drawn]), self.conse[drawn], before
 
 
 def fold(head: ImageHead, added: AddedHead, unit: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,10 @@ CAPTIONED = {
     "fr": ("fr",),
     "ar": ("ar",),
 }
-"""Files of captioned_languages/ by language."""
+"""Files of captioned_languages/ by language, with which a model is measured."""
+
+LEARNT = CAPTIONED | {"de": ("de", "de_described"), "es": ("es_machine",)}
+"""Files to learn from."""
 
 _SAME = {"pt-br": "pt", "zh-hant": "zh-Hant", "nb": "no"}
 PAIRS = (
@@ -58,10 +61,12 @@ def read_lines(path: Path) -> Iterator[list[str]]:
             yield line.rstrip("\n").split("\t")
 
 
-def captions_in(data: Path, language: str) -> dict[str, tuple[str, ...]]:
+def captions_in(
+    data: Path, language: str, files: Mapping[str, Sequence[str]] = CAPTIONED
+) -> dict[str, tuple[str, ...]]:
     """Captions of the Flickr8k photos in `language`, by the photo's path."""
     found: dict[str, list[str]] = {}
-    for name in CAPTIONED[language]:
+    for name in files[language]:
         for photo, caption in _caption_rows(data / "captioned_languages" / f"{name}.csv.gz"):
             found.setdefault(f"captioned/{photo}", []).append(caption)
     return {path: tuple(captions) for path, captions in found.items()}

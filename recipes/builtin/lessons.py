@@ -1,35 +1,25 @@
-"""The lessons of the multilingual tower, from the data folders and an English teacher.
+"""What the multilingual tower learns: which texts, in which languages, beside which English and which photos.
 
-English texts are asked of the teacher once; every translation shares the row of its English.
+A translation is taught the English tower's embedding of its English; captions in any language also find their
+photo. Texts are chosen by a hash, so that the choice does not depend on their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
-
-from .data import Photo, load_sentences
-from .distil import Lessons, Tokens
-from .everyday import chinese_names
-from .languages import CAPTIONED, PROMISED, Pair, captions_in, load_pairs, traditional
+from .data import SEED, Photo, load_sentences
+from .everyday import LABELLED, NAMED, chinese_names
+from .languages import LEARNT, PROMISED, Pair, captions_in, key, load_pairs, names_in, traditional
 from .licences import Choice, allowed
-
-Teacher = Callable[[Sequence[str]], NDArray[np.float32]]
-"""English texts -> unit float32[n,width]."""
-
-_LONGEST = 64
-"""Tokens of a text in training; longer ones are cut."""
-
-_ENGLISH, _CHINESE, _OTHER = 0.25, 0.15, 0.15
-"""Shares of English, of Chinese, and of all languages that are not promised; the others share the rest."""
 
 PHOTO_OF: Mapping[str, str] = {
     "en": "a photo of {}",
     "zh": "一张{}的照片",
+    "zh-Hant": "一張{}的照片",
     "ja": "{}の写真",
     "ko": "{} 사진",
     "de": "ein Foto von {}",
@@ -42,10 +32,74 @@ PHOTO_OF: Mapping[str, str] = {
 }
 """How people ask for a photo of a thing."""
 
-_WORDS = ("wordnet_concrete_nouns", "imagenet_class_names", "emoji_names_cldr")
-"""Sources of names of things, which are also asked for as photos, and mixed into other languages."""
+TAUGHT: Mapping[str, int] = {
+    "dictionaries": 1300,
+    "emoji_names_cldr": 900,
+    "imagenet_class_names": 1500,
+    "multi30k": 2500,
+    "tatoeba": 500,
+    "tuxpaint_sentences": 300,
+    "wordnet_concrete_nouns": 3500,
+}
+"""Pairs of each set that are taught a language; names of training photos come on top."""
 
-_MIXED_EVERY = 4
+CAPTIONS: Mapping[str, int] = {"zh": 3, "zh-Hant": 1, "ar": 2, "de": 2, "fr": 1, "es": 1}
+"""Captions a photo that are learnt in each language."""
+
+ENGLISH: Mapping[str, int] = {"flickr": 4, "imagenet": 4, "products": 2}
+"""English captions a photo that are learnt; of other sets, all."""
+
+_SENTENCES = 3000
+_NAMES = ("wordnet_concrete_nouns", "imagenet_class_names", "emoji_names_cldr", "dictionaries")
+"""Sets of names of things; all but the dictionaries' are also asked for as photos, and mixed into other
+languages.
+"""
+
+_PROMPTED_EVERY, _MIXED_EVERY = 2, 8
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Chosen texts; the other fields hold their numbers."""
+
+    texts: list[str]
+    """All texts, each once; the English ones come first."""
+    english: int
+    """Number of English texts, those that the English tower embeds."""
+    pairs: list[tuple[str, int, int]]
+    """Language, text and its English; English texts are pairs with themselves."""
+    captions: list[list[tuple[str, int]]]
+    """Language and text of the captions of each photo; none of photos that are not for training."""
+
+
+def choose_texts(data: Path, photos: Sequence[Photo], choice: Choice) -> Texts:
+    """Choose what is taught. Raises RecipeError without the data or the package `opencc`."""
+    convert = traditional()
+    pairs = load_pairs(data, unseen_texts(data, photos), choice)
+    captions = _captions(data, photos, pairs, choice)
+    labels = {photo.label for photo in photos if photo.split == "train"}
+    taught = list(_taught(pairs, labels))
+    taught += [
+        Pair("zh-Hant", pair.english, convert(pair.translation), pair.source)
+        for pair in taught
+        if pair.language == "zh" and _draw(pair.translation) < 0.6
+    ]
+    sentences = (
+        sorted(load_sentences(data), key=_draw)[:_SENTENCES] if allowed("coco_captions", choice) else []
+    )
+    english = dict.fromkeys(pair.english for pair in taught)
+    english |= dict.fromkeys(sentences)
+    english |= dict.fromkeys(text for found in captions for language, text in found if language == "en")
+    every = english | dict.fromkeys(pair.translation for pair in taught)
+    every |= dict.fromkeys(text for found in captions for _, text in found)
+    row = {text: i for i, text in enumerate(every)}
+    return Texts(
+        list(every),
+        len(english),
+        [("en", row[text], row[text]) for text in english]
+        + [(pair.language, row[pair.translation], row[pair.english]) for pair in taught],
+        [[(language, row[text]) for language, text in found] for found in captions],
+    )
 
 
 def unseen_texts(data: Path, photos: Iterable[Photo]) -> list[str]:
@@ -53,98 +107,66 @@ def unseen_texts(data: Path, photos: Iterable[Photo]) -> list[str]:
     held = [photo for photo in photos if photo.split != "train"]
     paths = {photo.path for photo in held}
     found = [caption for photo in held if photo.source in ("flickr", "coco") for caption in photo.captions]
-    for language in CAPTIONED:
-        for path, captions in captions_in(data, language).items():
+    for language in LEARNT:
+        for path, captions in captions_in(data, language, LEARNT).items():
             if path in paths:
                 found += captions
     return found
 
 
-def shares_of(languages: Iterable[str]) -> dict[str, float]:
-    """Share of each language among the translations of a step."""
-    named = set(languages)
-    promised = sorted(named & {*PROMISED, "zh-Hant"} - {"zh", "zh-Hant"})
-    others = sorted(named - {*promised, "en", "zh", "zh-Hant"})
-    shares = {"en": _ENGLISH, "zh": _CHINESE * 0.6, "zh-Hant": _CHINESE * 0.4}
-    rest = 1 - _ENGLISH - _CHINESE - _OTHER
-    shares |= {language: rest / len(promised) for language in promised}
-    shares |= {language: _OTHER / len(others) for language in others}
-    return {language: share for language, share in shares.items() if language in named}
+def _draw(text: str) -> float:
+    """A number of 0 to 1 that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(f"{SEED}/{text}".encode()).digest()[:4]) / 2**32
 
 
-def photo_captions(data: Path, photos: Sequence[Photo], choice: Choice) -> list[dict[str, tuple[str, ...]]]:
-    """Captions of each photo by language; Chinese ones also in traditional characters."""
-    result: list[dict[str, tuple[str, ...]]] = [{"en": photo.captions} for photo in photos]
-    tables = {"zh": {path: (name,) for path, name in chinese_names(data).items()}}
-    if allowed("captioned_languages", choice):
-        for language in CAPTIONED:
-            tables[language] = tables.get(language, {}) | captions_in(data, language)
-    convert = traditional()
-    for photo, captions in zip(photos, result, strict=True):
-        for language, table in tables.items():
-            if photo.path in table:
-                captions[language] = table[photo.path]
-        if "zh" in captions:
-            captions["zh-Hant"] = tuple(map(convert, captions["zh"]))
-    return result
-
-
-def taught_pairs(data: Path, photos: Sequence[Photo], choice: Choice) -> list[Pair]:
-    """All pairs to learn: translations, English, photo prompts, and English words in other languages."""
-    pairs = load_pairs(data, unseen_texts(data, photos), choice)
-    convert = traditional()
-    english = dict.fromkeys(pair.english for pair in pairs)
-    train = [photo for photo in photos if photo.split == "train" and allowed(photo.source, choice)]
-    english |= dict.fromkeys(caption for photo in train for caption in photo.captions)
-    english |= dict.fromkeys(load_sentences(data))
-    result = [Pair("en", text, text, "english") for text in english]
-    for number, pair in enumerate(pairs):
-        result.append(pair)
-        if pair.language == "zh":
-            result.append(Pair("zh-Hant", pair.english, convert(pair.translation), pair.source))
-        if pair.source in _WORDS and pair.language in PHOTO_OF:
-            result += _asked(pair, number)
-    return result
-
-
-def _asked(pair: Pair, number: int) -> list[Pair]:
-    """A name as people ask for its photo, and now and then with the English name in the other language."""
-    asked = PHOTO_OF["en"].format(pair.english)
-    prompt = PHOTO_OF[pair.language]
-    found = [Pair(pair.language, asked, prompt.format(pair.translation), pair.source)]
-    if number % _MIXED_EVERY == 0:
-        found.append(Pair(pair.language, asked, prompt.format(pair.english), pair.source))
-    return found
-
-
-def build_lessons(
-    pairs: Sequence[Pair],
-    captions: Sequence[Mapping[str, Sequence[str]]],
-    views: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.int64],
-    tokenizer: Tokenizer,
-    teacher: Teacher,
-) -> Lessons:
-    """Tokenise everything and ask the teacher once for every English text."""
-    english = list(dict.fromkeys(pair.english for pair in pairs))
-    row = {text: i for i, text in enumerate(english)}
-    tokenizer.enable_truncation(_LONGEST)
-    texts: dict[str, list[str]] = {}
-    targets: dict[str, list[int]] = {}
+def _taught(pairs: Iterable[Pair], labels: set[str]) -> Iterator[Pair]:
+    """The pairs to teach, and some of their names as people ask for photos."""
+    sets: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
-        texts.setdefault(pair.language, []).append(pair.translation)
-        targets.setdefault(pair.language, []).append(row[pair.english])
-    return Lessons(
-        {language: tokens_of(tokenizer, found) for language, found in texts.items()},
-        {language: np.array(rows) for language, rows in targets.items()},
-        teacher(english).astype(np.float16),
-        shares_of(texts),
-        [{name: tokens_of(tokenizer, found) for name, found in each.items()} for each in captions],
-        views,
-        labels,
-    )
+        if pair.language in PROMISED and pair.translation.lower() != pair.english.lower():
+            sets.setdefault((pair.language, pair.source), []).append(pair)
+    for (language, source), found in sets.items():
+        ordered = sorted(
+            found, key=lambda pair: (pair.english.lower() not in labels, _draw(pair.translation))
+        )
+        named = sum(pair.english.lower() in labels for pair in found)
+        for number, pair in enumerate(ordered[: named + TAUGHT[source]]):
+            yield pair
+            if source in _NAMES[:3] and number % _PROMPTED_EVERY == 0:
+                word = pair.english if number % _MIXED_EVERY == 0 else pair.translation
+                asked = PHOTO_OF[language].format(word)
+                yield Pair(language, PHOTO_OF["en"].format(pair.english), asked, source)
 
 
-def tokens_of(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Tokens]:
-    """Token ids of each text, with the special tokens, not padded."""
-    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+def _captions(
+    data: Path, photos: Sequence[Photo], pairs: Iterable[Pair], choice: Choice
+) -> list[list[tuple[str, str]]]:
+    """Captions of each photo with their languages; labels and names in every language that has them."""
+    convert = traditional()
+    dishes = chinese_names(data)
+    tables = {
+        language: captions_in(data, language, LEARNT) if allowed("captioned_languages", choice) else {}
+        for language in LEARNT
+    }
+    held = {key(text) for text in unseen_texts(data, photos)}
+    names = names_in((pair for pair in pairs if pair.source in _NAMES), PROMISED)
+    result = []
+    for photo in photos:
+        found: list[tuple[str, str]] = []
+        if photo.split == "train":
+            found += [("en", text) for text in photo.captions[: ENGLISH.get(photo.source)]]
+            written = {language: list(table.get(photo.path, ())) for language, table in tables.items()}
+            written["zh"] += [dishes[photo.path]] if photo.path in dishes else []
+            written["zh-Hant"] = [convert(text) for text in reversed(written["zh"])]
+            for language, count in CAPTIONS.items():
+                texts = [text for text in written[language] if key(text) not in held]
+                found += [(language, text) for text in texts[:count]]
+            if photo.source in (*LABELLED, *NAMED, "clothing", "scenes"):
+                for language in PROMISED:
+                    known = [
+                        text for text in names[language].get(photo.label, ()) if text.lower() != photo.label
+                    ]
+                    found += [(language, text) for text in known[:1]]
+                    found += [("zh-Hant", convert(text)) for text in known[:1] if language == "zh"]
+        result.append(found)
+    return result

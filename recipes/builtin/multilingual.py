@@ -1,7 +1,4 @@
-"""The multilingual stage: teach the text tower, and write a model folder that joins ConSE and captions.
-
-It starts from the English model that the first stages trained. Finished parts are kept under the work folder.
-"""
+"""The multilingual stages: texts are chosen, embedded by the English model, and taught to the student."""
 
 from __future__ import annotations
 
@@ -12,110 +9,118 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
 
 from .data import Photo
-from .distil import DistilConfig, Distiller, Lessons, Student, encode, pad
+from .distil import DistilConfig, Distiller, Lessons
 from .e5 import E5
-from .export_joint import joint_visual_graph, write_joint_folder
-from .languages import PROMISED
-from .lessons import build_lessons, photo_captions, taught_pairs
-from .licences import Choice, allowed
+from .everyday import LABELLED, NAMED
+from .languages import captions_in
+from .lessons import Texts
 from .metrics import percent_recall
-from .student import student_tower
-from .teacher import Teacher
+from .states import Tokens, TokenStates, encode
+from .student import LAYERS, Student, student_tower
 from .vocabulary import SIZE, Vocabulary, cut_vocabulary
 
-LAYERS = (0, 1, 2, 3, 4, 5)
-"""Layers kept of the published twelve, to be trained; more cost time at each query."""
-
-_FIRST_FIT = 20_000
-"""English texts from which the linear map starts."""
+_LONGEST = 64
+"""Tokens of a text in training; longer ones are cut."""
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What the stage reads."""
-
-    data: Path
-    photos: Sequence[Photo]
-    choice: Choice = "all"
-
-    def training(self) -> list[int]:
-        """Indices of the photos to train on."""
-        return [i for i, p in enumerate(self.photos) if p.split == "train" and allowed(p.source, self.choice)]
-
-
-@dataclass(frozen=True)
-class Tower:
-    """The multilingual tower before training, and its vocabulary."""
+class MultilingualTower:
+    """The text tower and its vocabulary."""
 
     student: Student
     vocabulary: Vocabulary
-    lessons: Lessons
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Unit float[texts,width]."""
+        tokenizer = self.vocabulary.tokenizer()
+        return encode(self.student.eval(), tokens_of(tokenizer, texts))
 
 
-def prepare(
-    sources: Sources,
-    teacher: Teacher,
-    views: Sequence[NDArray[np.float32]],
+def new_tower(
     e5: E5,
-    config: DistilConfig,
+    texts: Sequence[str],
+    width: int,
     size: int = SIZE,
-    layers: Sequence[int] = LAYERS,
-) -> Tower:
-    """Choose the vocabulary and write the lessons; `views` are the pooled features of all photos."""
-    train = sources.training()
-    photos = [sources.photos[i] for i in train]
-    pairs = taught_pairs(sources.data, sources.photos, sources.choice)
-    captions = photo_captions(sources.data, photos, sources.choice)
-    kept = {"en", "zh-Hant", *PROMISED}
-    texts = [pair.translation for pair in pairs if pair.language in kept]
-    texts += [caption for each in captions for found in each.values() for caption in found]
+    layers: int = LAYERS,
+    frozen: int | None = None,
+) -> MultilingualTower:
+    """The tower before training, with a vocabulary for `texts`."""
     vocabulary = cut_vocabulary(e5, texts, size)
-    _, labels = np.unique([photo.label for photo in photos], return_inverse=True)
-    embedded = [teacher.photos(torch.from_numpy(np.asarray(view[train]))) for view in views]
-    lessons = build_lessons(pairs, captions, embedded, labels, vocabulary.tokenizer(), teacher.texts)
-    student = Student(student_tower(e5, vocabulary, layers), teacher.parts, config.hidden)
-    return Tower(student, vocabulary, lessons)
+    torch.manual_seed(0)
+    tower = student_tower(e5, vocabulary, range(layers))
+    return MultilingualTower(
+        Student(tower, width) if frozen is None else Student(tower, width, frozen), vocabulary
+    )
 
 
-def teach(tower: Tower, config: DistilConfig, checkpoint: Path, log: Callable[[str], None]) -> None:
-    """Train the student, from the regression of the teacher's embeddings or a checkpoint."""
-    english, rows = tower.lessons.texts["en"], tower.lessons.targets["en"]
-    chosen = np.random.default_rng(0).permutation(len(english))[:_FIRST_FIT]
-    chosen = np.array(sorted(chosen, key=lambda i: len(english[i])))
-    targets = torch.from_numpy(tower.lessons.teacher[rows[chosen]]).float()
-    with torch.no_grad():
-        pooled = torch.cat(
-            [
-                tower.student.pooled(pad([english[i] for i in part], tower.student.tower.shape.pad_id))
-                for part in np.array_split(chosen, max(1, len(chosen) // 256))
-            ]
-        )
-    tower.student.fit_linear(pooled, targets)
-    Distiller(tower.student, tower.lessons, config, log).run(checkpoint)
+def teach(
+    tower: MultilingualTower,
+    chosen: Texts,
+    teacher: Tensor,
+    photos: Sequence[Photo],
+    images: Tensor,
+    config: DistilConfig,
+    work: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Train the tower. `teacher` are the embeddings of the English texts, unit float[english,width], `images`
+    those of the photos that have captions in `chosen`, of which the others' rows are not read.
+    """
+    student = tower.student
+    rows = tokens_of(tower.vocabulary.tokenizer(), chosen.texts)
+    states = TokenStates(rows, student.tower.shape.width, work)
+    states.fill(student, log)
+    train = [i for i, captions in enumerate(chosen.captions) if captions]
+    _, labels = np.unique([photos[i].label for i in train], return_inverse=True)
+    lessons = Lessons(
+        states,
+        teacher,
+        _by_language((language, (text, english)) for language, text, english in chosen.pairs),
+        [_by_language(chosen.captions[i]) for i in train],
+        images[train],
+        labels,
+        [group_of(photos[i]) for i in train],
+    )
+    Distiller(student, lessons, config, log).run(work / "student.pt")
+
+
+def _by_language(rows) -> dict[str, NDArray[np.int64]]:  # type: ignore[no-untyped-def]
+    found: dict[str, list[object]] = {}
+    for language, value in rows:
+        found.setdefault(language, []).append(value)
+    return {language: np.array(values, np.int64) for language, values in found.items()}
+
+
+def group_of(photo: Photo) -> str:
+    """Group of a photo, as in `distil.GROUPS`."""
+    if photo.source in ("flickr", "coco"):
+        return "captioned"
+    return "everyday" if photo.source in (*LABELLED, *NAMED) else "other"
+
+
+def tokens_of(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Tokens]:
+    """Token ids of each text, with the special tokens, not padded."""
+    tokenizer.enable_truncation(_LONGEST)
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
 def dev_recall(
-    tower: Tower, sources: Sources, images: NDArray[np.float32], language: str
+    tower: MultilingualTower, data: Path, photos: Sequence[Photo], images: Tensor, language: str
 ) -> list[float] | None:
     """Recall at 1, 5 and 10 of the dev split's Flickr8k photos by captions in `language`.
 
-    `images` are the embeddings of all photos, float32[photos,width]; None without captions.
+    `images` are the embeddings of all photos, unit float[photos,width]; None without captions.
     """
-    dev = [i for i, p in enumerate(sources.photos) if p.split == "dev" and p.source == "flickr"]
-    captions = photo_captions(sources.data, [sources.photos[i] for i in dev], sources.choice)
-    owner = [k for k, each in enumerate(captions) for _ in each.get(language, ())]
-    texts = [caption for each in captions for caption in each.get(language, ())]
-    if not texts:
+    dev = [i for i, photo in enumerate(photos) if photo.split == "dev" and photo.source == "flickr"]
+    written = {} if language == "en" else captions_in(data, language)
+    captions = [photos[i].captions if language == "en" else written.get(photos[i].path, ()) for i in dev]
+    owner = [k for k, each in enumerate(captions) for _ in each]
+    if not owner:
         return None
-    rows = [encoding.ids for encoding in tower.vocabulary.tokenizer().encode_batch(texts)]
-    with torch.no_grad():
-        found = encode(tower.student.eval(), rows).numpy()
-    return percent_recall(images[dev], found, owner)["text_to_image"]
-
-
-def write(folder: Path, teacher: Teacher, tower: Tower, about: dict[str, object]) -> None:
-    """Write the model folder."""
-    visual = joint_visual_graph(teacher.model, teacher.classes, teacher.parts)
-    write_joint_folder(folder, visual, tower.student, tower.vocabulary, about)
+    found = tower.embed([text for each in captions for text in each])
+    return percent_recall(F.normalize(images[dev], dim=1).numpy(), found.numpy(), owner)["text_to_image"]

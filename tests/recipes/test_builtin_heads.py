@@ -1,4 +1,4 @@
-"""The second edition's image head: its start, what it learns, and that its graph is what was trained."""
+"""The image head: its start, what it learns, and that its graph is what was trained."""
 
 import copy
 from dataclasses import replace
@@ -14,6 +14,7 @@ from torch import Tensor  # noqa: E402
 
 from recipes.builtin import features, heads  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
+from recipes.builtin.english_folder import read_english  # noqa: E402
 from recipes.builtin.errors import RecipeError  # noqa: E402
 from recipes.builtin.export import (  # noqa: E402
     blended_visual_graph,
@@ -21,8 +22,7 @@ from recipes.builtin.export import (  # noqa: E402
     textual_graph,
     visual_graph,
 )
-from recipes.builtin.first_edition import read_first  # noqa: E402
-from recipes.builtin.heads import HeadConfig, HeadTrainer, Lessons, blend  # noqa: E402
+from recipes.builtin.heads import HeadConfig, HeadTrainer, Lessons, Prompts, blend  # noqa: E402
 from recipes.builtin.model import FEATURES, Builtin  # noqa: E402
 from recipes.builtin.towers import IMAGE_SIZE, ImageTower, TextShape, TextTower  # noqa: E402
 
@@ -34,7 +34,7 @@ _CONFIG = HeadConfig(epochs=40, named=16, kept=8, hidden=8, rate=5e-3, dropout=0
 
 @pytest.fixture(scope="module")
 def model() -> Builtin:
-    """A first edition with random weights and a text tower of one layer, in _WIDTH numbers."""
+    """An English model with random weights and a text tower of one layer, in _WIDTH numbers."""
     torch.manual_seed(0)
     text = TextTower(TextShape(vocabulary=60, positions=80, layers=1))
     classes = torch.nn.functional.normalize(torch.randn(1000, 384), dim=1)
@@ -64,7 +64,8 @@ def _lessons(*sources: str) -> Lessons:
     part = view.copy()
     part[::2] = 0  # the second view lacks half of the photos
     texts = torch.nn.functional.normalize(torch.randn(16, _WIDTH, generator=torch.manual_seed(2)), dim=1)
-    return Lessons(photos, [view, part], texts, [[i % 8, 8 + i % 8] for i in range(32)])
+    captions = [[i % 8, 8 + i % 8] for i in range(32)]
+    return Lessons(photos, [view, part], texts, captions, {})
 
 
 def _right(model: Builtin, lessons: Lessons, share: float) -> float:
@@ -129,6 +130,33 @@ def test_photos_of_other_sets_stay_near_where_they_were(model: Builtin) -> None:
     assert moved(20.0) < moved(0.0) / 2
 
 
+def test_the_right_prompt_is_chosen_of_sets_that_have_prompts(model: Builtin) -> None:
+    """Of two prompts that lie nearer to each other than to any label, the one that the features tell."""
+    lessons = _lessons("grocery", "clothing")
+    prompts = torch.nn.functional.normalize(lessons.texts[:1] + 0.3 * torch.eye(_WIDTH)[:2], dim=1)
+    texts = torch.cat([lessons.texts, prompts])
+    clothes = [i for i, photo in enumerate(lessons.photos) if photo.source == "clothing"]
+    asked = {i: Prompts([16, 17], i % 8 // 4) for i in clothes}
+    pooled = torch.from_numpy(lessons.views[0][clothes])
+
+    def right(choosing: float) -> float:
+        taught = copy.deepcopy(model)
+        config = replace(_CONFIG, choosing=choosing, captions=0.0, keeping=0.0)
+        trainer = HeadTrainer(model, _known(), replace(lessons, texts=texts, prompts=asked), config)
+        heads.fold(taught.image_head, trainer.run(lambda _: None), trainer.unit)
+        with torch.no_grad():
+            images = blend(
+                heads.head_vectors(taught, pooled),
+                heads.conse_vectors(taught, _known(), pooled),
+                _CONFIG.conse,
+            )
+        guessed = (images @ prompts.T).argmax(1).numpy()
+        return float((guessed == [asked[i].right for i in clothes]).mean())
+
+    assert right(5.0) == 1.0
+    assert right(0.0) < 0.9
+
+
 def test_photos_without_captions_or_features_are_not_learnt_from(model: Builtin) -> None:
     lessons = _lessons("grocery")
     captions = [[] if i < 4 else rows for i, rows in enumerate(lessons.captions)]
@@ -144,7 +172,7 @@ def test_the_other_sets_share_a_step(model: Builtin) -> None:
     trainer = HeadTrainer(model, _known(), lessons, replace(_CONFIG, kept=10))
     assert {source: len(rows) for source, rows in trainer.kept.items()} == {"flickr": 8, "coco": 8}
     drawn = [lessons.photos[i].source for i in trainer._kept_rows()]
-    assert (drawn.count("flickr"), drawn.count("coco")) == (4, 2)
+    assert (drawn.count("flickr"), drawn.count("coco")) == (6, 1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -169,8 +197,8 @@ def _write(model: Builtin, folder: Path) -> Path:
     return folder
 
 
-def test_the_first_edition_is_read_as_it_was_written(model: Builtin, tmp_path: Path) -> None:
-    again = read_first(_write(model, tmp_path / "first"))
+def test_an_english_model_is_read_as_it_was_written(model: Builtin, tmp_path: Path) -> None:
+    again = read_english(_write(model, tmp_path / "first"))
     ids, pooled = torch.tensor([[1, 7, 9, 2], [1, 5, 2, 0]]), torch.rand(3, FEATURES)
     with torch.no_grad():
         for before, after in (
@@ -180,11 +208,11 @@ def test_the_first_edition_is_read_as_it_was_written(model: Builtin, tmp_path: P
             assert (before * after).sum(1).numpy() == pytest.approx(np.ones(len(before)), abs=2e-3)
 
 
-def test_another_model_is_no_first_edition(model: Builtin, tmp_path: Path) -> None:
+def test_another_model_is_no_english_one(model: Builtin, tmp_path: Path) -> None:
     folder = _write(model, tmp_path / "second")
     (folder / "visual" / "model.onnx").write_bytes(blended_visual_graph(model, _known(), 0.3))
-    with pytest.raises(RecipeError, match="is not the first edition of the builtin model"):
-        read_first(folder)
+    with pytest.raises(RecipeError, match="is not an English model of this recipe"):
+        read_english(folder)
 
 
 def test_a_view_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The stage as a whole on tiny towers: lessons from the data folders, training, and a folder that opens."""
+"""The multilingual stages as a whole on tiny towers: lessons from the data folders, and training."""
 
 from pathlib import Path
 
@@ -9,22 +9,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("opencc")
 
-from clipsight.models.encoder import Encoder  # noqa: E402
-from clipsight.models.folder import ModelFolder  # noqa: E402
-from recipes.builtin import lessons, multilingual, teacher  # noqa: E402
+from recipes.builtin import lessons, multilingual  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
 from recipes.builtin.distil import DistilConfig  # noqa: E402
 from recipes.builtin.e5 import read_e5  # noqa: E402
-from recipes.builtin.joint import Parts  # noqa: E402
-from recipes.builtin.languages import PAIRS, Pair  # noqa: E402
-from recipes.builtin.model import FEATURES, TAP_WIDTH, WIDTH, Builtin  # noqa: E402
-from recipes.builtin.towers import ImageTower, TextShape, TextTower  # noqa: E402
+from recipes.builtin.languages import PAIRS  # noqa: E402
+from recipes.builtin.lessons import Texts  # noqa: E402
 from tests.recipes.builtin_data import write_captions, write_everyday, write_pairs  # noqa: E402
 from tests.recipes.test_builtin_vocabulary import write_e5  # noqa: E402
 
 pytestmark = pytest.mark.torch
-
-_PARTS = Parts(caption=10, conse=6, weight=0.3)
 
 
 def _photos() -> list[Photo]:
@@ -43,7 +37,7 @@ def data(tmp_path: Path) -> Path:
             tmp_path, name, [("de", "two dog", "two hund"), ("zh", "dog", "狗"), ("sw", "dog", "mbwa")]
         )
     write_captions(tmp_path, "zh", [(f"{i}.jpg", f"汽车{i}") for i in range(5)])
-    for name in ("zh_translated", "de", "fr", "ar"):
+    for name in ("zh_translated", "de", "de_described", "fr", "ar", "es_machine"):
         write_captions(tmp_path, name, [("3.jpg", "hund")])
     (tmp_path / "coco_val2017_captions.txt").write_text("a dog on a hat\n")
     return tmp_path
@@ -55,100 +49,54 @@ def test_captions_of_held_out_photos_are_unseen(data: Path) -> None:
     assert not {"two dog 0", "汽车0"} & set(unseen)
 
 
+def _taught(texts: Texts) -> set[tuple[str, str, str]]:
+    return {(language, texts.texts[text], texts.texts[english]) for language, text, english in texts.pairs}
+
+
 def test_pairs_hold_english_traditional_chinese_prompts_and_mixed_words(data: Path) -> None:
-    pairs = lessons.taught_pairs(data, _photos(), "all")
-    found = {(pair.language, pair.translation) for pair in pairs}
-    assert ("en", "two dog 0") in found
-    assert ("en", "two dog 3") not in found
-    assert ("en", "a dog on a hat") in found
-    assert ("zh-Hant", "狗") in found
-    assert ("zh", "一张狗的照片") in found
-    assert any(language == "de" and text == "ein Foto von two dog" for language, text in found)
+    rows = [("zh", "car", "汽车"), ("de", "dog", "hund"), ("sw", "dog", "mbwa")]
+    write_pairs(data, "wordnet_concrete_nouns", rows)
+    texts = lessons.choose_texts(data, _photos(), "all")
+    found = _taught(texts)
+    assert ("en", "two dog 0", "two dog 0") in found
+    assert ("en", "a dog on a hat", "a dog on a hat") in found
+    assert ("zh", "汽车", "car") in found
+    assert ("zh", "一张car的照片", "a photo of car") in found  # the English word, as people mix languages
+    assert not any(text in ("mbwa", "two dog 3") for _, text, _ in found)
+    assert {"en", "zh"} <= {language for language, _, _ in found} <= {"en", "zh", "zh-Hant", "de"}
+    assert all(english < texts.english for _, _, english in texts.pairs)
+    assert len(set(texts.texts)) == len(texts.texts)
 
 
 def test_free_licences_leave_out_research_sets(data: Path) -> None:
-    pairs = lessons.taught_pairs(data, _photos(), "free")
-    assert {pair.source for pair in pairs} == {"english", "emoji_names_cldr", "tatoeba"}
-    assert not any(pair.english == "two dog 0" for pair in pairs)  # Flickr8k's captions
-    captions = lessons.photo_captions(data, _photos(), "free")
-    assert [set(each) for each in captions] == [{"en"}] * 5
+    texts = lessons.choose_texts(data, _photos(), "free")
+    assert {language for found in texts.captions for language, _ in found} == {"en"}
 
 
 def test_captions_by_language_and_in_both_kinds_of_characters(data: Path) -> None:
-    captions = lessons.photo_captions(data, _photos(), "all")
-    assert captions[0]["zh"] == ("汽车0",)
-    assert captions[0]["zh-Hant"] == ("汽車0",)
-    assert "de" not in captions[0]
-    assert captions[3]["fr"] == ("hund",)
+    texts = lessons.choose_texts(data, _photos(), "all")
+    captions = [[(language, texts.texts[text]) for language, text in found] for found in texts.captions]
+    assert {("en", "a dog"), ("zh", "汽车0"), ("zh-Hant", "汽車0")} <= set(captions[0])
+    assert not any(language == "de" for language, _ in captions[0])
+    assert captions[3] == captions[4] == []  # held out
 
 
-def test_shares_sum_to_one_and_favour_the_promised() -> None:
-    shares = lessons.shares_of(["en", "zh", "zh-Hant", "de", "fr", "sw", "th"])
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["de"] == shares["fr"] > shares["sw"] == shares["th"]
-
-
-def test_equal_english_shares_a_row_of_the_teacher(data: Path) -> None:
-    from recipes.builtin.vocabulary import lower_vocabulary
-
+def test_the_tower_learns_and_finds(data: Path) -> None:
     write_e5(data / "e5.bin")
-    tokenizer = lower_vocabulary(read_e5(data / "e5.bin")).tokenizer()
-    pairs = [Pair("en", "dog", "dog", "x"), Pair("de", "dog", "hund", "x"), Pair("de", "two", "two", "x")]
-    asked: list[str] = []
-
-    def answer(texts: list[str]) -> np.ndarray:
-        asked.extend(texts)
-        return np.eye(len(texts), 16, dtype=np.float32)
-
-    built = lessons.build_lessons(pairs, [], [], np.array([]), tokenizer, answer)  # type: ignore[arg-type]
-    assert asked == ["dog", "two"]
-    assert built.targets["de"].tolist() == [0, 1]
-    assert built.targets["en"].tolist() == [0]
-
-
-def _teacher(monkeypatch: pytest.MonkeyPatch) -> teacher.Teacher:
+    photos = _photos()
+    chosen = lessons.choose_texts(data, photos, "all")
     torch.manual_seed(0)
-    shape = TextShape(vocabulary=60, positions=80, layers=1)
-    classes = torch.nn.functional.normalize(torch.randn(1000, WIDTH), dim=1)
-    builtin = Builtin(ImageTower(), TextTower(shape), classes, 16, 0.0)
-    # The published tokenizer comes with its package; any rule that tells texts apart will do.
-    monkeypatch.setattr(
-        teacher, "tokenise", lambda texts: [[1, *(ord(c) % 50 + 5 for c in t), 2] for t in texts]
-    )
-    return teacher.Teacher(
-        builtin, TextTower(shape), _PARTS, torch.linalg.qr(torch.randn(WIDTH, WIDTH)).Q[:10]
-    )
-
-
-def test_teacher_joins_both_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = _teacher(monkeypatch)
-    texts, pooled = made.texts(["a dog", "two", "a dog"]), torch.rand(2, FEATURES)
-    assert texts.shape == (3, 16)
-    assert np.array_equal(texts[0], texts[2])
-    assert np.linalg.norm(texts, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
-    assert made.texts([]).shape == (0, 16)
-    shares = (made.model.image.classifier(pooled[:, TAP_WIDTH:]).softmax(-1) - 0.003).clamp(min=0)
-    known = torch.nn.functional.normalize(shares @ made.classes, dim=1) * 0.3**0.5
-    if bool((shares.sum(1) > 0).all()):
-        assert made.photos(pooled)[:, 10:] == pytest.approx(known.detach().numpy(), abs=1e-5)
-
-
-def test_the_stage_writes_a_folder_that_opens(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_e5(data / "e5.bin")
-    sources = multilingual.Sources(data, _photos())
-    config = DistilConfig(steps=2, pairs=6, captions=3, hidden=8, every=1)
-    made = _teacher(monkeypatch)
-    views = [np.random.default_rng(0).random((5, FEATURES), dtype=np.float32)]
-    tower = multilingual.prepare(sources, made, views, read_e5(data / "e5.bin"), config, size=24, layers=(1,))
-    assert len(tower.lessons.captions) == 3
+    images = torch.nn.functional.normalize(torch.randn(len(photos), 16), dim=1)
+    teacher = torch.nn.functional.normalize(torch.randn(chosen.english, 16), dim=1)
+    tower = multilingual.new_tower(read_e5(data / "e5.bin"), chosen.texts, 16, size=24, layers=2, frozen=1)
+    before = tower.embed(["dog"])
     lines: list[str] = []
-    multilingual.teach(tower, config, data / "student.pt", lines.append)
-    assert len(lines) == 2
-    images = made.photos(torch.from_numpy(views[0]))
-    assert multilingual.dev_recall(tower, sources, images, "zh") == [100.0] * 3  # one photo
-    assert multilingual.dev_recall(tower, sources, images, "ar") == [100.0] * 3
-    assert multilingual.dev_recall(tower, sources, images, "ja") is None
-    about: dict[str, object] = {"logit_scale": 20.0, "languages": ["en"]}
-    multilingual.write(data / "model", made, tower, about)
-    encoder = Encoder(ModelFolder.read(data / "model"))
-    assert encoder.encode_texts(["Two DOG", "two dog"]).shape == (2, 16)
+    config = DistilConfig(steps=2, pairs=6, captions=3, every=1)
+    multilingual.teach(tower, chosen, teacher, photos, images, config, data, lines.append)
+    steps = [line.split(",")[0] for line in lines[1:]]
+    assert steps == ["text tower: step 1 of 2", "text tower: step 2 of 2"]
+    after = tower.embed(["Two DOG", "two  dog", "dog"])
+    assert after[0].numpy() == pytest.approx(after[1].numpy(), abs=1e-6)
+    assert not np.allclose(before.numpy(), after[2:].numpy())
+    for language in ("en", "zh", "de"):
+        assert multilingual.dev_recall(tower, data, photos, images, language) == [100.0] * 3  # one photo

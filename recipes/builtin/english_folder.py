@@ -1,6 +1,6 @@
-"""The first edition's weights, read from its model folder: the second one starts from them.
+"""The English model's weights, read from its model folder: the later stages start from them.
 
-`python -m recipes.builtin` makes the folder. Its graphs are built node by node (export.py), so that the order
+`english.py` makes the folder. Its graphs are built node by node (export.py), so that the order
 of their convolutions and products is known.
 """
 
@@ -29,7 +29,7 @@ class _Weights:
     def __init__(self, path: Path):
         if not path.is_file():
             raise RecipeError(
-                f"there is no {path}: python -m recipes.builtin makes the first edition's folder"
+                f"there is no {path}: give a finished English model with --english, or leave the option out"
             )
         self.graph = onnx.load(str(path)).graph
         self.constants = {each.name: numpy_helper.to_array(each) for each in self.graph.initializer}
@@ -75,16 +75,13 @@ class _Weights:
         return result
 
 
-def read_first(folder: Path) -> Builtin:
-    """The first edition as a module. Raises RecipeError for another model's folder."""
+def read_english(folder: Path) -> Builtin:
+    """The English model as a module. Raises RecipeError for another model's folder."""
     visual, textual = _Weights(folder / "visual" / "model.onnx"), _Weights(folder / "textual" / "model.onnx")
     try:
         return _read(visual, textual)
     except (IndexError, ValueError, KeyError) as error:
-        raise RecipeError(
-            f"{folder} is not the first edition of the builtin model ({error}): "
-            "python -m recipes.builtin makes its folder"
-        ) from error
+        raise RecipeError(f"{folder} is not an English model of this recipe ({error})") from error
 
 
 def _read(visual: _Weights, textual: _Weights) -> Builtin:
