@@ -33,7 +33,7 @@ class HeadConfig:
     """Views per photo of the new sets, the first without augmentation."""
     conse: float = 0.2
     """Share of ConSE in a photo's embedding."""
-    epochs: int = 12
+    epochs: int = 20
     named: int = 256
     """Photos of the new sets in a step."""
     kept: int = 328
@@ -41,26 +41,26 @@ class HeadConfig:
     hidden: int = 512
     dropout: float = 0.3
     rate: float = 1e-3
-    keeping: float = 6.0
+    keeping: float = 8.0
     """Weight of the loss that keeps the other sets' photos where the first head puts them."""
-    captions: float = 1.0
+    captions: float = 1.5
     """Weight of CLIP's loss on the other sets' photos and captions."""
     choosing: float = 0.5
     """Weight of the cross entropy of a photo's prompt among the others of its kind, a set at a time."""
     finding: float = 0.3
     """Weight of the cross entropy of a label's photos among those of the step."""
     scale: float = 25.0
-    strength: float = 0.9
+    strength: float = 0.6
     """Share of the added head that is folded in (Wortsman et al. 2022, arXiv:2109.01903): between the first
     head and the trained one, recall of captions comes back sooner than everyday things are lost.
     """
 
 
 SHARES: Mapping[str, float] = {
-    "flickr": 0.55,
-    "coco": 0.12,
-    "imagenet": 0.12,
-    "products": 0.1,
+    "flickr": 0.37,
+    "coco": 0.14,
+    "imagenet": 0.3,
+    "products": 0.08,
     "clothing": 0.07,
     "scenes": 0.04,
 }
