@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +89,8 @@ def teach(
     Distiller(student, lessons, config, log).run(work / "student.pt")
 
 
-def _by_language(rows) -> dict[str, NDArray[np.int64]]:  # type: ignore[no-untyped-def]
-    found: dict[str, list[object]] = {}
+def _by_language(rows: Iterable[tuple[str, int | tuple[int, int]]]) -> dict[str, NDArray[np.int64]]:
+    found: dict[str, list[int | tuple[int, int]]] = {}
     for language, value in rows:
         found.setdefault(language, []).append(value)
     return {language: np.array(values, np.int64) for language, values in found.items()}

@@ -77,7 +77,6 @@ def _ranked(encoder: Encoder, album: np.ndarray, query: str) -> list[str]:
             pytest.param(query, photo, marks=pytest.mark.xfail(strict=True, reason=KNOWN_WEAK))
             for query, photo in (
                 ("an astronaut in a space suit", "astronaut"),
-                ("a flower", "flower"),
                 ("a red blossom in a garden", "flower"),
                 ("green grass", "grass"),
             )
@@ -86,6 +85,11 @@ def _ranked(encoder: Encoder, album: np.ndarray, query: str) -> list[str]:
 )
 def test_query_finds_its_photo_first(encoder: Encoder, album: np.ndarray, query: str, photo: str) -> None:
     assert _ranked(encoder, album, query)[0] == photo
+
+
+def test_a_flower_and_grass_lie_close_together(encoder: Encoder, album: np.ndarray) -> None:
+    """Which of the two is first for "a flower" is a matter of rounding; the card tells."""
+    assert set(_ranked(encoder, album, "a flower")[:2]) == {"flower", "grass"}
 
 
 def test_zero_shot_predictions_are_right_with_high_probability(encoder: Encoder, album: np.ndarray) -> None:
