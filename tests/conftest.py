@@ -22,7 +22,7 @@ from tests.support import processor, sharing
 from tests.support.properties import PATIENT, USUAL
 from tests.support.samples import copy_samples
 
-_SLOW_IMPORTS = {"torch", "gradio", "transformers", "matplotlib", "skimage"}
+_SLOW_IMPORTS = {"torch", "transformers", "matplotlib", "skimage"}
 _HOMES = count()
 _MARKERS = ("slow", "process", "browser", "torch")
 

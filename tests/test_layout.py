@@ -27,6 +27,7 @@ OTHERS = {
     "web/api/test_api.py": "the HTTP API over all its modules",
     "web/api/test_openapi.py": "the schema of the HTTP API",
     "web/page/test_browser.py": "the page in a real browser",
+    "web/page/test_scripts.py": "the page's pure modules in node, and its texts",
 }
 """Test modules of no one module of the package, with what they test."""
 

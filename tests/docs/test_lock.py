@@ -18,4 +18,4 @@ def test_every_tool_is_pinned_at_an_allowed_version() -> None:
 
 def test_what_clipsight_runs_on_is_not_pinned() -> None:
     pins = {Requirement(line).name for line in lock.CONSTRAINTS.read_text().splitlines() if "==" in line}
-    assert not pins & {"numpy", "pillow", "torch", "onnxruntime", "faiss-cpu", "typer", "gradio"}
+    assert not pins & {"numpy", "pillow", "torch", "onnxruntime", "faiss-cpu", "typer"}

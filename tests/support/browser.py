@@ -69,8 +69,13 @@ def chromium() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def page_of(browser: Any, address: str, **context: Any) -> Iterator[Any]:
-    """A page at `address`; fails if it asks another host for anything, or its scripts complain."""
+def page_of(
+    browser: Any, address: str, path: str = "", *, failing: bool = False, **context: Any
+) -> Iterator[Any]:
+    """A page below `address`; fails if it asks elsewhere for anything, or its scripts complain.
+
+    `failing`: requests may fail, of which Chromium complains, too.
+    """
     settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | context
     visitor = browser.new_context(**settings, permissions=["clipboard-read", "clipboard-write"])
     page = visitor.new_page()
@@ -87,11 +92,21 @@ def page_of(browser: Any, address: str, **context: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
     page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.goto(address)
+    page.goto(f"{address}/{path}")
     yield page
     assert not outside, outside
+    if failing:
+        complaints = [line for line in complaints if not line.startswith("Failed to load resource")]
     assert not complaints, complaints
     visitor.close()
+
+
+def problems_of(page: Any) -> list[str]:
+    """What axe-core finds wrong with the page for people with disabilities: a line for each rule."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]} ({len(each['nodes'])})" for each in found]
 
 
 def keep(page: Any, name: str, **how: Any) -> None:

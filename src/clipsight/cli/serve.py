@@ -56,8 +56,7 @@ def serve(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from clipsight.core.extras import require
 
-    modules = ["cachetools", "fastapi", "prometheus_client", "segno", "uvicorn"]
-    require("web", *modules, *(["gradio"] if page else []))
+    require("web", "cachetools", "fastapi", "prometheus_client", "segno", "uvicorn")
     if watch:
         require("watch", "watchfiles")
     from clipsight.cli.messages import note

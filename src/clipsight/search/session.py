@@ -25,6 +25,7 @@ from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
 from clipsight.store.labels import vector_ids_labelled
+from clipsight.store.listing import newest_first
 from clipsight.store.records import Model, State
 from clipsight.store.vectors import flat
 
@@ -63,6 +64,7 @@ class Snapshot:
         self._make_encoder = encoder
         self._lock = RLock()
         self._filtered: tuple[object, Ids | None] | None = None
+        self._listed: tuple[object, Ids] | None = None
 
     @locked_cached_property
     def encoder(self) -> "Encoder":
@@ -147,6 +149,22 @@ class Snapshot:
             )
             for query, matches in zip(queries, found, strict=True)
         ]
+
+    def listing(self, filters: Filters, *, duplicates: bool = False) -> Ids:
+        """Vector ids of the photos that pass `filters`, int64[n], newest first; the last answer is kept.
+
+        Raises as `search` does for filters. See `store.listing`.
+        """
+        key = (filters, duplicates, self.catalog.version())
+        listed = self._listed  # read once: another thread may replace it
+        if listed is None or listed[0] != key:
+            allowed = self._allowed(filters)
+            listed = (
+                key,
+                newest_first(self.catalog.database, self.model, allowed=allowed, duplicates=duplicates),
+            )
+            self._listed = listed
+        return listed[1]
 
     def balance_sample(self, queries: Sequence[Query]) -> Float32 | None:
         """Sample of photo vectors to balance mixed queries by, float32[n, dim]; None if no query is mixed."""

@@ -53,7 +53,8 @@ def test_a_search_answers_as_the_command_prints(client: TestClient, service: Ser
     with Library.open(service.path) as library:
         expected = library.search("flower + 2:bee", 3).to_dict()
     found = client.get("/api/v1/search", params={"q": "flower + 2:bee", "top": 3}).json()
-    assert found == {**near_result(expected), "notes": []}
+    parts = [{"text": "flower", "weight": 1}, {"text": "bee", "weight": 2}]
+    assert found == {**near_result(expected), "parts": parts, "notes": []}
     posted = {"parts": [{"text": "flower"}, {"text": "bee", "weight": 2}], "top": 3}
     assert client.post("/api/v1/search", json=posted).json() == near_result(found)
 
@@ -309,7 +310,7 @@ def test_a_library_without_a_model_says_what_to_do(tmp_path: Path) -> None:
         ("GET", "/api/v1/search?q=cat&top=100000", None),
         ("GET", "/api/v1/search?q=cat&min_score=nan", None),
         ("POST", "/api/v1/search", {}),
-        ("POST", "/api/v1/search", {"query": "x", "parts": [{"text": "x"}]}),
+        ("POST", "/api/v1/search", {"parts": [{"upload": "../uploads"}]}),
         ("POST", "/api/v1/search", {"parts": [{"text": "x", "photo": 1}]}),
         ("POST", "/api/v1/search", {"parts": [{"weight": 1}]}),
         ("POST", "/api/v1/search", {"parts": [{"photo": 2**63}]}),

@@ -7,17 +7,26 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from clipsight.web.api import embedding, indexing, library, monitoring, photos, search
+from clipsight.web.api import downloads, embedding, indexing, library, monitoring, photos, search
 from clipsight.web.api.requests import refuse_unknown_parameters
 from clipsight.web.server.cancellation import RequestThreads
+from clipsight.web.server.errors import CODES
 from clipsight.web.server.metrics import Metrics
 from clipsight.web.service.service import Service
 
-_DETAIL = {"type": "object", "required": ["detail"], "properties": {"detail": {"type": "string"}}}
+_ERROR = {
+    "type": "object",
+    "required": ["code", "detail"],
+    "properties": {"code": {"type": "string", "enum": CODES}, "detail": {"type": "string"}},
+    "example": {
+        "code": "bad_query",
+        "detail": "there is no folder 'cats' (any more): list the folders again",
+    },
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
-        "description": f"{reason} `detail` has the reason.",
-        "content": {"application/json": {"schema": _DETAIL}},
+        "description": f"{reason} `detail` has the reason, `code` a word for it.",
+        "content": {"application/json": {"schema": _ERROR}},
     }
     for status, reason in (
         (400, "The request can't be fulfilled."),
@@ -37,6 +46,7 @@ def create_router(service: Service, threads: RequestThreads, metrics: Metrics) -
     router = APIRouter(responses=_ERRORS, dependencies=[Depends(refuse_unknown_parameters)])
     v1 = APIRouter(prefix="/api/v1")
     search.add_routes(v1, service, threads)
+    downloads.add_routes(v1, service, threads)  # before /photos/{id}
     photos.add_routes(v1, service, threads)
     library.add_routes(v1, service, threads)
     indexing.add_routes(v1, service, threads)

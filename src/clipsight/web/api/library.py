@@ -10,7 +10,9 @@ from fastapi import Path as InPath
 
 from clipsight.web.api.responses import (
     FailureAnswer,
+    FiltersAnswer,
     FolderAnswer,
+    ForgottenAnswer,
     LabelAnswer,
     ModelAnswer,
     PartialAnswer,
@@ -62,6 +64,16 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         """List the indexed folders."""
         found = await threads.run(service.library.folders)
         return [{**asdict(each), "path": json_safe(each.path)} for each in found]
+
+    @router.delete("/folders/{id}", response_model=ForgottenAnswer, tags=["library"])
+    async def forget(id: Annotated[str, InPath(max_length=64)]) -> dict[str, int]:
+        """Drop an indexed folder from the library; its files are not touched."""
+        return {"photos": await threads.run(partial(service.forget, id))}
+
+    @router.get("/filters", response_model=FiltersAnswer, tags=["library"])
+    async def filter_values() -> dict[str, Any]:
+        """List the cameras and formats that searches can be filtered by."""
+        return asdict(await threads.run(service.library.filter_values))
 
     @router.get("/roots", response_model=list[FolderAnswer], tags=["library"])
     async def roots() -> list[dict[str, Any]]:

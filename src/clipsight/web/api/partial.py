@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import xxhash
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+
+from clipsight.web.server.errors import error_response
 
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,1000})-([0-9]{0,1000})\s*", re.IGNORECASE)
 
@@ -27,8 +28,10 @@ def data_response(request: Request, data: bytes, media_type: str, headers: Mappi
     if found is None:
         return Response(data, media_type=media_type, headers=headers)
     if not found:
-        detail = {"detail": f"the file has {size} bytes, none of them in this range"}
-        return JSONResponse(detail, 416, {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"})
+        detail = f"the file has {size} bytes, none of them in this range"
+        return error_response(
+            416, "bad_range", detail, {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
+        )
     headers["Content-Range"] = f"bytes {found.start}-{found.stop - 1}/{size}"
     return Response(data[found.start : found.stop], 206, headers, media_type)
 

@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as InPath
 
 from clipsight.web.api.partial import data_response, is_unchanged
-from clipsight.web.api.requests import PhotoId
-from clipsight.web.api.responses import PhotoAnswer
+from clipsight.web.api.requests import Browse, PhotoId, Upload
+from clipsight.web.api.responses import ListingAnswer, PhotoAnswer, UploadAnswer
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import PhotoFile, json_safe
 from clipsight.web.service.photos import THUMBNAIL_SIZES
 from clipsight.web.service.service import Service
 
+UploadPathId = Annotated[str, InPath(max_length=64)]
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 _FILE: dict[int | str, dict[str, Any]] = {
     **_JPEG,
@@ -25,6 +27,40 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
     """Add the endpoints to the router of /api/v1."""
+
+    @router.get("/photos", response_model=ListingAnswer, tags=["photos"])
+    async def photos(parameters: Annotated[Browse, Query()]) -> dict[str, Any]:
+        """List photos without a query, the newest first; `total` counts all that pass the filters."""
+        found = await threads.run(
+            lambda: service.browse(
+                parameters.search_filters(),
+                folders=parameters.folder,
+                top=parameters.top,
+                offset=parameters.offset,
+                duplicates=parameters.duplicates,
+            )
+        )
+        listed = [{**asdict(photo), "path": json_safe(photo.path)} for photo in found.photos]
+        return {"photos": listed, "total": found.total}
+
+    @router.post("/uploads", response_model=UploadAnswer, status_code=201, tags=["photos"])
+    async def upload(request: Request, body: Upload) -> dict[str, str]:
+        """Keep a picture, so that later queries name it by its id; the oldest are dropped."""
+        id_ = await threads.run_until_disconnect(
+            request, lambda stop: service.uploads.keep(body.part(), stop=stop)
+        )
+        return {"id": id_}
+
+    @router.get("/uploads/{id}/thumbnail", response_class=Response, responses=_JPEG, tags=["photos"])
+    async def upload_thumbnail(
+        request: Request, id: UploadPathId, size: Annotated[int, Query(ge=1, le=THUMBNAIL_SIZES[-1])] = 320
+    ) -> Response:
+        """Get a small upright JPEG of a kept picture."""
+        data = await threads.run_until_disconnect(
+            request, lambda stop: service.uploads.thumbnail(id, size, stop=stop)
+        )
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(data, media_type="image/jpeg", headers=headers)
 
     @router.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
     async def photo(

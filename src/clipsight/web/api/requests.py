@@ -16,10 +16,13 @@ from clipsight.web.service import query_parts
 MAX_TOP = 1000
 MAX_TEXT_LENGTH = 10_000
 
+UploadId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Id from POST /uploads.")]
 PhotoId = Annotated[int, Field(ge=1, le=2**63 - 1, description="Id of a photo of the library.")]
 FolderId = Annotated[str, Field(max_length=64, description="Id of a folder, from GET /folders.")]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Label = Annotated[str, Field(min_length=1, max_length=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Size = Annotated[int, Field(ge=0, le=2**62)]
 Weight = Annotated[float, Field(allow_inf_nan=False, description="Negative to subtract.")]
 Date = Annotated[
     str,
@@ -47,27 +50,41 @@ class Upload(_Request):
         return query_parts.UploadPart(self.picture, self.name, weight)
 
 
+class KeptUpload(_Request):
+    """A picture that was uploaded before."""
+
+    upload: UploadId
+    name: str = Field("picture", max_length=255, description="Name in the response.")
+
+    def part(self) -> query_parts.KeptPart:
+        """The picture as the service takes it."""
+        return query_parts.KeptPart(self.upload, self.name)
+
+
 class QueryPart(_Request):
-    """One part of a query: a text, a photo of the library, or an uploaded picture."""
+    """One part of a query: a text, a photo of the library, or a picture, sent here or uploaded before."""
 
     text: Text | None = None
     photo: PhotoId | None = None
     picture: Base64Bytes | None = None
-    name: str = Field("picture", max_length=255, description="Name of an uploaded picture in the response.")
+    upload: UploadId | None = None
+    name: str = Field("picture", max_length=255, description="Name of a picture in the response.")
     weight: Weight = 1.0
 
     @model_validator(mode="after")
     def _one(self) -> "QueryPart":
-        if sum(value is not None for value in (self.text, self.photo, self.picture)) != 1:
-            raise ValueError("give exactly one of text, photo and picture")
+        if sum(value is not None for value in (self.text, self.photo, self.picture, self.upload)) != 1:
+            raise ValueError("give exactly one of text, photo, picture and upload")
         return self
 
-    def part(self) -> query_parts.QueryPart:
+    def part(self) -> query_parts.GivenPart:
         """The part as an argument of the service."""
         if self.text is not None:
             return query_parts.TextPart(self.text, self.weight)
         if self.photo is not None:
             return query_parts.PhotoPart(self.photo, self.weight)
+        if self.upload is not None:
+            return query_parts.KeptPart(self.upload, self.name, self.weight)
         assert self.picture is not None
         return query_parts.UploadPart(self.picture, self.name, self.weight)
 
@@ -77,18 +94,19 @@ class _QueryRequest(_Request):
         default=None, description='Words in the query grammar: "flower + 2:bee - cartoon".'
     )
     parts: list[QueryPart] = Field(
-        default_factory=list, max_length=32, description="The parts, instead of `query`."
+        default_factory=list, max_length=32, description="Parts, instead of `query` or after its words."
     )
 
     @model_validator(mode="after")
-    def _one_form(self) -> "_QueryRequest":
-        if (self.query is None) == (not self.parts):
-            raise ValueError("give either query or parts")
+    def _something_asked(self) -> "_QueryRequest":
+        if self.query is None and not self.parts:
+            raise ValueError("give query or parts")
         return self
 
-    def query_or_parts(self) -> str | list[query_parts.QueryPart]:
-        """The query as an argument of the service."""
-        return self.query if self.query is not None else [part.part() for part in self.parts]
+    def all_parts(self) -> list[query_parts.GivenPart]:
+        """The query as an argument of the service. Raises `QueryError` for words outside the grammar."""
+        words = query_parts.parse_query(self.query) if self.query is not None else ()
+        return [*words, *(part.part() for part in self.parts)]
 
 
 class _SearchFields(_Request):
@@ -119,7 +137,34 @@ class _SearchFields(_Request):
         )
 
 
-class SearchRequest(_SearchFields, _QueryRequest):
+class _BoundFields(_Request):
+    """Filters by dates and sizes."""
+
+    taken_from: Date | None = None
+    taken_to: Date | None = None
+    min_bytes: Size | None = Field(default=None, description="Least size of the file.")
+    max_bytes: Size | None = None
+    min_width: Size | None = Field(default=None, description="Least width of the upright photo in pixels.")
+    max_width: Size | None = None
+    min_height: Size | None = None
+    max_height: Size | None = None
+
+    def filters(self, labels: Sequence[str], cameras: Sequence[str], formats: Sequence[str]) -> Filters:
+        """The filters, to the end of the period `taken_to`. Raises `QueryError` for an invalid date."""
+        return Filters(
+            labels=tuple(labels),
+            cameras=tuple(cameras),
+            formats=tuple(formats),
+            after=self.taken_from,
+            before=end_of(self.taken_to) if self.taken_to else None,
+            **{name: getattr(self, name) for name in _SIZES},
+        )
+
+
+_SIZES = ("min_bytes", "max_bytes", "min_width", "max_width", "min_height", "max_height")
+
+
+class SearchRequest(_SearchFields, _BoundFields, _QueryRequest):
     """A search by words or parts, as JSON."""
 
     folders: list[FolderId] = Field(
@@ -128,29 +173,48 @@ class SearchRequest(_SearchFields, _QueryRequest):
     labels: list[Label] = Field(
         default_factory=list, max_length=100, description="Only photos with any of these labels."
     )
-    taken_from: Date | None = None
-    taken_to: Date | None = None
+    cameras: list[Name] = Field(
+        default_factory=list, max_length=100, description="Parts of the names of cameras, in any case."
+    )
+    formats: list[Name] = Field(default_factory=list, max_length=100, description="Such as jpeg or heic.")
     balance: bool = Field(
         default=True, description="Give words and pictures equal influence in mixed queries."
     )
 
     def search_options(self) -> SearchOptions:
         """The options of the search. Raises `QueryError` for an invalid date."""
-        return self.options(_filters(self.labels, self.taken_from, self.taken_to), balance=self.balance)
+        return self.options(self.filters(self.labels, self.cameras, self.formats), balance=self.balance)
 
 
-class WordSearch(_SearchFields):
+class _FilterParameters(_BoundFields):
+    """The filters of a search as query parameters."""
+
+    folder: list[FolderId] = Field(default=[], max_length=100)
+    label: list[Label] = Field(default=[], max_length=100)
+    camera: list[Name] = Field(default=[], max_length=100)
+    format: list[Name] = Field(default=[], max_length=100)
+
+    def search_filters(self) -> Filters:
+        """The filters, without the folders. Raises `QueryError` for an invalid date."""
+        return self.filters(self.label, self.camera, self.format)
+
+
+class Browse(_FilterParameters):
+    """Photos to list, as query parameters."""
+
+    top: Top = 100
+    offset: Offset = 0
+    duplicates: bool = Field(default=False, description="Every copy of a photo, in place of one.")
+
+
+class WordSearch(_SearchFields, _FilterParameters):
     """A search by words, as query parameters."""
 
     q: Text = Field(description='Words in the query grammar: "flower + 2:bee - cartoon".')
-    folder: list[FolderId] = Field(default=[], max_length=100)
-    label: list[Label] = Field(default=[], max_length=100)
-    taken_from: Date | None = None
-    taken_to: Date | None = None
 
     def search_options(self) -> SearchOptions:
         """The options of the search. Raises `QueryError` for an invalid date."""
-        return self.options(_filters(self.label, self.taken_from, self.taken_to))
+        return self.options(self.search_filters())
 
 
 class CommandSearch(_SearchFields):
@@ -167,7 +231,7 @@ class CommandSearch(_SearchFields):
 
     def search_options(self) -> SearchOptions:
         """The options of the search."""
-        return self.options(_filters(self.label), balance=self.balance)
+        return self.options(Filters(labels=tuple(self.label)), balance=self.balance)
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -185,18 +249,13 @@ async def refuse_unknown_parameters(request: Request) -> None:
         raise RequestValidationError([{"loc": ("query", name), "msg": message} for name in unknown])
 
 
-def _filters(labels: Sequence[str], taken_from: str | None = None, taken_to: str | None = None) -> Filters:
-    """The filters of a request; the whole period of `taken_to` is included."""
-    before = end_of(taken_to) if taken_to else None
-    return Filters(labels=tuple(labels), after=taken_from, before=before)
-
-
 class ClassifyRequest(_Request):
     """Photos to classify, labels and templates."""
 
     labels: list[Label] = Field(min_length=2, max_length=1000)
     photos: list[PhotoId] = Field(default=[], max_length=1000)
     pictures: list[Upload] = Field(default=[], max_length=32)
+    uploads: list[KeptUpload] = Field(default=[], max_length=1000)
     folders: list[FolderId] = Field(
         default_factory=list, max_length=100, description="All photos in and below these folders."
     )
@@ -213,8 +272,8 @@ class ClassifyRequest(_Request):
 
     @model_validator(mode="after")
     def _something(self) -> "ClassifyRequest":
-        if not (self.photos or self.pictures or self.folders or self.everything):
-            raise ValueError("give photos, pictures or folders, or everything: true")
+        if not (self.photos or self.pictures or self.uploads or self.folders or self.everything):
+            raise ValueError("give photos, pictures, uploads or folders, or everything: true")
         return self
 
 
@@ -223,13 +282,23 @@ class ExplainRequest(_QueryRequest):
 
     photo: PhotoId | None = None
     picture: Upload | None = None
+    upload: UploadId | None = None
     word: str | None = Field(default=None, max_length=1000, description="Heat map of this word only.")
 
     @model_validator(mode="after")
     def _one_photo(self) -> "ExplainRequest":
-        if (self.photo is None) == (self.picture is None):
-            raise ValueError("give either photo or picture")
+        if sum(value is not None for value in (self.photo, self.picture, self.upload)) != 1:
+            raise ValueError("give exactly one of photo, picture and upload")
         return self
+
+    def shown(self) -> "int | query_parts.UploadPart | query_parts.KeptPart":
+        """The photo as the service takes it."""
+        if self.picture is not None:
+            return self.picture.part()
+        if self.upload is not None:
+            return query_parts.KeptPart(self.upload)
+        assert self.photo is not None
+        return self.photo
 
 
 class IndexRequest(_Request):

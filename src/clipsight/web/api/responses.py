@@ -7,17 +7,58 @@ from pydantic import BaseModel, Field
 _TAKEN_SOURCE = "exif, xmp, png, gps, sidecar, name, takeout, modified or mtime: see docs/indexing.md."
 
 
-class FoundPhoto(BaseModel):
-    """A photo that matches a query."""
+class ListedPhoto(BaseModel):
+    """A photo of a listing."""
 
     path: str
-    score: float = Field(description="Cosine of the embeddings of query and photo, -1 to 1.")
     id: int
     width: int | None
     height: int | None
     taken: str | None = Field(description="ISO 8601, local time.")
     taken_source: str | None = Field(description=_TAKEN_SOURCE)
+
+
+class FoundPhoto(ListedPhoto):
+    """A photo that matches a query."""
+
+    score: float = Field(description="Cosine of the embeddings of query and photo, -1 to 1.")
     copies: list[str] = Field(default=[], description="Paths of other files with the same content, if any.")
+
+
+class FoundPart(BaseModel):
+    """A part of a query: `text`, `photo`, `upload`, or a picture that was sent, which has a `name` only."""
+
+    text: str | None = None
+    photo: int | None = None
+    upload: str | None = None
+    name: str | None = None
+    weight: float
+
+
+class ListingAnswer(BaseModel):
+    """Photos, the newest first, and the number of all that pass the filters."""
+
+    photos: list[ListedPhoto]
+    total: int
+
+
+class UploadAnswer(BaseModel):
+    """A kept picture, which later requests name by its id."""
+
+    id: str
+
+
+class FiltersAnswer(BaseModel):
+    """Values of photos that searches can be filtered by."""
+
+    cameras: list[str]
+    formats: list[str]
+
+
+class ForgottenAnswer(BaseModel):
+    """The result of dropping a folder from the library."""
+
+    photos: int
 
 
 class SearchAnswer(BaseModel):
@@ -26,6 +67,7 @@ class SearchAnswer(BaseModel):
     query: str
     model: str
     matches: list[FoundPhoto]
+    parts: list[FoundPart] = Field(description="The parts of the query, as it was understood.")
     notes: list[str]
 
 

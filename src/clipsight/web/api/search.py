@@ -25,7 +25,14 @@ from clipsight.web.api.responses import ClassifyAnswer, ExplainAnswer, SearchAns
 from clipsight.web.client.local import MARK
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.payloads import json_safe
-from clipsight.web.service.query_parts import QueryPart, parse_query
+from clipsight.web.service.query_parts import (
+    GivenPart,
+    KeptPart,
+    PhotoPart,
+    TextPart,
+    UploadPart,
+    parse_query,
+)
 from clipsight.web.service.service import Service
 
 
@@ -33,23 +40,31 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     """Add the endpoints to the router of /api/v1."""
 
     async def search(
-        request: Request, query: str | Sequence[QueryPart], options: SearchOptions, folders: Sequence[str]
+        request: Request, parts: Sequence[GivenPart], options: SearchOptions, folders: Sequence[str]
     ) -> dict[str, Any]:
         found = await threads.run_until_disconnect(
-            request, lambda stop: service.search(query, options, folders=folders, stop=stop)
+            request, lambda stop: service.search(parts, options, folders=folders, stop=stop)
         )
         matches = [_safe(match.to_dict()) for match in found]
-        return {"query": found.query, "model": found.model, "matches": matches, "notes": found.notes}
+        return {
+            "query": found.query,
+            "model": found.model,
+            "matches": matches,
+            "parts": list(map(_part, parts)),
+            "notes": found.notes,
+        }
 
     @router.get("/search", response_model=SearchAnswer, response_model_exclude_unset=True, tags=["search"])
     async def search_words(request: Request, parameters: Annotated[WordSearch, Query()]) -> dict[str, Any]:
         """Find photos by words."""
-        return await search(request, parameters.q, parameters.search_options(), parameters.folder)
+        return await search(
+            request, parse_query(parameters.q), parameters.search_options(), parameters.folder
+        )
 
     @router.post("/search", response_model=SearchAnswer, response_model_exclude_unset=True, tags=["search"])
     async def search_parts(request: Request, body: SearchRequest) -> dict[str, Any]:
         """Find photos by words, by photos of the library, by uploaded pictures, or by several of them."""
-        return await search(request, body.query_or_parts(), body.search_options(), body.folders)
+        return await search(request, body.all_parts(), body.search_options(), body.folders)
 
     @router.get("/search/printed", response_class=PlainTextResponse, tags=["search"])
     async def search_printed(request: Request, parameters: Annotated[CommandSearch, Query()]) -> Response:
@@ -71,10 +86,8 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     @router.post("/explain", response_model=ExplainAnswer, tags=["explain"])
     async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
         """Explain the score of a photo: contributions of words, and a heat map."""
-        photo = body.picture.part() if body.picture is not None else body.photo
-        assert photo is not None
         found = await threads.run_until_disconnect(
-            request, lambda stop: service.explain(body.query_or_parts(), photo, word=body.word, stop=stop)
+            request, lambda stop: service.explain(body.all_parts(), body.shown(), word=body.word, stop=stop)
         )
         return {**found.to_dict(), "notes": found.notes}
 
@@ -85,11 +98,23 @@ def _safe(match: dict[str, Any]) -> dict[str, Any]:
     return {**match, "path": json_safe(match["path"]), **copies}
 
 
+def _part(part: GivenPart) -> dict[str, Any]:
+    match part:
+        case TextPart(text, weight):
+            return {"text": text, "weight": weight}
+        case PhotoPart(id_, weight):
+            return {"photo": id_, "weight": weight}
+        case KeptPart(id_, name, weight):
+            return {"upload": id_, "name": name, "weight": weight}
+        case UploadPart(_, name, weight):
+            return {"name": name, "weight": weight}
+
+
 def _classify(service: Service, body: ClassifyRequest, stop: Stop) -> dict[str, Any]:
     result = service.classify(
         body.labels,
         photos=body.photos,
-        pictures=[upload.part() for upload in body.pictures],
+        pictures=[picture.part() for picture in (*body.pictures, *body.uploads)],
         folders=body.folders,
         templates=body.templates,
         extra_templates=body.extra_templates,

@@ -1,16 +1,18 @@
 """Access control, request limits and security headers: an ASGI middleware around API and page."""
 
 import asyncio
-import html
 import time
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clipsight.web.page.files import POLICY as _PAGE_POLICY
+from clipsight.web.page.login import login_page
 from clipsight.web.server.auth import AccessPolicy
+from clipsight.web.server.errors import error_response
 from clipsight.web.server.rewrite import path_below_root
 
 MAX_BODY_BYTES = 48 << 20
@@ -23,11 +25,6 @@ _BODY_SECONDS = 60.0
 
 _API_PREFIXES = ("/api/", "/v1/", "/health", "/metrics")
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
-_PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
-    "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -36,14 +33,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
-
-_LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>clipsight</title>
-<style>body{{font:1rem system-ui;max-width:22rem;margin:20vh auto;padding:0 1rem;color-scheme:light dark}}
-input,button{{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin-top:.5rem}}</style>
-<form method="post" action="{root_path}/login"><label for="token">{problem}Token of this server</label>
-<input id="token" name="token" type="password" autocomplete="current-password" autofocus required>
-<button>Open</button></form></html>"""
 
 
 class SecurityMiddleware:
@@ -89,21 +78,25 @@ class SecurityMiddleware:
         headers, path = Headers(scope=scope), path_below_root(scope)
         is_api = path.startswith(_API_PREFIXES)
         if not self.policy.allows_host(headers.get("host", "")):
-            return _refuse(
+            return error_response(
                 421,
+                "wrong_host",
                 "the Host header does not name this server: allow its name with clipsight serve --allow-host",
             )
         is_read = scope["method"] in ("GET", "HEAD")
         if not self.policy.allows_origin(headers, may_navigate=is_read and not is_api):
-            return _refuse(403, "a page of another site may not send requests to this server")
+            return error_response(
+                403, "other_site", "a page of another site may not send requests to this server"
+            )
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return _refuse(413, _TOO_LARGE)
-        if path == "/health" or self.policy.is_authenticated(headers):
+            return error_response(413, "too_large", _TOO_LARGE)
+        is_public = path == "/health" or (is_read and path.startswith("/static/"))  # the login page's look
+        if is_public or self.policy.is_authenticated(headers):
             return None
         if is_api:
             reason = "send the server's token: Authorization: Bearer ..."
-            return _refuse(401, reason, {"WWW-Authenticate": "Bearer"})
+            return error_response(401, "unauthorized", reason, {"WWW-Authenticate": "Bearer"})
         return await self._login(scope, receive)
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
@@ -130,8 +123,7 @@ class SecurityMiddleware:
                 path=root_path or "/",
             )
             return response
-        problem = "This token is wrong. " if token else ""
-        return HTMLResponse(_LOGIN.format(problem=html.escape(problem), root_path=root_path), status_code=401)
+        return login_page(Headers(scope=scope), root_path, is_wrong=bool(token))
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -163,7 +155,3 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return receive_limited
-
-
-def _refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"detail": detail}, status_code=status, headers=headers)

@@ -5,8 +5,9 @@ import re
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clipsight.web.server.errors import error_response
 
 _PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _UNSAFE_PATHS = ("//", "/\\")
@@ -43,7 +44,7 @@ class PrefixMiddleware:
         headers = Headers(scope=scope)
         prefix = self.root_path or _forwarded_prefix(scope, headers) or scope.get("root_path", "")
         if prefix and not is_prefix(prefix):
-            refusal = JSONResponse({"detail": "X-Forwarded-Prefix must be a path, such as /photos"}, 400)
+            refusal = error_response(400, "bad_prefix", "X-Forwarded-Prefix must be a path, such as /photos")
             await refusal(scope, receive, send)
             return
         path = scope["path"]

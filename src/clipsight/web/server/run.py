@@ -31,7 +31,10 @@ _SHUTDOWN_SECONDS = 12
 _TEST_NET = "192.0.2.1"
 """An address reserved for documentation, which no machine has (RFC 5737)."""
 
-_OWN_PATHS = ("/api", "/v1", "/health", "/metrics", "/login", "/page", "/en", "/zh-Hant", "/zh-Hans")
+_OWN_PATHS = (
+    *("/api", "/v1", "/health", "/metrics", "/login", "/static", "/classify", "/draw", "/library"),
+    *("/en", "/zh-Hant", "/zh-Hans"),
+)
 """Paths of the server itself, which are ambiguous as a prefix: a proxy may remove the prefix or leave it."""
 
 _SWITCH_SECONDS = 0.001

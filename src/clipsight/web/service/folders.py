@@ -64,6 +64,13 @@ class Folders:
         indexed = [root.path for root in catalog.roots()] if ids else []
         return tuple(self.path(id_, indexed) for id_ in ids)
 
+    def indexed(self, id_: str, catalog: Catalog) -> bytes:
+        """The absolute path of an indexed folder. Raises `NotFoundError` for others."""
+        for root in catalog.roots():
+            if folder_id(root.path) == id_:
+                return root.path
+        raise NotFoundError(f"no indexed folder has the id {id_[:40]!r} (any more): list the folders again")
+
     def path(self, id_: str, indexed: Iterable[bytes] = ()) -> bytes:
         """The absolute path of a root, a listed folder or one of `indexed`.
 

@@ -39,7 +39,7 @@ class Indexing:
     ) -> None:
         self._library, self._current, self._folders = library, current, folders
         self._device, self._threads = device, threads
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -77,6 +77,13 @@ class Indexing:
         with self._lock:
             return list(reversed(self._jobs.values()))
 
+    def refuse_if_running(self) -> None:
+        """Raise `BusyError` while a job is running."""
+        with self._lock:
+            running = next((job for job in self._jobs.values() if job.running), None)
+        if running is not None:
+            raise BusyError(f"indexing is under way ({running.what}): wait for it, or stop it first")
+
     def stop(self, job_id: str) -> Job:
         """Ask a job to stop, which may take a second; what it has embedded is kept.
 
@@ -103,9 +110,7 @@ class Indexing:
 
     def _start(self, task: IndexTask, description: str) -> Job:
         with self._lock:
-            running = next((job for job in self._jobs.values() if job.running), None)
-            if running is not None:
-                raise BusyError(f"indexing is under way ({running.what}): wait for it, or stop it first")
+            self.refuse_if_running()
             job = Job(secrets.token_hex(8), "running", description, task.model, started=time.time())
             self._jobs[job.id] = job
             for old in list(self._jobs)[:-_MAX_JOBS]:

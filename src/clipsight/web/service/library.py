@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from clipsight.core.errors import ClipsightError
 from clipsight.library import Library
 from clipsight.search.results import Status
+from clipsight.store.filters import values_of
 from clipsight.store.labels import LabelCount
 from clipsight.store.records import PartialPhoto
 from clipsight.web.service.folders import folder_id
-from clipsight.web.service.payloads import FailedFile, Folder, Health
+from clipsight.web.service.payloads import FailedFile, FilterValues, Folder, Health
 from clipsight.web.service.snapshots import CurrentLibrary
 
 if TYPE_CHECKING:
@@ -78,6 +79,24 @@ class LibraryInfo:
         """The labels assigned to photos, the most frequent first."""
         with self._current.use() as library:
             return library.label_counts()
+
+    def filter_values(self) -> FilterValues:
+        """Cameras and formats that photos have."""
+        with self._current.use() as library:
+            database = library.catalog.database
+            return FilterValues(tuple(values_of(database, "camera")), tuple(values_of(database, "format")))
+
+    def forget(self, folder: bytes) -> int:
+        """Drop a folder from the library and return the number of its photos; files are not touched."""
+        with Library.open(self._path) as library:
+            dropped = library.forget(os.fsdecode(folder))
+        self._current.refresh()
+        return dropped
+
+    def backup(self, file: Path) -> None:
+        """Write the catalog to `file`, which `clipsight restore` takes."""
+        with Library.open(self._path) as library:
+            library.backup(file)
 
     def models(self) -> "list[ModelStatus]":
         """The models on disk or available for download; `model` is the one in use."""

@@ -47,6 +47,26 @@ class PhotoDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedPhoto:
+    """A photo in a listing without a query; see `PhotoDetails`."""
+
+    id: int
+    path: Path
+    width: int | None
+    height: int | None
+    taken: str | None
+    taken_source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of a listing, and the number of photos on all its pages."""
+
+    photos: tuple[ListedPhoto, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoFile:
     """The bytes of a photo, their media type, and a file name for saving them."""
 
@@ -61,6 +81,14 @@ class Thumbnail:
 
     data: bytes
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterValues:
+    """Values of photos that searches can be filtered by, in order."""
+
+    cameras: tuple[str, ...]
+    formats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

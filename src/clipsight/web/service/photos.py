@@ -1,13 +1,14 @@
 """Single photos of the library, by id: metadata, thumbnails, files."""
 
-import io
 import os
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from clipsight.core import paths
-from clipsight.models.encoder import Stop
+from clipsight.core.errors import NotFoundError
+from clipsight.models.encoder import Cancelled, Stop
 from clipsight.store.cache import BlobCache
 from clipsight.store.records import State
 from clipsight.web.scheduling.priority import PrioritySemaphore
@@ -20,8 +21,6 @@ THUMBNAIL_SIZES = (160, 320, 640, 1280)
 
 _CACHE_BYTES = 1 << 30
 """Size of the cache, some 60,000 thumbnails of 320 pixels; the oldest are evicted first."""
-
-_QUALITY = 80
 
 
 class Photos:
@@ -68,9 +67,29 @@ class Photos:
         jpeg = self._thumbnails.get([key]).get(key)
         if jpeg is None:
             with self._semaphore.low.permit(stop):
-                jpeg = _shrink(pictures.open_photo(photo, min_side=shown), shown)
+                jpeg = pictures.shrink(pictures.open_photo(photo, min_side=shown), shown)
             self._thumbnails.put({key: jpeg})
         return Thumbnail(jpeg, tag)
+
+    def write_zip(self, photo_ids: Sequence[int], file: Path, *, stop: Stop | None = None) -> None:
+        """Write the original files of photos to a zip file, which also names those that can't be read."""
+        used: Counter[str] = Counter()
+        missing = []
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # photos are compressed already
+            for photo_id in dict.fromkeys(photo_ids):
+                if stop is not None and stop.is_set():
+                    raise Cancelled
+                try:
+                    photo = self.file(photo_id, original=True, stop=stop)
+                except NotFoundError as error:
+                    missing.append(str(error))
+                    continue
+                stem, suffix = os.path.splitext(photo.name)
+                used[photo.name] += 1
+                count = f" ({used[photo.name]})" if used[photo.name] > 1 else ""
+                archive.writestr(f"{stem}{count}{suffix}", photo.data)
+            if missing:
+                archive.writestr("left out.txt", "".join(f"{line}\n" for line in missing))
 
     def file(self, photo_id: int, *, original: bool = False, stop: Stop | None = None) -> PhotoFile:
         """The photo at full size as a JPEG without metadata; `original`: the file, byte for byte.
@@ -81,11 +100,3 @@ class Photos:
             photo = library.photo(photo_id)
         with self._semaphore.normal.permit(stop):
             return pictures.original_file(photo) if original else pictures.stripped_jpeg(photo)
-
-
-def _shrink(image: Image.Image, size: int) -> bytes:
-    """Encode the upright RGB `image` as JPEG, at most `size` pixels a side; shrinks `image` in place."""
-    image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY, optimize=True)
-    return out.getvalue()

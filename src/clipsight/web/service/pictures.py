@@ -24,6 +24,7 @@ MAX_UPLOAD_PIXELS = 64_000_000
 """Limit of width x height of an uploaded picture, according to its header: 200 MB as RGB."""
 
 _QUALITY = 92
+_THUMBNAIL_QUALITY = 80
 _MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -87,6 +88,14 @@ def stripped_jpeg(photo: PhotoRecord) -> PhotoFile:
         _decode(photo, data, None).image.save(out, "JPEG", quality=_QUALITY, subsampling=0)
         jpeg = out.getvalue()
     return PhotoFile(jpeg, "image/jpeg", f"{Path(_name(photo)).stem}.jpg")
+
+
+def shrink(image: Image.Image, size: int) -> bytes:
+    """Encode the upright RGB `image` as JPEG, at most `size` pixels a side; shrinks `image` in place."""
+    image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
+    return out.getvalue()
 
 
 def _name(photo: PhotoRecord) -> str:

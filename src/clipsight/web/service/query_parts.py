@@ -38,7 +38,18 @@ class UploadPart:
     weight: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """A picture that was uploaded before, by its id."""
+
+    id: str
+    name: str = "picture"
+    weight: float = 1.0
+
+
 QueryPart = TextPart | PhotoPart | UploadPart
+GivenPart = QueryPart | KeptPart
+"""A part as requests name it."""
 
 
 def parse_query(text: str, *, add: Sequence[str] = (), subtract: Sequence[str] = ()) -> tuple[TextPart, ...]:

@@ -16,6 +16,7 @@ its photos a few seconds after they have been embedded.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ from clipsight.core.errors import LabelError
 from clipsight.models.encoder import Stop
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.results import Matches
+from clipsight.store.filters import EVERYTHING, Filters
+from clipsight.store.records import EmbeddedPhoto
 from clipsight.web.scheduling.priority import PrioritySemaphore
 from clipsight.web.scheduling.shared_encoder import SharedEncoder
 from clipsight.web.service import pictures
@@ -37,8 +40,11 @@ from clipsight.web.service.classification import iter_embeddings, upload_embeddi
 from clipsight.web.service.folders import Folders
 from clipsight.web.service.indexing import Indexing
 from clipsight.web.service.library import LibraryInfo
+from clipsight.web.service.payloads import ListedPhoto, Listing
 from clipsight.web.service.photos import Photos
 from clipsight.web.service.query_parts import (
+    GivenPart,
+    KeptPart,
     PhotoPart,
     QueryPart,
     TextPart,
@@ -47,6 +53,7 @@ from clipsight.web.service.query_parts import (
     to_query,
 )
 from clipsight.web.service.snapshots import CurrentLibrary, OpenLibrary
+from clipsight.web.service.uploads import Uploads
 
 if TYPE_CHECKING:
     from clipsight.classification.zero_shot import Classification
@@ -78,6 +85,7 @@ class Service:
         self._current = CurrentLibrary(self.path, create)
         self.library = LibraryInfo(self._current, self.path)
         self.photos = Photos(self._current, self._semaphore, self.path)
+        self.uploads = Uploads(self.path, self._semaphore)
         self.indexing = Indexing(self.path, self._current, self.folders, device, threads)
 
     def close(self) -> None:
@@ -93,7 +101,7 @@ class Service:
 
     def search(
         self,
-        query: str | Sequence[QueryPart],
+        query: str | Sequence[GivenPart],
         options: SearchOptions = DEFAULT_OPTIONS,
         *,
         folders: Sequence[str] = (),
@@ -102,10 +110,10 @@ class Service:
         """The photos that match best, as `Library.search` returns them.
 
         `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
-        `UploadPart`. Photos of the library that are in the query are not in the results. `folders` are
-        ids of `library.folders()`, added to those of `options`.
+        `UploadPart`, `KeptPart`. Photos of the library that are in the query are not in the results. `folders`
+        are ids of `library.folders()`, added to those of `options`.
         """
-        parts = parse_query(query) if isinstance(query, str) else tuple(query)
+        parts = self._parts(query)
         with self._current.use_encoder(stop) as library:
             inside = tuple(map(os.fsdecode, self.folders.paths(folders, library.catalog)))
             (matches,) = library.snapshot.match(
@@ -122,7 +130,7 @@ class Service:
         labels: Sequence[str],
         *,
         photos: Sequence[int] = (),
-        pictures: Sequence[UploadPart] = (),
+        pictures: Sequence[UploadPart | KeptPart] = (),
         folders: Sequence[str] = (),
         templates: str = "plain",
         extra_templates: Sequence[str] = (),
@@ -144,7 +152,7 @@ class Service:
             inside = self.folders.paths(folders, library.catalog)
             library.embedded_photos(photos[:1])  # raises for a wrong id before the stream starts
             uploads = upload_embeddings(
-                [each.name for each in pictures], self._embed(pictures, library, stop)
+                [each.name for each in pictures], self._embed(self._parts(pictures), library, stop)
             )
             chunks = iter_embeddings(
                 self._current,
@@ -159,8 +167,8 @@ class Service:
 
     def explain(
         self,
-        query: str | Sequence[QueryPart],
-        photo: int | UploadPart,
+        query: str | Sequence[GivenPart],
+        photo: int | UploadPart | KeptPart,
         *,
         method: str = "occlusion",
         word: str | None = None,
@@ -172,8 +180,9 @@ class Service:
         """
         from clipsight.web.service.explanation import explain_photo
 
-        parts = parse_query(query) if isinstance(query, str) else tuple(query)
-        shown = PhotoPart(photo) if isinstance(photo, int) else photo
+        parts = self._parts(query)
+        shown = PhotoPart(photo) if isinstance(photo, int) else self._resolve(photo)
+        assert not isinstance(shown, TextPart)
         with self._current.use_encoder(stop) as library:
             return explain_photo(library, parts, shown, method=method, word=word, stop=stop)
 
@@ -191,6 +200,44 @@ class Service:
         """Unit vectors float32[n, dim] of uploaded pictures; weights are ignored."""
         with self._current.use_encoder(stop) as library:
             return self._embed(pictures, library, stop)
+
+    def browse(
+        self,
+        filters: Filters = EVERYTHING,
+        *,
+        folders: Sequence[str] = (),
+        top: int = 100,
+        offset: int = 0,
+        duplicates: bool = False,
+    ) -> Listing:
+        """The photos that pass the filters, newest first; `folders` as for `search`."""
+        with self._current.use_encoder(None) as library:
+            inside = tuple(map(os.fsdecode, self.folders.paths(folders, library.catalog)))
+            chosen = replace(filters, folders=(*filters.folders, *inside))
+            listed = library.snapshot.listing(chosen, duplicates=duplicates)
+            page = listed[offset : offset + top].tolist()
+            found = {photo.vector_id: photo for photo in library.catalog.embedded_photos(page)}
+            photos = [found[vector_id] for vector_id in page if vector_id in found]
+        return Listing(tuple(map(_listed, photos)), len(listed))
+
+    def forget(self, folder: str) -> int:
+        """Drop an indexed folder, by its id, from the library and return the number of its photos.
+
+        Files are not touched. Raises `BusyError` while indexing, and `NotFoundError`.
+        """
+        self.indexing.refuse_if_running()
+        with self._current.use() as library:
+            path = self.folders.indexed(folder, library.catalog)
+        return self.library.forget(path)
+
+    def _parts(self, query: str | Sequence[GivenPart]) -> tuple[QueryPart, ...]:
+        return parse_query(query) if isinstance(query, str) else tuple(map(self._resolve, query))
+
+    def _resolve(self, part: GivenPart) -> QueryPart:
+        """The part with its picture, if that was uploaded before."""
+        if isinstance(part, KeptPart):
+            return UploadPart(self.uploads.get(part.id), part.name, part.weight)
+        return part
 
     @contextmanager
     def _comparing(self, stop: Stop | None) -> Iterator[None]:
@@ -223,3 +270,9 @@ class Service:
         if pixels:
             vectors[list(pixels)] = encoder.encode_pixels(list(pixels.values()), stop=stop)
         return vectors
+
+
+def _listed(photo: EmbeddedPhoto) -> ListedPhoto:
+    info = photo.info
+    path = Path(os.fsdecode(photo.path))
+    return ListedPhoto(photo.photo_id, path, info.width, info.height, info.taken, info.taken_source)
