@@ -89,6 +89,48 @@ def test_a_search_by_an_upload_and_a_photo(client: TestClient, service: Service)
     assert cat not in [match["id"] for match in found["matches"]]
 
 
+def test_photos_are_listed_without_a_query(client: TestClient, service: Service) -> None:
+    found = client.get("/api/v1/photos", params={"top": 3}).json()
+    assert found["total"] == len(SAMPLES) and len(found["photos"]) == 3
+    rest = client.get("/api/v1/photos", params={"top": 100, "offset": 3}).json()["photos"]
+    assert len({photo["id"] for photo in [*found["photos"], *rest]}) == len(SAMPLES)
+    png = client.get("/api/v1/photos", params={"format": "png"}).json()
+    assert png["total"] == sum(name.endswith(".png") for name in SAMPLES)
+    small = client.post("/api/v1/search", json={"query": "cat", "formats": ["png"], "max_width": 1}).json()
+    assert small["matches"] == []
+    assert "PNG" in client.get("/api/v1/filters").json()["formats"]
+
+
+def test_an_upload_is_named_by_its_id(client: TestClient, service: Service) -> None:
+    sent = client.post("/api/v1/uploads", json={"picture": _sample("cat.png"), "name": "mine.png"})
+    id_ = sent.json()["id"]
+    assert sent.status_code == 201
+    found = client.post("/api/v1/search", json={"query": "cat", "parts": [{"upload": id_}]}).json()
+    assert found["matches"][0]["id"] == id_of(service, "cat.png")
+    assert found["parts"] == [
+        {"text": "cat", "weight": 1},
+        {"upload": id_, "name": "picture", "weight": 1},
+    ]
+    shown = client.get(f"/api/v1/uploads/{id_}/thumbnail", params={"size": 160})
+    assert shown.headers["content-type"] == "image/jpeg"
+    body = {"labels": ["cat", "rocket"], "uploads": [{"upload": id_, "name": "mine.png"}]}
+    assert client.post("/api/v1/classify", json=body).json()["photos"][0]["path"] == "mine.png"
+    assert client.post("/api/v1/explain", json={"query": "cat", "upload": id_}).status_code == 200
+    unknown = client.post("/api/v1/search", json={"parts": [{"upload": "0" * 32}]})
+    assert unknown.status_code == 404 and unknown.json()["code"] == "not_found"
+
+
+def test_a_folder_is_forgotten_and_its_files_stay(tmp_path: Path, tiny_model: Path) -> None:
+    photos = copy_samples(tmp_path / "photos")
+    with indexed(tmp_path / "library", photos, tiny_model) as service:
+        client = client_of(service)
+        (folder,) = client.get("/api/v1/folders").json()
+        assert client.delete("/api/v1/folders/nothing").status_code == 404
+        assert client.delete(f"/api/v1/folders/{folder['id']}").json() == {"photos": len(SAMPLES)}
+        assert client.get("/api/v1/photos").json()["total"] == 0
+        assert len(list(photos.iterdir())) == len(SAMPLES)
+
+
 def test_the_command_line_prints_the_servers_response(client: TestClient, service: Service) -> None:
     printed = client.get("/api/v1/search/printed", params={"q": "cat", "form": "json", "top": 2}).text
     notes, _, out = printed.partition("\n\n")
