@@ -114,7 +114,7 @@ def _classify(service: Service, body: ClassifyRequest, stop: Stop) -> dict[str, 
     result = service.classify(
         body.labels,
         photos=body.photos,
-        pictures=[picture.part() for picture in (*body.pictures, *body.uploads)],
+        pictures=[*(each.part() for each in body.pictures), *(each.part() for each in body.uploads)],
         folders=body.folders,
         templates=body.templates,
         extra_templates=body.extra_templates,

@@ -110,8 +110,8 @@ class Service:
         """The photos that match best, as `Library.search` returns them.
 
         `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
-        `UploadPart`, `KeptPart`. Photos of the library that are in the query are not in the results. `folders`
-        are ids of `library.folders()`, added to those of `options`.
+        `UploadPart`, `KeptPart`. Photos of the library that are in the query are not in the results.
+        `folders` are ids of `library.folders()`, added to those of `options`.
         """
         parts = self._parts(query)
         with self._current.use_encoder(stop) as library:
