@@ -2,7 +2,7 @@
 import { withoutFilters, write } from "./address.js";
 import { bytes, t } from "./i18n.js";
 import { go, library, useStore } from "./store.js";
-import { Icon, Menu, html } from "./ui.js";
+import { Field, Icon, Menu, html } from "./ui.js";
 
 const SIZES = [["min_width", "px"], ["min_height", "px"], ["min_bytes", "MB"], ["max_bytes", "MB"]];
 
@@ -17,8 +17,8 @@ export function Filters({ state }) {
     <${Choice} name="folder" label=${t("folder")} state=${state} values=${folders.map((folder) => folder.id)} shown=${(id) => names[id] ?? id} />
     <${Choice} name="label" label=${t("labels")} state=${state} values=${labels.map((label) => label.label)} />
     <${Menu} label=${t("date")} active=${dated}>
-      <label>${t("date_from")}<input type="date" value=${state.taken_from} onChange=${(event) => go({ taken_from: event.currentTarget.value })} /></label>
-      <label>${t("date_to")}<input type="date" value=${state.taken_to} onChange=${(event) => go({ taken_to: event.currentTarget.value })} /></label>
+      <label>${t("date_from")}<${Field} type="date" value=${state.taken_from} change=${(taken_from) => go({ taken_from })} /></label>
+      <label>${t("date_to")}<${Field} type="date" value=${state.taken_to} change=${(taken_to) => go({ taken_to })} /></label>
     <//>
     <${Choice} name="camera" label=${t("camera")} state=${state} values=${filters.cameras} />
     <${Choice} name="format" label=${t("format")} state=${state} values=${filters.formats} />
@@ -51,11 +51,11 @@ function Choice({ name, label, state, values, shown = (value) => value }) {
 
 function Size({ name, unit, state }) {
   const scale = unit === "MB" ? 1e6 : 1;
-  const change = (event) => {
-    const value = Math.round(Number(event.currentTarget.value) * scale);
+  const change = (text) => {
+    const value = Math.round(Number(text) * scale);
     go({ [name]: value > 0 ? value : null });
   };
-  return html`<label>${t(name, { unit })}<input type="number" min="0" step="any" value=${state[name] ? state[name] / scale : ""} onChange=${change} /></label>`;
+  return html`<label>${t(name, { unit })}<${Field} type="number" min="0" step="any" value=${state[name] ? state[name] / scale : ""} change=${change} /></label>`;
 }
 
 function Switch({ name, state }) {

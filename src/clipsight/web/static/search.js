@@ -11,7 +11,7 @@ import { complete, formatWords } from "./query.js";
 import { Results, resultsKey } from "./results.js";
 import { SelectionBar, useSelection } from "./selection.js";
 import { go, library, run, useStore } from "./store.js";
-import { IconButton, Problem, html } from "./ui.js";
+import { Field, IconButton, Problem, html } from "./ui.js";
 
 const PAUSE_MILLISECONDS = 60;
 
@@ -109,8 +109,10 @@ function Chips({ state, parts, uploading }) {
   const words = complete(state.q) ? last.current : [];
   const plain = words.length === 1 && words[0].weight === 1 && !state.pictures.length;
   if ((plain || !words.length) && !state.pictures.length && !uploading.length) return null;
-  const setWord = (place, changed) =>
-    go({ q: formatWords(words.flatMap((word, each) => (each === place ? (changed ? [changed] : []) : [word]))) }, { typing: true });
+  const setWord = (place, changed) => {
+    last.current = words.flatMap((word, each) => (each === place ? (changed ? [changed] : []) : [word])); // until the server has parsed it
+    go({ q: formatWords(last.current) }, { typing: true });
+  };
   const setPicture = (place, changed) =>
     go({ pictures: state.pictures.flatMap((picture, each) => (each === place ? (changed ? [changed] : []) : [picture])) }, { typing: true });
   return html`<ul class="chips" aria-label=${t("query_parts")}>
@@ -130,15 +132,15 @@ function Chips({ state, parts, uploading }) {
 function Chip({ name, image, part, change }) {
   const minus = part.weight < 0;
   const size = Math.abs(part.weight);
-  const resize = (event) => {
-    const next = Number(event.currentTarget.value);
+  const resize = (text) => {
+    const next = Number(text);
     if (Number.isFinite(next) && next > 0) change({ ...part, weight: minus ? -next : next });
   };
   return html`<li class=${minus ? "part minus" : "part"}>
     <button type="button" class="sign" aria-label=${t(minus ? "subtracted" : "added", { part: name })} onClick=${() => change({ ...part, weight: -part.weight })}>${minus ? "−" : "+"}</button>
     ${image && html`<img src=${image} alt="" />`}
     <span class="name">${name}</span>
-    <input type="number" min="0.1" max="1000" step="any" value=${size} aria-label=${t("weight_of", { part: name })} onChange=${resize} />
+    <${Field} type="number" min="0.1" max="1000" step="any" value=${size} aria-label=${t("weight_of", { part: name })} change=${resize} />
     <${IconButton} icon="close" label=${t("remove", { part: name })} onClick=${() => change(null)} />
   </li>`;
 }

@@ -26,6 +26,16 @@ export const Icon = ({ name }) =>
 export const IconButton = ({ icon, label, class: kind = "", ...rest }) =>
   html`<button type="button" class=${`round ${kind}`} aria-label=${label} title=${label} ...${rest}><${Icon} name=${icon} /></button>`;
 
+/** An input that calls `change` with its text once that is complete; what is half typed stays while the page is drawn again. */
+export function Field({ value, change, ...rest }) {
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
+  const commit = (event) => {
+    setTyped(null);
+    change(event.currentTarget.value);
+  };
+  return html`<input ...${rest} value=${typed ?? value} onInput=${(event) => setTyped(event.currentTarget.value)} onChange=${commit} onBlur=${() => setTyped(null)} />`;
+}
+
 /** An error in the reader's language, with the next step. */
 export function Problem({ error, retry }) {
   if (!error) return null;
