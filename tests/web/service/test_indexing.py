@@ -37,6 +37,7 @@ def test_the_first_run_chooses_the_model_and_finds_the_photos(tmp_path: Path) ->
             service.search("cat")
         with pytest.raises(LibraryError, match="choose one"):
             service.indexing.start()
+        assert service.browse().total == 0
         assert service.library.health().ok and service.library.model is None
         (root,) = service.folders.roots
         photos = next(each for each in service.folders.children(root.id) if each.name == "photos")

@@ -15,7 +15,7 @@ its photos a few seconds after they have been embedded.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from clipsight.classification.prompts import load_templates
 from clipsight.classification.zero_shot import classify_in
 from clipsight.core import paths
 from clipsight.core.arrays import Float32
-from clipsight.core.errors import LabelError
+from clipsight.core.errors import LabelError, NoModelError
 from clipsight.models.encoder import Stop
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.results import Matches
@@ -210,15 +210,19 @@ class Service:
         offset: int = 0,
         duplicates: bool = False,
     ) -> Listing:
-        """The photos that pass the filters, newest first; `folders` as for `search`."""
-        with self._current.use_encoder(None) as library:
+        """The photos that pass the filters, newest first; `folders` as for `search`.
+
+        None before anything is indexed.
+        """
+        with suppress(NoModelError), self._current.use_encoder(None) as library:
             inside = tuple(map(os.fsdecode, self.folders.paths(folders, library.catalog)))
             chosen = replace(filters, folders=(*filters.folders, *inside))
             listed = library.snapshot.listing(chosen, duplicates=duplicates)
             page = listed[offset : offset + top].tolist()
             found = {photo.vector_id: photo for photo in library.catalog.embedded_photos(page)}
             photos = [found[vector_id] for vector_id in page if vector_id in found]
-        return Listing(tuple(map(_listed, photos)), len(listed))
+            return Listing(tuple(map(_listed, photos)), len(listed))
+        return Listing((), 0)
 
     def forget(self, folder: str) -> int:
         """Drop an indexed folder, by its id, from the library and return the number of its photos.

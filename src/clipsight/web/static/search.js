@@ -151,6 +151,7 @@ function Summary({ results, state, retry }) {
   const isIndexing = indexing?.state === "running";
   const progress = isIndexing && indexing.total ? t("so_far", { done: indexing.done, total: indexing.total }) : isIndexing ? t("indexing_now") : "";
   if (!results) return html`<p class="summary" role="status">${progress}</p>`;
+  if (isIndexing && results.error?.code === "nothing_indexed") return html`<p class="summary" role="status">${progress}</p>`;
   if (results.error && !results.ready) return html`<${Problem} error=${results.error} retry=${retry} />`;
   const { total } = results;
   const found = total ? count(results.isQuery ? (state.sort === "score" ? "found" : "found_sorted") : "all_photos", total) : isIndexing ? "" : t("no_results");
