@@ -65,6 +65,35 @@ def store_labels(
         )
 
 
+def give_label(database: Database, model: Model, label: str, photo_ids: Sequence[int]) -> int:
+    """Give photos a label by hand, beside those that they have; returns the number of photos that got it.
+
+    Photos without a vector of `model` are skipped.
+    """
+    label = nfc(label)
+    before = len(_ids(database, model, label))
+    new = [each for each in dict.fromkeys(photo_ids) if label not in labels_of_photo(database, model, each)]
+    store_labels(database, model, [label], [PhotoLabel(each, label, 1.0) for each in new])
+    return len(_ids(database, model, label)) - before
+
+
+def take_label(database: Database, model: Model, label: str, photo_ids: Sequence[int]) -> int:
+    """Take a label from photos, whoever gave it; returns the number of photos that lost it."""
+    chosen = [
+        photo_id
+        for photo_id in dict.fromkeys(photo_ids)
+        if nfc(label) in labels_of_photo(database, model, photo_id)
+    ]
+    forms = (label, nfc(label), unicodedata.normalize("NFD", label))
+    with database.transaction():
+        database.run_many(
+            "DELETE FROM labels WHERE label IN (?, ?, ?) AND vector_id IN "
+            "(SELECT id FROM vectors WHERE photo_id = ? AND model_id = ?)",
+            [(*forms, photo_id, model.id) for photo_id in chosen],
+        )
+    return len(chosen)
+
+
 def count_labels(database: Database, model: Model) -> list[LabelCount]:
     """The labels in NFC, without those of missing photos only, the most frequent first."""
     photos = (

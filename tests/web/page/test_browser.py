@@ -338,3 +338,29 @@ def test_nothing_is_asked_while_nothing_happens(browser: Any, address: str) -> N
         page.on("request", lambda request: requests.append(request.url))
         page.wait_for_timeout(3000)
         assert not requests
+
+
+def test_sample_photos_are_one_click_away(browser: Any, tmp_path: Path, settings: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path / "new", tmp_path) as url, page_of(browser, url) as page:
+        page.get_by_role("button", name="Try the sample photos").click()
+        expect(page.get_by_text(re.compile(r"Ready: \d\d photos can be searched"))).to_be_visible()
+        page.get_by_role("link", name="Library").click()
+        page.get_by_role("button", name="Leave out: data").click()
+        expect(page.get_by_label("Files and folders to leave out")).to_have_value(re.compile(r"phantom\.png"))
+        assert problems_of(page) == []
+        keep(page, "exclude")
+
+
+def test_photos_are_labelled_by_hand(browser: Any, address: str) -> None:
+    with page_of(browser, address) as page:
+        expect(cells(page)).to_have_count(9)
+        cells(page).first.click(modifiers=["Control"])
+        cells(page).nth(1).click(modifiers=["Control"])
+        page.get_by_role("button", name="Label", exact=True).click()
+        page.get_by_label("Name of the label").fill("by hand")
+        page.get_by_role("button", name="Give").click()
+        expect(page.get_by_text("2 photos got the label by hand.")).to_be_visible()
+        assert problems_of(page) == []
+        keep(page, "label")
+        page.get_by_role("button", name="Take away").click()
+        expect(page.get_by_text("2 photos lost the label by hand.")).to_be_visible()

@@ -106,3 +106,34 @@ def test_closing_stops_indexing(tmp_path: Path, tiny_model: Path) -> None:
             Image.effect_noise((64, 64), 50 + number / 10).save(photos / f"{number}.jpg")
         job = service.indexing.start()
     assert service.indexing.get(job.id).state == "stopped"
+
+
+@pytest.mark.process
+def test_sample_photos_are_indexed_on_request(tmp_path: Path) -> None:
+    with Service(tmp_path / "library", roots=[tmp_path]) as service:
+        assert service.indexing.has_samples
+        job = _end_of(service, service.indexing.start_samples())
+        assert job.state == "done" and job.error is None
+        names = {match.path.name for match in service.search("photo", _ALL)}
+        assert {"astronaut.png", "china.jpg"} <= names and "phantom.png" not in names
+
+
+@pytest.mark.process
+def test_what_is_left_out_of_a_folder_can_be_changed(own: Service) -> None:
+    (folder,) = own.library.folders()
+    assert folder.exclude == ()
+    for patterns, left in ((["*.jpg"], {".png"}), (None, {".png"}), ([], {".png", ".jpg"})):
+        job = _end_of(own, own.indexing.start([folder.id], exclude=patterns))
+        assert job.state == "done"
+        assert {match.path.suffix for match in own.search("x", _ALL)} == left
+    assert own.library.folders()[0].exclude == ()
+
+
+def test_without_the_packages_there_are_no_sample_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipsight.indexing.sample_photos.find_spec", lambda name: None)
+    with Service(tmp_path / "library") as service:
+        assert not service.indexing.has_samples
+        with pytest.raises(LibraryError, match="demo"):
+            service.indexing.start_samples()

@@ -29,8 +29,16 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     @router.post("/index", response_model=JobAnswer, status_code=202, tags=["index"])
     async def index(body: IndexRequest) -> Job:
         """Start updating folders, or switching to another model; one run at a time."""
+        if body.samples:
+            return await threads.run(service.indexing.start_samples)
         return await threads.run(
-            partial(service.indexing.start, body.folders, model=body.model, retry=body.retry)
+            partial(
+                service.indexing.start,
+                body.folders,
+                model=body.model,
+                retry=body.retry,
+                exclude=body.exclude,
+            )
         )
 
     @router.get("/index", response_model=list[JobAnswer], tags=["index"])

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 
+from clipsight.web.api.requests import LabelRequest
 from clipsight.web.api.responses import (
     FailureAnswer,
     FiltersAnswer,
     FolderAnswer,
     ForgottenAnswer,
     LabelAnswer,
+    LabelledAnswer,
     ModelAnswer,
     PartialAnswer,
     StatusAnswer,
@@ -41,6 +43,7 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             "bytes": found.bytes,
             "failures": len(found.failures),
             "partial": len(found.partial),
+            "samples": service.indexing.has_samples,
         }
 
     @router.get("/failures", response_model=list[FailureAnswer], tags=["library"])
@@ -90,6 +93,16 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
     async def labels() -> list[dict[str, Any]]:
         """List the labels that classification assigned to photos."""
         return [asdict(each) for each in await threads.run(service.library.labels)]
+
+    @router.post("/labels/give", response_model=LabelledAnswer, tags=["library"])
+    async def give_label(body: LabelRequest) -> dict[str, int]:
+        """Give photos a label by hand, beside those that they have; `photos` counts those that got it."""
+        return {"photos": await threads.run(partial(service.library.give_label, body.label, body.photos))}
+
+    @router.post("/labels/take", response_model=LabelledAnswer, tags=["library"])
+    async def take_label(body: LabelRequest) -> dict[str, int]:
+        """Take a label from photos, whoever gave it; `photos` counts those that had it."""
+        return {"photos": await threads.run(partial(service.library.take_label, body.label, body.photos))}
 
     @router.get("/models", response_model=list[ModelAnswer], tags=["library"])
     async def models() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clipsight.core.dates import end_of
 from clipsight.render.tables import Format
@@ -21,6 +21,7 @@ PhotoId = Annotated[int, Field(ge=1, le=2**63 - 1, description="Id of a photo of
 FolderId = Annotated[str, Field(max_length=64, description="Id of a folder, from GET /folders.")]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Label = Annotated[str, Field(min_length=1, max_length=1000)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Size = Annotated[int, Field(ge=0, le=2**62)]
 Weight = Annotated[float, Field(allow_inf_nan=False, description="Negative to subtract.")]
@@ -301,6 +302,20 @@ class ExplainRequest(_QueryRequest):
         return self.photo
 
 
+class LabelRequest(_Request):
+    """A label for photos."""
+
+    label: Label
+    photos: list[PhotoId] = Field(min_length=1, max_length=10_000)
+
+    @field_validator("label")
+    @classmethod
+    def _not_blank(cls, label: str) -> str:
+        if not label.strip():
+            raise ValueError("a label needs a letter")
+        return " ".join(label.split())
+
+
 class IndexRequest(_Request):
     """An indexing run."""
 
@@ -309,6 +324,20 @@ class IndexRequest(_Request):
     )
     model: str = Field("auto", max_length=200, description="Switch to this model, a name of GET /models.")
     retry: bool = Field(default=False, description="Try failed files again.")
+    exclude: list[Pattern] | None = Field(
+        default=None,
+        max_length=100,
+        description='Patterns of files and folders to leave out, such as "*.gif"; default: those of before.',
+    )
+    samples: bool = Field(
+        default=False, description="Index the sample photos, if GET /status has any, and nothing else."
+    )
+
+    @model_validator(mode="after")
+    def _samples_alone(self) -> "IndexRequest":
+        if self.samples and (self.folders or self.model != "auto" or self.retry or self.exclude is not None):
+            raise ValueError("samples can't be combined with other fields")
+        return self
 
 
 class EmbedRequest(_Request):

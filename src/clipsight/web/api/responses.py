@@ -55,6 +55,12 @@ class FiltersAnswer(BaseModel):
     formats: list[str]
 
 
+class LabelledAnswer(BaseModel):
+    """The number of photos whose labels have changed."""
+
+    photos: int
+
+
 class ForgottenAnswer(BaseModel):
     """The result of dropping a folder from the library."""
 
@@ -200,6 +206,7 @@ class FolderAnswer(BaseModel):
     photos: int | None = Field(description="null for a folder that is not indexed.")
     unreachable: int
     indexed: str | None
+    exclude: list[str] = Field(description="Patterns of files and folders that are left out.")
 
 
 class JobAnswer(BaseModel):
@@ -273,6 +280,7 @@ class StatusAnswer(BaseModel):
     bytes: int
     failures: int
     partial: int
+    samples: bool = Field(description="There are sample photos, which POST /index takes.")
 
 
 class HealthAnswer(BaseModel):

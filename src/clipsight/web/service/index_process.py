@@ -27,7 +27,7 @@ _SCAN_INTERVAL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class IndexTask:
-    """The arguments of `Library.open` and `Library.index`."""
+    """The arguments of `Library.open` and `Library.index`; `exclude` None keeps what each folder has."""
 
     library: str
     folders: tuple[str, ...]
@@ -35,6 +35,7 @@ class IndexTask:
     retry: bool
     device: str
     threads: int | None
+    exclude: tuple[str, ...] | None = None
 
     def to_json(self) -> str:
         """The line that the process reads."""
@@ -93,7 +94,8 @@ def _index(task: IndexTask) -> None:
         threads=task.threads,
         note=lambda line: send(note=line),
     ) as library:
-        reports = library.index(*map(Path, task.folders), retry=task.retry, progress=_ProgressSender())
+        folders = map(Path, task.folders)
+        reports = library.index(*folders, retry=task.retry, exclude=task.exclude, progress=_ProgressSender())
         for report in reports:
             send(note=str(report))
             for problem in report.problems:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsight.core.errors import BusyError, LibraryError, ModelError, NotFoundError
+from clipsight.indexing import sample_photos
 from clipsight.indexing.pipeline import IndexProgress
 from clipsight.web.service.folders import Folders
 from clipsight.web.service.index_process import IndexTask
@@ -45,8 +46,17 @@ class Indexing:
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def start(self, folders: Sequence[str] = (), *, model: str = "auto", retry: bool = False) -> Job:
+    def start(
+        self,
+        folders: Sequence[str] = (),
+        *,
+        model: str = "auto",
+        retry: bool = False,
+        exclude: Sequence[str] | None = None,
+    ) -> Job:
         """Start a job for the folders with these ids; default: all indexed ones.
+
+        `exclude` replaces the patterns of files and folders that are left out, as of `Library.index`.
 
         `model`, a name of `registry.list_models`, switches the library to that model once all photos have
         been embedded again; "auto" keeps the current one. `retry` tries failed files again.
@@ -62,8 +72,36 @@ class Indexing:
                 raise LibraryError("no folder has been indexed yet: choose one")
         named = ", ".join(Path(path).name or path for path in paths) or "all folders"
         description = named if model == "auto" else f"{named}, switching to {model}"
-        task = IndexTask(str(self._library), tuple(paths), model, retry, self._device, self._threads)
-        return self._start(task, description)
+        patterns = None if exclude is None else tuple(exclude)
+        return self._start(self._task(paths, model, retry=retry, exclude=patterns), description)
+
+    @property
+    def has_samples(self) -> bool:
+        """True if the sample photos are installed (the extra [demo])."""
+        try:
+            return bool(sample_photos.sample_folders())
+        except LibraryError:
+            return False
+
+    def start_samples(self) -> Job:
+        """Start a job for the sample photos.
+
+        Raises `BusyError`, and `LibraryError` if they are not installed.
+        """
+        folders = list(map(str, sample_photos.sample_folders()))
+        return self._start(self._task(folders, exclude=sample_photos.EXCLUDE), "sample photos")
+
+    def _task(
+        self,
+        folders: Sequence[str],
+        model: str = "auto",
+        *,
+        retry: bool = False,
+        exclude: tuple[str, ...] | None = None,
+    ) -> IndexTask:
+        return IndexTask(
+            str(self._library), tuple(folders), model, retry, self._device, self._threads, exclude
+        )
 
     def get(self, job_id: str) -> Job:
         """The current state of a job. Raises `NotFoundError`."""

@@ -1,14 +1,16 @@
 """The library as a whole: status, health, failures, folders, labels and models."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import ClipsightError
+from clipsight.indexing.indexer import IndexOptions
 from clipsight.library import Library
 from clipsight.search.results import Status
 from clipsight.store.filters import values_of
-from clipsight.store.labels import LabelCount
+from clipsight.store.labels import LabelCount, give_label, take_label
 from clipsight.store.records import PartialPhoto
 from clipsight.web.service.folders import folder_id
 from clipsight.web.service.payloads import FailedFile, FilterValues, Folder, Health
@@ -71,6 +73,7 @@ class LibraryInfo:
                 photos=counts.present + counts.unreachable,
                 unreachable=counts.unreachable,
                 indexed=root.indexed,
+                exclude=IndexOptions.from_json(root.options).exclude,
             )
             for root, counts in found
         ]
@@ -79,6 +82,16 @@ class LibraryInfo:
         """The labels assigned to photos, the most frequent first."""
         with self._current.use() as library:
             return library.label_counts()
+
+    def give_label(self, label: str, photos: Sequence[int]) -> int:
+        """Give photos a label by hand; returns the number of photos that did not have it."""
+        with self._current.use() as library:
+            return give_label(library.catalog.database, library.model, label, photos)
+
+    def take_label(self, label: str, photos: Sequence[int]) -> int:
+        """Take a label from photos; returns the number of photos that had it."""
+        with self._current.use() as library:
+            return take_label(library.catalog.database, library.model, label, photos)
 
     def filter_values(self) -> FilterValues:
         """Cameras and formats that photos have."""

@@ -15,6 +15,7 @@ class Folder:
     unreachable: int = 0
     indexed: str | None = None
     """Time of the last complete scan (ISO 8601)."""
+    exclude: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -1,5 +1,5 @@
 /** The library: folders, files that could not be read, models, and what it takes on disk. */
-import { useState } from "./vendor/hooks.js";
+import { useRef, useState } from "./vendor/hooks.js";
 import { endpoint, get, remove } from "./api.js";
 import { Chooser, startRun } from "./chooser.js";
 import { bytes, count, date, number, t } from "./i18n.js";
@@ -44,6 +44,7 @@ export function Library() {
 
 function Folder({ folder, attempt, running }) {
   const [asking, setAsking] = useState(false);
+  const [excluding, setExcluding] = useState(false);
   const name = folder.path.split("/").filter(Boolean).pop() ?? folder.path;
   const forget = async (sure) => {
     setAsking(false);
@@ -52,6 +53,10 @@ function Folder({ folder, attempt, running }) {
       await readLibrary();
     })();
   };
+  const exclude = (patterns) => attempt(async () => {
+    await startRun({ folders: [folder.id], exclude: patterns });
+    setExcluding(false);
+  })();
   return html`<li class="card">
     <div class="grow">
       <strong>${name}</strong><code>${folder.path}</code>
@@ -59,9 +64,27 @@ function Folder({ folder, attempt, running }) {
       ${folder.unreachable > 0 && html`<span class="bad">${count("unreachable", folder.unreachable)}</span>`}
     </div>
     <button type="button" class="button" aria-label=${`${t("update")}: ${name}`} disabled=${running} onClick=${attempt(() => startRun({ folders: [folder.id] }))}>${t("update")}</button>
+    <button type="button" class="button" aria-label=${`${t("exclude")}: ${name}`} aria-expanded=${excluding} onClick=${() => setExcluding(!excluding)}>${t("exclude")}</button>
     <button type="button" class="button" aria-label=${`${t("forget")}: ${name}`} disabled=${running} onClick=${() => setAsking(true)}>${t("forget")}</button>
+    ${excluding && html`<${Exclude} folder=${folder} running=${running} save=${exclude} />`}
     ${asking && html`<${Confirm} text=${count("forget_question", folder.photos ?? 0, { name })} action=${t("forget")} then=${forget} />`}
   </li>`;
+}
+
+/** The patterns of what is left out, one a line. */
+function Exclude({ folder, running, save }) {
+  const lines = useRef(null);
+  const submit = (event) => {
+    event.preventDefault();
+    save(lines.current.value.split("\n").map((line) => line.trim()).filter(Boolean));
+  };
+  const id = `exclude-${folder.id}`;
+  return html`<form class="field whole" onSubmit=${submit}>
+    <label for=${id}>${t("exclude_label")}</label>
+    <textarea id=${id} ref=${lines} rows="3" aria-describedby=${`${id}-hint`} defaultValue=${folder.exclude.join("\n")}></textarea>
+    <p id=${`${id}-hint`} class="hint">${t("exclude_hint")}</p>
+    <div class="actions"><button class="button primary" disabled=${running}>${t("exclude_save")}</button></div>
+  </form>`;
 }
 
 /** Files that could not be read, by reason. */

@@ -1,10 +1,10 @@
 /** Selected photos, and what can be done with all of them at once. */
-import { useState } from "./vendor/hooks.js";
-import { endpoint } from "./api.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { endpoint, post } from "./api.js";
 import { count, t } from "./i18n.js";
-import { go } from "./store.js";
+import { go, library, readLibrary, useStore } from "./store.js";
 import { toClassify } from "./classify.js";
-import { html } from "./ui.js";
+import { Problem, html } from "./ui.js";
 
 const MOST_IN_A_QUERY = 31;
 const MOST_IN_A_ZIP = 500;
@@ -36,6 +36,7 @@ export function useSelection(results) {
 
 export function SelectionBar({ selection }) {
   const [copied, setCopied] = useState(false);
+  const [labelling, setLabelling] = useState(false);
   if (!selection.size) return null;
   const { photos } = selection;
   const ids = photos.map((photo) => photo.id);
@@ -55,8 +56,43 @@ export function SelectionBar({ selection }) {
     <strong role="status">${count("selected", selection.size)}</strong>
     <button type="button" class="button" onClick=${similar}>${t("like_these")}</button>
     <button type="button" class="button" onClick=${classify}>${t("classify")}</button>
+    <button type="button" class="button" aria-expanded=${labelling} onClick=${() => setLabelling(!labelling)}>${t("label")}</button>
     <a class="button" href=${endpoint("photos/zip", { id: ids.slice(0, MOST_IN_A_ZIP) })} download>${t("download_zip")}</a>
     <button type="button" class="button" onClick=${copy}>${t(copied ? "copied" : "copy_paths")}</button>
     <button type="button" class="button" onClick=${selection.clear}>${t("clear_selection")}</button>
+    ${labelling && html`<${Label} photos=${ids} />`}
   </div>`;
+}
+
+/** A label, new or known, that is given to all selected photos or taken from them. */
+function Label({ photos }) {
+  const { labels } = useStore(library);
+  const input = useRef(null);
+  const [said, setSaid] = useState("");
+  const [error, setError] = useState(null);
+  useEffect(() => input.current.focus(), []);
+  const send = async (action) => {
+    const label = input.current.value.trim();
+    if (!label) return input.current.focus();
+    try {
+      setError(null);
+      const changed = await post(`labels/${action}`, { label, photos });
+      setSaid(count(action === "give" ? "label_given" : "label_taken", changed.photos, { label }));
+      await readLibrary();
+    } catch (reason) {
+      setError(reason);
+    }
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    send("give");
+  };
+  return html`<form class="label" onSubmit=${submit}>
+    <input ref=${input} list="known-labels" maxlength="200" aria-label=${t("label_name")} placeholder=${t("label_name")} />
+    <datalist id="known-labels">${labels.map(({ label }) => html`<option key=${label} value=${label} />`)}</datalist>
+    <button class="button primary">${t("label_give")}</button>
+    <button type="button" class="button" onClick=${() => send("take")}>${t("label_take")}</button>
+    <span role="status" class="hint">${said}</span>
+    <${Problem} error=${error} />
+  </form>`;
 }
