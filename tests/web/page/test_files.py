@@ -1,11 +1,13 @@
 """How the page's files are served: in the reader's language, compressed, and cached until they change."""
 
 import gzip
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from clipsight.web.page.files import PageFiles
@@ -73,6 +75,18 @@ def test_files_are_compressed_and_kept_by_browsers_until_they_change(service: Se
 @pytest.mark.parametrize("path", ["nothing.js", "%2e%2e/page/files.py", "index.html", ""])
 def test_no_other_file_is_served(service: Service, path: str) -> None:
     assert _client(service).get(f"/static/x/{path}").status_code == 404
+
+
+def test_the_page_can_be_installed(service: Service) -> None:
+    client = _client(service, root_path="/photos")
+    manifest = client.get("/photos/manifest.webmanifest").json()
+    for icon in manifest["icons"]:
+        answer = client.get(f"/photos/{icon['src']}")
+        assert answer.status_code == 200 and answer.headers["content-type"] == icon["type"]
+        if icon["type"] == "image/png":
+            side = Image.open(io.BytesIO(answer.content)).size
+            assert icon["sizes"] == f"{side[0]}x{side[1]}"
+    assert manifest["share_target"]["params"] == {"text": "q"}  # the page's own parameter for words
 
 
 def test_the_page_is_light(service: Service) -> None:
