@@ -20,6 +20,7 @@ OTHERS = {
     "cli/test_python_calls.py": "every command as a call of Library",
     "explain/test_pointing.py": "how well every method points at what is named",
     "test_architecture.py": "ARCHITECTURE.md",
+    "test_examples.py": "examples/",
     "test_deprecated.py": "names of the last release",
     "test_layout.py": "the tests",
     "test_numbers.py": "every number in a Python call",
