@@ -58,3 +58,12 @@ def test_json_is_utf8_and_round_trips(text: str) -> None:
 
 def test_json_does_not_escape_letters() -> None:
     assert to_json(["花", "caf\udce9"]) == '[\n  "花",\n  "caf\\udce9"\n]'
+
+
+@pytest.mark.parametrize(
+    "char", ["\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\ufeff", "\udce9", "\U000e0041"]
+)
+def test_json_shows_no_control_character_and_means_it(char: str) -> None:
+    text = to_json({"path": f"caf\u00e9 \u82b1{char}.jpg"}, indent=None)
+    assert text.isprintable() and "caf\u00e9 \u82b1" in text
+    assert json.loads(text) == {"path": f"caf\u00e9 \u82b1{char}.jpg"}

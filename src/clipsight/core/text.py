@@ -8,6 +8,10 @@ JOINERS = "\u200c\u200d"
 """Zero-width joiners: not printable, but part of Persian and Indic spelling."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Control characters, line breaks and directions of writing that JSON allows and a terminal obeys."""
 
 
 def is_url(text: str) -> bool:
@@ -31,10 +35,9 @@ def caseless(text: str) -> str:
 
 
 def to_json(content: object, indent: int | None = 2) -> str:
-    """Return JSON in which only bytes that are not UTF-8 (lone surrogates) are escaped."""
-    return _SURROGATE.sub(
-        lambda char: escape(char[0]), json.dumps(content, indent=indent, ensure_ascii=False)
-    )
+    """Return JSON in which bytes that are not UTF-8 (lone surrogates) and control characters are escaped."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
+    return _INVISIBLE.sub(lambda char: json.dumps(char[0])[1:-1], text)
 
 
 def visible(text: str) -> str:

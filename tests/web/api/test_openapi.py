@@ -1,10 +1,13 @@
 """The API against its OpenAPI description: any request gets a described response, never a 5xx."""
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -13,10 +16,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
+from starlette.testclient import TestClient
 
 from clipsight.web.service.service import Service
 from tests.support.samples import copy_samples
-from tests.support.serving import application, indexed
+from tests.support.serving import application, client_of, indexed
 
 pytestmark = pytest.mark.slow
 
@@ -62,3 +66,99 @@ def test_no_request_is_a_server_error(service: Service, mode: GenerationMode) ->
             try_it()
             tried += 1
     assert tried > 10
+
+
+NO_VALUES: list[Any] = [
+    2**63,
+    -(2**63) - 1,
+    -1,
+    0,
+    1e308,
+    "9" * 5000,
+    "nan",
+    "-inf",
+    "1e400",
+    "１２",
+    "0x10",
+    "1_000",
+    "",
+    " ",
+    "2024-02-30",
+    "9999-12-31T23:59:60",
+    "\x00",
+    "\x1b[31m\n",
+    "../../etc/passwd",
+    "%00%ff",
+]
+"""Values for every parameter of every endpoint, whatever its type."""
+
+OTHER_FIELDS = '"query": "cat", "labels": ["cat", "dog"], "everything": true'
+
+RAW_NUMBERS = [
+    "NaN",
+    "-Infinity",
+    "1e400",
+    "9" * 5000,
+    "-0",
+    '"\\ud800"',
+    "[" * 500 + "]" * 500,
+    "{}",
+    "null",
+]
+"""JSON, or nearly, for every field of every body."""
+
+
+def _operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Method, path, operation, and the schema of its body without references."""
+    described = client.get("/api/v1/openapi.json").json()
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            schema = content.get("application/json", {}).get("schema", {})
+            name = schema.get("$ref", "").rpartition("/")[2]
+            yield method, path, operation, described["components"]["schemas"].get(name, {})
+
+
+def _check(response: Any, sent: object) -> None:
+    assert response.status_code < 500, f"{sent}: {response.text[:300]}"
+    if response.status_code >= 400:
+        detail = response.json()["detail"]
+        assert isinstance(detail, str) and detail and "\n" not in detail, f"{sent}: {detail!r}"
+
+
+def test_every_parameter_takes_or_refuses_any_value(service: Service) -> None:
+    client = client_of(service)
+    tried = 0
+    for method, path, operation, _ in _operations(client):
+        for parameter in operation.get("parameters", ()):
+            for value in NO_VALUES:
+                text = str(value)
+                address, query = path, {}
+                if parameter["in"] == "path":
+                    address = path.replace(f"{{{parameter['name']}}}", quote(text, safe="") or "%20")
+                elif parameter["in"] == "query":
+                    query = {"q": "cat", parameter["name"]: text}
+                    query = {name: each for name, each in query.items() if name != "q" or "search" in path}
+                address = re.sub(r"\{\w+\}", "1", address)
+                _check(
+                    client.request(method, address, params=query),
+                    (method, path, parameter["name"], text[:30]),
+                )
+                tried += 1
+    assert tried > 20 * len(NO_VALUES)
+
+
+def test_every_field_of_a_body_takes_or_refuses_any_value(service: Service) -> None:
+    client = client_of(service)
+    tried = 0
+    for method, path, _, schema in _operations(client):
+        for field in schema.get("properties", {}):
+            for raw in [*RAW_NUMBERS, *map(json.dumps, NO_VALUES)]:
+                member = f"{json.dumps(field)}: {raw}"
+                for body in (f"{{{member}}}", f"{{{OTHER_FIELDS}, {member}}}"):
+                    found = client.request(
+                        method, path, content=body, headers={"Content-Type": "application/json"}
+                    )
+                    _check(found, (method, path, body[:80]))
+                tried += 1
+    assert tried > 20 * len(RAW_NUMBERS)
