@@ -57,6 +57,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "evaluate": {"retrieval": "captions.csv"},
     "compare-models": {"models": ["builtin"], "photos": []},
     "check": {},
+    "watch": {},
 }
 """Other arguments for the calls that take numbers themselves, not only in a dataclass."""
 

@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "evaluate": ("--retrieval", "nowhere.csv"),
     "export-model": ("nowhere.pt", "-o", "model"),
     "index": ("photos",),
+    "watch": ("photos", "--unit"),
     "duplicates": ("photos",),
     "compare-models": ("nowhere",),
     "check": (),

@@ -15,6 +15,7 @@ from clipsight.cli.options import (
     ThreadsOption,
     open_library,
 )
+from clipsight.render.stdout import print_line
 
 
 def watch(
@@ -42,7 +43,7 @@ def watch(
     from clipsight.core.errors import LibraryError
     from clipsight.core.extras import require
 
-    places = [Path(os.path.abspath(folder.expanduser())) for folder in folders or []]
+    places = [Path(os.path.abspath(os.path.expanduser(folder))) for folder in folders or []]
     if unit:
         from clipsight.indexing.watch_unit import watch_unit
 
@@ -55,7 +56,7 @@ def watch(
         try:
             for report in reports:
                 if report.changed or report.folder not in shown:
-                    print(report, flush=True)
+                    print_line(str(report))
                 for problem in report.problems:
                     if problem not in shown.get(report.folder, ()):
                         note(f"can't read {problem}; its photos are kept")

@@ -8,7 +8,7 @@ from clipsight.core.text import to_json, visible
 
 def print_line(text: str) -> None:
     """Print one line on stdout; control characters, also line breaks, are escaped."""
-    print(visible(text))
+    print(visible(text), flush=True)
 
 
 def write_text(*parts: str) -> None:

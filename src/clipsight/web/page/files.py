@@ -3,6 +3,7 @@
 import gzip
 import html
 import mimetypes
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class PageFiles:
     """
 
     def __init__(self, static: Path = STATIC) -> None:
-        paths = sorted(path for path in static.rglob("*") if path.is_file())
+        paths = sorted(path for path in static.rglob("*") if os.path.isfile(path))
         self._files = {
             path.relative_to(static).as_posix(): _read(path) for path in paths if path.suffix != ".html"
         }
