@@ -61,8 +61,8 @@ def watch_unit(
     """
     options = ["--settle", f"{settle:g}", "--rescan", f"{rescan:g}"]
     if library is not None:
-        options += ["--library", os.path.abspath(Path(library).expanduser())]
-    paths = [os.path.abspath(Path(folder).expanduser()) for folder in folders]
+        options += ["--library", os.path.abspath(Path(os.path.expanduser(library)))]
+    paths = [os.path.abspath(Path(os.path.expanduser(folder))) for folder in folders]
     words = [sys.executable, "-m", "clipsight", "watch", *options, *paths]
     for word in words:
         if not word.isprintable():
