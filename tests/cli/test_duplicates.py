@@ -75,6 +75,11 @@ def test_invalid_arguments(copied: Shell, arguments: tuple[str, ...]) -> None:
         assert photo.format == "PNG"
 
 
+def test_no_copies(copied: Shell) -> None:
+    done = copied.run("duplicates", "--kinds", "exact", "--offset", "1", "-n")
+    assert done.stdout == "" and "clipsight: 0 of 1 groups among 9 photos" in done.stderr
+
+
 def test_help_names_the_defaults(shell: Shell) -> None:
     text = " ".join(shell.run("duplicates", "--help").stdout.split())
     assert f"(default: {SAME_COSINE:g})" in text and f"(default: {BURST_SECONDS:g})" in text

@@ -15,6 +15,8 @@ _COLUMNS = ("group", "keep", "kind", "similarity", "path", "width", "height", "f
 
 def print_duplicates(found: Duplicates, *, inside: Path | None = None) -> None:
     """Print a table, the photo to keep of each group in bold; paths are relative to the folder `inside`."""
+    if not found:
+        return
     columns = [
         Column(""),
         Column("alike", right=True),

@@ -139,7 +139,7 @@ def test_any_bytes_are_read_without_an_error(content: bytes, magic: bytes) -> No
 @examples(50)
 def test_damage_is_a_photo_error_or_a_picture(data: st.DataObject) -> None:
     pytest.importorskip("rawpy")
-    file = bytearray(dng(COLOURS[:8, :8]))
+    file = bytearray(dng(COLOURS[:32, :32]))
     (first,) = struct.unpack_from("<I", file, 4)
     for _ in range(3):
         file[data.draw(st.integers(first, len(file) - 1))] = data.draw(st.integers(0, 255))
