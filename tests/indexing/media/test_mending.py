@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipsight.core.errors import PhotoError
+from clipsight.indexing.media.formats import truncated
 from clipsight.indexing.media.mending import mend
 from clipsight.indexing.media.photo import decode
 from tests.support import photo_files as files
@@ -48,6 +49,24 @@ def test_a_jpeg_without_its_end_marker_is_whole(progressive: bool, end: bytes) -
     photo = decode(file[:-2] + end, mtime_ns=0, strict=True)
     assert np.array_equal(np.asarray(photo.image), pixels(file))
     assert not photo.info.partial
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("restart", [0, 1])
+def test_a_progressive_jpeg_that_lacks_its_last_scans_is_partial(mode: str, restart: int) -> None:
+    image = Image.effect_mandelbrot((160, 120), (-2, -1.5, 1, 1.5), 60).convert(mode)
+    exif = Image.Exif()
+    exif[0x010E] = "\u00ff\u00da \u00ff\u00c2"
+    file = encoded("JPEG", image, progressive=True, restart_marker_rows=restart, exif=exif)
+    assert not decode(file, mtime_ns=0, strict=True).info.partial
+    scans = [at for at in range(len(file)) if file[at : at + 2] == b"\xff\xda" and file[at + 2] == 0]
+    assert len(scans) > 4
+    for at in scans[1:]:
+        for end in (b"\xff\xd9", b""):
+            info = decode(file[:at] + end, mtime_ns=0).info
+            assert info.partial == truncated("JPEG"), at
+            with pytest.raises(PhotoError, match="truncated JPEG"):
+                decode(file[:at] + end, mtime_ns=0, strict=True)
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"gAMA", b"iCCP", b"eXIf", b"zzZz"])

@@ -1,6 +1,8 @@
-"""JPEG files by Pillow's reader: the memory of their coefficients, and rows that are missing unnoticed."""
+"""JPEG files by Pillow: memory of their coefficients; rows and scans that are missing unnoticed."""
 
 import io
+import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,9 @@ from PIL import JpegImagePlugin
 
 EOI = b"\xff\xd9"
 _SOS = b"\xff\xda"
+_SOF2 = 0xC2
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""A marker that ends a scan: neither a stuffed byte, nor a restart marker, nor a fill byte."""
 _NOISE = b"\x55" * 64
 _COEFFICIENT_BYTES = 2
 _MADE_UP = (127, 128)
@@ -18,8 +23,8 @@ _MADE_UP = (127, 128)
 class JpegFile(JpegImagePlugin.JpegImageFile):
     """A JPEG file that knows what libjpeg needs for it, and what it lacks.
 
-    `load` raises OSError if rows at the bottom are missing though the file has its end marker, of which
-    libjpeg only warns; the image then has the others, and grey.
+    `load` raises OSError if rows at the bottom, or later scans of a progressive JPEG, are missing though the
+    file has its end marker, of which libjpeg only warns; the image then has the others, and grey.
     """
 
     working_bytes = 0
@@ -36,7 +41,7 @@ class JpegFile(JpegImagePlugin.JpegImageFile):
         """Decode the pixels."""
         is_first = self._im is None
         loaded = super().load()
-        if is_first and self._lacks_rows():
+        if is_first and (self._lacks_rows() or self._lacks_scans()):
             raise OSError("truncated")
         return loaded
 
@@ -56,6 +61,38 @@ class JpegFile(JpegImagePlugin.JpegImageFile):
             return False
         self._source.seek(0)
         return bool(missing_rows(without_end(self._source.read()), reduced=True).any())
+
+    def _lacks_scans(self) -> bool:
+        if self._source is None or "progressive" not in self.info:
+            return False
+        self._source.seek(0)
+        return lacks_scans(self._source.read())
+
+
+def lacks_scans(data: bytes) -> bool:
+    """True for a progressive JPEG with coefficients that no scan has brought to full precision.
+
+    A scan brings coefficients from Ss to Se of its components to all bits but the lowest Al (ITU-T T.81,
+    B.2.3 and G.1.1.1). Encoders write all, so what is missing was cut off. False for a damaged file.
+    """
+    missing: dict[int, list[int]] = {}
+    at = 2
+    with suppress(IndexError):
+        while (marker := data[at + 1]) != EOI[1]:
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+            if marker == _SOF2:
+                missing = {data[place]: [1] * 64 for place in range(at + 10, end, 3)}
+            if marker == _SOS[1]:
+                first, last, bits = data[end - 3 : end]
+                for place in range(at + 5, end - 3, 2):
+                    if data[place] in missing:
+                        missing[data[place]][first : last + 1] = [bits & 15] * (last + 1 - first)
+                found = _MARKER.search(data, end)
+                if found is None:
+                    break
+                end = found.start()
+            at = end
+    return any(any(bits) for bits in missing.values())
 
 
 def without_end(data: bytes) -> bytes:

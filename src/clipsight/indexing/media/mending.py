@@ -68,7 +68,9 @@ def _mend_jpeg(data: bytes) -> Mended:
         missing = jpeg.missing_rows(data, reduced=True)
         if missing.any() and missing.argmax() < MIN_SHARE * missing.size:
             raise _too_little("JPEG")
-        is_partial = missing.any() or jpeg.missing_rows(data, reduced=False).any()
+        is_partial = (
+            missing.any() or jpeg.missing_rows(data, reduced=False).any() or jpeg.lacks_scans(data + jpeg.EOI)
+        )
     return Mended(data + jpeg.EOI, truncated("JPEG") if is_partial else None)
 
 

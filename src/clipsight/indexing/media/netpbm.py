@@ -18,7 +18,6 @@ from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.scaling import black_and_white, to_8_bits, to_image
 
 _COMMENT = re.compile(rb"#[^\r\n]*")
-_TOKEN = re.compile(rb"\S+")
 _BAND_BYTES = 4 << 20
 _MAX_HEADER = 1 << 16
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
