@@ -46,3 +46,13 @@ test("filters are those that are set", () => {
   assert.deepEqual(filters(state), { folder: ["a"], min_width: 100 });
   assert.deepEqual(withoutFilters(state), { ...nothing(), q: "cat", open: 3 });
 });
+
+test("dates that are none, and words that are too many, are left out", () => {
+  for (const wrong of ["2024-13-45", "2023-02-29", "2024-00", "0000", "2024-1-1", "20x"]) {
+    assert.deepEqual(read("", `?taken_from=${wrong}`).ignored, [`taken_from=${wrong}`]);
+  }
+  for (const right of ["2024", "2024-05", "2024-02-29", "0099-12-31"]) assert.equal(read("", `?taken_to=${right}`).state.taken_to, right);
+  const { state, ignored } = read("", `?q=${"\u{1F431}".repeat(20_000)}`);
+  assert.equal([...state.q].length, 10_000);
+  assert.ok(ignored.length === 1 && [...ignored[0]].length < 80);
+});

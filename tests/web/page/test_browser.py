@@ -185,6 +185,13 @@ def test_a_search_by_a_picture_is_a_link(browser: Any, address: str, tmp_path: P
         expect(page).to_have_url(f"{address}/")
 
 
+def test_what_an_address_says_too_much_is_left_out(browser: Any, address: str) -> None:
+    with page_of(browser, address, f"?q={'cat+' * 3000}&taken_from=2024-13-45") as page:
+        expect(cells(page)).to_have_count(9)
+        expect(page.get_by_text("left out: q=cat cat")).to_be_visible()
+        expect(page.get_by_text("taken_from=2024-13-45")).to_be_visible()
+
+
 def test_filters_are_in_the_address_and_can_be_removed(browser: Any, address: str) -> None:
     with page_of(browser, address, "?label=cat&min_width=10&nonsense=1") as page:
         expect(cells(page)).to_have_count(1)

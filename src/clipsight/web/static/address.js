@@ -13,6 +13,8 @@ const SIZES = ["min_bytes", "max_bytes", "min_width", "min_height"];
 const SWITCHES = ["sure", "duplicates"];
 const SORTS = ["score", "date", "path"];
 const MAX_PICTURES = 31;
+export const MAX_LETTERS = 10_000; // of a query, as the API takes it
+const MAX_SHOWN = 60;
 
 /**
  * @typedef {{photo?: number, upload?: string, weight: number}} Picture
@@ -44,21 +46,21 @@ export function read(path, search) {
   const ignored = /** @type {string[]} */ ([]);
   const tab = path.replace(/^\/|\/$/g, "") || "search";
   if (TABS.includes(tab)) state.tab = tab;
-  else ignored.push(tab);
+  else ignored.push(shortened(tab));
   for (const [name, value] of new URLSearchParams(search)) {
-    if (!accept(state, name, value)) ignored.push(`${name}=${value}`);
+    if (!accept(state, name, value)) ignored.push(shortened(`${name}=${value}`));
   }
   return { state, ignored };
 }
 
 /** @param {any} state @param {string} name @param {string} value @returns {boolean} whether it could be used */
 function accept(state, name, value) {
-  if (name === "q") state.q = value;
+  if (name === "q") return acceptWords(state, value);
   else if (name === "photo" || name === "upload") return acceptPicture(state, name, value);
   else if (name === "open") return (state.open = id(value)) !== null;
   else if (LISTS.includes(name)) return value !== "" && state[name].push(value) > 0;
   else if (name === "choice") return value !== "" && state.choices.push(value) > 0;
-  else if (DATES.includes(name) && /^\d{4}(-\d\d(-\d\d)?)?$/.test(value)) state[name] = value;
+  else if (DATES.includes(name) && isDate(value)) state[name] = value;
   else if (SIZES.includes(name)) return (state[name] = id(value)) !== null;
   else if (SWITCHES.includes(name) && value === "1") state[name] = true;
   else if (name === "balance" && value === "0") state.balance = false;
@@ -67,6 +69,23 @@ function accept(state, name, value) {
   else if (name === "lang" && LANGUAGES.includes(value)) state.lang = value;
   else return false;
   return true;
+}
+
+const shortened = (text) => (text.length > MAX_SHOWN ? `${[...text].slice(0, MAX_SHOWN).join("")}…` : text);
+
+/** @param {State} state @param {string} words more than the API takes are cut */
+function acceptWords(state, words) {
+  const letters = [...words]; // a letter may be two units of a string
+  state.q = letters.slice(0, MAX_LETTERS).join("");
+  return letters.length <= MAX_LETTERS;
+}
+
+/** @param {string} value such as 2024, 2024-05 or 2024-05-31 */
+function isDate(value) {
+  const [year, month = "01", day = "01"] = value.split("-");
+  const date = new Date(0);
+  date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
+  return /^\d{4}(-\d\d(-\d\d)?)?$/.test(value) && year !== "0000" && date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day);
 }
 
 /** @param {State} state @param {"photo" | "upload"} kind @param {string} value such as 17, 17*0.5 or 17*-1 */

@@ -1,6 +1,7 @@
 /** Searching: the query as chips, filters in one line, and the photos found. */
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { endpoint, thumbnail } from "./api.js";
+import { MAX_LETTERS } from "./address.js";
 import { Filters } from "./filters.js";
 import { Gallery } from "./gallery.js";
 import { History, remember } from "./history.js";
@@ -93,7 +94,7 @@ function Box({ state, take }) {
     go({ q: complete(input.current.value) });
   };
   return html`<form role="search" class="box" onSubmit=${submit}>
-    <input ref=${input} type="search" name="q" value=${state.q} placeholder=${t("placeholder")} aria-label=${t("search_label")}
+    <input ref=${input} type="search" name="q" value=${state.q} maxlength=${MAX_LETTERS} placeholder=${t("placeholder")} aria-label=${t("search_label")}
       autocomplete="off" autocapitalize="off" spellcheck=${false} enterkeyhint="search" aria-describedby="hint"
       onInput=${() => go({ q: input.current.value }, { typing: true })} />
     <${ChoosePictures} take=${take} label=${t("add_picture")} />
