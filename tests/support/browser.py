@@ -14,7 +14,7 @@ import pytest
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 
-PATIENCE = 180_000
+PATIENCE = 600_000
 """Milliseconds to wait for what must come: a machine may be busy, and what passes never waits it out."""
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
