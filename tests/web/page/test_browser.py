@@ -262,7 +262,7 @@ def test_first_run(browser: Any, tmp_path: Path, settings: pytest.MonkeyPatch, p
         expect(page.get_by_role("heading", name="Which photos should clipsight index?")).to_be_visible()
         assert problems_of(page) == []
         keep(page, "first-run")
-        page.get_by_role("button", name="photos").click()
+        page.get_by_role("button", name="photos", exact=True).click()
         page.get_by_role("button", name="Index photos").click()
         expect(page.get_by_text("Ready: 9 photos can be searched.")).to_be_visible()
         expect(cells(page)).to_have_count(9)
