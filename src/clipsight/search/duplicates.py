@@ -265,12 +265,10 @@ def _duplicate(photo: PhotoRecord, groups: Groups, row: int) -> Duplicate:
 
 
 def _with_best_path(members: Sequence[Duplicate]) -> DuplicateGroup:
-    """The group, to keep of which is, among exact copies, a reachable one with the shortest path."""
+    """The group; among exact copies of the one to keep, a reachable one with the shortest path is kept."""
     first, *others = members
     equals = [first, *(other for other in others if other.kind == str(Kind.EXACT))]
-    best = min(
-        equals, key=lambda each: (not each.reachable, len(each.path.parts), len(str(each.path)), each.path)
-    )
+    best = min(equals, key=_simplest_path)
     if best is not first:
         others = [other for other in others if other is not best]
         others.append(replace(first, kind=str(Kind.EXACT)))
