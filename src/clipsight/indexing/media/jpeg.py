@@ -33,6 +33,8 @@ class JpegFile(JpegImagePlugin.JpegImageFile):
 
     def _open(self) -> None:
         super()._open()
+        if not self.tile:  # Pillow 13 is content with a part of the header
+            raise OSError("truncated")
         self._source = self.fp
         if not self._is_in_one_scan():
             self.working_bytes = self.width * self.height * self.layers * _COEFFICIENT_BYTES
