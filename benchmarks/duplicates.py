@@ -127,7 +127,8 @@ def print_accuracy(folder: Path, count: int, changed: int, model: str, min_side:
             precision = recall / (recall + wrong) if recall else float("nan")
             shares.append(f"{recall:.2f} ({precision:.2f})")
         rows.append([name, *shares])
-    print(f"{len(photos)} photos, {changed} of them changed, {encoder.name}: recall (precision) by cosine\n")
+    tried = f"{len(photos)} photos, {min(changed, len(photos))} of them changed, {encoder.name}"
+    print(f"{tried}: recall (precision) by cosine\n")
     measure.print_table(["", *(f"{threshold:.2f}" for threshold in _THRESHOLDS)], rows)
 
 
