@@ -1,6 +1,7 @@
 """The well-known kind of demo: words or a picture in, a gallery out. Needs `pip install gradio`."""
 
 import sys
+from pathlib import Path
 
 import gradio as gr
 
@@ -13,8 +14,6 @@ def search(words: str, picture: str | None) -> list[tuple[str, str]]:
     """Paths and captions of the best photos."""
     if not words and not picture:
         return []
-    from pathlib import Path
-
     query = words or Path(picture or "")
     found = library.search(query, 20, add=[Path(picture)] if words and picture else ())
     return [(str(match.path), f"{match.score:.3f}") for match in found if match.reachable]

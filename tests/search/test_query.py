@@ -7,7 +7,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipsight import Library
@@ -45,6 +45,7 @@ def test_options_and_grammar_agree(parts: list[Part]) -> None:
 
 
 @given(st.text(max_size=60))
+@example(";:0\n0")
 def test_any_text_is_a_query_or_a_query_error(text: str) -> None:
     try:
         query = Query.parse(text)

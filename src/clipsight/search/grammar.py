@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from clipsight.core import paths
 from clipsight.core.errors import QueryError
-from clipsight.core.text import is_url
+from clipsight.core.text import is_url, visible
 
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _SIGNED_WORD = re.compile(r"(?:^|(?<=\s))([+-])((?:(?<=\S\s[+-])\d*\.?\d+:)?[^\W\d_]\S*)")
@@ -60,8 +60,8 @@ def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: Fa
             weight, value = number, rest
         elif number is None and not space:  # "two:bee" is an invalid weight, "Title: bees" is words
             raise QueryError(
-                f"weight {text!r} in {value!r} is not a number: write 2:{rest or 'bee'}; "
-                f"to search for words with a colon, write 1:{value}"
+                f"weight {text!r} in {value!r} is not a number: write 2:{visible(rest) or 'bee'}; "
+                f"to search for words with a colon, write 1:{visible(value)}"
             )
     if not value:
         raise QueryError(f"part {summand.strip()!r} of the query is empty: write words in it, like 2:bee")
