@@ -34,7 +34,7 @@ VALUES = (
 PATHS = (
     "9" * 5000,
     "9" * 255 + "/a",
-    "~nobody/a",
+    "~no-such-user/a",
     "\udcff",
     "\x1b[31m\n",
     "photos/cat.png/a",
