@@ -151,10 +151,7 @@ def _compute_view(
         images = np.stack([load_view(data, photos[i], view) for i in batch])
         pooled[batch], maps[batch] = run(images)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(work, range(0, len(wanted), _BATCH))):
-            if done % 200 == 0:
-                log(f"view {view}: {done * _BATCH} of {len(wanted)} photos")
+    _in_batches(len(wanted), work, view, log)
     pooled.flush()
     maps.flush()
     partial.rename(folder)
@@ -186,12 +183,17 @@ def pooled_view(
         assert run is not None
         pooled[batch] = run(np.stack([load_view(data, photos[i], view) for i in batch]))[0]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(work, range(0, len(missing), _BATCH))):
-            if done % 200 == 0:
-                log(f"view {view}: {done * _BATCH} of {len(missing)} photos")
+    _in_batches(len(missing), work, view, log)
     pooled.flush()
     return pooled
+
+
+def _in_batches(count: int, work: Callable[[int], None], view: int, log: Callable[[str], None]) -> None:
+    """Call `work` with the start of each batch of `count` photos, on all cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(work, range(0, count, _BATCH))):
+            if done % 200 == 0:
+                log(f"view {view}: {done * _BATCH} of {count} photos")
 
 
 def is_filled(pooled: NDArray[np.float32]) -> NDArray[np.bool_]:
