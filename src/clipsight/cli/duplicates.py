@@ -1,6 +1,5 @@
 """`clipsight duplicates`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from clipsight.cli.options import (
     CsvOption,
     DeviceOption,
     Folders,
+    GridOption,
     JsonOption,
     LibraryOption,
     ModelOption,
@@ -58,9 +58,7 @@ def duplicates(
     ] = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
-    grid: Annotated[
-        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write a contact sheet (.jpg or .png).")
-    ] = None,
+    grid: GridOption = None,
     no_indexing: NoIndexingOption = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
@@ -99,11 +97,10 @@ def duplicates(
             write_text(render.other_paths(found, "\0" if form is Format.PATHS_0 else "\n"))
         case Format.TABLE:
             render.print_duplicates(found, inside=only_folder(places))
-    others = [other for group in found for other in group.others]
-    size = file_size(sum(other.size for other in others))
+    others, size = sum(len(group.others) for group in found), sum(group.bytes for group in found)
     note(
         f"{len(found):,} of {found.total:,} groups among {found.photos:,} photos; "
-        f"beside those to keep, {len(others):,} files of {size}"
+        f"beside those to keep, {others:,} files of {file_size(size)}"
     )
     if grid is not None:
         render.write_duplicates_sheet(found, grid)

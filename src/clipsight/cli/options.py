@@ -63,6 +63,9 @@ ThreadsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", rich_help_panel=OUTPUT, help="Print CSV.")]
+GridOption = Annotated[
+    Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write a contact sheet (.jpg or .png).")
+]
 NoIndexingOption = Annotated[
     bool,
     typer.Option("--no-indexing", "-n", rich_help_panel=LIBRARY, help="Don't look for new photos first."),

@@ -17,6 +17,7 @@ from clipsight.cli.options import (
     BalanceOption,
     CsvOption,
     DeviceOption,
+    GridOption,
     JsonOption,
     LibraryOption,
     ModelOption,
@@ -152,9 +153,7 @@ def search(
     ] = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
-    grid: Annotated[
-        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write a contact sheet (.jpg or .png).")
-    ] = None,
+    grid: GridOption = None,
     preview: Annotated[
         bool, typer.Option("--preview", "-p", rich_help_panel=OUTPUT, help="Show the photos in the terminal.")
     ] = False,

@@ -98,12 +98,11 @@ class Connection(Generic[AnyEncoder]):
 
         With `settle`, files changed in the last `settle` seconds are left for a later run.
         """
-        from clipsight.indexing.indexer import IndexOptions, check_folders, index_folders
+        from clipsight.indexing.indexer import IndexOptions, index_folders
 
         IndexOptions().updated(changes)  # raises before a model is chosen, or downloaded
         with self._indexing:
-            roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
-            check_folders(roots, self.catalog)  # before a model is chosen, or downloaded
+            roots = self._roots(folders)  # before a model is chosen, or downloaded
             self._renew_builtin()
             if self.model != self.catalog.current_model():
                 self.catalog.begin_switch(self.model)
@@ -124,12 +123,11 @@ class Connection(Generic[AnyEncoder]):
         stop: Event,
     ) -> "Iterator[IndexReport]":
         """Index `folders` (default: those indexed before) as they change; see `Library.watch`."""
-        from clipsight.indexing.indexer import IndexReport, check_folders
+        from clipsight.indexing.indexer import IndexReport
         from clipsight.indexing.watch import changed_paths, check_times, is_remote, watch
 
         check_times(settle, rescan)
-        roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
-        check_folders(roots, self.catalog)
+        roots = self._roots(folders)
 
         def index(root: bytes) -> IndexReport:
             name = os.fsdecode(root)
@@ -140,6 +138,14 @@ class Connection(Generic[AnyEncoder]):
 
         ticks = changed_paths(roots, stop, settle, self.note)
         return watch(roots, index, ticks, rescan=rescan, remote=is_remote)
+
+    def _roots(self, folders: "Sequence[str | os.PathLike[str]]") -> list[bytes]:
+        """The folders to index, by default those indexed before. Raises `LibraryError` for an invalid one."""
+        from clipsight.indexing.indexer import check_folders
+
+        roots = [absolute(folder) for folder in folders] or [root.path for root in self.catalog.roots()]
+        check_folders(roots, self.catalog)
+        return roots
 
     def _renew_builtin(self) -> None:
         """Replace an earlier edition of the builtin model by the current one; call `note` once about it."""
