@@ -46,5 +46,8 @@ export const remove = (path) => call("DELETE", endpoint(path));
 
 export const thumbnail = (id, size) => endpoint(`photos/${id}/thumbnail`, { size });
 
+/** The small thumbnail of a photo of the library, or of an uploaded picture. @param {{photo?: number, upload?: string}} picture */
+export const preview = ({ photo, upload }) => (photo ? thumbnail(photo, 160) : endpoint(`uploads/${upload}/thumbnail`, { size: 160 }));
+
 /** Thumbnails for `srcset`, for screens of any density. */
 export const thumbnails = (id, sizes = [160, 320, 640]) => sizes.map((size) => `${thumbnail(id, size)} ${size}w`).join(", ");

@@ -3,9 +3,7 @@ import { useState } from "./vendor/hooks.js";
 import { get, post } from "./api.js";
 import { t } from "./i18n.js";
 import { follow } from "./store.js";
-import { Icon, Problem, html, useLoaded } from "./ui.js";
-
-const nameOf = (folder) => folder.path.split("/").filter(Boolean).pop() ?? folder.path;
+import { Icon, Problem, html, nameOf, useLoaded } from "./ui.js";
 
 /** Starts a run and follows it. @param {object} body of POST /index */
 export async function startRun(body) {
@@ -33,12 +31,12 @@ export function Chooser({ done = () => {} }) {
   if (folders && !here && !folders.length) return html`<p class="problem" role="alert">${t("no_roots")}</p>`;
   return html`<div class="chooser">
     <nav class="trail" aria-label=${t("choose_folder")}>${trail.map((folder, place) => html`<button type="button" key=${folder.id} class="link"
-      aria-current=${place === trail.length - 1 ? "location" : undefined} onClick=${() => setTrail(trail.slice(0, place + 1))}>${nameOf(folder)}</button>`)}</nav>
-    ${here && html`<button type="button" class="button primary" onClick=${start}>${t("index_folder", { name: nameOf(here) })}</button>`}
+      aria-current=${place === trail.length - 1 ? "location" : undefined} onClick=${() => setTrail(trail.slice(0, place + 1))}>${nameOf(folder.path)}</button>`)}</nav>
+    ${here && html`<button type="button" class="button primary" onClick=${start}>${t("index_folder", { name: nameOf(here.path) })}</button>`}
     <${Problem} error=${failure ?? error} retry=${failure ? start : again} />
     ${folders && (folders.length || !here
       ? html`<ul class="folders" aria-label=${t("choose_folder")}>${folders.map((folder) => html`<li key=${folder.id}>
-          <button type="button" onClick=${() => setTrail([...trail, folder])}><${Icon} name="folder" /><span>${nameOf(folder)}</span></button></li>`)}</ul>`
+          <button type="button" onClick=${() => setTrail([...trail, folder])}><${Icon} name="folder" /><span>${nameOf(folder.path)}</span></button></li>`)}</ul>`
       : html`<p class="hint">${t("no_subfolders")}</p>`)}
   </div>`;
 }

@@ -1,10 +1,10 @@
 /** Classifying photos of the library, or dropped ones, by labels that the reader writes. */
 import { useRef, useState } from "./vendor/hooks.js";
-import { endpoint, post, thumbnail } from "./api.js";
+import { post, preview } from "./api.js";
 import { number, t } from "./i18n.js";
 import { ChoosePictures, DropHint, upload, usePictures } from "./pictures.js";
 import { go, readLibrary, store, useStore } from "./store.js";
-import { IconButton, Problem, html } from "./ui.js";
+import { IconButton, Problem, html, nameOf } from "./ui.js";
 
 /** Photos to classify: {photo} of the library or {upload}, each with a name. */
 const tray = store([]);
@@ -17,10 +17,8 @@ function add(items) {
 
 /** Adds photos of the library. @param {{id: number, path: string}[]} photos */
 export function toClassify(photos) {
-  add(photos.map(({ id, path }) => ({ photo: id, name: path.split("/").pop() })));
+  add(photos.map(({ id, path }) => ({ photo: id, name: nameOf(path) })));
 }
-
-const preview = (each, size = 160) => (each.photo ? thumbnail(each.photo, size) : endpoint(`uploads/${each.upload}/thumbnail`, { size }));
 
 /** @param {{state: import("./address.js").State}} props */
 export function Classify({ state }) {
@@ -125,7 +123,7 @@ function Table({ result, keep }) {
       <tbody>${result.photos.map((photo, row) => {
         const of = Object.fromEntries(photo.labels.map((each) => [each.label, each.probability]));
         const best = photo.labels[0]?.label;
-        const name = photo.path.split("/").pop();
+        const name = nameOf(photo.path);
         return html`<tr key=${row}><th scope="row"><button type="button" class="thumb" disabled=${!photo.id} onClick=${() => open(photo)}>
             ${photo.source && html`<img src=${preview(photo.source)} alt="" />`}<span>${name}</span></button></th>
           ${names.map((label) => html`<td key=${label} class=${label === best ? "best" : ""} style=${{ "--share": `${Math.round((of[label] ?? 0) * 100)}%` }}>${percent(of[label] ?? 0)}</td>`)}</tr>`;

@@ -2,14 +2,14 @@
 import { withoutFilters, write } from "./address.js";
 import { bytes, t } from "./i18n.js";
 import { go, library, useStore } from "./store.js";
-import { Field, Icon, Menu, html } from "./ui.js";
+import { Field, Icon, Menu, html, nameOf } from "./ui.js";
 
 const SIZES = [["min_width", "px"], ["min_height", "px"], ["min_bytes", "MB"], ["max_bytes", "MB"]];
 
 /** @param {{state: import("./address.js").State}} props */
 export function Filters({ state }) {
   const { folders, labels, filters } = useStore(library);
-  const names = Object.fromEntries(folders.map((folder) => [folder.id, folder.path.split("/").pop() || folder.path]));
+  const names = Object.fromEntries(folders.map((folder) => [folder.id, nameOf(folder.path)]));
   const dated = state.taken_from || state.taken_to;
   const sized = SIZES.some(([name]) => state[name]);
   const isFiltered = write({ ...state, open: null }) !== write({ ...withoutFilters(state), open: null });

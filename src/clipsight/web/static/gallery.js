@@ -1,8 +1,8 @@
 /** A grid of any number of photos, of which only those in view exist. */
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { thumbnail, thumbnails } from "./api.js";
-import { number, t } from "./i18n.js";
-import { Icon, html } from "./ui.js";
+import { score, t } from "./i18n.js";
+import { Icon, html, nameOf } from "./ui.js";
 
 const GAP = 4;
 const LEAST = 150;
@@ -101,9 +101,9 @@ export function Gallery({ results, open, selection, scores }) {
 function Cell({ place, photo, total, grid, isStop, scores, open, selection, focused }) {
   const [gone, setGone] = useState(false);
   const press = useRef(0);
-  const name = photo ? photo.path.split("/").pop() : "";
-  const score = scores && photo ? number(photo.score, { minimumFractionDigits: 3, maximumFractionDigits: 3 }) : "";
-  const label = scores ? t("photo_with_score", { name, score }) : name;
+  const name = photo ? nameOf(photo.path) : "";
+  const shown = scores && photo ? score(photo.score) : "";
+  const label = scores ? t("photo_with_score", { name, score: shown }) : name;
   const selected = photo && selection.has(photo.id);
   const where = {
     width: `${grid.side}px`, height: `${grid.side}px`,
@@ -131,7 +131,7 @@ function Cell({ place, photo, total, grid, isStop, scores, open, selection, focu
       ${gone
         ? html`<span class="name">${name}</span>`
         : html`<img src=${thumbnail(photo.id, 320)} srcset=${thumbnails(photo.id)} sizes=${`${Math.ceil(grid.side)}px`} alt="" decoding="async" onError=${() => setGone(true)} />`}
-      ${score && html`<span class="score" aria-hidden="true">${score}</span>`}
+      ${shown && html`<span class="score" aria-hidden="true">${shown}</span>`}
       ${selected && html`<span class="mark" aria-hidden="true"><${Icon} name="check" /></span>`}
     </button>`}
   </li>`;

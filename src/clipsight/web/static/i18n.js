@@ -39,6 +39,9 @@ function fill(text, values) {
 /** @param {number} value @param {Intl.NumberFormatOptions} [options] */
 export const number = (value, options) => new Intl.NumberFormat(language, options).format(value);
 
+/** A score with three decimals. @param {number} value */
+export const score = (value) => number(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+
 /** @param {number} value */
 export function bytes(value) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];

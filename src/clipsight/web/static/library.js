@@ -4,7 +4,7 @@ import { endpoint, get, remove } from "./api.js";
 import { Chooser, startRun } from "./chooser.js";
 import { bytes, count, date, number, t } from "./i18n.js";
 import { library, readLibrary, run, useStore } from "./store.js";
-import { Confirm, Problem, html, useLoaded } from "./ui.js";
+import { Confirm, Problem, html, nameOf, useLoaded } from "./ui.js";
 
 const MOST_FAILURES = 1000;
 
@@ -45,7 +45,7 @@ export function Library() {
 function Folder({ folder, attempt, running }) {
   const [asking, setAsking] = useState(false);
   const [excluding, setExcluding] = useState(false);
-  const name = folder.path.split("/").filter(Boolean).pop() ?? folder.path;
+  const name = nameOf(folder.path);
   const forget = async (sure) => {
     setAsking(false);
     if (sure) await attempt(async () => {

@@ -3,10 +3,10 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { endpoint, get, thumbnail, thumbnails } from "./api.js";
 import { toClassify } from "./classify.js";
 import { Explanation, HeatMap, useExplanation } from "./explanation.js";
-import { bytes, date, number, t } from "./i18n.js";
+import { bytes, date, number, score, t } from "./i18n.js";
 import { isQuery } from "./query.js";
 import { closePhoto, go } from "./store.js";
-import { Icon, IconButton, Problem, html, useLoaded } from "./ui.js";
+import { Icon, IconButton, Problem, html, nameOf, useLoaded } from "./ui.js";
 
 const SWIPE_PIXELS = 50;
 
@@ -42,7 +42,7 @@ export function Photo({ id, state, results }) {
     event.preventDefault();
     closePhoto();
   };
-  const name = found?.path.split("/").pop() ?? "";
+  const name = found ? nameOf(found.path) : "";
   const match = place >= 0 ? results.at(place) : null;
   return html`<dialog ref=${dialog} class="photo" aria-label=${name || t("photo")} onKeyDown=${keys} onCancel=${cancel}
       onClick=${(event) => event.target === dialog.current && closePhoto()}>
@@ -57,7 +57,7 @@ export function Photo({ id, state, results }) {
       <${Problem} error=${error} retry=${again} />
       ${found && html`<${Actions} found=${found} explanation=${explanation} state=${state} />
         <${Explanation} explanation=${explanation} opacity=${opacity} setOpacity=${setOpacity} />
-        <${Facts} found=${found} score=${match?.score} />`}
+        <${Facts} found=${found} cosine=${match?.score} />`}
     </div>
   </dialog>`;
 }
@@ -102,10 +102,10 @@ function Actions({ found, explanation, state }) {
   </div>`;
 }
 
-function Facts({ found, score }) {
+function Facts({ found, cosine }) {
   const taken = found.taken && date(found.taken);
   const facts = [
-    [t("score"), score === undefined ? "" : number(score, { minimumFractionDigits: 3, maximumFractionDigits: 3 })],
+    [t("score"), cosine === undefined ? "" : score(cosine)],
     [t("taken"), taken && (found.taken_source === "mtime" ? t("file_date", { date: taken }) : taken)],
     [t("pixels"), found.width && found.height && `${number(found.width)} × ${number(found.height)}`],
     [t("size"), bytes(found.size)],

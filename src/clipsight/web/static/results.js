@@ -49,8 +49,7 @@ export class Results {
   }
 
   async #startQuery() {
-    const all = get("photos", { ...filters(this.state), duplicates: this.state.duplicates, top: 1 }, this.abort.signal);
-    const [first, { total }] = await Promise.all([this.#read(0), all]);
+    const [first, { total }] = await Promise.all([this.#read(0), this.#list(0, 1)]);
     this.total = this.size === ALL_AT_ONCE || first.length < this.size ? first.length : total - this.state.pictures.filter(({ photo }) => photo).length;
   }
 
@@ -96,16 +95,20 @@ export class Results {
   }
 
   async #request(offset) {
-    const { signal } = this.abort;
     if (!this.isQuery) {
-      const { photos, total } = await get("photos", { ...filters(this.state), duplicates: this.state.duplicates, top: this.size, offset }, signal);
+      const { photos, total } = await this.#list(offset, this.size);
       this.total = total;
       return photos;
     }
-    const found = await post("search", searchBody(this.state, offset, this.size), signal);
+    const found = await post("search", searchBody(this.state, offset, this.size), this.abort.signal);
     this.parts = found.parts;
     this.notes = found.notes;
     return found.matches;
+  }
+
+  /** A part of all photos that pass the filters, and their number. */
+  #list(offset, top) {
+    return get("photos", { ...filters(this.state), duplicates: this.state.duplicates, top, offset }, this.abort.signal);
   }
 
   /** @param {number} page */

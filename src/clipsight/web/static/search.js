@@ -1,6 +1,6 @@
 /** Searching: the query as chips, filters in one line, and the photos found. */
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { endpoint, thumbnail } from "./api.js";
+import { preview } from "./api.js";
 import { MAX_LETTERS } from "./address.js";
 import { Filters } from "./filters.js";
 import { Gallery } from "./gallery.js";
@@ -111,15 +111,14 @@ function Chips({ state, parts, uploading }) {
   const plain = words.length === 1 && words[0].weight === 1 && !state.pictures.length;
   if ((plain || !words.length) && !state.pictures.length && !uploading.length) return null;
   const setWord = (place, changed) => {
-    last.current = words.flatMap((word, each) => (each === place ? (changed ? [changed] : []) : [word])); // until the server has parsed it
+    last.current = replaced(words, place, changed); // until the server has parsed it
     go({ q: formatWords(last.current) }, { typing: true });
   };
-  const setPicture = (place, changed) =>
-    go({ pictures: state.pictures.flatMap((picture, each) => (each === place ? (changed ? [changed] : []) : [picture])) }, { typing: true });
+  const setPicture = (place, changed) => go({ pictures: replaced(state.pictures, place, changed) }, { typing: true });
   return html`<ul class="chips" aria-label=${t("query_parts")}>
     ${!plain && words.map((word, place) => html`<${Chip} key=${`w${place}`} name=${word.text} part=${word} change=${(next) => setWord(place, next)} />`)}
     ${state.pictures.map((picture, place) => html`<${Chip} key=${picture.photo ?? picture.upload}
-      name=${t(picture.photo ? "a_photo" : "a_picture")} image=${picture.photo ? thumbnail(picture.photo, 160) : endpoint(`uploads/${picture.upload}/thumbnail`, { size: 160 })}
+      name=${t(picture.photo ? "a_photo" : "a_picture")} image=${preview(picture)}
       part=${picture} change=${(next) => setPicture(place, next)} />`)}
     ${uploading.map((row) => html`<li key=${row.key} class=${row.error ? "part broken" : "part"} role=${row.error ? "alert" : "status"}>
       <span class="name">${row.name}</span>
@@ -129,6 +128,9 @@ function Chips({ state, parts, uploading }) {
     </li>`)}
   </ul>`;
 }
+
+/** A list with the element at a place replaced, or without it. */
+const replaced = (list, place, changed) => list.flatMap((each, at) => (at !== place ? [each] : changed ? [changed] : []));
 
 function Chip({ name, image, part, change }) {
   const minus = part.weight < 0;

@@ -22,6 +22,9 @@ const PATHS = {
 export const Icon = ({ name }) =>
   html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 
+/** The last part of a path. @param {string} path */
+export const nameOf = (path) => path.split("/").filter(Boolean).pop() ?? path;
+
 /** A round button with an icon and a name for screen readers. */
 export const IconButton = ({ icon, label, class: kind = "", ...rest }) =>
   html`<button type="button" class=${`round ${kind}`} aria-label=${label} title=${label} ...${rest}><${Icon} name=${icon} /></button>`;
