@@ -3,26 +3,13 @@
 import io
 import sqlite3
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from starlette.testclient import TestClient
 
 from clipsight.web.service.service import Service
-from tests.support.samples import SAMPLES, copy_samples
-from tests.support.serving import client_of, id_of, indexed
-
-
-@pytest.fixture
-def service(tmp_path: Path, tiny_model: Path) -> Iterator[Service]:
-    with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(service: Service) -> TestClient:
-    return client_of(service)
+from tests.support.samples import SAMPLES
+from tests.support.serving import id_of
 
 
 def test_photos_in_a_zip_file(client: TestClient, service: Service, tmp_path: Path) -> None:

@@ -1,28 +1,14 @@
 """Labels that are given by hand."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from clipsight.web.service.service import Service
-from tests.support.samples import copy_samples
-from tests.support.serving import client_of, id_of, indexed
+from tests.support.serving import id_of
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def service(tmp_path: Path, tiny_model: Path) -> Iterator[Service]:
-    with indexed(tmp_path / "library", copy_samples(tmp_path / "photos"), tiny_model) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(service: Service) -> TestClient:
-    return client_of(service)
 
 
 def _post(client: TestClient, action: str, **body: Any) -> Any:
