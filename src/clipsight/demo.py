@@ -13,7 +13,7 @@ from clipsight.search.results import Matches
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import Observer
+    from clipsight.indexing.report import Observer
     from clipsight.library import Library
 
 TOP = 6

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from clipsight.core.arrays import Float32
     from clipsight.encoder import Encoder
     from clipsight.explain.base import Explanation, Settings
-    from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.indexing.indexer import IndexKeywords
     from clipsight.indexing.media.picture import PhotoLike
+    from clipsight.indexing.report import IndexReport, Observer
     from clipsight.maintenance.check import CheckReport
     from clipsight.models.folder import ModelFolder
     from clipsight.organize import OrganizeResult

@@ -264,3 +264,13 @@ def test_import_is_light() -> None:
     probe = f"import sys, clipsight, clipsight.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.process
+def test_a_search_of_indexed_photos_loads_no_decoder(indexed: Shell) -> None:
+    """A look for new photos that finds none needs neither Pillow nor what embeds photos."""
+    indexed.run("search", "x")  # tries the broken file, which later searches leave alone
+    done = indexed.run_alone("search", "x", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "onnxruntime" in loaded and "clipsight.indexing.indexer" in loaded
+    assert not loaded & {"PIL", "faiss", "huggingface_hub", "clipsight.indexing.pipeline"}

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from clipsight import Library
 from clipsight.core.errors import ClipsightError
 from clipsight.core.progress import as_progress, as_stage_progress
-from clipsight.indexing.indexer import as_observer
+from clipsight.indexing.report import as_observer
 
 
 class Bar(tqdm):  # type: ignore[misc]

@@ -10,6 +10,7 @@ import pytest
 
 from clipsight import Library
 from clipsight.indexing import pipeline
+from clipsight.indexing.report import IndexProgress
 from clipsight.maintenance import backup
 from clipsight.maintenance.check import check
 from clipsight.store.vectors import faiss, flat
@@ -37,7 +38,7 @@ class Commits:
     def scanned(self, files: int) -> None:
         """Nothing is committed yet."""
 
-    def progressed(self, progress: pipeline.IndexProgress) -> None:
+    def progressed(self, progress: IndexProgress) -> None:
         """A batch was committed."""
         self.report(progress.embedded)
 

@@ -12,7 +12,7 @@ import pytest
 from clipsight import Library
 from clipsight.core.errors import ClipsightError, LibraryError
 from clipsight.indexing import watch as module
-from clipsight.indexing.indexer import IndexReport
+from clipsight.indexing.report import IndexReport
 from clipsight.indexing.watch import changed_paths, is_remote, matters, watch
 from tests.support.samples import SAMPLES
 

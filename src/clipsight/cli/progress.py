@@ -22,7 +22,7 @@ from clipsight.cli.messages import note
 from clipsight.cli.options import Interrupted
 
 if TYPE_CHECKING:
-    from clipsight.indexing.pipeline import IndexProgress
+    from clipsight.indexing.report import IndexProgress
 
 
 def new_bar(*columns: ProgressColumn) -> Progress:
@@ -78,7 +78,7 @@ def tracked(items: Iterable[str], description: str) -> Iterable[str]:
 
 
 class IndexBar:
-    """A progress bar for indexing, as an `indexing.indexer.Observer`.
+    """A progress bar for indexing, as an `indexing.report.Observer`.
 
     It appears when the first folder is scanned; until then, another bar may be shown, such as that of a
     model's download.

@@ -12,6 +12,9 @@ INT64_MAX = 2**63 - 1
 MAX_THREADS = 1024
 """Maximum number of CPU threads: more than any machine has cores, fewer than would exhaust its memory."""
 
+DEFAULT_MAX_PIXELS = 250_000_000
+"""Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
+
 
 def texts(
     value: Any, name: str, *, error: type[ClipsightError] = QueryError, paths: bool = False

@@ -22,7 +22,7 @@ from clipsight.search.label_embeddings import LabelCache
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import Observer
+    from clipsight.indexing.report import Observer
     from clipsight.library import Library
     from clipsight.models.encoder import Encoder
 

@@ -14,7 +14,7 @@ from clipsight.probe.embedding import embed_files
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import Observer
+    from clipsight.indexing.report import Observer
     from clipsight.library import Library
 
 

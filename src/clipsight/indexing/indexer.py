@@ -1,24 +1,22 @@
-"""Indexing of folders: options, progress, and reports of each folder's run."""
+"""Indexing of folders, with the options that are stored for each."""
 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from clipsight.core.arguments import texts, whole_number
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS, texts, whole_number
 from clipsight.core.errors import LibraryError
-from clipsight.core.progress import Progress, ProgressLike, as_progress
 from clipsight.indexing.changes import find_changes
-from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS
-from clipsight.indexing.pipeline import DecodeOptions, IndexProgress, Pipeline
+from clipsight.indexing.report import IndexProgress, IndexReport, Observer, as_observer
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model, Root, State
 
 if TYPE_CHECKING:
+    from clipsight.core.progress import ProgressLike
     from clipsight.models.encoder import Encoder
 
 
@@ -72,85 +70,6 @@ class IndexKeywords(TypedDict, total=False):
     strict: bool | None
 
 
-@dataclass(frozen=True)
-class IndexReport:
-    """Numbers of files in one run of indexing one folder."""
-
-    folder: str
-    embedded: int = 0
-    partial: int = 0
-    """included in `embedded`: truncated files, of which a part was decoded"""
-    known_content: int = 0
-    """moved, renamed, copied or touched files: recognised by content and not embedded again"""
-    unchanged: int = 0
-    failed: int = 0
-    failed_before: int = 0
-    """files that failed in an earlier run and are unchanged, not tried again"""
-    missing: int = 0
-    unreachable: int = 0
-    """photos whose folder can't be read now; they are kept"""
-    unsettled: int = 0
-    """new and changed files that may still be being written (see `Library.watch`)"""
-    seconds: float = 0.0
-    problems: tuple[str, ...] = field(default=())
-    """folders that could not be read, with the reason"""
-
-    @property
-    def changed(self) -> bool:
-        """True if any vector was added or removed."""
-        return bool(self.embedded or self.known_content or self.failed or self.missing)
-
-    def __str__(self) -> str:
-        counts = {
-            "new": self.embedded,
-            "cut short": self.partial,
-            "recognised": self.known_content,
-            "unchanged": self.unchanged,
-            "failed": self.failed,
-            "failed before": self.failed_before,
-            "gone": self.missing,
-            "unreachable": self.unreachable,
-            "being written": self.unsettled,
-        }
-        shown = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        return f"{self.folder}: {shown or 'no photos'} ({self.seconds:.1f} s)"
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """Callbacks for the progress of a run of indexing."""
-
-    def scanned(self, files: int) -> None:
-        """Receive the number of files found so far by the scan."""
-
-    def progressed(self, progress: IndexProgress) -> None:
-        """Receive the counts after each commit."""
-
-
-@dataclass
-class _CallbackObserver:
-    """An observer that calls a function of (files done, total) of the current folder."""
-
-    show: Progress
-
-    def scanned(self, files: int) -> None:
-        """Do nothing: the total is not known yet."""
-
-    def progressed(self, progress: IndexProgress) -> None:
-        """Show the counts."""
-        self.show(progress.done, progress.total)
-
-
-@contextmanager
-def as_observer(progress: "Observer | ProgressLike") -> Iterator[Observer]:
-    """Yield an observer that shows progress as `progress` says; see `core.progress.as_progress`."""
-    if isinstance(progress, Observer):
-        yield progress
-    else:
-        with as_progress(progress, "indexing") as show:
-            yield _CallbackObserver(show)
-
-
 def index_root(
     root: bytes,
     catalog: Catalog,
@@ -187,6 +106,8 @@ def index_root(
     progress = IndexProgress(total=changes.queued)
     _save_root(root, catalog, options, reachable=changes.root_error is None)
     if changes.queued:
+        from clipsight.indexing.pipeline import DecodeOptions, Pipeline  # not needed by most searches
+
         decode_options = DecodeOptions(options.max_pixels, options.gps, options.exact, options.strict)
         Pipeline(catalog, model, encoder(), decode_options, progress, observer.progressed).run()
     if changes.root_error is None:

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import InvalidVectorError, PhotoError
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
-from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, decode
+from clipsight.indexing.media.photo import decode
 from clipsight.indexing.media.taken import Beside, is_complete, read_beside, with_beside, without_beside
+from clipsight.indexing.report import IndexProgress
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import FileStat, Model, PhotoInfo
 
@@ -50,26 +52,6 @@ class DecodeOptions:
     """decode JPEGs at full size instead of a reduced DCT scale"""
     strict: bool = False
     """refuse truncated files"""
-
-
-@dataclass
-class IndexProgress:
-    """Numbers of files processed so far in one run; `total` is the number of queued files."""
-
-    total: int
-    embedded: int = 0
-    partial: int = 0
-    """included in `embedded`: truncated files, of which a part was decoded"""
-    known_content: int = 0
-    """recognised by content and not embedded again"""
-    failed: int = 0
-    vanished: int = 0
-    """deleted after the scan, before they were read"""
-
-    @property
-    def done(self) -> int:
-        """Number of finished files, of `total`."""
-        return self.embedded + self.known_content + self.failed + self.vanished
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 from clipsight.core.arguments import number
 from clipsight.core.errors import LibraryError
 from clipsight.core.extras import require
-from clipsight.indexing.indexer import IndexReport
 from clipsight.indexing.media.sidecars import is_sidecar
+from clipsight.indexing.report import IndexReport
 from clipsight.indexing.scan import has_photo_suffix
 
 SETTLE, RESCAN = 2.0, 60.0

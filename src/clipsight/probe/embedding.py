@@ -14,7 +14,7 @@ from clipsight.core.errors import LabelError
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import Observer
+    from clipsight.indexing.report import Observer
     from clipsight.library import Library
     from clipsight.models.folder import ModelFolder
 

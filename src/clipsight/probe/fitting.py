@@ -26,7 +26,7 @@ from clipsight.probe.logistic import Alpha, Fit, check_alpha, fit_head
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import Observer
+    from clipsight.indexing.report import Observer
     from clipsight.library import Library
     from clipsight.models.encoder import Encoder
 

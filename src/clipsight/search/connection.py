@@ -22,8 +22,9 @@ from clipsight.store.records import Model
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
-    from clipsight.indexing.indexer import IndexKeywords, IndexReport, Observer
+    from clipsight.indexing.indexer import IndexKeywords
     from clipsight.indexing.media.picture import PhotoLike
+    from clipsight.indexing.report import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
     from clipsight.store.vector_io import ImportReport
@@ -123,7 +124,7 @@ class Connection(Generic[AnyEncoder]):
         stop: Event,
     ) -> "Iterator[IndexReport]":
         """Index `folders` (default: those indexed before) as they change; see `Library.watch`."""
-        from clipsight.indexing.indexer import IndexReport
+        from clipsight.indexing.report import IndexReport
         from clipsight.indexing.watch import changed_paths, check_times, is_remote, watch
 
         check_times(settle, rescan)

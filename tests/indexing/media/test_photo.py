@@ -17,12 +17,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageFile, ImageOps
 
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media import photo as decode_module
 from clipsight.indexing.media.exif import camera_name
 from clipsight.indexing.media.photo import (
     DCT_MARGIN,
-    DEFAULT_MAX_PIXELS,
     DecodedPhoto,
     decode,
     open_picture,
@@ -726,6 +726,7 @@ def test_many_threads() -> None:
 FIRST_USE = """
 import sys, threading
 from pathlib import Path
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.photo import decode
 paths = [Path(name) for name in sys.argv[1:]]

@@ -36,7 +36,7 @@ def test_small_photos_are_not_enlarged_and_images_not_changed() -> None:
 def test_photos_larger_than_usual_that_the_library_took_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipsight.indexing.media.photo.DEFAULT_MAX_PIXELS", 100)
+    monkeypatch.setattr("clipsight.indexing.media.picture.DEFAULT_MAX_PIXELS", 100)
     photo = tmp_path / "large.png"
     Image.new("RGB", (30, 20), "blue").save(photo)
     known = Match(photo, 0.2, 1, 30, 20, None, None, 1, True)

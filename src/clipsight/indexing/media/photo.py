@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 
 from PIL import Image, ImageFile
 
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import PhotoError
 from clipsight.indexing.media.cicp import profile_of
 from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
@@ -24,9 +25,6 @@ from clipsight.indexing.media.pixels import to_rgb
 from clipsight.indexing.media.taken import taken_at_mtime, taken_in
 from clipsight.indexing.media.tiff import read_right
 from clipsight.store.records import PhotoInfo
-
-DEFAULT_MAX_PIXELS = 250_000_000
-"""Largest width x height decoded: above the 200 megapixels of today's largest phone sensors."""
 
 DCT_MARGIN = 1.65
 """A JPEG is decoded at 1/2, 1/4 or 1/8 only while its short side stays this many times `min_side`.

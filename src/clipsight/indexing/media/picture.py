@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipsight.core import paths
+from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import PhotoError
 from clipsight.core.text import is_url
@@ -99,7 +100,7 @@ class Picture:
         Raises `PhotoError` with the reason, without the name.
         """
         from clipsight.indexing.media.fetch import fetch
-        from clipsight.indexing.media.photo import DEFAULT_MAX_PIXELS, open_picture, upright_rgb
+        from clipsight.indexing.media.photo import open_picture, upright_rgb
 
         if self.vector is not None:
             raise PhotoError("a vector has no pixels: give the photo itself")

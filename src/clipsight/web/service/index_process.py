@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from clipsight.core.errors import ClipsightError
-from clipsight.indexing.pipeline import IndexProgress
+from clipsight.indexing.report import IndexProgress
 from clipsight.library import Library
 
 _SCAN_INTERVAL_SECONDS = 0.2
@@ -47,7 +47,7 @@ class _Stopped(BaseException):
 
 
 class _ProgressSender:
-    """Sends progress to the server; an `indexing.indexer.Observer`."""
+    """Sends progress to the server; an `indexing.report.Observer`."""
 
     def __init__(self) -> None:
         self._last_scanned = 0.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from clipsight.core.errors import BusyError, LibraryError, ModelError, NotFoundError
 from clipsight.indexing import sample_photos
-from clipsight.indexing.pipeline import IndexProgress
+from clipsight.indexing.report import IndexProgress
 from clipsight.web.service.folders import Folders
 from clipsight.web.service.index_process import IndexTask
 from clipsight.web.service.payloads import Job
