@@ -15,6 +15,7 @@ from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.service import Service
 
 PORT = 7860
+BASE_URL = f"http://localhost:{PORT}"
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def application(service: Service, token: str | None = None) -> ASGIApp:
 def client_of(service: Service, token: str | None = None) -> TestClient:
     """A client of the API; what goes wrong in the server is an answer, as for any client."""
     app = application(service, token)
-    return TestClient(app, base_url=f"http://localhost:{PORT}", raise_server_exceptions=False)
+    return TestClient(app, base_url=BASE_URL, raise_server_exceptions=False)
 
 
 def id_of(service: Service, name: str) -> int:

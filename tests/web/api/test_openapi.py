@@ -1,5 +1,6 @@
 """The API against its OpenAPI description: any request gets a described response, never a 5xx."""
 
+import asyncio
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -17,10 +19,11 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from clipsight.web.service.service import Service
 from tests.support.samples import copy_samples
-from tests.support.serving import application, client_of, indexed
+from tests.support.serving import BASE_URL, application, client_of, indexed
 
 pytestmark = pytest.mark.slow
 
@@ -50,21 +53,21 @@ def service(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_is_a_server_error(service: Service, mode: GenerationMode) -> None:
-    app = application(service)
-    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=_HEADERS)
     tried = 0
-    for result in schema.get_all_operations():
-        assert isinstance(result, Ok)
-        operation = result.ok()
+    with client_of(service) as client:
+        schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", client.app, headers=_HEADERS)
+        for result in schema.get_all_operations():
+            assert isinstance(result, Ok)
+            operation = result.ok()
 
-        @_settings
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def try_it(case: "schemathesis.Case[Any]") -> None:
-            case.call_and_validate(checks=_CHECKS, headers=_HEADERS)
+            @_settings
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def try_it(case: "schemathesis.Case[Any]") -> None:
+                case.call_and_validate(checks=_CHECKS, headers=_HEADERS, session=client)
 
-        with suppress(Unsatisfiable):  # there is nothing that this endpoint would not take
-            try_it()
-            tried += 1
+            with suppress(Unsatisfiable):  # there is nothing that this endpoint would not take
+                try_it()
+                tried += 1
     assert tried > 10
 
 
@@ -108,9 +111,9 @@ RAW_NUMBERS = [
 """JSON, or nearly, for every field of every body."""
 
 
-def _operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+def _operations(app: ASGIApp) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     """Method, path, operation, and the schema of its body without references."""
-    described = client.get("/api/v1/openapi.json").json()
+    described = TestClient(app, base_url=BASE_URL).get("/api/v1/openapi.json").json()
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
@@ -119,20 +122,31 @@ def _operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any], 
             yield method, path, operation, described["components"]["schemas"].get(name, {})
 
 
-def _check(response: Any, sent: object) -> None:
-    assert response.status_code < 500, f"{sent}: {response.text[:300]}"
-    if response.status_code >= 400:
-        detail = response.json()["detail"]
-        assert isinstance(detail, str) and detail and "\n" not in detail, f"{sent}: {detail!r}"
+def _answered(app: ASGIApp, requests: list[tuple[object, dict[str, Any]]]) -> None:
+    """Send `requests`, each with what names it in an error, and check that each is answered.
+
+    They go from one event loop, for Starlette's test client starts a thread for each.
+    """
+
+    async def send() -> None:
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+            for sent, request in requests:
+                response = await client.request(**request)
+                assert response.status_code < 500, f"{sent}: {response.text[:300]}"
+                if response.status_code >= 400:
+                    detail = response.json()["detail"]
+                    assert isinstance(detail, str) and detail and "\n" not in detail, f"{sent}: {detail!r}"
+
+    asyncio.run(send())
 
 
 def test_every_parameter_takes_or_refuses_any_value(service: Service) -> None:
-    client = client_of(service)
-    tried = 0
-    for method, path, operation, _ in _operations(client):
+    app = application(service)
+    requests: list[tuple[object, dict[str, Any]]] = []
+    for method, path, operation, _ in _operations(app):
         for parameter in operation.get("parameters", ()):
-            for value in NO_VALUES:
-                text = str(value)
+            for text in map(str, NO_VALUES):
                 address, query = path, {}
                 if parameter["in"] == "path":
                     address = path.replace(f"{{{parameter['name']}}}", quote(text, safe="") or "%20")
@@ -140,25 +154,22 @@ def test_every_parameter_takes_or_refuses_any_value(service: Service) -> None:
                     query = {"q": "cat", parameter["name"]: text}
                     query = {name: each for name, each in query.items() if name != "q" or "search" in path}
                 address = re.sub(r"\{\w+\}", "1", address)
-                _check(
-                    client.request(method, address, params=query),
-                    (method, path, parameter["name"], text[:30]),
-                )
-                tried += 1
-    assert tried > 20 * len(NO_VALUES)
+                request = {"method": method.upper(), "url": address, "params": query}
+                requests.append(((method, path, parameter["name"], text[:30]), request))
+    assert len(requests) > 20 * len(NO_VALUES)
+    _answered(app, requests)
 
 
 def test_every_field_of_a_body_takes_or_refuses_any_value(service: Service) -> None:
-    client = client_of(service)
-    tried = 0
-    for method, path, _, schema in _operations(client):
+    app = application(service)
+    headers = {"Content-Type": "application/json"}
+    requests: list[tuple[object, dict[str, Any]]] = []
+    for method, path, _, schema in _operations(app):
         for field in schema.get("properties", {}):
             for raw in [*RAW_NUMBERS, *map(json.dumps, NO_VALUES)]:
                 member = f"{json.dumps(field)}: {raw}"
                 for body in (f"{{{member}}}", f"{{{OTHER_FIELDS}, {member}}}"):
-                    found = client.request(
-                        method, path, content=body, headers={"Content-Type": "application/json"}
-                    )
-                    _check(found, (method, path, body[:80]))
-                tried += 1
-    assert tried > 20 * len(RAW_NUMBERS)
+                    request = {"method": method.upper(), "url": path, "content": body, "headers": headers}
+                    requests.append(((method, path, body[:80]), request))
+    assert len(requests) > 40 * len(RAW_NUMBERS)
+    _answered(app, requests)

@@ -19,8 +19,8 @@ from clipsight.web.service.service import Service
 UploadPathId = Annotated[str, InPath(max_length=64)]
 _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A picture."}}
 _FILE: dict[int | str, dict[str, Any]] = {
-    **_JPEG,
-    206: {"content": {"image/jpeg": {}}, "description": "The range of the file that `Range` names."},
+    200: {"content": {"image/*": {}}, "description": "A picture; with `original`, of the file's own type."},
+    206: {"content": {"image/*": {}}, "description": "The range of the file that `Range` names."},
     416: {"description": "The file has no bytes in this range."},
 }
 
