@@ -5,7 +5,7 @@
 default:
     @just --list
 
-# The tests without a marker, with a quarter of the examples of each property: within a minute.
+# The tests without a marker, with a tenth of the examples of each property: within a minute.
 test *args:
     python -m pytest -n auto --dist worksteal --hypothesis-profile dev -m "not slow and not process and not browser and not torch" {{args}}
 

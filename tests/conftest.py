@@ -27,7 +27,7 @@ _HOMES = count()
 _MARKERS = ("slow", "process", "browser", "torch")
 
 settings.register_profile("all", max_examples=USUAL, **PATIENT)
-settings.register_profile("dev", max_examples=USUAL // 4, **PATIENT)  # of `just test`
+settings.register_profile("dev", max_examples=USUAL // 10, **PATIENT)  # of `just test`
 settings.load_profile("all")
 
 

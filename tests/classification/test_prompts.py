@@ -117,6 +117,7 @@ def test_labels_passed_from_python_are_checked() -> None:
             check_labels(labels)
 
 
+@pytest.mark.slow
 @given(st.lists(PLAIN_TEXT.map(nfc), min_size=2, unique=True))
 def test_distinct_labels_are_read_unchanged(labels: list[str]) -> None:
     assert read_labels(",".join(labels)) == tuple(labels)

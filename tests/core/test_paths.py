@@ -104,6 +104,7 @@ def test_paths_that_do_not_exist_are_unchanged(
     assert text == "" or paths.find(text) is None
 
 
+@pytest.mark.slow
 def test_no_method_of_path_that_raises_for_any_name() -> None:
     """These raise for a name that is too long or in a folder that can't be entered; `os.path` says False."""
     package = Path(clipsight.__file__).parent

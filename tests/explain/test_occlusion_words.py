@@ -92,6 +92,7 @@ def test_sampled_shapley_values_agree_with_exact_ones() -> None:
         assert one.leave_one_out == pytest.approx(other.leave_one_out, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", [64, 128, 500])
 def test_the_cost_limits_the_number_of_embedded_texts(cost: int) -> None:
     model = FakeModel()

@@ -20,6 +20,7 @@ def test_recall_by_hand() -> None:
     assert by_image == RetrievalMetrics(pytest.approx(1 / 3), 1.0, 1.0, 2.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 999), st.booleans())
 def test_recall_is_that_of_the_plain_sort(photos: int, most: int, seed: int, shuffled: bool) -> None:
     rng = np.random.default_rng(seed)

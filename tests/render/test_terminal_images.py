@@ -293,6 +293,7 @@ NAMES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @examples(40, HealthCheck.function_scoped_fixture)
 @given(names=st.lists(NAMES, min_size=1, max_size=3), width=st.integers(4, 120))
 def test_names_in_any_script_stay_in_their_column(names: list[str], width: int, terminal: Terminal) -> None:

@@ -204,6 +204,7 @@ def eight() -> tuple[Encoder, dict[str, Floats], Calibration]:
     return encoder, vectors, Calibration.read(encoder.folder.path, encoder.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "photos"),
     [

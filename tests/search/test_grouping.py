@@ -135,6 +135,7 @@ def test_large_groups_span_the_chunks_that_are_compared_at_once() -> None:
     assert groups.kept.tolist() == [0] * (count - 5) + [count - 5] * 5
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 @examples(100)
 def test_every_photo_matches_the_one_kept_and_those_kept_match_no_other(seed: int, count: int) -> None:

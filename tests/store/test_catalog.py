@@ -438,7 +438,7 @@ def count(rows: list[Row]) -> Counts:
     return Counts(*(sum(row.state is state for row in rows) for state in State))
 
 
-CatalogMachine.TestCase.settings = examples(60, *HealthCheck, stateful_step_count=30)
+CatalogMachine.TestCase.settings = examples(40, *HealthCheck, stateful_step_count=30)
 TestCatalog = pytest.mark.slow(CatalogMachine.TestCase)
 
 
@@ -485,6 +485,7 @@ def test_folders_of_any_bytes(
     catalog.close()
 
 
+@pytest.mark.slow
 @given(st.lists(any_folder, max_size=6), st.lists(any_folder, max_size=6))
 def test_intervals(folders: list[bytes], others: list[bytes]) -> None:
     inside = merged([interval for folder in folders for interval in intervals_of(folder)])

@@ -112,6 +112,7 @@ many_filters = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 30, 50_000], ids=lambda many: f"many: {many}")
 @examples(100)
 @given(filters=many_filters.filter(lambda filters: filters != EVERYTHING))

@@ -245,7 +245,7 @@ class LabelMachine(RuleBasedStateMachine):
 
 
 LabelMachine.TestCase.settings = examples(30, stateful_step_count=20)
-TestLabels = LabelMachine.TestCase
+TestLabels = pytest.mark.slow(LabelMachine.TestCase)
 
 
 def test_labels_that_differ_in_unicode_form_only_are_one(catalog: Catalog, database: Database) -> None:

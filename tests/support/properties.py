@@ -12,7 +12,7 @@ PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthChe
 
 
 def examples(count: int, *suppressed: HealthCheck, **others: Any) -> settings:
-    """Settings of a test of `count` examples; the profile `dev` tries a quarter, as of any property."""
+    """Settings of a test of `count` examples; the profile `dev` tries a tenth, as of any property."""
     checks = [*PATIENT["suppress_health_check"], *suppressed]
     assert settings.default is not None
     scaled = max(5, count * settings.default.max_examples // USUAL)

@@ -351,6 +351,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.slow
 @example(name="AVIF", share=0.037109375)  # in the header
 @given(name=st.sampled_from(sorted(WHOLE)), share=st.sampled_from([0.1, 0.5, 0.9, 0.99]) | st.floats(0.01, 1))
 @examples(200)

@@ -443,6 +443,7 @@ def test_bombs(format: str) -> None:
     assert reason(file, min_side=224).startswith("too large: ")
 
 
+@pytest.mark.slow
 def test_the_limit_admits_what_pillow_alone_would_refuse() -> None:
     file = bytearray(saved(Image.new("L", (64, 48)), "JPEG"))
     struct.pack_into(">HH", file, file.index(b"\xff\xc0") + 5, 12_240, 16_320)  # the largest phone photos

@@ -79,6 +79,7 @@ def test_an_edited_copy_prefers_its_own() -> None:
     assert keys.index(sidecar_key("IMG-edited.jpg.json")) < keys.index(sidecar_key("IMG.jpg.json"))
 
 
+@pytest.mark.slow
 @given(
     st.text(
         st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60
@@ -166,6 +167,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.binary()
     | st.dictionaries(st.sampled_from(["photoTakenTime", "geoData", "geoDataExif"]), json_values).map(

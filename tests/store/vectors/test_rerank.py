@@ -214,6 +214,7 @@ def test_excluded_photos_do_not_count(
         assert made.ranked(index, query, 20, excluded=dropped) == made.expected(query, 20, dropped)
 
 
+@pytest.mark.slow
 @places
 def test_photos_with_the_same_content_are_one_result(
     photos: Callable[[int], Photos], monkeypatch: pytest.MonkeyPatch, place: Place

@@ -489,6 +489,7 @@ def test_fuzzed_photos_are_answered(client: TestClient, format_: str) -> None:
     assert _upload(client, whole[: len(whole) // 20]) == 400  # of more, what is there may be used
 
 
+@pytest.mark.slow
 @examples(30)
 @given(st.binary(max_size=300))
 def test_anything_can_be_uploaded(client: TestClient, data: bytes) -> None:

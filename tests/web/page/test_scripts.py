@@ -77,6 +77,7 @@ def test_vendored_modules_are_credited() -> None:
     assert "Preact 10.29.8" in notice and "htm 3.1.1" in notice
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node")
 def test_pure_modules_in_node() -> None:
     tests = sorted(map(str, Path(__file__).parent.glob("*.test.mjs")))

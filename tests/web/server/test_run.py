@@ -105,7 +105,7 @@ def test_a_server_answers_until_a_signal_ends_it(library: Path, number: int) -> 
 def test_running_requests_are_answered_before_shutdown(library: Path) -> None:
     with _server(library, "--threads", 1) as server:
         labels = json.dumps(
-            {"labels": [f"label {n}" for n in range(900)], "everything": True, "templates": "imagenet"}
+            {"labels": [f"label {n}" for n in range(300)], "everything": True, "templates": "imagenet"}
         )
         answers: list[tuple[int, bytes]] = []
         asking = threading.Thread(

@@ -93,6 +93,7 @@ def test_truncated_jpegs_are_refused() -> None:
     assert strip_metadata(whole[:2] + b"junk" + whole[2:]) is None
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(0, 10_000), st.integers(0, 255))
 def test_no_input_raises(tail: bytes, place: int, value: int) -> None:
     whole = bytearray(_jpeg())
