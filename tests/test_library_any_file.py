@@ -181,6 +181,10 @@ def test_every_file_is_found_by_every_command(tmp_path: Path, tiny_model: Path) 
     assert set(shell.run(*listed, "-0").stdout.split("\0")) == {*map(os.fsdecode, paths), ""}
     assert {row["path"] for row in _status(shell)} <= {str(tmp_path / "any" / "zero.jpg")}
     outputs += [
+        shell.run("classify", "any", "--labels", "cat,d\x1b[31m\u202eog", "-n"),
+        shell.run("duplicates", "any", "-n"),
+        shell.run("duplicates", "any", "-n", "--json"),
+        shell.run("search", "cat", "-n", "--label", "cat", "--csv"),
         shell.run("organize", "any", "sorted", "--by", "date", "-n"),
         shell.run("organize", "--undo", "sorted"),
         shell.run("check"),

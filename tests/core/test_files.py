@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from clipsight.core.errors import LibraryError
-from clipsight.core.files import atomic_write, is_foreign_picture, mtime_ns, write_picture
+from clipsight.core.files import atomic_write, is_foreign_picture, mtime_ns, open_regular, write_picture
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "QOI", "AVIF"]
 
@@ -57,3 +57,18 @@ def test_a_link_to_a_photo_is_followed(tmp_path: Path) -> None:
 def test_times_are_clamped_to_64_bits(time: int, expected: int) -> None:
     stat = os.stat_result(range(10), {"st_mtime_ns": time})
     assert mtime_ns(stat) == expected
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """A pipe is refused at once, where opening it would wait for a writer."""
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file", "link"):
+        with open_regular(tmp_path / name) as file:
+            assert file.read() == b"content"
+    for refused in (tmp_path / "pipe", tmp_path, os.fsencode(tmp_path / "pipe"), "/dev/zero"):
+        with pytest.raises(OSError, match="not a file"):
+            open_regular(refused)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "missing")

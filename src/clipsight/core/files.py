@@ -1,12 +1,14 @@
-"""Atomic file writes, marking and recognising written pictures, file sizes, and lines of CSV."""
+"""Regular files, atomic writes, marking and recognising written pictures, file sizes, and lines of CSV."""
 
 import csv
+import errno
 import io
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from clipsight.core.errors import ClipsightError, LibraryError
 
@@ -21,6 +23,19 @@ _PICTURES = (
     *(b"qoif", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"8BPS", b"P4", b"P5", b"P6", b"P7", b"Pf", b"PF"),
 )
 """Signatures at the start of picture files; WebP, and HEIF and AVIF, have theirs at byte 8 and 4."""
+
+
+def open_regular(path: "str | bytes | os.PathLike[str]") -> IO[bytes]:
+    """Open a file for reading, never a pipe, which would block, or a device, which may have no end.
+
+    Raises OSError, with "not a file" for what is no regular file.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a file", path)
+    return os.fdopen(handle, "rb")
 
 
 @contextmanager
@@ -69,7 +84,7 @@ def write_picture(draw: "Callable[[], Image]", file: Path, format_: Literal["JPE
 def is_foreign_picture(file: Path) -> bool:
     """True for an existing picture file, of any format, that clipsight did not write."""
     try:
-        with file.open("rb") as content:
+        with open_regular(file) as content:
             head = content.read(1 << 16)
     except OSError:
         return False
@@ -100,9 +115,9 @@ def _stat(file: str) -> os.stat_result | None:
         return None
 
 
-def mtime_ns(stat: os.stat_result) -> int:
+def mtime_ns(status: os.stat_result) -> int:
     """Modification time in ns since 1970, clamped to the 64 bits that SQLite stores: 1677 to 2262."""
-    return max(-(2**63), min(stat.st_mtime_ns, 2**63 - 1))
+    return max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
 
 
 def csv_line(cells: Iterable[object]) -> str:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import InvalidVectorError, PhotoError
+from clipsight.core.files import open_regular
 from clipsight.indexing.autotune import DEFAULT_SETTINGS, PipelineSettings, settings_for
 from clipsight.indexing.core_limiter import CoreLimiter
 from clipsight.indexing.media.photo import decode
@@ -212,7 +213,7 @@ class Pipeline:
         path = Path(os.fsdecode(os.path.join(file.folder, file.name)))
         try:
             with self._limiter.read():
-                source: bytes | Path = path.read_bytes() if file.size <= _MAX_IN_MEMORY else path
+                source = _content(path) if file.size <= _MAX_IN_MEMORY else path
                 content_hash = hash_content(source)
         except (FileNotFoundError, NotADirectoryError):
             return _Vanished(file)
@@ -331,6 +332,13 @@ class Pipeline:
         return replace(file, sidecar_stamp=None) if is_complete(info, gps=self.options.gps) else file
 
 
+def _content(path: Path) -> bytes | Path:
+    """A file's content, or its path if it has grown too large for memory. Raises OSError."""
+    with open_regular(path) as file:
+        content = file.read(_MAX_IN_MEMORY + 1)
+    return content if len(content) <= _MAX_IN_MEMORY else path
+
+
 def hash_content(source: bytes | Path) -> bytes:
     """XXH3-128 digest of a file's content, 16 bytes."""
     import xxhash
@@ -338,7 +346,7 @@ def hash_content(source: bytes | Path) -> bytes:
     if isinstance(source, bytes):
         return bytes(xxhash.xxh3_128_digest(source))
     digest = xxhash.xxh3_128()
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return bytes(digest.digest())

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from clipsight.core.errors import LibraryError, PhotoError
+from clipsight.core.files import open_regular
 
 PART = ".clipsight-part"
 """Name of an incomplete copy."""
@@ -118,7 +119,7 @@ def _copy(source: Path, target: Path) -> None:
 def _chunks(source: Path) -> Iterator[bytes]:
     """Yield the photo's content. Raises `PhotoError` if it can't be read."""
     try:
-        with source.open("rb") as file:
+        with open_regular(source) as file:
             while chunk := file.read(1 << 20):
                 yield chunk
     except OSError as error:

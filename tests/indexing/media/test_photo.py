@@ -492,8 +492,8 @@ def test_cut_in_half(format: str) -> None:
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jpg")
     assert reason(tmp_path / "missing.jpg") == "can't be read: No such file or directory"
-    assert reason(tmp_path) == "not a file"
-    assert reason(tmp_path / "fifo.jpg") == "not a file"
+    assert reason(tmp_path) == "can't be read: not a file"
+    assert reason(tmp_path / "fifo.jpg") == "can't be read: not a file"
     assert reason(Path("nul\0.jpg")) == "can't be read: embedded null byte"
 
 

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import stat
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from PIL import Image, ImageFile
 
 from clipsight.core.arguments import DEFAULT_MAX_PIXELS
 from clipsight.core.errors import PhotoError
+from clipsight.core.files import open_regular
 from clipsight.indexing.media.cicp import profile_of
 from clipsight.indexing.media.exif import ORIENTATION, Exif, valid_orientation
 from clipsight.indexing.media.formats import open_reader, reason, sniff
@@ -166,9 +166,7 @@ def _open(source: bytes | Path) -> IO[bytes]:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:
-        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a FIFO would block
-            raise PhotoError("not a file")
-        return open(source, "rb")
+        return open_regular(source)
     except (OSError, ValueError) as error:
         raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 

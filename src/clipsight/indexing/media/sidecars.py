@@ -1,11 +1,11 @@
 """Files beside a photo that tell its date: `photo.jpg.xmp`, `photo.xmp` and those of Google Takeout."""
 
 import os
-import stat
 import zlib
 from collections.abc import Iterable
 from os.path import splitext
 
+from clipsight.core.files import open_regular
 from clipsight.core.text import nfc
 from clipsight.indexing.media.takeout import Key, photo_keys, sidecar_key
 
@@ -53,10 +53,7 @@ def stamp(files: Iterable[SidecarFile]) -> int:
 def read_sidecar(path: bytes, limit: int) -> bytes:
     """Content of a file; empty if it has more than `limit` bytes or can't be read."""
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())  # a FIFO would block
-            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-                return b""
-            return file.read(limit)
+        with open_regular(path) as file:
+            return b"" if os.fstat(file.fileno()).st_size > limit else file.read(limit)
     except (OSError, ValueError):
         return b""

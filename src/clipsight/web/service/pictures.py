@@ -10,7 +10,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from clipsight.core.errors import NotFoundError, PhotoError, UploadError
-from clipsight.core.files import mtime_ns
+from clipsight.core.files import mtime_ns, open_regular
 from clipsight.indexing.media.photo import DecodedPhoto, decode, open_picture
 from clipsight.store.records import PhotoRecord
 from clipsight.web.service.jpeg import strip_metadata
@@ -121,7 +121,7 @@ def _open(photo: PhotoRecord) -> Iterator[BinaryIO]:
     Without this check, a file or link put in its place would be sent.
     """
     try:
-        with os.fdopen(_open_nonblocking(photo.path, os.O_RDONLY), "rb") as file:
+        with open_regular(photo.path) as file:
             stat = os.fstat(file.fileno())
             if (stat.st_size, mtime_ns(stat)) != (photo.size, photo.mtime_ns):
                 raise NotFoundError(
@@ -133,7 +133,3 @@ def _open(photo: PhotoRecord) -> Iterator[BinaryIO]:
             f"photo {photo.id} can't be read ({error.strerror}): it was moved or deleted after "
             "it was indexed, or its disk is not connected: index its folder again"
         ) from error
-
-
-def _open_nonblocking(path: bytes, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO would block
