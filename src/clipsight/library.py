@@ -268,7 +268,7 @@ class Library:
         whole_number(top, "top", minimum=1, required=True, error=LabelError)
         vector = embed_photo(photo, self.encoder)
         with as_progress(progress, "embedding texts") as show:
-            return match_texts(vector, Path(os.path.expanduser(texts)), self.encoder, top, progress=show)
+            return match_texts(vector, paths.expand(texts), self.encoder, top, progress=show)
 
     def optimize(self, progress: ProgressLike = None) -> Optimized:
         """Make searches of a large library faster by an approximate index; see `Snapshot.optimize`."""
@@ -319,7 +319,7 @@ class Library:
         """
         from clipsight.store.vector_io import export_vectors
 
-        return export_vectors(self._opened.catalog, self._opened.model, Path(os.path.expanduser(file)))
+        return export_vectors(self._opened.catalog, self._opened.model, paths.expand(file))
 
     def import_(self, file: PathLike) -> "ImportReport":
         """Add vectors computed elsewhere: .npz, .parquet, or a folder written by clip-retrieval.
@@ -327,7 +327,7 @@ class Library:
         They must be of this library's model, which is checked if the file names its model. Raises
         `LibraryError`.
         """
-        return self._opened.import_vectors(Path(os.path.expanduser(file)))
+        return self._opened.import_vectors(paths.expand(file))
 
     @property
     def encoder(self) -> "Encoder":
@@ -360,7 +360,7 @@ class Library:
         """
         from clipsight.maintenance.backup import backup
 
-        return backup(self._opened.folder, Path(os.path.expanduser(file)), replace=replace)
+        return backup(self._opened.folder, paths.expand(file), replace=replace)
 
     @staticmethod
     def restore(file: PathLike, path: PathLike | None = None, *, replace: bool = False) -> Path | None:
@@ -370,7 +370,7 @@ class Library:
         """
         from clipsight.maintenance.backup import restore
 
-        return restore(Path(os.path.expanduser(file)), paths.library_folder(path), replace=replace)
+        return restore(paths.expand(file), paths.library_folder(path), replace=replace)
 
     def _make_encoder(self, folder: "ModelFolder") -> "Encoder":
         from clipsight.encoder import Encoder

@@ -72,7 +72,7 @@ def test_a_text_longer_than_the_context_is_noted(shell: Shell) -> None:
     [
         ((" ", "photos/cat.png"), "the query is empty"),
         (("a cat", "photos/none.png"), "can't explain photos/none.png: can't be read: No such file"),
-        (("a cat", "photos"), "can't explain photos: not a file"),
+        (("a cat", "photos"), "can't explain photos: can't be read: not a file"),
         (("a cat", "photos/cat.png", "--word", "dog"), "--word 'dog' is not in the query, which has a, cat"),
         (("a cat", "photos/cat.png", "--method", "magic"), "no method 'magic': choose occlusion, attention"),
         (("a cat", "photos/cat.png", "-o", "out.txt"), "can't write out.txt: name it .png or .html"),

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,22 @@ from clipsight import Library
 from clipsight.indexing.report import IndexProgress
 from tests.support.samples import SAMPLES
 
+
+def _replaced(file: Path, make: Callable[[Path], object]) -> None:
+    file.unlink()
+    make(file)
+
+
 CHANGES: Mapping[str, Callable[[Path], object]] = {
     "cut": lambda file: os.truncate(file, 300),
     "emptied": lambda file: os.truncate(file, 0),
     "longer": lambda file: file.write_bytes(file.read_bytes() + b"more"),
     "another photo": lambda file: shutil.copy(SAMPLES["coffee.png"], file),
-    "deleted": lambda file: file.unlink(),
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
-    "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),
-    "a device": lambda file: (file.unlink(), file.symlink_to("/dev/zero")),
-    "a link to itself": lambda file: (file.unlink(), file.symlink_to(file)),
+    "deleted": os.unlink,
+    "a folder": lambda file: _replaced(file, os.mkdir),
+    "a pipe": lambda file: _replaced(file, os.mkfifo),
+    "a device": lambda file: _replaced(file, partial(os.symlink, "/dev/zero")),
+    "a link to itself": lambda file: _replaced(file, partial(os.symlink, file)),
 }
 
 
@@ -52,7 +59,7 @@ def test_the_next_run_has_what_is_there_then(
         assert _content(library) == _content(anew)
 
 
-def _content(library: Library) -> tuple[list[tuple[Path, bytes]], list[tuple[Path, str]]]:
+def _content(library: Library) -> tuple[list[tuple[Path, bytes]], list[tuple[bytes, str]]]:
     paths, vectors = library.vectors()
     failures = [(failure.path, failure.reason) for failure in library.status().failures]
     return sorted((path, vector.tobytes()) for path, vector in zip(paths, vectors, strict=True)), failures

@@ -32,6 +32,7 @@ from clipsight.cli.options import (
 )
 from clipsight.cli.organize import CopyOption, HardlinkOption, SymlinkOption, chosen_method
 from clipsight.core.errors import LabelError
+from clipsight.core.paths import expand
 from clipsight.render.stdout import print_json, print_line, write_stream
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def classify(
         default = None if template else "imagenet"
         candidates = load_templates(templates or default, template or (PLAIN if templates is None else ()))
         with open_library(library, model, device, threads) as opened:
-            _compare(opened, Path(os.path.expanduser((arguments or [""])[0])), candidates, as_json)
+            _compare(opened, expand((arguments or [""])[0]), candidates, as_json)
             note_model(opened.model, opened.path, chosen=model != "auto")
         return
     check_target(html, ".html")
@@ -155,9 +156,9 @@ def classify(
     chosen = load_templates(templates or default, template or ())
     if not photos and library is None:
         raise LabelError("no photo to classify: name one, or a folder, or --library for all that is indexed")
-    if library is not None and not photos and _holds_photos_only(Path(os.path.expanduser(library))):
+    if library is not None and not photos and _holds_photos_only(expand(library)):
         note(f"{library} contains photos, not an index: its photos in the default library are classified")
-        photos, library = [Path(os.path.expanduser(library))], None
+        photos, library = [expand(library)], None
     with open_library(library, model, device, threads) as opened:
         folders = [photo for photo in photos if os.path.isdir(photo)]
         if not no_indexing and (folders or not photos):

@@ -21,6 +21,7 @@ from clipsight.cli.options import (
     check_target,
     open_library,
 )
+from clipsight.core.paths import expand
 from clipsight.explain.registry import DEFAULT_COST, DEFAULT_METHOD, MAX_COST, METHODS, MIN_COST
 from clipsight.render.stdout import print_json
 
@@ -126,7 +127,7 @@ def explain(
 
 def _is_for_torch(model: str, method: str) -> bool:
     """True if `--model` is a PyTorch checkpoint: a file, a folder without ONNX, or required by the method."""
-    path = Path(os.path.expanduser(model))
+    path = expand(model)
     if os.path.exists(path):
         return not os.path.exists(path / "visual" / "model.onnx")
     return model not in ("auto", "builtin") and method in METHODS and METHODS[method].needs == "train"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clipsight.cli.options import LibraryOption, open_library
+from clipsight.core.paths import expand
 from clipsight.render.stdout import print_line
 
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace an existing one.")]
@@ -61,9 +62,7 @@ def backup(
     from clipsight.maintenance.backup import backup as back_up
 
     folder = paths.library_folder(library)
-    photos = back_up(
-        folder, Path(os.path.expanduser(file)), replace=replace
-    )  # opening the library would create it
+    photos = back_up(folder, expand(file), replace=replace)  # opening the library would create it
     note(f"{photos:,} photos of {folder} are backed up in {file}")
 
 

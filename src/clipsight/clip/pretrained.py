@@ -13,6 +13,7 @@ from typing import Any
 from clipsight.clip.architecture import Architecture
 from clipsight.clip.huggingface_config import from_huggingface
 from clipsight.core.errors import CheckpointError, ModelError
+from clipsight.core.paths import expand
 from clipsight.core.version import __version__
 from clipsight.models import model_index
 from clipsight.models.hub import (
@@ -50,7 +51,7 @@ def locate(pretrained: str | Path) -> Path:
     CheckpointError.
     """
     name = str(pretrained)
-    path = Path(os.path.expanduser(pretrained))
+    path = expand(pretrained)
     if os.path.exists(path):
         return path
     if isinstance(pretrained, Path) or name.startswith(("/", ".", "~")) or name.endswith(_SUFFIXES):

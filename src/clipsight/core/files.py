@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from clipsight.core.errors import ClipsightError, LibraryError
 
@@ -25,7 +25,7 @@ _PICTURES = (
 """Signatures at the start of picture files; WebP, and HEIF and AVIF, have theirs at byte 8 and 4."""
 
 
-def open_regular(path: "str | bytes | os.PathLike[str]") -> IO[bytes]:
+def open_regular(path: "str | bytes | os.PathLike[str]") -> BinaryIO:
     """Open a file for reading, never a pipe, which would block, or a device, which may have no end.
 
     Raises OSError, with "not a file" for what is no regular file.

@@ -12,6 +12,7 @@ from clipsight.classification.prompts import TemplateSet, load_templates
 from clipsight.classification.splits import train_test_split
 from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LabelError
+from clipsight.core.paths import expand
 from clipsight.evaluation.retrieval import Retrieval, measure_retrieval
 from clipsight.evaluation.robustness import Robustness, measure_shift
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
@@ -103,7 +104,7 @@ def evaluate(
     with evaluation_library(folder, device=device, threads=threads, note=note) as library:
 
         def embed(source: PathLike) -> LabelledVectors:
-            return embed_labelled(read_labelled(Path(os.path.expanduser(source))), library, progress=progress)
+            return embed_labelled(read_labelled(expand(source)), library, progress=progress)
 
         if retrieval is not None:
             return measure_retrieval(Path(retrieval), library, progress=progress)
@@ -147,7 +148,7 @@ def compare_templates(
     and "{}". Raises `LabelError`.
     """
     candidates = templates or load_templates("imagenet", ("{}",))
-    labelled = read_labelled(Path(os.path.expanduser(source)))
+    labelled = read_labelled(expand(source))
     with evaluation_library_for(library) as separate:
         photos = embed_labelled(labelled, separate, progress=progress)
     return select_templates(photos, candidates, library.encoder, LabelCache(library.path), track=track)

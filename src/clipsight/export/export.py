@@ -15,6 +15,7 @@ from clipsight.clip.model import CLIP
 from clipsight.clip.pretrained import find_weights, locate, read_preprocess
 from clipsight.core.errors import CheckpointError, ModelError
 from clipsight.core.files import total_size
+from clipsight.core.paths import expand
 from clipsight.core.version import __version__
 from clipsight.export.onnx_graph import Precision
 from clipsight.export.onnx_towers import write_textual, write_visual
@@ -73,7 +74,7 @@ def export_model(
         CheckpointError: The weights can't be used.
         ModelError: The folder can't be written, or the embeddings differ.
     """
-    folder = Path(os.path.expanduser(folder)).resolve()
+    folder = expand(folder).resolve()
     _check_target(folder, overwrite)
     weights = find_weights(locate(source))
     model = create(arch, weights)
@@ -135,7 +136,7 @@ def _write_preprocess(folder: Path, preprocess: PreprocessConfig) -> None:
 def _config(model: CLIP, name: str, source: str | Path, weights: Path) -> dict[str, Any]:
     with weights.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    is_local = os.path.exists(Path(os.path.expanduser(source)))
+    is_local = os.path.exists(expand(source))
     published_as = None if is_local else model_index.find(str(source))
     origin = weights.name if is_local else f"{weights.name} of {source}"
     return {

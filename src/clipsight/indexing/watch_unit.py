@@ -3,10 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 from clipsight.core.errors import LibraryError
+from clipsight.core.paths import expand
 
 _SYSTEMD = """\
 # Save as ~/.config/systemd/user/clipsight-watch.service, then:
@@ -61,8 +61,8 @@ def watch_unit(
     """
     options = ["--settle", f"{settle:g}", "--rescan", f"{rescan:g}"]
     if library is not None:
-        options += ["--library", os.path.abspath(Path(os.path.expanduser(library)))]
-    paths = [os.path.abspath(Path(os.path.expanduser(folder))) for folder in folders]
+        options += ["--library", os.path.abspath(expand(library))]
+    paths = [os.path.abspath(expand(folder)) for folder in folders]
     words = [sys.executable, "-m", "clipsight", "watch", *options, *paths]
     for word in words:
         if not word.isprintable():

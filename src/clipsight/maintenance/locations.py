@@ -32,7 +32,7 @@ def locations(library: str | os.PathLike[str] | None = None) -> list[Location]:
 
     Nothing is created. Files that can't be read are left out of a size.
     """
-    folder = paths.default_library() if library is None else Path(os.path.expanduser(library))
+    folder = paths.library_folder(library)
     return [
         _location("library", folder),
         _location("catalog", folder / CATALOG_NAME),

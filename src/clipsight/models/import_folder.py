@@ -30,7 +30,7 @@ def import_folder(source: str | os.PathLike[str], name: str | None = None, *, sy
     not exist. Raises ModelError for a folder that is not a model or can't be run, and for a name already in
     use.
     """
-    folder = ModelFolder.read(Path(os.path.expanduser(source)))
+    folder = ModelFolder.read(paths.expand(source))
     target = paths.models_folder() / _model_name(folder, name)
     if os.path.exists(target) and target.samefile(folder.path):
         return target

@@ -205,7 +205,7 @@ def _builtin_path() -> Path:
 
 
 def _folder_name(path: str) -> ModelName:
-    folder = Path(os.path.expanduser(path))
+    folder = paths.expand(path)
     if not os.path.isdir(folder):
         raise ModelError(f"no model folder at {path}; `clipsight models` lists the models that have names")
     return ModelName(str(folder), folder=folder)

@@ -16,6 +16,7 @@ from clipsight.core.arguments import whole_number
 from clipsight.core.errors import LabelError
 from clipsight.core.extras import require
 from clipsight.core.files import atomic_write
+from clipsight.core.paths import expand
 from clipsight.core.text import to_json
 from clipsight.metrics.classification import ClassificationMetrics, classification_metrics
 from clipsight.probe.embedding import embed_labelled, evaluation_library_for
@@ -74,7 +75,7 @@ class Report:
         if self.curve:
             files["curve.csv"] = to_csv(self.curve).encode()
             files["curve.png"] = curve_png(self.curve, title)
-        target = Path(os.path.expanduser(folder))
+        target = expand(folder)
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -112,8 +113,8 @@ def fit(
     whole_number(repeats, "repeats", minimum=1, maximum=MAX_REPEATS, error=LabelError)
     whole_number(seed, "seed", required=True, error=LabelError)
     templates = templates or load_templates("simple")
-    labelled = read_labelled(Path(os.path.expanduser(source)))
-    labelled_test = read_labelled(Path(os.path.expanduser(test))) if test is not None else None
+    labelled = read_labelled(expand(source))
+    labelled_test = read_labelled(expand(test)) if test is not None else None
     with evaluation_library_for(library) as separate:
         photos = embed_labelled(labelled, separate, progress=progress)
         test_photos = embed_labelled(labelled_test, separate, progress=progress) if labelled_test else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsight.core.errors import ModelError
+from clipsight.core.paths import expand
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model
 
@@ -89,7 +90,7 @@ def _adopt(catalog: Catalog, name: "str | os.PathLike[str]", note: Callable[[str
 
     path = registry.locate(name, note=note)
     folder = ModelFolder.read(path)
-    source = str(path.resolve()) if os.path.isdir(Path(os.path.expanduser(name))) else os.fspath(name)
+    source = str(path.resolve()) if os.path.isdir(expand(name)) else os.fspath(name)
     model = catalog.add_model(folder.fingerprint(), folder.name, source, folder.embed_dim)
     if catalog.current_model() is None:
         catalog.set_current_model(model)

@@ -22,6 +22,7 @@ import xxhash
 
 from clipsight.core.errors import PhotoError, TrainingError
 from clipsight.core.extras import require
+from clipsight.core.paths import expand
 from clipsight.core.tables import read_table, require_columns
 from clipsight.indexing.scan import has_photo_suffix, photos_in
 
@@ -203,7 +204,7 @@ def _open(data: str, columns: tuple[str, str]) -> CaptionDataset:
     shards = _expand_braces(data)
     if shards is not None:
         return ShardDataset(shards)
-    path = Path(os.path.expanduser(data))
+    path = expand(data)
     suffix = path.suffix.lower()
     if os.path.isdir(path):
         tars = sorted(path.glob("*.tar"))
@@ -224,9 +225,7 @@ def _expand_braces(data: str) -> list[Path] | None:
         return None
     first, last = int(found[1]), int(found[2])
     numbers = (str(number).zfill(len(found[1])) for number in range(first, last + 1))
-    return [
-        Path(os.path.expanduser(data[: found.start()] + number + data[found.end() :])) for number in numbers
-    ]
+    return [expand(data[: found.start()] + number + data[found.end() :]) for number in numbers]
 
 
 def _from_table(path: Path, columns: tuple[str, str]) -> FileDataset:

@@ -12,6 +12,7 @@ from typing import Any
 
 from clipsight.core import http
 from clipsight.core.errors import QueryError, ServerError
+from clipsight.core.paths import expand
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Match, Matches
@@ -42,7 +43,7 @@ def _to_json(part: Part) -> dict[str, Any]:
         raise QueryError(f"a server fetches no addresses: download {part.value} and name the file")
     if part.kind is Kind.TEXT:
         return {"text": part.value, "weight": part.weight}
-    file = Path(os.path.expanduser(part.value))
+    file = expand(part.value)
     try:
         data = base64.b64encode(file.read_bytes()).decode()
     except OSError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from clipsight.core.errors import LibraryError, NotFoundError
+from clipsight.core.paths import expand
 from clipsight.indexing.scan import DEFAULT_EXCLUDES
 from clipsight.store.catalog import Catalog
 from clipsight.web.service.payloads import Folder
@@ -108,7 +109,7 @@ def _folder(path: bytes) -> Folder:
 
 
 def _real_path(root: Path) -> bytes:
-    path = Path(os.path.expanduser(root))
+    path = expand(root)
     if not os.path.isdir(path):
         raise LibraryError(f"{root} is not a folder: name existing folders as `roots`")
     return os.fsencode(os.path.realpath(path))
