@@ -2,8 +2,8 @@
 
 Stages, each with its figures printed: the English model, views of the photos, embeddings of the captions, the
 image head, the folder, the temperature, the table. Finished ones are kept under --work, so that the same
-command resumes after an interruption. With --multilingual, in work, a multilingual text tower is taught, and
-the image head learns its texts.
+command resumes after an interruption. With --multilingual, a second text tower for other languages is taught
+where the first one puts texts.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from torch import Tensor
 
 from recipes.command import RESUMES, exit_code, log
 
+from .data import Photo
 from .distil import DistilConfig
 from .e5 import read_e5
 from .english import trained_folder, untrained_model
 from .english_folder import read_english
+from .english_words import english_words
 from .evaluate import figures as caption_figures
 from .evaluate import fit_scale
-from .export import blended_visual_graph, write_folder
+from .export import blended_visual_graph, photo_identity, write_folder
 from .export_student import write_multilingual
 from .features import frozen_runner
 from .heads import HeadConfig, HeadTrainer, blend, conse_vectors, fold, head_vectors
+from .languages import PROMISED
 from .lessons import choose_texts
 from .licences import CHOICES, Choice
 from .model import Builtin
-from .multilingual import MultilingualTower, dev_recall, new_tower, teach
+from .multilingual import dev_recall, new_tower, teach
 from .pictures import Pictures, all_and_chosen, read_pictures
 from .table import LANGUAGES, open_everyday, print_figures
 from .texts import caption_vectors
@@ -96,15 +99,16 @@ def run(options: Options) -> None:
     pictures = read_pictures(options.data, photos, everything, config.views, options.shared, frozen, log)
     vectors = _english_vectors(model, pictures.texts(), options)
     taught, known = _trained_head(model, pictures, vectors, config)
-    if options.multilingual:
-        _multilingual(options, model, pictures, _images(taught, known, pictures, config), config)
-        return
-
     visual = blended_visual_graph(taught, known, config.conse)
+    add = None
+    if options.multilingual:
+        add = _multilingual(options, model, photos, _images(taught, known, pictures, config))
 
     def write(folder: Path, scale: float, about: dict[str, Any]) -> None:
-        write_folder(taught, folder, scale, about, visual)
-        if source is not None:  # to the last bit: weights that are rounded again may differ by one
+        write_folder(taught, folder, scale, about, visual, 8 if add is None else 4)
+        if add is not None:
+            add(folder)
+        elif source is not None:  # to the last bit: weights that are rounded again may differ by one
             shutil.copytree(source / "textual", folder / "textual", dirs_exist_ok=True)
 
     _write(options, write, config)
@@ -133,37 +137,33 @@ def _images(taught: Builtin, known: Tensor, pictures: Pictures, config: HeadConf
 
 
 def _multilingual(
-    options: Options, model: Builtin, pictures: Pictures, images: Tensor, config: HeadConfig
-) -> None:
-    """The stages of the multilingual tower; `images` are the photos' embeddings with the English head."""
-    data, photos = options.data, pictures.photos
+    options: Options, model: Builtin, photos: Sequence[Photo], images: Tensor
+) -> Callable[[Path], None]:
+    """Teach the multilingual tower; return a function that adds it to a model folder.
+
+    `images` are the photos' embeddings; those of photos that are not for training or choosing are not read.
+    """
+    data = options.data
     chosen = choose_texts(data, photos, options.licences)
     english = chosen.texts[: chosen.english]
     teacher = torch.stack(list(_english_vectors(model, english, options).values()))
     tower = new_tower(read_e5(e5_file()), chosen.texts, teacher.shape[1])
     teach(tower, chosen, teacher, photos, images, DistilConfig(), options.own, log)
-    pictures = pictures.with_captions(chosen)
-    texts = pictures.texts()
-    vectors = dict(zip(texts, tower.embed(texts), strict=True))
-    taught, known = _trained_head(model, pictures, vectors, config)
-    images = _images(taught, known, pictures, config)
     for language in ("en", *LANGUAGES):
         found = dev_recall(tower, data, photos, images, language)
         log(f"dev recall at 1, 5, 10 in {language}: {found}")
-    visual = blended_visual_graph(taught, known, config.conse)
-    _write(options, _multilingual_writer(visual, tower), config)
-
-
-def _multilingual_writer(visual: bytes, tower: MultilingualTower) -> Writer:
-    return lambda folder, scale, about: write_multilingual(folder, visual, tower, scale, about)
+    words = english_words(data, photos, options.licences)
+    return lambda folder: write_multilingual(folder, tower, words)
 
 
 def _write(options: Options, write: Writer, config: HeadConfig) -> None:
     """Write the folder, fit its temperature, measure, and write it again with the figures."""
     partial = options.own / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    about: dict[str, Any] = {"license": LICENSE, "provenance": PROVENANCE}
+    languages = ["en", *PROMISED] if options.multilingual else ["en"]
+    about: dict[str, Any] = {"languages": languages, "license": LICENSE, "provenance": PROVENANCE}
     write(partial, config.scale, about)
+    about |= photo_identity(options.out, partial)
     bench = open_everyday(options.data, partial)
     scale = fit_scale(bench)
     log(f"temperature: a logit scale of {scale:.1f}")
@@ -193,9 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--control", action="store_true", help="leave a fifth of the labelled sets' names out of training"
     )
-    parser.add_argument(
-        "--multilingual", action="store_true", help="teach a multilingual text tower (in work)"
-    )
+    parser.add_argument("--multilingual", action="store_true", help="add a text tower for other languages")
     options = Options(**vars(parser.parse_args(arguments)))
     return exit_code(lambda: run(options), interrupted=RESUMES)
 

@@ -37,37 +37,47 @@ class DistilConfig:
     """Hyperparameters; a resumed run must have the same values."""
 
     steps: int = 1500
-    pairs: int = 150
+    pairs: int = 160
     """Translations of a step."""
-    captions: int = 120
+    captions: int = 132
     """Captioned photos of a step."""
-    layers_rate: float = 3e-4
-    head_rate: float = 1.2e-3
+    layers_rate: float = 4e-4
+    head_rate: float = 1.5e-3
     repeating: float = 10.0
     """Weight of the distance from the English tower's embedding."""
     telling_apart: float = 0.3
     """Weight of the cross entropy among the step's translations."""
-    matching: float = 0.4
+    matching: float = 0.6
     """Weight of the cross entropy of a caption's photo among all training photos."""
-    finding: float = 0.3
+    finding: float = 0.45
     """Weight of the cross entropy of a photo's caption among those of the step."""
     scale: float = 20.0
     average: float = 0.99
     """Decay of the running average of the weights; the average is shipped."""
+    names: float = 0.2
+    """Share of names of everyday things among each language's translations of a step."""
     every: int = 100
     """Steps between checkpoints."""
 
 
-WITHIN: Mapping[str, float] = {
-    "en": 0.40, "zh": 0.20, "ar": 0.13, "de": 0.10, "fr": 0.09, "zh-Hant": 0.06,
-    "es": 0.03, "ja": 0.03, "ko": 0.03, "pt": 0.03, "it": 0.03, "ru": 0.03,
-}  # fmt: skip
-"""Weight of each language among a photo's captions, where the photo has them."""
+CAPTIONED = "captioned"
+"""Group of the photos with captions in several languages."""
 
-PAIRS: Mapping[str, float] = {"en": 0.22, "zh": 0.09, "zh-Hant": 0.05}
+WITHIN: Mapping[str, float] = {
+    "zh": 0.28, "de": 0.16, "en": 0.15, "fr": 0.15, "ar": 0.13, "zh-Hant": 0.08, "es": 0.05,
+}  # fmt: skip
+"""Weight of each language among a captioned photo's captions, where the photo has them."""
+
+NAMING: Mapping[str, float] = {
+    "en": 0.20, "zh": 0.14, "ja": 0.09, "ko": 0.09, "de": 0.08, "fr": 0.08, "es": 0.08, "ru": 0.08,
+    "ar": 0.08, "pt": 0.07, "it": 0.07, "zh-Hant": 0.06,
+}  # fmt: skip
+"""The same among the names and labels of other photos."""
+
+PAIRS: Mapping[str, float] = {"en": 0.14, "zh": 0.12, "zh-Hant": 0.05}
 """Shares of these languages among the translations of a step; the others share the rest."""
 
-GROUPS: Mapping[str, float] = {"captioned": 0.66, "everyday": 0.24, "other": 0.10}
+GROUPS: Mapping[str, float] = {CAPTIONED: 0.66, "everyday": 0.24, "other": 0.10}
 """Shares of the groups of photos among the captions of a step; a group without photos is left out."""
 
 
@@ -80,6 +90,8 @@ class Lessons:
     """The English tower's embeddings of the English texts, unit float[texts,width]."""
     pairs: Mapping[str, NDArray[np.int64]]
     """By language, rows of a text and its English, int64[n,2]."""
+    names: Mapping[str, NDArray[np.int64]]
+    """The rows of `pairs` whose English names an everyday thing; languages without any are left out."""
     captions: Sequence[Mapping[str, NDArray[np.int64]]]
     """Captions of each training photo by language."""
     images: Tensor
@@ -179,9 +191,13 @@ class Distiller:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Texts and their English."""
         numbers = rng.choice(len(self.languages), count, p=self.shares)
-        drawn = [self.lessons.pairs[self.languages[number]] for number in numbers]
-        rows = np.stack([pairs[rng.integers(len(pairs))] for pairs in drawn])
-        return rows[:, 0], rows[:, 1]
+        rows = []
+        for language in (self.languages[number] for number in numbers):
+            pairs = self.lessons.pairs[language]
+            if rng.random() < self.config.names:
+                pairs = self.lessons.names.get(language, pairs)
+            rows.append(pairs[rng.integers(len(pairs))])
+        return np.stack(rows)[:, 0], np.stack(rows)[:, 1]
 
     def _draw_photos(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         """Photos of each group by its share."""
@@ -193,14 +209,15 @@ class Distiller:
     def _draw_captions(
         self, rng: np.random.Generator, photos: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Tensor]:
-        """A caption of each photo in a language drawn by WITHIN, and what the teacher says of it: of English
-        the caption's own embedding, of others the mean of the photo's English ones.
+        """A caption of each photo in a language drawn by WITHIN or NAMING, and what the teacher says of it:
+        of English the caption's own embedding, of others the mean of the photo's English ones.
         """
         texts, wanted = [], []
         for photo in photos:
             captions = self.lessons.captions[photo]
-            languages = sorted(captions)
-            weights = np.array([WITHIN[language] for language in languages])
+            shares = WITHIN if self.lessons.groups[photo] == CAPTIONED else NAMING
+            languages = sorted(captions.keys() & shares.keys())
+            weights = np.array([shares[language] for language in languages])
             language = languages[rng.choice(len(languages), p=weights / weights.sum())]
             text = captions[language][rng.integers(len(captions[language]))]
             texts.append(text)

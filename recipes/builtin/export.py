@@ -15,7 +15,9 @@ from onnx import TensorProto
 from torch import Tensor
 from torch.nn import LayerNorm
 
+from clipsight.core.errors import ModelError
 from clipsight.export.onnx_graph import Shape
+from clipsight.models.folder import ModelFolder
 
 from .graph import Graph
 from .model import FEATURES, FLOOR, TAP_WIDTH, TAPS, TRAINED_FROM, Builtin
@@ -71,7 +73,7 @@ def _tower(graph: Graph, tower: ImageTower, x: str) -> tuple[str, str]:
 
 def frozen_graph(tower: ImageTower) -> bytes:
     """The image tower alone with float32 weights: `image` -> pooled features, input of block TRAINED_FROM."""
-    graph = Graph(int8=False)
+    graph = Graph(bits=32)
     pooled, maps = _tower(graph, tower, "image")
     outputs: dict[str, tuple[str, Shape]] = {
         "pooled": (pooled, ["batch", FEATURES]),
@@ -126,15 +128,16 @@ def _pool(graph: Graph, x: str) -> str:
     return graph.op("Flatten", graph.op("GlobalAveragePool", x))
 
 
-def textual_graph(model: Builtin) -> bytes:
+def textual_graph(model: Builtin, token_bits: int = 8) -> bytes:
     """`text`, int32[batch,sequence] -> `embedding`, unit float[batch,width]; tokens equal to pad_id are
     masked.
 
-    The token embedding stays int8: rows are cast to float32 after the lookup, so that opening a session does
-    not convert eleven million numbers.
+    The token embedding keeps its `token_bits`, 4 or 8: rows are cast to float32 after the lookup, so that
+    opening a session does not convert eleven million numbers.
     """
     graph, tower, head = Graph(), model.text, model.text_head
-    mean = mean_tokens(graph, tower, graph.rows(array_of(tower.words.weight), "text"))
+    look_up = graph.rows4 if token_bits == 4 else graph.rows
+    mean = mean_tokens(graph, tower, look_up(array_of(tower.words.weight), "text"))
     hidden = graph.op("Mul", mean, graph.constant(6.0))
     hidden = graph.gelu(graph.linear(hidden, array_of(head.up.weight), array_of(head.up.bias)))
     residual = graph.linear(hidden, array_of(head.down.weight), array_of(head.down.bias))
@@ -197,9 +200,15 @@ def _norm(graph: Graph, norm: LayerNorm, x: str) -> str:
 
 
 def write_folder(
-    model: Builtin, folder: Path, scale: float, about: dict[str, Any], visual: bytes | None = None
+    model: Builtin,
+    folder: Path,
+    scale: float,
+    about: dict[str, Any],
+    visual: bytes | None = None,
+    token_bits: int = 8,
 ) -> None:
-    """Write the model folder; without `visual`, the image side is `visual_graph`'s.
+    """Write the model folder; without `visual`, the image side is `visual_graph`'s; `token_bits` are those of
+    `textual_graph`.
 
     `scale` is the calibrated logit scale, as a factor; `about` is merged into the block "clipsight" of
     config.json.
@@ -219,7 +228,7 @@ def write_folder(
         "mask_token": "[MASK]",
     }
     write_visual(folder, visual or visual_graph(model))
-    write_textual(folder, textual_graph(model), tokenizer, special)
+    write_text_tower(folder / "textual", textual_graph(model, token_bits), tokenizer, special)
     width = model.image_head.linear.out_features
     write_config(folder, width, model.text.shape, {"logit_scale": round(scale, 3), **about})
 
@@ -242,12 +251,25 @@ def write_visual(folder: Path, graph: bytes) -> None:
     )
 
 
-def write_textual(folder: Path, graph: bytes, tokenizer: object, special: object) -> None:
-    """Write the text tower, its tokenizer and the names of the special tokens."""
-    (folder / "textual").mkdir(parents=True, exist_ok=True)
-    (folder / "textual" / "model.onnx").write_bytes(graph)
-    write_json(folder / "textual" / "tokenizer.json", tokenizer)
-    write_json(folder / "textual" / "tokenizer_config.json", special)
+def write_text_tower(tower: Path, graph: bytes, tokenizer: object, special: object) -> None:
+    """Write a text tower's folder: the graph, its tokenizer and the names of the special tokens."""
+    tower.mkdir(parents=True, exist_ok=True)
+    (tower / "model.onnx").write_bytes(graph)
+    write_json(tower / "tokenizer.json", tokenizer)
+    write_json(tower / "tokenizer_config.json", special)
+
+
+def photo_identity(before: Path, after: Path) -> dict[str, dict[str, str]]:
+    """What config.json of the folder `after` adds if photos embedded with the folder `before` need not be
+    embedded again: both have the same image tower. Otherwise nothing.
+    """
+    try:
+        old, new = ModelFolder.read(before), ModelFolder.read(after)
+    except ModelError:
+        return {}
+    if old.visual_hash() != new.visual_hash():
+        return {}
+    return {"photo_identity": {"visual": new.visual_hash(), "fingerprint": old.fingerprint()}}
 
 
 def write_config(folder: Path, width: int, text: TextShape, about: dict[str, Any]) -> None:

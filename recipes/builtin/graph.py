@@ -1,8 +1,9 @@
-"""ONNX graph builder with int8 weights and float32 arithmetic.
+"""ONNX graph builder with weights of 4 or 8 bits and float32 arithmetic.
 
-Matrices and kernels are stored as int8 with a scale per output channel. ONNX Runtime folds `Cast` and `Mul`
-of constants when a session is created, so that inference is float32 throughout; `DequantizeLinear` would be
-more direct, but ONNX Runtime does not fold it by default. Token embeddings may take 4 bits.
+With 8 bits, matrices and kernels are stored as int8 with a scale per output channel. ONNX Runtime folds
+`Cast` and `Mul` of constants when a session is created, so that inference is float32 throughout;
+`DequantizeLinear` would be more direct, but ONNX Runtime does not fold it by default. With 4 bits, linear
+layers are ONNX Runtime's own `MatMulNBits`, which widens the weights block by block as it multiplies.
 """
 
 from __future__ import annotations
@@ -17,19 +18,38 @@ from onnx import TensorProto, helper
 from clipsight.export import onnx_graph
 from clipsight.export.onnx_graph import Shape
 
+ORT_DOMAIN = "com.microsoft"
+"""Domain of ONNX Runtime's own operators."""
+
 _BLOCK = 32
 
 
 class Graph(onnx_graph.Graph):
-    """Nodes and constants of one model, in the order they are added."""
+    """Nodes and constants of one model, in the order they are added; its linear layers take `bits` a weight:
+    4, 8 or 32.
+    """
 
-    def __init__(self, *, int8: bool = True) -> None:
-        super().__init__("int8" if int8 else "fp32")
+    def __init__(self, bits: int = 8) -> None:
+        super().__init__("fp32" if bits == 32 else "int8")
+        self._bits = bits
 
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
         """Linear layer in float32: float[...,in] @ weight.T float[out,in] + bias float[out]."""
-        y = self.op("MatMul", x, self.weight(np.ascontiguousarray(weight.T), axis=1))
+        if self._bits == 4:
+            y = self._linear4(x, weight)
+        else:
+            y = self.op("MatMul", x, self.weight(np.ascontiguousarray(weight.T), axis=1))
         return y if bias is None else self.op("Add", y, self.constant(bias))
+
+    def _linear4(self, x: str, weight: NDArray[np.float32]) -> str:
+        outputs, inputs = weight.shape
+        packed, scale = quantise4(weight)
+        # A byte of `quantise4` holds numbers i and i + 16 of a block, one of MatMulNBits neighbours.
+        whole = np.concatenate([packed & 15, packed >> 4], axis=-1)
+        pairs = whole[..., ::2] | whole[..., 1::2] << 4
+        scales = self.op("Cast", self.constant(scale.reshape(-1), np.float16), to=TensorProto.FLOAT)
+        attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": _BLOCK, "domain": ORT_DOMAIN}
+        return self.op("MatMulNBits", x, self.constant(pairs, np.uint8), scales, **attributes)
 
     def rows4(self, table: NDArray[np.float32], indices: str) -> str:
         """Look up rows of `table`, float[rows,width], stored in 4 bits as by `quantise4`.
@@ -52,6 +72,8 @@ class Graph(onnx_graph.Graph):
     ) -> bytes:
         """Serialise the model: one input `name`, and named float outputs of a node and shape."""
         model = self.model(helper.make_tensor_value_info(name, dtype, shape), outputs)
+        if self._bits == 4:
+            model.opset_import.append(helper.make_opsetid(ORT_DOMAIN, 1))
         onnx.checker.check_model(model)
         return model.SerializeToString()
 

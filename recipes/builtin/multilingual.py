@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .data import Photo
-from .distil import DistilConfig, Distiller, Lessons
+from .distil import CAPTIONED, DistilConfig, Distiller, Lessons
 from .e5 import E5
 from .everyday import LABELLED, NAMED
 from .languages import captions_in
-from .lessons import Texts
+from .lessons import PHOTO_OF, Texts
 from .metrics import percent_recall
 from .states import Tokens, TokenStates, encode
 from .student import LAYERS, Student, student_tower
@@ -77,10 +77,14 @@ def teach(
     states.fill(student, log)
     train = [i for i, captions in enumerate(chosen.captions) if captions]
     _, labels = np.unique([photos[i].label for i in train], return_inverse=True)
+    labels_of = {photos[i].label.lower() for i in train if photos[i].source in (*LABELLED, *NAMED)}
+    asked = labels_of | {PHOTO_OF["en"].format(label) for label in labels_of}
+    named = {row for row in range(chosen.english) if chosen.texts[row].lower() in asked}
     lessons = Lessons(
         states,
         teacher,
         _by_language((language, (text, english)) for language, text, english in chosen.pairs),
+        _by_language((language, (text, row)) for language, text, row in chosen.pairs if row in named),
         [_by_language(chosen.captions[i]) for i in train],
         images[train],
         labels,
@@ -99,7 +103,7 @@ def _by_language(rows: Iterable[tuple[str, int | tuple[int, int]]]) -> dict[str,
 def group_of(photo: Photo) -> str:
     """Group of a photo, as in `distil.GROUPS`."""
     if photo.source in ("flickr", "coco"):
-        return "captioned"
+        return CAPTIONED
     return "everyday" if photo.source in (*LABELLED, *NAMED) else "other"
 
 

@@ -16,7 +16,6 @@ from .data import SEED, Photo, class_names, load_photos_with_everyday
 from .everyday import held_out_names, load_everyday
 from .features import Runner, pooled_view
 from .heads import Lessons, Prompts
-from .lessons import Texts
 from .licences import Choice, allowed
 from .prompts import choices
 from .words import class_captions
@@ -80,15 +79,6 @@ class Pictures:
         return list(
             dict.fromkeys(text for rows in (*self.classes, *self.captions, *prompts) for text in rows)
         )
-
-    def with_captions(self, chosen: Texts) -> Pictures:
-        """The same with captions in all languages; English ones are repeated until they are half of all."""
-        captions = []
-        for english, found in zip(self.captions, chosen.captions, strict=True):
-            others = [chosen.texts[text] for language, text in found if language != "en"]
-            times = max(1, round(len(others) / max(1, len(english))))
-            captions.append((*list(english) * times, *others) if english else ())
-        return replace(self, captions=captions)
 
     def lessons(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Lessons]:
         """The class names' embeddings, unit float[1000,width], and the head's lessons, from the embeddings of

@@ -29,7 +29,7 @@ _QUERY = "two dogs playing with a red ball on the beach"
 def vit_b_32() -> bytes:
     """An ONNX model with the shapes of ViT-B/32 and random float32 weights: image float[batch,3,224,224]."""
     rng = np.random.default_rng(0)
-    graph = Graph(int8=False)
+    graph = Graph(bits=32)
 
     def random(*shape: int) -> np.ndarray:
         return rng.normal(0, 0.02, shape).astype(np.float32)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clipsight.core.errors import ModelError
 from clipsight.models.folder import ModelFolder, model_files
 from tests.support.properties import examples
-from tests.support.tiny_models import make_model_folder
+from tests.support.tiny_models import add_multilingual_tower, make_model_folder
 
 PARTS = [
     "config.json",
@@ -304,3 +304,57 @@ def test_which_files_of_a_repository_make_a_model() -> None:
         "visual/model.onnx",
         "visual/preprocess_cfg.json",
     ]
+
+
+def test_languages_are_a_list_of_codes(tmp_path: Path) -> None:
+    def read(value: object) -> tuple[str, ...]:
+        return ModelFolder.read(make_model_folder(tmp_path / "m", clipsight={"languages": value})).languages
+
+    assert (read(None), read(["en", "zh"])) == ((), ("en", "zh"))
+    for value in ("en", [1], {"en": 1}):
+        with pytest.raises(ModelError, match=r"languages = .*; it must be a list of codes"):
+            read(value)
+
+
+@pytest.mark.parametrize("part", ["model.onnx", "tokenizer.json", "english.txt"])
+def test_a_second_text_tower_is_checked_part_by_part(folder: Path, part: str) -> None:
+    assert not ModelFolder.read(folder).is_multilingual
+    add_multilingual_tower(folder, ["dog"])
+    assert ModelFolder.read(folder).is_multilingual
+    (folder / "multilingual" / part).unlink()
+    with pytest.raises(ModelError, match=f"multilingual/{part} is missing"):
+        ModelFolder.read(folder)
+
+
+def test_a_second_text_tower_is_part_of_the_content(folder: Path) -> None:
+    before = ModelFolder.read(folder)
+    assert before.content_hash() == before.fingerprint()
+    hashes = {before.content_hash()}
+    after = ModelFolder.read(add_multilingual_tower(folder, ["dog"]))
+    assert after.fingerprint() == after.content_hash()
+    hashes.add(after.content_hash())
+    (folder / "multilingual" / "english.txt").write_text("cat")
+    assert len(hashes | {after.content_hash()}) == 3
+
+
+def test_vectors_of_photos_outlive_a_change_of_the_text_side(folder: Path) -> None:
+    old = ModelFolder.read(folder)
+    identity = {"visual": old.visual_hash(), "fingerprint": old.fingerprint()}
+    change_config(folder, clipsight={"photo_identity": identity})
+    new = ModelFolder.read(add_multilingual_tower(folder, ["dog"]))
+    assert new.fingerprint() == old.fingerprint()
+    assert new.content_hash() != old.content_hash()
+
+    with (folder / "visual" / "model.onnx").open("ab") as file:  # another image tower: the claim is void
+        file.write(b"\n")
+    changed = ModelFolder.read(folder)
+    assert changed.fingerprint() == changed.content_hash() != old.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "identity", [{"visual": 1}, {"fingerprint": "ab"}, {"visual": "a", "fingerprint": 2}]
+)
+def test_an_identity_of_photos_needs_both_hashes(folder: Path, identity: object) -> None:
+    change_config(folder, clipsight={"photo_identity": identity})
+    with pytest.raises(ModelError, match="photo_identity needs the texts visual and fingerprint"):
+        ModelFolder.read(folder)

@@ -21,14 +21,16 @@ from clipsight.models.registry import (
     MULTILINGUAL,
     RECOMMENDED,
     ModelName,
+    builtin_folder,
     choose_auto,
+    languages_of,
     list_models,
     locate,
     parse_name,
-    reads_only_english,
     recommended_model,
 )
 from tests.support.hub_server import HubServer, tiny_repository
+from tests.support.tiny_models import make_model_folder
 from tests.support.waiting import PATIENCE
 
 RECOMMENDED_REPO = f"immich-app/{RECOMMENDED}"
@@ -473,6 +475,12 @@ def test_the_recommended_model_follows_the_locale(variables: dict[str, str], nam
     assert recommended_model(variables) == name
 
 
-def test_languages_that_a_model_reads() -> None:
-    assert reads_only_english("builtin") and reads_only_english(RECOMMENDED)
-    assert not reads_only_english(MULTILINGUAL) and not reads_only_english("somebody's own")
+def test_languages_that_a_model_reads(tmp_path: Path) -> None:
+    def read(name: str, languages: list[str] | None = None) -> frozenset[str]:
+        own = {} if languages is None else {"languages": languages}
+        return languages_of(ModelFolder.read(make_model_folder(tmp_path / "m", name=name, clipsight=own)))
+
+    assert "en" in languages_of(ModelFolder.read(builtin_folder()))
+    assert read(RECOMMENDED) == {"en"}
+    assert read("somebody's own", ["zh", "en"]) == {"en", "zh"}
+    assert read(MULTILINGUAL) == read("somebody's own") == frozenset()

@@ -1,6 +1,7 @@
 """The graphs that ship compute what the trained modules do, and their weights are widened once, at load."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 import onnxruntime  # noqa: E402
 
+from clipsight.models.folder import ModelFolder  # noqa: E402
 from recipes.builtin import features  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
-from recipes.builtin.export import frozen_graph, textual_graph, visual_graph  # noqa: E402
+from recipes.builtin.export import frozen_graph, photo_identity, textual_graph, visual_graph  # noqa: E402
 from recipes.builtin.graph import Graph  # noqa: E402
 from recipes.builtin.model import FEATURES, FROZEN_WIDTH, TAP_WIDTH, Builtin  # noqa: E402
 from recipes.builtin.towers import IMAGE_SIZE, ImageTower, TextShape, TextTower  # noqa: E402
+from tests.support.tiny_models import make_model_folder  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -92,6 +95,37 @@ def test_small_weights_stay_exact() -> None:
     x = np.ones((2, 3), np.float32)
     (got,) = _run(graph.serialise("x", ["n", 3], onnx.TensorProto.FLOAT, outputs), x=x)  # type: ignore[arg-type]
     assert got == pytest.approx(x @ weight.T, abs=1e-6)
+
+
+def test_four_bits_of_a_linear_layer_are_multiplied_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-7, 8, (5, 64)).astype(np.float32)
+    weight[:, ::32] = -8  # so that a block's scale is 1
+    graph, x = Graph(bits=4), rng.normal(size=(2, 3, 64)).astype(np.float32)
+    outputs = {"y": (graph.linear("x", weight, np.arange(5, dtype=np.float32)), ["n", 3, 5])}
+    model = graph.serialise("x", ["n", 3, 64], onnx.TensorProto.FLOAT, outputs)  # type: ignore[arg-type]
+    (got,) = _run(model, x=x)
+    assert got == pytest.approx(x @ weight.T + np.arange(5), abs=1e-3)
+    assert len(model) < 5 * 64 // 2 + 1500
+
+
+def test_the_word_table_may_take_four_bits(model: Builtin) -> None:
+    ids = np.array([[2, 7, 3]], np.int32)
+    (exact,), (small,) = (_run(textual_graph(model, bits), text=ids) for bits in (8, 4))
+    assert (exact * small).sum() == pytest.approx(1, abs=0.02) and not np.array_equal(exact, small)
+    assert len(textual_graph(model, 4)) < len(textual_graph(model))
+
+
+def test_photos_keep_their_vectors_if_the_image_tower_stays(tmp_path: Path) -> None:
+    before = make_model_folder(tmp_path / "before")
+    texts = make_model_folder(tmp_path / "texts", seed=1)
+    shutil.copytree(before / "visual", texts / "visual", dirs_exist_ok=True)
+    old = ModelFolder.read(before)
+    assert photo_identity(before, texts) == {
+        "photo_identity": {"visual": old.visual_hash(), "fingerprint": old.fingerprint()}
+    }
+    assert photo_identity(before, make_model_folder(tmp_path / "other", seed=1)) == {}
+    assert photo_identity(tmp_path / "nowhere", texts) == {}
 
 
 def test_views_are_computed_once_and_an_interrupted_one_again(

@@ -15,7 +15,6 @@ from recipes.builtin import pictures as selection  # noqa: E402
 from recipes.builtin import texts as english_texts  # noqa: E402
 from recipes.builtin import train  # noqa: E402
 from recipes.builtin.data import Photo  # noqa: E402
-from recipes.builtin.lessons import Texts  # noqa: E402
 from recipes.builtin.pictures import Pictures  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -98,14 +97,6 @@ def test_pictures_number_their_texts() -> None:
     assert [[texts[i] for i in rows] for rows in lessons.captions] == [["a dog", "dog"], [], ["plum"]]
     assert [texts[i] for i in lessons.prompts[2].texts] == ["a plum", "a hat"]
     assert lessons.texts.shape == (8, 8)
-
-
-def test_captions_in_other_languages_are_half_of_all() -> None:
-    others = [("zh", 1), ("de", 2), ("fr", 3), ("it", 4)]
-    texts = Texts(["a dog", "犬", "Hund", "chien", "cane"], 1, [], [others, [("zh", 1)], []])
-    captions = _photos_with_captions().with_captions(texts).captions
-    assert captions[0] == ("a dog", "dog", "a dog", "dog", "犬", "Hund", "chien", "cane")
-    assert captions[1:] == [(), ("plum",)]
 
 
 def test_captions_are_embedded_once_and_an_interrupted_file_is_completed(

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from clipsight import Library
 from clipsight.core.errors import QueryError
 from clipsight.indexing.media import fetch
+from clipsight.models.folder import ModelFolder
 from clipsight.search.query import Kind, Part, Query, coefficients, combine, embed_parts, language_notes
 from tests.support.arrays import random_unit, unit
 from tests.support.fake import DIM, FakeModel
+from tests.support.tiny_models import make_model_folder
 
 WORDS = st.lists(st.sampled_from(["red", "dog", "t-shirt", "New", "Year's", "été", "狗", "3"]), min_size=1)
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.5])
@@ -252,17 +254,25 @@ def test_pictures_that_cannot_be_fetched(
 
 
 @pytest.mark.parametrize(
-    ("text", "model", "lines"),
+    ("text", "name", "languages", "note"),
     [
-        ("猫", "builtin", 1),
-        ("кот + dog", "builtin", 1),
-        ("قطة", "ViT-B-32__openai", 1),
-        ("ein Hund, été", "builtin", 0),
-        ("a dog 🐕 12:30", "builtin", 0),
-        ("猫", "ViT-B-32-SigLIP2-256__webli", 0),
-        ("猫", "a model of one's own", 0),
+        ("猫", "tiny", ["en"], "reads English only"),
+        ("кот + dog", "tiny", ["en"], "reads English only"),
+        ("قطة", "ViT-B-32__openai", None, "reads English only"),
+        ("ein Hund, été", "tiny", ["en"], None),
+        ("a dog 🐕 12:30", "tiny", ["en"], None),
+        ("猫", "ViT-B-32-SigLIP2-256__webli", None, None),
+        ("猫", "a model of one's own", None, None),
+        ("猫", "tiny", ["en", "zh"], None),
+        ("ねこ", "tiny", ["en", "zh"], "reads no other languages than en, zh"),
+        ("我的 γάτα", "tiny", ["zh", "en"], "reads no other languages than en, zh"),
     ],
 )
-def test_a_language_that_the_model_does_not_read_is_noted(text: str, model: str, lines: int) -> None:
-    notes = language_notes(Query.parse(text), model)
-    assert len(notes) == lines and all("reads English only" in note for note in notes)
+def test_a_language_that_the_model_does_not_read_is_noted(
+    text: str, name: str, languages: list[str] | None, note: str | None, tmp_path: Path
+) -> None:
+    own = {} if languages is None else {"languages": languages}
+    folder = ModelFolder.read(make_model_folder(tmp_path / "m", name=name, clipsight=own))
+    notes = language_notes(Query.parse(text), folder)
+    assert len(notes) == (note is not None)
+    assert all(f"the model {name} {note}; for others: " in each for each in notes)

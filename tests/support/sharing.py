@@ -23,12 +23,12 @@ def share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typer.main, "get_command", cache(typer.main.get_command))
 
 
-def _tokenizer(folder: ModelFolder) -> Tokenizer:
-    """A tokenizer of the folder's files and settings as they are now; an error of theirs as ever."""
-    texts = (_content(folder.path / "textual" / name) for name in ("tokenizer.json", "tokenizer_config.json"))
-    key = (*texts, folder.context_length, repr(sorted(folder.tokenizer_kwargs.items())))
+def _tokenizer(folder: ModelFolder, tower: str) -> Tokenizer:
+    """A tokenizer of the tower's files and settings as they are now; an error of theirs as ever."""
+    texts = (_content(folder.path / tower / name) for name in ("tokenizer.json", "tokenizer_config.json"))
+    key = (tower, *texts, folder.context_length, repr(sorted(folder.tokenizer_kwargs.items())))
     if key not in _made:
-        _made[key] = Tokenizer(folder)
+        _made[key] = Tokenizer(folder, tower)
     return _made[key]
 
 

@@ -6,6 +6,7 @@ that share words do. Every variant of input that published folders have can be a
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -98,6 +99,19 @@ def make_model_folder(
     if calibrated:
         make_calibration(dim).write(path)
     return path
+
+
+def add_multilingual_tower(folder: Path, english: Sequence[str], seed: int = 1) -> Path:
+    """Add a second text tower to a folder of `make_model_folder`, for texts of other words than `english`.
+
+    It is the text tower of the model of this `seed`.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    other = make_model_folder(folder / "other", dim=config["embed_dim"], seed=seed)
+    (other / "textual").rename(folder / "multilingual")
+    shutil.rmtree(other)
+    (folder / "multilingual" / "english.txt").write_text("\n".join(english) + "\n", encoding="utf-8")
+    return folder
 
 
 def make_calibration(dim: int) -> Calibration:

@@ -16,6 +16,7 @@ from clipsight.models.graph import ImageGraph, TextGraph, tensor_specs
 from clipsight.models.preprocess import PreprocessConfig, resize_and_crop
 from clipsight.models.session import available_devices as available_devices
 from clipsight.models.session import create_session, first_line
+from clipsight.models.text_routing import TextRouting
 from clipsight.models.tokenizer import Tokenizer, Tokens
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class Encoder:
         self._intra_op_threads = 1
         self._loading = Lock()
         self._visual_tower: tuple[InferenceSession, ImageGraph] | None = None
-        self._textual_tower: tuple[InferenceSession, TextGraph] | None = None
-        self._tokenizer: Tokenizer | None = None
+        self._textual_towers: dict[str, tuple[InferenceSession, TextGraph]] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
+        self._routing: TextRouting | None = None
         self._running_lock = Lock()
         self._running: list[tuple[RunOptions, Stop | None]] = []
         self._process = os.getpid()
@@ -142,7 +144,14 @@ class Encoder:
 
     def truncated(self, texts: Sequence[str]) -> tuple[bool, ...]:
         """True for each text that is longer than the model's context, so that its end is not embedded."""
-        return self._tokenize(texts, pad_to_context=False).truncated
+        cut = np.zeros(len(texts), np.bool_)
+        for rows, tokens in self._tokenized(texts):
+            cut[rows] = tokens.truncated
+        return tuple(cut.tolist())
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Number of tokens of all texts together, start and end tokens included, after truncation."""
+        return sum(int(tokens.mask.sum()) for _, tokens in self._tokenized(texts))
 
     def cancel(self, stop: Stop | None = None) -> None:
         """End the calls running with `stop` (None: all), after their current layer; each raises Cancelled."""
@@ -172,18 +181,38 @@ class Encoder:
     def _text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed as `encode_texts`, with NaN in the rows of texts without a valid vector."""
         vectors = np.empty((len(texts), self.dim), np.float32)
-        if not len(texts):
-            return vectors
-        session, graph = self._textual()
+        for tower, rows in self._by_tower(texts).items():
+            vectors[rows] = self._tower_vectors(tower, [texts[row] for row in rows])
+        return _unit(vectors)
+
+    def _tower_vectors(self, tower: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed by one of the text towers: float32 [n, dim], not normalised."""
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        session, graph = self._textual(tower)
         pad_to_context = graph.length is not None or self.folder.pad_to_context
         with self._cancellable() as options:
             for batch_slice in _batches(len(texts), graph.batch or _TEXT_BATCH):
                 batch = list(texts[batch_slice])
                 batch += [""] * ((graph.batch or len(batch)) - len(batch))
-                tokens = self._tokenize(batch, pad_to_context=pad_to_context)
+                tokens = self._tokenizer(tower)(batch, pad_to_context=pad_to_context)
                 rows = self._run(session, graph, graph.feed(tokens.ids, tokens.mask), options, len(batch))
                 vectors[batch_slice] = rows[: batch_slice.stop - batch_slice.start]
-        return _unit(vectors)
+        return vectors
+
+    def _by_tower(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        """Rows of `texts` by the name of the text tower that reads them."""
+        with self._locked():
+            if self._routing is None:
+                self._routing = TextRouting(self.folder)
+        rows: dict[str, list[int]] = {}
+        for row, text in enumerate(texts):
+            rows.setdefault(self._routing.tower(text), []).append(row)
+        return rows
+
+    def _tokenized(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tokens]]:
+        """Rows of `texts` and their tokens, for each text tower that reads some."""
+        for tower, rows in self._by_tower(texts).items():
+            yield rows, self._tokenizer(tower)([texts[row] for row in rows], pad_to_context=False)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -205,23 +234,25 @@ class Encoder:
                 self._visual_tower = session, graph
             return self._visual_tower
 
-    def _textual(self) -> "tuple[InferenceSession, TextGraph]":
+    def _textual(self, tower: str) -> "tuple[InferenceSession, TextGraph]":
         with self._locked():
-            if self._textual_tower is None:
+            if tower not in self._textual_towers:
                 threads = min(self.threads, _MAX_TEXT_THREADS)
                 session = create_session(
-                    self.folder, "textual", self.device, threads, long_running=self._long_running
+                    self.folder, tower, self.device, threads, long_running=self._long_running
                 )
                 with _folder_in_errors(self.folder):
-                    graph = TextGraph.read(*tensor_specs(session), self.dim, self.folder.context_length)
-                self._textual_tower = session, graph
-            return self._textual_tower
+                    graph = TextGraph.read(
+                        *tensor_specs(session), self.dim, self.folder.context_length, tower
+                    )
+                self._textual_towers[tower] = session, graph
+            return self._textual_towers[tower]
 
-    def _tokenize(self, texts: Sequence[str], *, pad_to_context: bool) -> Tokens:
+    def _tokenizer(self, tower: str) -> Tokenizer:
         with self._locked():
-            if self._tokenizer is None:
-                self._tokenizer = Tokenizer(self.folder)
-        return self._tokenizer(texts, pad_to_context=pad_to_context)
+            if tower not in self._tokenizers:
+                self._tokenizers[tower] = Tokenizer(self.folder, tower)
+            return self._tokenizers[tower]
 
     @contextmanager
     def _cancellable(self, stop: Stop | None = None) -> "Iterator[RunOptions]":

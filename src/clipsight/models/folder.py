@@ -26,7 +26,16 @@ _PARTS = ("visual/model.onnx", "visual/preprocess_cfg.json", "textual/model.onnx
 REQUIRED_FILES = (_CONFIG, *_PARTS)
 """Files that every model folder has; it may have others, such as external weights beside `model.onnx`."""
 
-_TOWERS = ("visual", "textual")
+MULTILINGUAL = "multilingual"
+"""Optional folder of a second text tower, for the texts that `textual/` does not read: see `text_routing`."""
+
+ENGLISH_WORDS = "english.txt"
+"""Words of the texts that stay with `textual/`, one a line, in the folder `MULTILINGUAL`."""
+
+_TOWERS = ("visual", "textual", MULTILINGUAL)
+_MULTILINGUAL_PARTS = tuple(
+    f"{MULTILINGUAL}/{name}" for name in ("model.onnx", "tokenizer.json", ENGLISH_WORDS)
+)
 # Towers for other runtimes (ARM NN, Rockchip NPU), beside the ONNX file in some repositories.
 _OTHER_RUNTIMES = (".armnn", ".rknn")
 
@@ -44,6 +53,8 @@ class ModelFolder:
     OpenCLIP's `init_logit_bias`, and `logit_scale_assumed` is True.
     `pad_to_context` is True if the text tower also attends to the padding (OpenCLIP's `no_causal_mask`:
     SigLIP, MobileCLIP), so that less padding would change the vector.
+    `languages` are those that the model reads, as codes like "en"; empty if the folder does not say.
+    `is_multilingual` is True if there is a second text tower in `multilingual/`.
     """
 
     path: Path
@@ -59,6 +70,9 @@ class ModelFolder:
     provenance: str | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     pad_to_context: bool = False
+    languages: tuple[str, ...] = ()
+    is_multilingual: bool = False
+    photo_identity: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "ModelFolder":
@@ -69,7 +83,8 @@ class ModelFolder:
         path = Path(path)
         if not os.path.isdir(path):
             raise ModelError(f"no model folder at {path}; `clipsight models` lists what there is")
-        for part in REQUIRED_FILES:
+        is_multilingual = (path / MULTILINGUAL).is_dir()
+        for part in (*REQUIRED_FILES, *(_MULTILINGUAL_PARTS if is_multilingual else ())):
             _check_present(path, part)
         config = _json_object(path, _CONFIG)
         own = _section(path, config, "clipsight")
@@ -92,33 +107,52 @@ class ModelFolder:
             provenance=_text(own, "provenance"),
             figures=_section(path, own, "figures"),
             pad_to_context=bool(text.get("no_causal_mask", False)),
+            languages=_codes(path, own),
+            is_multilingual=is_multilingual,
+            photo_identity=_photo_identity(path, own),
         )
 
     def fingerprint(self) -> str:
-        """Return 32 hex digits: XXH3-128 over the names and content of the files that determine a vector.
+        """Return 32 hex digits, the identity of the model by which vectors of photos are kept.
 
-        Those are the direct files of `visual/` and `textual/`, not the metadata in `config.json`. Digests
-        are cached in `fingerprints.json` in clipsight's home, since hashing 600 MB at every start is slow.
+        It is `content_hash()`, unless only the text side changed since another edition of the model. Then
+        `photo_identity` in `config.json` gives the hash of the files of `visual/` and the fingerprint of that
+        edition, which is returned if the hash is right.
         """
-        import xxhash
+        if self.photo_identity and self.photo_identity["visual"] == self.visual_hash():
+            return self.photo_identity["fingerprint"]
+        return self.content_hash()
 
+    def visual_hash(self) -> str:
+        """Return 32 hex digits: the `content_hash` of the files of `visual/` alone."""
+        return _combined({name: each for name, each in self._digests().items() if name.startswith("visual/")})
+
+    def content_hash(self) -> str:
+        """Return 32 hex digits: XXH3-128 over the names and content of the files that determine vectors.
+
+        Those are the direct files of `visual/`, `textual/` and `multilingual/`, not the metadata in
+        `config.json`. Digests are cached in `fingerprints.json` in clipsight's home, since hashing 600 MB at
+        every start is slow.
+        """
+        return _combined(self._digests())
+
+    def _digests(self) -> dict[str, str]:
+        """Digest of each file that determines vectors, by its name, sorted."""
         cached = _load_digests()
         new_digests: dict[str, str] = {}
-        whole = xxhash.xxh3_128()
         try:
-            for name in self._files():
-                digest = _digest(self.path, name, cached, new_digests)
-                whole.update(f"{name}\0{digest}\n".encode())
+            digests = {name: _digest(self.path, name, cached, new_digests) for name in self._files()}
         except OSError as error:
             raise _invalid(self.path, f"a part can't be read ({error.strerror})") from error
         if new_digests:
             _save_digests(cached | new_digests)
-        return whole.hexdigest()
+        return digests
 
     def _files(self) -> list[str]:
         found: Iterator[str] = (
             f"{tower}/{file.name}"
             for tower in _TOWERS
+            if tower != MULTILINGUAL or self.is_multilingual
             for file in (self.path / tower).iterdir()
             if os.path.isfile(file)
         )
@@ -128,8 +162,8 @@ class ModelFolder:
 def model_files(names: Iterable[str]) -> list[str]:
     """Select the files of a model folder from relative names (separated by `/`), sorted.
 
-    These are `config.json`, `calibration.npz` and the direct, non-hidden files of `visual/` and `textual/`;
-    sub-folders and `.armnn`/`.rknn` files hold the same towers for other runtimes.
+    These are `config.json`, `calibration.npz` and the direct, non-hidden files of `visual/`, `textual/` and
+    `multilingual/`; sub-folders and `.armnn`/`.rknn` files hold the same towers for other runtimes.
     """
     return sorted(name for name in names if _is_model_file(name))
 
@@ -217,6 +251,31 @@ def _number(path: Path, config: Mapping[str, Any], name: str) -> float | None:
 def _text(config: Mapping[str, Any], name: str) -> str | None:
     value = config.get(name)
     return None if value is None else str(value)
+
+
+def _codes(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    value = config.get("languages")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
+        raise _invalid(path, f'{_CONFIG} has languages = {value!r}; it must be a list of codes like "en"')
+    return tuple(value)
+
+
+def _photo_identity(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    identity = _section(path, config, "photo_identity")
+    if identity and not all(isinstance(identity.get(name), str) for name in ("visual", "fingerprint")):
+        raise _invalid(path, f"{_CONFIG}: photo_identity needs the texts visual and fingerprint")
+    return identity
+
+
+def _combined(digests: Mapping[str, str]) -> str:
+    import xxhash
+
+    whole = xxhash.xxh3_128()
+    for name, digest in digests.items():
+        whole.update(f"{name}\0{digest}\n".encode())
+    return whole.hexdigest()
 
 
 # The cache of digests: {"visual/model.onnx 351528 1712...": digest}. If it is damaged or can't be written,

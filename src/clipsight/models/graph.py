@@ -137,9 +137,14 @@ class TextGraph:
 
     @classmethod
     def read(
-        cls, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], dim: int, context: int
+        cls,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        dim: int,
+        context: int,
+        tower: str = "textual",
     ) -> "TextGraph":
-        """Find the tensors in a graph; `dim` and `context` (tokens) are those of the model folder.
+        """Find the tensors in the graph of `tower`; `dim` and `context` (tokens) are those of its folder.
 
         Raises ModelError, which lists the tensors, if they do not match.
         """
@@ -148,13 +153,13 @@ class TextGraph:
         unused = tuple(spec for spec in inputs if spec.rank == 4)
         rest = [spec for spec in inputs if spec not in (mask, segments, *unused)]
         if len(rest) != 1 or not _is_text(rest[0]):
-            raise ModelError(f"textual/model.onnx should take token ids [batch, tokens]; {found}")
+            raise ModelError(f"{tower}/model.onnx should take token ids [batch, tokens]; {found}")
         batch, length = rest[0].shape or (None, None)
         if length not in (None, context):
             raise ModelError(
-                f"textual/model.onnx takes {length} tokens, config.json has context_length {context}"
+                f"{tower}/model.onnx takes {length} tokens, config.json has context_length {context}"
             )
-        output = _embedding(outputs, dim, _TEXT_OUTPUTS, "textual", found)
+        output = _embedding(outputs, dim, _TEXT_OUTPUTS, tower, found)
         return cls(rest[0], mask, segments, output, batch, length, unused)
 
     def feed(self, ids: NDArray[np.int32], mask: NDArray[np.int32]) -> dict[str, NDArray[Any]]:

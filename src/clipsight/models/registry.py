@@ -169,10 +169,12 @@ def recommended_model(environment: Mapping[str, str] = os.environ) -> str:
     return RECOMMENDED if language in ("", "c", "posix", "en") else MULTILINGUAL
 
 
-def reads_only_english(name: str) -> bool:
-    """True for the builtin model and published models for English; False for other and unknown models."""
-    model = None if name == BUILTIN else model_index.find(name)
-    return name == BUILTIN or (model is not None and not model.multilingual)
+def languages_of(folder: ModelFolder) -> frozenset[str]:
+    """Codes of the languages that the model reads, such as "en"; empty if they are not known."""
+    model = model_index.find(folder.name)
+    if not folder.languages and model is not None and not model.multilingual:
+        return frozenset(("en",))
+    return frozenset(folder.languages)
 
 
 def list_models() -> list[ModelStatus]:
@@ -273,6 +275,7 @@ def _folder_status(name: str, path: Path) -> ModelStatus:
         on_disk=True,
         size_bytes=total_size(path),
         license=folder.license,
+        multilingual=len(folder.languages) > 1 if folder.languages else None,
         embed_dim=folder.embed_dim,
         image_size=folder.preprocess.size[0],
     )

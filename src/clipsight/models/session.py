@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from clipsight.core.errors import ModelError
 from clipsight.core.fork import leak_after_fork
-from clipsight.models.folder import ModelFolder
+from clipsight.models.folder import MULTILINGUAL, ModelFolder
 from clipsight.models.weight_mapping import EXTERNAL_DATA_FOLDER, externalize_weights
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ def available_devices() -> list[str]:
 def create_session(
     folder: ModelFolder, tower: str, device: str, threads: int, *, long_running: bool = False
 ) -> "InferenceSession":
-    """Create the session of one tower, "visual" or "textual", with `threads` intra-op threads.
+    """Create the session of the tower in the folder `tower`, with `threads` intra-op threads.
 
-    `long_running` optimises the text tower, which takes time and makes each text faster. Raises ModelError if
+    `long_running` optimises a text tower, which takes time and makes each text faster. Raises ModelError if
     onnxruntime can't load the graph or use the device. `python -m benchmarks.sessions MODEL` measures the
     options.
     """
@@ -37,11 +37,12 @@ def create_session(
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((_providers()[device], "CPUExecutionProvider")))
     file = folder.path / tower / "model.onnx"
-    if tower == "textual" and not long_running:
+    if tower != "visual" and not long_running:
         # Prepacking copies the weights into the layout that the processor prefers: it halves the time of a
-        # text, but takes longer than embedding a few texts. The same is true of graph optimisations:
-        # dequantising 8-bit weights once takes as long as embedding a hundred texts.
-        options.add_session_config_entry("session.disable_prepacking", "1")
+        # text, but takes longer than embedding a few texts; 4-bit weights, which are multiplied as they are,
+        # take six times as long without it. Graph optimisations: dequantising 8-bit weights once takes as
+        # long as embedding a hundred texts.
+        options.add_session_config_entry("session.disable_prepacking", str(int(tower != MULTILINGUAL)))
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # The weights are mapped on the CPU only; other execution providers differ in their support.
     options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(file.parent))

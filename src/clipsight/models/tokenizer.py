@@ -1,4 +1,4 @@
-"""Tokenizer of a model folder: text cleaning as in training, then `textual/tokenizer.json`."""
+"""Tokenizer of a text tower: text cleaning as in training, then the tower's `tokenizer.json`."""
 
 import html
 import json
@@ -29,7 +29,7 @@ class Tokens:
 
 
 class Tokenizer:
-    """The tokenizer of a model folder.
+    """The tokenizer of a model folder's text tower `tower`.
 
     It applies `clean`, `strip_sep_token` and `language` of OpenCLIP's `tokenizer_kwargs`; the others were
     applied when the folder was exported. Raises ModelError if the tokenizer can't be used.
@@ -38,14 +38,15 @@ class Tokenizer:
     unless the text itself begins with one ("fra_Latn un chien").
     """
 
-    def __init__(self, folder: ModelFolder) -> None:
+    def __init__(self, folder: ModelFolder, tower: str = "textual") -> None:
         from tokenizers import Tokenizer as Backend
 
+        self._file = f"{tower}/tokenizer.json"
         try:
-            self._backend = Backend.from_file(str(folder.path / "textual" / "tokenizer.json"))
+            self._backend = Backend.from_file(str(folder.path / self._file))
         except Exception as error:  # tokenizers raises bare Exception
-            raise _invalid(folder, f"textual/tokenizer.json can't be read ({error})") from error
-        names = _special_tokens(folder)
+            raise _invalid(folder, f"{self._file} can't be read ({error})") from error
+        names = _special_tokens(folder, tower)
         self._context = folder.context_length
         self._clean = _cleaner(folder)
         self._pad = self._padding(folder, names.get("pad_token"))
@@ -82,7 +83,7 @@ class Tokenizer:
     def _id(self, folder: ModelFolder, role: str, token: str) -> int:
         found = self._backend.token_to_id(token)
         if found is None:
-            raise _invalid(folder, f"textual/tokenizer.json has no token {token!r}, named as its {role}")
+            raise _invalid(folder, f"{self._file} has no token {token!r}, named as its {role}")
         return int(found)
 
     def _nllb(self, folder: ModelFolder, end: str) -> Callable[[str], str]:
@@ -96,7 +97,7 @@ class Tokenizer:
             return str
         language = str(folder.tokenizer_kwargs.get("language") or "eng_Latn")
         if language not in codes:
-            raise _invalid(folder, f"textual/tokenizer.json has no language {language!r}")
+            raise _invalid(folder, f"{self._file} has no language {language!r}")
         from tokenizers.processors import TemplateProcessing
 
         # The file's template adds the language code of the export; here the text itself begins with a code.
@@ -159,17 +160,17 @@ def _encodable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _special_tokens(folder: ModelFolder) -> dict[str, str]:
+def _special_tokens(folder: ModelFolder, tower: str) -> dict[str, str]:
     """Special tokens of `tokenizer_config.json`: {"pad_token": "<pad>", ...}."""
-    file = folder.path / "textual" / "tokenizer_config.json"
+    file = folder.path / tower / "tokenizer_config.json"
     try:
         config: Any = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise _invalid(folder, f"textual/tokenizer_config.json can't be read ({error})") from error
+        raise _invalid(folder, f"{tower}/tokenizer_config.json can't be read ({error})") from error
     if not isinstance(config, dict):
-        raise _invalid(folder, "textual/tokenizer_config.json is not a JSON object")
+        raise _invalid(folder, f"{tower}/tokenizer_config.json is not a JSON object")
     contents = {
         role: value.get("content") if isinstance(value, dict) else value
         for role, value in config.items()

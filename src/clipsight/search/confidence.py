@@ -17,10 +17,8 @@ it.
 """
 
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -30,6 +28,7 @@ import numpy as np
 from clipsight.core.arrays import Bool, Float, Float32, Float64, Int64
 from clipsight.core.errors import ModelError
 from clipsight.core.files import atomic_write
+from clipsight.core.scripts import languages_with
 from clipsight.models.folder import CALIBRATION
 
 FORMAT = 1
@@ -40,24 +39,6 @@ SURE_DEPTH = 10
 FEATURES = ("cosine", "among_photos", "among_texts", "deviation_of_photos", "deviation_of_texts")
 
 _LEAST_VARIANCE = 1e-8
-
-_SCRIPTS: Mapping[str, frozenset[str]] = {
-    "CJK": frozenset(("zh", "ja")),
-    "HIRAGANA": frozenset(("ja",)),
-    "KATAKANA": frozenset(("ja",)),
-    "HANGUL": frozenset(("ko",)),
-    "CYRILLIC": frozenset(("ru", "uk", "bg", "sr")),
-    "ARABIC": frozenset(("ar", "fa", "ur")),
-    "GREEK": frozenset(("el",)),
-    "HEBREW": frozenset(("he",)),
-    "THAI": frozenset(("th",)),
-    "DEVANAGARI": frozenset(("hi", "mr")),
-    "LATIN": frozenset(
-        ("en", "de", "fr", "es", "pt", "it", "nl", "sv", "da", "no", "fi", "pl", "cs", "sk", "sl", "hr")
-    )
-    | frozenset(("hu", "ro", "tr", "vi", "id", "ms", "ca", "lt", "lv", "et")),
-}
-"""First word of the Unicode names of a script's letters -> languages written in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +133,7 @@ class Calibration:
 
     def covers(self, text: str) -> bool:
         """True if `languages` include a language for each script in `text`."""
-        return all(set(self.languages) & languages for languages in map(_languages_with, set(text)))
+        return all(set(self.languages) & languages for languages in map(languages_with, set(text)))
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Calibration":
@@ -236,14 +217,6 @@ def features(
         ),
         axis=1,
     ).astype(np.float64)
-
-
-@cache
-def _languages_with(letter: str) -> frozenset[str]:
-    """Languages that use `letter`; all languages for digits and signs."""
-    if not letter.isalpha():
-        return frozenset().union(*_SCRIPTS.values())
-    return _SCRIPTS.get(unicodedata.name(letter, "").split(" ")[0].split("-")[0], frozenset())
 
 
 def _parsed(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Calibration:

@@ -48,14 +48,13 @@ def cached_label_embeddings(
     """As `embed_labels`; only labels that are not in `cache` are embedded, and then added to it."""
     if cache is None:
         return embed_labels(labels, templates, encoder.encode_texts)
-    fingerprint = encoder.folder.fingerprint()
-    keys = [cache.key(fingerprint, templates, label) for label in labels]
+    content = encoder.folder.content_hash()
+    keys = [cache.key(content, templates, label) for label in labels]
     vector_of = {key: vector for key, vector in cache.get(keys).items() if len(vector) == encoder.dim}
     missing = [label for key, label in zip(keys, labels, strict=True) if key not in vector_of]
     for batch, vectors in _batches(missing, templates, encoder.encode_texts):
         new = {
-            cache.key(fingerprint, templates, label): vector
-            for label, vector in zip(batch, vectors, strict=True)
+            cache.key(content, templates, label): vector for label, vector in zip(batch, vectors, strict=True)
         }
         cache.put(new)
         vector_of |= new
@@ -81,11 +80,11 @@ class LabelCache:
         self._blobs = BlobCache(folder / paths.LABELS, max_bytes=MAX_BYTES)
 
     @staticmethod
-    def key(fingerprint: str, templates: Sequence[str], label: str) -> bytes:
-        """Hash, 16 bytes, of a model's fingerprint, the prompt templates and a label."""
+    def key(content: str, templates: Sequence[str], label: str) -> bytes:
+        """Hash, 16 bytes, of a model's `content_hash`, the prompt templates and a label."""
         import xxhash
 
-        parts = (_DEFINITION, fingerprint, *templates, label)
+        parts = (_DEFINITION, content, *templates, label)
         return xxhash.xxh3_128_digest("".join(f"{len(part)}:{part}" for part in parts).encode())
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Float32]:

@@ -9,7 +9,6 @@ https://github.com/haofanwang/natural-language-joint-query-search), normalised, 
 scores stay cosines.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -22,6 +21,7 @@ from clipsight.core import paths
 from clipsight.core.arguments import number, texts
 from clipsight.core.arrays import Float32
 from clipsight.core.errors import InvalidVectorError, PhotoError, QueryError
+from clipsight.core.scripts import languages_with
 from clipsight.core.text import is_url
 from clipsight.indexing.media.picture import PhotoLike, Picture, is_one, several
 from clipsight.indexing.scan import has_photo_suffix
@@ -30,6 +30,7 @@ from clipsight.search.embeddings import PhotoEncoder, embed_pictures
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
+    from clipsight.models.folder import ModelFolder
 
 QueryLike: TypeAlias = "Query | PhotoLike"
 """A query: text in the query grammar, a picture of any kind (a path as a `Path`), a vector, or a `Query`."""
@@ -209,19 +210,18 @@ def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
     )
 
 
-def language_notes(query: Query, model: str) -> tuple[str, ...]:
-    """One line if the query has letters that are not Latin and `model` was trained on English only."""
+def language_notes(query: Query, folder: "ModelFolder") -> tuple[str, ...]:
+    """One line if the query has letters of a script in which no language is written that the model reads."""
     words = "".join(part.value for part in query.parts if part.kind is Kind.TEXT)
-    foreign = any(each.isalpha() and not unicodedata.name(each, "").startswith("LATIN") for each in words)
-    if words.isascii() or not foreign:
+    if words.isascii():
         return ()
-    from clipsight.models.registry import MULTILINGUAL, reads_only_english
+    from clipsight.models.registry import MULTILINGUAL, languages_of
 
-    if not reads_only_english(model):
+    known = languages_of(folder)
+    if not known or all(known & languages_with(letter) for letter in set(words)):
         return ()
-    return (
-        f"the model {model} reads English only; for other languages: clipsight index --model {MULTILINGUAL}",
-    )
+    read = "English only" if known == {"en"} else f"no other languages than {', '.join(sorted(known))}"
+    return (f"the model {folder.name} reads {read}; for others: clipsight index --model {MULTILINGUAL}",)
 
 
 def _parts(query: QueryLike) -> Sequence[Part]:

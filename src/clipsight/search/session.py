@@ -141,7 +141,7 @@ class Snapshot:
                 self.model.name,
                 tuple(_sorted(matches, options.sort)),
                 (
-                    *language_notes(query, self.model.name),
+                    *language_notes(query, self.encoder.folder),
                     *truncation_notes(query, self.encoder),
                     *_copy_notes(matches),
                     *notes,

@@ -71,7 +71,7 @@ def match_texts(
     """
     whole_number(top, "top", minimum=1, required=True, error=LabelError)
     total, content = _fingerprint(file)
-    folder = paths.texts_folder() / f"{encoder.folder.fingerprint()[:16]}-{content}"
+    folder = paths.texts_folder() / f"{encoder.folder.content_hash()[:16]}-{content}"
     best: list[TextMatch] = []
     texts = _texts(file)
     done = 0

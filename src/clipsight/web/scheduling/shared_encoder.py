@@ -69,10 +69,6 @@ class SharedEncoder(Encoder):
         """Run the text tower once. Raises `ModelError` if it can't be run."""
         self._checked(np.asarray(self._texts(["health"])), "text")
 
-    def count_tokens(self, texts: Sequence[str]) -> int:
-        """Number of tokens of all texts together, start and end tokens included, after truncation."""
-        return int(self._tokenize(texts, pad_to_context=False).mask.sum())
-
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors float32[len(texts), dim]; short lists are cached."""
         if len(texts) > _TEXTS_PER_BATCH:  # labels, say: they have their own cache, and would evict queries
