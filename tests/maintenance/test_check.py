@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from clipsight import Library
 from clipsight.core.errors import LibraryError
+from clipsight.core.text import TextLine
 from clipsight.maintenance import check as check_command
 from clipsight.maintenance import check_catalog as check_module
 from clipsight.maintenance.check import CheckReport, check
@@ -25,6 +26,7 @@ from clipsight.maintenance.invariants import RULES
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.labels import PhotoLabel, store_labels
 from clipsight.store.records import State
+from clipsight.store.text_index import candidates, put_text
 from clipsight.store.vectors.faiss import FaissIndex
 from tests.store.test_schema import VERSIONS, old_catalog
 from tests.support.catalogs import add_photos, some_model, unit_vectors
@@ -53,6 +55,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         catalog.begin_switch(other)
         catalog.put_vector(ids[7], other, np.array([0, 1, 0]))
         FaissIndex(library / "vectors", catalog, model)
+        put_text(catalog.database, path_of(7)[-16:], [TextLine("AKAI MPK", 0.9, 0.1, 0.2, 0.3, 0.4)])
     return library
 
 
@@ -95,6 +98,8 @@ SPOILED = {
     "model that the library is being switched to": ["UPDATE meta SET value = 7 WHERE key = 'next_model'"],
     "model of the library": ["UPDATE meta SET value = 7 WHERE key = 'current_model'"],
     "library has vectors but no model": ["DELETE FROM meta WHERE key = 'current_model'"],
+    "texts of photos are invalid": ["UPDATE texts SET lines = 'x'"],
+    "index of the text in photos": ["INSERT INTO text_index (text_index) VALUES ('delete-all')"],
     "label sets": ["UPDATE label_sets SET labels = 'x'"],
     "labels are invalid": ["UPDATE labels SET label = 'cow' WHERE vector_id = 3"],
     "rows of vectors belong to rows of photos": ["DELETE FROM photos WHERE id = 30"],
@@ -363,6 +368,9 @@ def test_a_damaged_library_of_each_version_is_recovered(version: int, tmp_path: 
     assert not check(tmp_path / "library").consistent
     report = check(tmp_path / "library", repair=True)
     assert (report.consistent, report.photos, report.vectors) == (True, 2, 2)
+    with closing(Catalog(tmp_path / "library")) as catalog:
+        texts = [text.words for text in candidates(catalog.database, [["mpk"]])]
+    assert texts == (["akai mpk"] if version >= 7 else [])
 
 
 # -- beside other processes, and what they leave ------------------------------------------------------

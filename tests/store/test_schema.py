@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipsight.core.text import TextLine
 from clipsight.store.catalog import CATALOG_NAME, Catalog
 from clipsight.store.database import Database
 from clipsight.store.labels import LabelCount, PhotoLabel, count_labels, store_labels, vector_ids_labelled
 from clipsight.store.records import Counts, PhotoInfo, Root, State
 from clipsight.store.schema import MIGRATIONS
+from clipsight.store.text_index import PhotoText, candidates, put_text, text_of
 from tests.support.catalogs import stat_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -27,6 +29,7 @@ VERSIONS = range(1, len(MIGRATIONS) + 1)
 
 VECTOR = np.array([0.6, -0.8, 0.0], dtype="<f2")
 INFO = PhotoInfo(640, 480, "JPEG", "2024-05-06T07:08:09", "exif", "A Camera", 6, 48.1, 11.5)
+LINE = TextLine("AKAI MPK", 0.9, 0.1, 0.2, 0.3, 0.4)
 PARTIAL = "truncated JPEG"
 """What the catalogs since version 5 have for the first photo."""
 
@@ -65,6 +68,9 @@ def test_a_catalog_of_each_version_opens_with_its_content(version: int, tmp_path
         (b"/p\xff/c.jpg", "cut short")
     ]
     assert catalog.find_content(b"\x01" * 16, model) == (1, b"/p\xff/a.jpg")
+    if version >= 7:
+        assert text_of(catalog.database, 1) == (LINE,)
+        assert candidates(catalog.database, [["mpk"]]) == [PhotoText(1, "akai mpk")]
     assert catalog.last_vector_id() == 3  # of which one is dead, and its id is not used again
     catalog.put_vector(catalog.put_photo(stat_of(b"/p\xff/new.jpg"), None, PhotoInfo()), model, VECTOR)
     assert [hit.vector_id for hit in catalog.iter_embedded_photos(model)] == [1, 3, 4]
@@ -101,6 +107,10 @@ def test_a_migrated_catalog_equals_a_new_one(tmp_path: Path) -> None:
     assert tables(tmp_path / "old" / CATALOG_NAME) == tables(tmp_path / "new" / CATALOG_NAME)
 
 
+FTS = "writable_schema|INTO sqlite_master|[\"']text_index"
+"""Statements of a dump that are about the tables of FTS5, which it makes itself."""
+
+
 def dump(library: Path) -> str:
     """A small catalog of the schema of today as SQL text."""
     catalog = Catalog(library)
@@ -114,11 +124,16 @@ def dump(library: Path) -> str:
     for _ in range(2):  # the first of the two dies
         catalog.put_vector(second, model, -VECTOR)
     catalog.put_failure(stat_of(b"/p\xff/c.jpg"), "cut short")
+    put_text(catalog.database, b"\x01" * 16, [LINE])
     catalog.close()
     with closing(Database(library / CATALOG_NAME)) as database:
         store_labels(database, model, ["dog", "cat"], [PhotoLabel(first, "dog", 0.75)])
     with closing(sqlite3.connect(library / CATALOG_NAME)) as connection:
-        return "\n".join([*connection.iterdump(), f"PRAGMA user_version = {len(MIGRATIONS)};", ""])
+        statements = [each for each in connection.iterdump() if not re.search(FTS, each)]
+        (index,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'text_index'").fetchone()
+    fill = "INSERT INTO text_index (rowid, letters) SELECT id, replace(words, ' ', '') FROM texts;"
+    end = [f"{index};", fill, "COMMIT;", f"PRAGMA user_version = {len(MIGRATIONS)};", ""]
+    return "\n".join([*statements[:-1], *end])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from dataclasses import dataclass
 
 JOINERS = "\u200c\u200d"
 """Zero-width joiners: not printable, but part of Persian and Indic spelling."""
@@ -12,6 +13,18 @@ _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 """Control characters, line breaks and directions of writing that JSON allows and a terminal obeys."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text in a picture: its characters, confidence (0 to 1), and box as shares of the sides."""
+
+    text: str
+    confidence: float
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 def is_url(text: str) -> bool:

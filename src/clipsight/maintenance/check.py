@@ -20,6 +20,7 @@ from clipsight.maintenance.check_catalog import (
     find_dangling_rows,
     find_invalid_rows,
     find_invalid_vectors,
+    find_stale_text_index,
     integrity_problems,
 )
 from clipsight.maintenance.check_index import index_differences
@@ -95,6 +96,7 @@ def check(
             collect(find_dangling_rows(database))
             progress("rows", 0, None)
             collect(find_invalid_rows(database))
+            collect(find_stale_text_index(database))
             collect(find_invalid_vectors(database, progress))
         if report.consistent:  # the index can only be compared with valid vectors
             collect(_find_invalid_index(library, catalog, progress))

@@ -18,6 +18,7 @@ from clipsight.core.progress import StageProgress
 from clipsight.maintenance.invariants import RULES, Rule
 from clipsight.maintenance.replacement import connect, is_damage
 from clipsight.store.database import SQLITE_ERRORS, Database, read_through
+from clipsight.store.text_index import is_text_index_whole, rebuild_text_index
 
 UNIT_TOLERANCE = 2e-3
 """Tolerance of a vector's length; rounding to float16 changes it by less than a quarter of this."""
@@ -92,6 +93,16 @@ def find_invalid_rows(database: Database) -> Iterator[Problem]:
         if count := _count(database, rule):
             statement = f"{rule.repair} WHERE {rule.violation}"
             yield Problem(f"{count:,} {rule.description}", rule.remedy, partial(_run, database, statement))
+
+
+def find_stale_text_index(database: Database) -> Iterator[Problem]:
+    """Yield a problem if the index of texts does not have the texts."""
+    if not is_text_index_whole(database):
+        yield Problem(
+            "the index of the text in photos is damaged",
+            "made again from the texts",
+            partial(rebuild_text_index, database),
+        )
 
 
 def find_invalid_vectors(database: Database, progress: StageProgress) -> Iterator[Problem]:

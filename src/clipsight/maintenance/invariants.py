@@ -112,6 +112,16 @@ RULES = (
         "(SELECT model_id FROM vectors GROUP BY model_id ORDER BY count(*) DESC LIMIT 1)",
     ),
     Rule(
+        "texts",
+        "typeof(hash) != 'blob' OR (words IS NULL) != (lines IS NULL) "
+        "OR typeof(words) NOT IN ('text', 'null') "
+        "OR CASE WHEN json_valid(lines) THEN json_type(lines) != 'array' ELSE lines IS NOT NULL END "
+        "OR NOT EXISTS (SELECT 1 FROM photos WHERE photos.hash = texts.hash)",
+        "texts of photos are invalid or of no photo",
+        f"dropped; {_READ_AGAIN}",
+        "DELETE FROM texts",
+    ),
+    Rule(
         "label_sets",
         "NOT json_valid(labels)",
         "label sets can't be read",

@@ -84,11 +84,14 @@ def _copy(damaged: sqlite3.Connection, target: sqlite3.Connection, pages: int) -
 
 
 def _tables(target: sqlite3.Connection) -> list[_Table]:
-    """Tables in the order of their creation, in which references point to earlier tables."""
+    """Tables in the order of their creation, in which references point to earlier tables.
+
+    The index of texts is left out: it is filled again as texts are inserted.
+    """
     found = []
     for name, sql in target.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' "
-        "ORDER BY rowid"
+        "AND name != 'text_index' AND name NOT LIKE 'text!_index!_%' ESCAPE '!' ORDER BY rowid"
     ).fetchall():
         columns = target.execute(f"SELECT name, pk FROM pragma_table_info('{name}')").fetchall()
         key = tuple(column for column, place in sorted(columns, key=lambda column: column[1]) if place)

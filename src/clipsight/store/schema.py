@@ -122,4 +122,30 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE photos ADD COLUMN sidecar_stamp INTEGER;
     """,
+    # 7: text read in photos (store.text_index), by content, so that copies and moved files are read once.
+    """
+    CREATE TABLE texts (
+        id      INTEGER PRIMARY KEY,
+        hash    BLOB NOT NULL UNIQUE,   -- photos.hash of the content that was read
+        words   TEXT,                   -- folded, with the line breaks of lines; null where nothing was found
+        lines   TEXT,                   -- JSON: text, confidence, left, top, right, bottom
+        failure TEXT                    -- why the text could not be read
+    );
+    -- Trigrams of the words without the room between them.
+    CREATE VIRTUAL TABLE text_index USING fts5 (letters, content = '', tokenize = 'trigram');
+    CREATE TRIGGER text_added AFTER INSERT ON texts WHEN new.words IS NOT NULL BEGIN
+        INSERT INTO text_index (rowid, letters)
+        VALUES (new.id, replace(replace(new.words, ' ', ''), char(10), ''));
+    END;
+    CREATE TRIGGER text_removed AFTER DELETE ON texts WHEN old.words IS NOT NULL BEGIN
+        INSERT INTO text_index (text_index, rowid, letters)
+        VALUES ('delete', old.id, replace(replace(old.words, ' ', ''), char(10), ''));
+    END;
+    CREATE TRIGGER photo_removed AFTER DELETE ON photos WHEN old.hash IS NOT NULL BEGIN
+        DELETE FROM texts WHERE hash = old.hash AND NOT EXISTS (SELECT 1 FROM photos WHERE hash = old.hash);
+    END;
+    CREATE TRIGGER photo_changed AFTER UPDATE OF hash ON photos WHEN old.hash IS NOT new.hash BEGIN
+        DELETE FROM texts WHERE hash = old.hash AND NOT EXISTS (SELECT 1 FROM photos WHERE hash = old.hash);
+    END;
+    """,
 )

@@ -74,6 +74,13 @@ def rank(
     return ranked
 
 
+def score(
+    catalog: Catalog, model: Model, ids: Ids, query: Float32, *, excluded: Collection[int], duplicates: bool
+) -> list[ScoredPhoto]:
+    """The photos of these vectors, int64[n], with their exact scores; other arguments as of `rank`."""
+    return _best(catalog, model, ids, query, len(ids), excluded, duplicates=duplicates)
+
+
 def _rounded(count: int) -> int:
     """The next power of two, at least `_MIN_COUNT`."""
     return max(_MIN_COUNT, 1 << (count - 1).bit_length())
