@@ -65,7 +65,7 @@ class Library:
     ) -> None:
         whole_number(threads, "threads", minimum=1, maximum=MAX_THREADS, error=ModelError)
         self.path, self.device, self.threads, self.note = paths.library_folder(path), device, threads, note
-        self._connection = Connection(self.path, model, self._make_encoder, note)
+        self._connection = Connection(self.path, model, self._make_encoder, note, threads)
 
     @classmethod
     def open(
@@ -112,10 +112,11 @@ class Library:
     ) -> "list[IndexReport]":
         """Bring `folders` (default: all that were indexed before) up to date.
 
-        `changes` are applied to the folders' saved `IndexOptions`. `retry` tries failed files again. After an
-        interruption, the next call continues. `progress` is True, tqdm, a function of (done, total) of each
-        folder, or an `Observer`. A folder that can't be read is reported as unreachable if the library has
-        photos of it; otherwise raises `LibraryError`.
+        `changes` are applied to the folders' saved `IndexOptions`: with `text=True`, the text in photos is
+        read after they have been embedded, which needs the extra `ocr`. `retry` tries failed files again.
+        After an interruption, the next call continues. `progress` is True, tqdm, a function of (done, total)
+        of each folder, or an `Observer`. A folder that can't be read is reported as unreachable if the
+        library has photos of it; otherwise raises `LibraryError`.
         """
         return self._opened.index(folders, changes, retry=retry, progress=progress)
 

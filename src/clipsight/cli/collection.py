@@ -35,6 +35,10 @@ def index(
     strict: Annotated[
         bool | None, typer.Option(help="Refuse truncated files; by default, the part they contain is read.")
     ] = None,
+    text: Annotated[
+        bool | None,
+        typer.Option(help="Also read the text in photos, to find it (extra ocr)."),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry files that failed before.")] = False,
     library: LibraryOption = None,
     model: ModelOption = "auto",
@@ -55,6 +59,7 @@ def index(
             max_pixels=max_pixels,
             exact=exact,
             strict=strict,
+            text=text,
             retry=retry,
         )
 

@@ -98,12 +98,16 @@ def with_flags(message: str) -> str:
     """Replace Python parameters in a message of the library by the flags of the command line.
 
     A parameter stands in backticks, with or without a value: `` `top` `` becomes ``--top``,
-    `` `replace=True` `` becomes ``--replace``, and `` `device="cpu"` `` becomes ``--device cpu``.
+    `` `replace=True` `` becomes ``--replace``, `` `text=False` `` becomes ``--no-text``, and
+    `` `device="cpu"` `` becomes ``--device cpu``.
     """
     return _PARAMETER.sub(_flag, message)
 
 
 def _flag(match: re.Match[str]) -> str:
     name, value = match.groups()
-    flag = "--" + _OTHER_NAMES.get(name, name).replace("_", "-")
+    flag = _OTHER_NAMES.get(name, name).replace("_", "-")
+    if value == "False":
+        return f"--no-{flag}"
+    flag = f"--{flag}"
     return flag if value in (None, "True") else f"{flag} " + value.strip('"')

@@ -197,9 +197,11 @@ def index_folders(photos: "Library", folders: Sequence[Path], *, quiet: bool = F
     for report in reports:
         if not quiet:
             print_line(str(report))
-        elif report.embedded or report.failed:
+        elif report.embedded or report.failed or report.read:
             note(str(report))
         for problem in report.problems:
             note(f"can't read {problem}; its photos are kept")
+        if report.unread:
+            note(f"the text of {report.unread:,} photos could not be read; the reasons: clipsight status")
         if report.failed:
             note("some files could not be read; the reasons: clipsight status")

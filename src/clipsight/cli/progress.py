@@ -78,7 +78,7 @@ def tracked(items: Iterable[str], description: str) -> Iterable[str]:
 
 
 class IndexBar:
-    """A progress bar for indexing, as an `indexing.report.Observer`.
+    """A progress bar for indexing, as an `indexing.report.TextObserver`.
 
     It appears when the first folder is scanned; until then, another bar may be shown, such as that of a
     model's download.
@@ -89,6 +89,8 @@ class IndexBar:
         self._task = bar.add_task("looking for photos", total=None)
         self.committed = 0
         """Number of photos that are stored, and not lost by an interruption."""
+        self.read: int | None = None
+        """Number of photos whose text was looked for; None before that begins."""
 
     def scanned(self, files: int) -> None:
         """Show how many files the scan has found."""
@@ -100,6 +102,12 @@ class IndexBar:
         self.committed = progress.embedded + progress.known_content
         self._bar.update(self._task, description="indexing", completed=progress.done, total=progress.total)
 
+    def reading(self, done: int, total: int) -> None:
+        """Show of how many photos the text is read."""
+        self._bar.start()
+        self.read = done
+        self._bar.update(self._task, description="reading text", completed=done, total=total)
+
 
 @contextmanager
 def index_bar() -> Iterator[IndexBar]:
@@ -110,7 +118,10 @@ def index_bar() -> Iterator[IndexBar]:
         yield observer
     except Interrupted:
         bar.stop()
-        note(f"stopped; {observer.committed:,} photos of this run are kept, run the command again to go on")
+        kept = f"{observer.committed:,} photos"
+        if observer.read is not None:
+            kept = f"the text of {observer.read:,} photos"
+        note(f"stopped; {kept} of this run are kept, run the command again to go on")
         raise
     finally:
         bar.stop()

@@ -7,6 +7,7 @@ from clipsight.core.errors import (
     ClipsightError,
     LabelError,
     LibraryError,
+    ModelError,
     PhotoError,
     ServerError,
     TrainingError,
@@ -18,6 +19,7 @@ TORCH_FOR_CPU = "pip install torch --index-url https://download.pytorch.org/whl/
 _EXTRAS: dict[str, tuple[str, type[ClipsightError]]] = {
     "jxl": ("JPEG XL needs", PhotoError),
     "notebook": ("data frames need", LibraryError),
+    "ocr": ("reading text in photos needs", ModelError),
     "parquet": ("Parquet files need", LibraryError),
     "probe": ("probes need", LabelError),
     "raw": ("raw files need", PhotoError),

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from clipsight.core.arguments import DEFAULT_MAX_PIXELS, texts, whole_number
 from clipsight.core.errors import LibraryError
 from clipsight.indexing.changes import find_changes
-from clipsight.indexing.report import IndexProgress, IndexReport, Observer, as_observer
+from clipsight.indexing.report import IndexProgress, IndexReport, Observer, as_observer, as_reading
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Model, Root, State
 
 if TYPE_CHECKING:
     from clipsight.core.progress import ProgressLike
+    from clipsight.indexing.reading import Reader
     from clipsight.models.encoder import Encoder
 
 
@@ -36,6 +37,8 @@ class IndexOptions:
     """decode JPEGs at full size instead of a reduced DCT scale"""
     strict: bool = False
     """refuse truncated files, instead of decoding the part that is there"""
+    text: bool = False
+    """also read the text in photos, after they have been embedded (see `indexing.reading`)"""
 
     def to_json(self) -> str:
         """Return the options as JSON for the catalog."""
@@ -68,6 +71,7 @@ class IndexKeywords(TypedDict, total=False):
     max_pixels: int | None
     exact: bool | None
     strict: bool | None
+    text: bool | None
 
 
 def index_root(
@@ -145,8 +149,7 @@ def index_folders(
     reports = []
     with as_observer(progress) as observer:
         for folder in folders:
-            root = root_of(folder, catalog)
-            before = IndexOptions.from_json(root.options) if root else IndexOptions()
+            before = options_of(folder, catalog)
             options = before.updated(changes)
             again = retry or options.accepts_more_than(before)
             sources = (catalog, model, encoder)
@@ -154,6 +157,47 @@ def index_folders(
                 index_root(folder, *sources, options, retry=again, settle=settle, observer=observer)
             )
     return reports
+
+
+def read_folders(
+    folders: Sequence[bytes],
+    reports: Sequence[IndexReport],
+    catalog: Catalog,
+    reader: "Callable[[], Reader]",
+    *,
+    threads: int,
+    retry: bool = False,
+    progress: "Observer | ProgressLike" = None,
+) -> list[IndexReport]:
+    """Read the text in photos of indexed folders whose options say so; return their completed reports."""
+    complete = []
+    with as_reading(progress) as show:
+        for folder, report in zip(folders, reports, strict=True):
+            options = options_of(folder, catalog)
+            if not options.text:
+                complete.append(report)
+                continue
+            from clipsight.indexing.reading import read_texts
+
+            started = time.monotonic()
+            limits = {"max_pixels": options.max_pixels, "threads": threads}
+            found = read_texts(folder, catalog, reader, **limits, retry=retry, progress=show)
+            complete.append(
+                replace(
+                    report,
+                    read=found.read,
+                    with_text=found.with_text,
+                    unread=found.failed,
+                    seconds=report.seconds + time.monotonic() - started,
+                )
+            )
+    return complete
+
+
+def options_of(folder: bytes, catalog: Catalog) -> IndexOptions:
+    """The saved options of an indexed folder, or of the one that it lies in."""
+    root = root_of(folder, catalog)
+    return IndexOptions.from_json(root.options) if root else IndexOptions()
 
 
 def check_folders(folders: Sequence[bytes], catalog: Catalog) -> None:

@@ -213,8 +213,7 @@ class Pipeline:
         path = Path(os.fsdecode(os.path.join(file.folder, file.name)))
         try:
             with self._limiter.read():
-                source = _content(path) if file.size <= _MAX_IN_MEMORY else path
-                content_hash = hash_content(source)
+                source, content_hash = read_content(path, file.size)
         except (FileNotFoundError, NotADirectoryError):
             return _Vanished(file)
         except OSError as error:
@@ -330,6 +329,12 @@ class Pipeline:
     def _watched(self, file: FileStat, info: PhotoInfo) -> FileStat:
         """The file, with the stamp of its sidecars only if they could change `info`."""
         return replace(file, sidecar_stamp=None) if is_complete(info, gps=self.options.gps) else file
+
+
+def read_content(path: Path, size: int) -> tuple[bytes | Path, bytes]:
+    """A file of `size` bytes for decoding, in memory unless it is too large, and its digest. Raises OSError."""
+    source = _content(path) if size <= _MAX_IN_MEMORY else path
+    return source, hash_content(source)
 
 
 def _content(path: Path) -> bytes | Path:

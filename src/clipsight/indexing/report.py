@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from clipsight.core.progress import Progress, ProgressLike, as_progress
+from clipsight.core.progress import Progress, ProgressLike, as_progress, no_progress
 
 
 @dataclass
@@ -47,6 +47,12 @@ class IndexReport:
     """photos whose folder can't be read now; they are kept"""
     unsettled: int = 0
     """new and changed files that may still be being written (see `Library.watch`)"""
+    read: int = 0
+    """photos whose text was read"""
+    with_text: int = 0
+    """included in `read`: photos in which there was text"""
+    unread: int = 0
+    """photos whose text could not be read"""
     seconds: float = 0.0
     problems: tuple[str, ...] = field(default=())
     """folders that could not be read, with the reason"""
@@ -67,6 +73,9 @@ class IndexReport:
             "gone": self.missing,
             "unreachable": self.unreachable,
             "being written": self.unsettled,
+            "read": self.read,
+            "with text": self.with_text,
+            "can't be read": self.unread,
         }
         shown = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         return f"{self.folder}: {shown or 'no photos'} ({self.seconds:.1f} s)"
@@ -81,6 +90,14 @@ class Observer(Protocol):
 
     def progressed(self, progress: IndexProgress) -> None:
         """Receive the counts after each commit."""
+
+
+@runtime_checkable
+class TextObserver(Observer, Protocol):
+    """An observer that is told of the reading of text, too."""
+
+    def reading(self, done: int, total: int) -> None:
+        """Receive the number of photos whose text was read in this run, and their total."""
 
 
 @dataclass
@@ -105,3 +122,15 @@ def as_observer(progress: "Observer | ProgressLike") -> Iterator[Observer]:
     else:
         with as_progress(progress, "indexing") as show:
             yield _CallbackObserver(show)
+
+
+@contextmanager
+def as_reading(progress: "Observer | ProgressLike") -> Iterator[Progress]:
+    """Yield a callback that shows the reading of text as `progress` says."""
+    if isinstance(progress, TextObserver):
+        yield progress.reading
+    elif isinstance(progress, Observer):
+        yield no_progress
+    else:
+        with as_progress(progress, "reading text") as show:
+            yield show

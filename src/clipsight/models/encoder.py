@@ -69,7 +69,7 @@ class Encoder:
             raise ModelError(f"no device {device!r}: the installed onnxruntime offers {offered}")
         self.folder = folder
         self.device = device
-        self.threads = threads or _usable_cores()
+        self.threads = threads or usable_cores()
         self._long_running = long_running
         self._intra_op_threads = 1
         self._loading = Lock()
@@ -307,7 +307,8 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from clipsight.core.arrays import Float32
 from clipsight.core.cached_property import clear_cached, locked_cached_property
-from clipsight.core.errors import LibraryError
+from clipsight.core.errors import LibraryError, ModelError
 from clipsight.indexing.media.picture import folders_and_pictures
 from clipsight.search import model_selection
 from clipsight.search.embeddings import embed_photos, failures_below, stored_embeddings
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from clipsight.indexing.report import IndexReport, Observer
     from clipsight.models.encoder import Encoder
     from clipsight.models.folder import ModelFolder
+    from clipsight.models.ocr import TextReader
     from clipsight.store.vector_io import ImportReport
+
+MAX_READERS = 8
+"""Threads that read text at most: each takes some hundred megabytes."""
 
 AnyEncoder = TypeVar("AnyEncoder", bound="Encoder")
 
@@ -35,8 +39,9 @@ AnyEncoder = TypeVar("AnyEncoder", bound="Encoder")
 class Connection(Generic[AnyEncoder]):
     """The library in `folder`, created if missing; any number of threads may use it at the same time.
 
-    `wanted` is the name of the model, or "auto" (see `model_selection`); `make_encoder` loads a model. Raises
-    `LibraryError`, and `ModelError` for an unknown name.
+    `wanted` is the name of the model, or "auto" (see `model_selection`); `make_encoder` loads a model.
+    `threads` read text, by default one for each core. Raises `LibraryError`, and `ModelError` for an unknown
+    name.
     """
 
     def __init__(
@@ -45,8 +50,9 @@ class Connection(Generic[AnyEncoder]):
         wanted: "str | os.PathLike[str]",
         make_encoder: "Callable[[ModelFolder], AnyEncoder]",
         note: Callable[[str], None],
+        threads: int | None = None,
     ) -> None:
-        self.folder, self.note = folder, note
+        self.folder, self.note, self._threads = folder, note, threads
         self._wanted, self._make_encoder = wanted, make_encoder
         self._process = os.getpid()
         self._closed = False
@@ -82,6 +88,13 @@ class Connection(Generic[AnyEncoder]):
         return self._make_encoder(model_selection.model_folder(self.model))
 
     @locked_cached_property
+    def text_reader(self) -> "TextReader":
+        """The reader of text in photos, loaded on first use. Raises `ModelError` without the extra `ocr`."""
+        from clipsight.models.ocr import TextReader
+
+        return TextReader()
+
+    @locked_cached_property
     def snapshot(self) -> Snapshot:
         """The snapshot that searches use until the library changes."""
         return Snapshot(self.folder, self.catalog, self.model, lambda: self.encoder)
@@ -102,6 +115,8 @@ class Connection(Generic[AnyEncoder]):
         from clipsight.indexing.indexer import IndexOptions, index_folders
 
         IndexOptions().updated(changes)  # raises before a model is chosen, or downloaded
+        if changes.get("text"):
+            _ = self.text_reader
         with self._indexing:
             roots = self._roots(folders)  # before a model is chosen, or downloaded
             self._renew_builtin()
@@ -113,6 +128,29 @@ class Connection(Generic[AnyEncoder]):
             if any(report.changed for report in reports):
                 self._changed()
                 self.snapshot.index.compact()
+            return self._read_texts(roots, reports, changes, retry=retry, progress=progress)
+
+    def _read_texts(
+        self,
+        roots: Sequence[bytes],
+        reports: "list[IndexReport]",
+        changes: "IndexKeywords",
+        *,
+        retry: bool,
+        progress: "Observer | ProgressLike",
+    ) -> "list[IndexReport]":
+        """Read the text in photos of the folders that are kept so; without the extra, `note` is called."""
+        from clipsight.indexing.indexer import read_folders
+        from clipsight.models.encoder import usable_cores
+
+        threads = min(self._threads or usable_cores(), MAX_READERS)
+        sources = (self.catalog, lambda: self.text_reader.load())
+        try:
+            return read_folders(roots, reports, *sources, threads=threads, retry=retry, progress=progress)
+        except ModelError as error:
+            if changes.get("text"):
+                raise
+            self.note(str(error))
             return reports
 
     def watch(
