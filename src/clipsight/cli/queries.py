@@ -64,15 +64,16 @@ def print_answers(answers: "Sequence[Matches]", form: "Format", inside: Path | N
     from clipsight.core.files import csv_line
     from clipsight.render import tables
     from clipsight.render.stdout import print_json, print_line, write_stream
-    from clipsight.render.tables import CSV_COLUMNS, Format
+    from clipsight.render.tables import Format, csv_columns, csv_rows
 
     if form is Format.JSON:
         print_json([answer.to_dict() for answer in answers])
         return
     if form is Format.CSV:
-        lines = [csv_line(("query", *CSV_COLUMNS))]
+        columns = csv_columns(answers)
+        lines = [csv_line(("query", *columns))]
         for answer in answers:
-            lines += [csv_line((answer.query, *map(row.get, CSV_COLUMNS))) for row in answer.to_dicts()]
+            lines += [csv_line((answer.query, *cells)) for cells in csv_rows(answer, columns)]
         write_stream(f"{line}\n" for line in lines)
         return
     for answer in answers:

@@ -32,6 +32,7 @@ from clipsight.cli.options import (
 )
 from clipsight.cli.queries import check_format, print_answer, print_answers, read_queries
 from clipsight.core import paths
+from clipsight.search.grammar import with_text
 
 if TYPE_CHECKING:
     from clipsight.library import Library
@@ -121,6 +122,16 @@ def search(
     max_height: Annotated[
         int | None, typer.Option(min=1, rich_help_panel=FILTERS, help="Maximum height in pixels.")
     ] = None,
+    text: Annotated[
+        bool,
+        typer.Option(rich_help_panel=RESULTS, help="Also look for the words in the text read in photos."),
+    ] = True,
+    text_only: Annotated[
+        bool,
+        typer.Option(
+            "--text-only", rich_help_panel=RESULTS, help="Only photos with the words in their text."
+        ),
+    ] = False,
     exact: Annotated[
         bool,
         typer.Option("--exact", rich_help_panel=RESULTS, help="Compare all photos, also after `optimize`."),
@@ -205,6 +216,8 @@ def search(
         sure=sure,
         duplicates=duplicates,
         exact=exact,
+        text=text,
+        text_only=text_only,
         filters=Filters(
             folders=tuple(inside),
             labels=tuple(label or ()),
@@ -271,7 +284,15 @@ def _query_and_folders(query: str, arguments: list[str]) -> tuple[str, list[Path
     for place, word in enumerate(arguments[:start]):
         if "/" in word and _is_meant_as_folder(arguments, place):
             raise typer.BadParameter(f"{word}: folders go after the query")
-    return " ".join(filter(None, [query, *arguments[:start]])), [Path(each) for each in arguments[start:]]
+    words = map(_with_quotes, filter(None, [query, *arguments[:start]]))
+    return " ".join(words), [Path(each) for each in arguments[start:]]
+
+
+def _with_quotes(argument: str) -> str:
+    """An argument `text:akai mpk` with the quotes that the shell has taken: `text:"akai mpk"`."""
+    words = argument[len("text:") :]
+    is_bare = argument.startswith("text:") and words.strip() and not set('"“”„+-') & set(words)
+    return with_text(words) if is_bare else argument
 
 
 def _is_meant_as_folder(arguments: list[str], place: int) -> bool:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from clipsight.render.columns import Cell, Column, fold, print_columns
 from clipsight.render.stdout import write_text
 from clipsight.search.results import Match, Matches, Status
 from clipsight.store.records import Counts, Root
+from clipsight.store.text_index import TextCounts
 
 if TYPE_CHECKING:
     from clipsight.maintenance.locations import Location
@@ -28,6 +29,9 @@ CSV_COLUMNS = ("path", "score", "id", "width", "height", "taken", "taken_source"
 """Columns of a photo found, named as in its JSON."""
 
 _INDENT = "    "
+
+_MAX_TEXT = 40
+"""Characters of a photo's text in a table."""
 
 
 class Format(Enum):
@@ -99,10 +103,12 @@ def matches_as_columns(
 ) -> tuple[list[Column], list[list[Cell]]]:
     """The results of a query as columns and rows for `render.columns`."""
     explanation = " (*: file date)" if any(map(_is_file_date, matches)) else ""
+    has_text = any(match.text for match in matches)
     columns = [
         Column("score", right=True),
         Column("size", right=True),
         Column(f"taken{explanation}"),
+        *([Column("text")] if has_text else []),
         Column("photo"),
     ]
     return columns, [
@@ -110,10 +116,15 @@ def matches_as_columns(
             Cell(f"{match.score:.3f}"),
             Cell(_pixels(match)),
             Cell(_taken(match)),
+            *([Cell(_shortened(" | ".join(match.text)))] if has_text else []),
             Cell(paths.short(match.path, inside, home=home), "" if match.reachable else "dim"),
         ]
         for match in matches
     ]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."
 
 
 def _pixels(match: Match) -> str:
@@ -130,9 +141,22 @@ def _taken(match: Match) -> str:
     return match.taken[:16].replace("T", " ") + (" *" if _is_file_date(match) else "")
 
 
+def csv_columns(answers: Iterable[Matches]) -> tuple[str, ...]:
+    """The columns of photos found; the last one is `text` if it was found in any."""
+    has_text = any(match.text for matches in answers for match in matches)
+    return (*CSV_COLUMNS, "text") if has_text else CSV_COLUMNS
+
+
+def csv_rows(matches: Matches, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """Yield the cells of each match; lines of text are separated by " | "."""
+    for match in matches:
+        row = {**match.to_dict(), "text": " | ".join(match.text)}
+        yield [row[column] for column in columns]
+
+
 def _csv(matches: Matches) -> str:
-    rows = ([row[column] for column in CSV_COLUMNS] for row in matches.to_dicts())
-    return "".join(f"{csv_line(cells)}\n" for cells in (CSV_COLUMNS, *rows))
+    columns = csv_columns([matches])
+    return "".join(f"{csv_line(cells)}\n" for cells in (columns, *csv_rows(matches, columns)))
 
 
 def print_status(status: Status) -> None:
@@ -143,6 +167,8 @@ def print_status(status: Status) -> None:
         ("model", status.model or "none yet"),
         ("photos", f"{counts.present + counts.unreachable:,}"),
     ]
+    if status.text is not None:
+        rows.append(("text", _text(status.text)))
     if status.next_model:
         rows.append(("switching to", f"{status.next_model}: {status.to_embed:,} photos to embed"))
     if counts.unreachable:
@@ -159,12 +185,23 @@ def print_status(status: Status) -> None:
     if status.partial:
         print()
         _print_files("partial photos", [(photo.path, photo.reason) for photo in status.partial])
+    if status.text is not None and status.text.failures:
+        print()
+        _print_files("text not read", [(photo.path, photo.reason) for photo in status.text.failures])
     if status.failures:
         print()
         reasons = [
             (each.path, f"{each.date[:16].replace('T', ' ')}: {each.reason}") for each in status.failures
         ]
         _print_files("failed files", reasons)
+
+
+def _text(counts: TextCounts) -> str:
+    """The photos by the state of their text, in words."""
+    found = f"read in {counts.read:,} photos, of which {counts.with_text:,} have some"
+    if counts.failures:
+        found += f"; failed in {len(counts.failures):,}"
+    return found + (f"; {counts.to_read:,} to read: clipsight index" if counts.to_read else "")
 
 
 def _print_folders(folders: Iterable[tuple[Root, Counts]]) -> None:
@@ -222,6 +259,16 @@ def status_to_dict(status: Status) -> dict[str, Any]:
             for failure in status.failures
         ],
         "partial": [{"path": os.fsdecode(photo.path), "reason": photo.reason} for photo in status.partial],
+        "text": None if status.text is None else _text_to_dict(status.text),
+    }
+
+
+def _text_to_dict(counts: TextCounts) -> dict[str, Any]:
+    return {
+        "read": counts.read,
+        "with_text": counts.with_text,
+        "to_read": counts.to_read,
+        "failures": [{"path": os.fsdecode(each.path), "reason": each.reason} for each in counts.failures],
     }
 
 

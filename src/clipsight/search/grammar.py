@@ -2,6 +2,7 @@
 
 flower + 2:bee - cartoon
 animal -cat
+keyboard text:"akai mpk"
 """
 
 import math
@@ -15,6 +16,12 @@ from clipsight.core.text import is_url, visible
 _OPERATOR = re.compile(r"(?:^|(?<=\s))([+-])(?=\s|$)")
 _SIGNED_WORD = re.compile(r"(?:^|(?<=\s))([+-])((?:(?<=\S\s[+-])\d*\.?\d+:)?[^\W\d_]\S*)")
 _WEIGHT = re.compile(r"([^\s:/\\]+):(\s*)(.*)", re.DOTALL)
+_QUOTES = re.compile('["“”„]')
+_PRINTED = re.compile(
+    r"(?:(?<=^)|(?<=\s))(?:([+-])\s*)?text:"
+    r"(?:\s*[\"“”„](?P<quoted>[^\"“”„]*)[\"“”„]?|(?P<bare>.*?)(?=\s+[+-](?:\s|text:|[^\W\d_])|\s+text:|\s*$))",
+    re.DOTALL | re.IGNORECASE,
+)
 _INCOMPLETE = re.compile(r"(?:(?:^|\s)(?:[+-]|[+-]?\d*\.?\d+:)\s*)+$")
 
 
@@ -42,6 +49,30 @@ def _with_signed_words(sign: float, summand: str) -> list[tuple[float, str]]:
         return [(sign, summand)]
     words = " ".join(_SIGNED_WORD.sub("", summand).split())
     return ([(sign, words)] if words else []) + signed
+
+
+def split_printed(text: str) -> tuple[str, list[tuple[float, str]]]:
+    """Split the operators `text:` off a query: the rest of it, and the texts with their signs.
+
+    The text is what stands in double quotes, or all words up to the next operator. Raises `QueryError` for
+    one without a letter or digit.
+    """
+    printed: list[tuple[float, str]] = []
+    rest: list[str] = []
+    end = 0
+    for found in _PRINTED.finditer(text):
+        value = found["bare"] if found["quoted"] is None else found["quoted"]
+        if not any(map(str.isalnum, value)):
+            raise QueryError('text: needs words that are to be read in photos, like text:"no parking"')
+        printed.append((-1.0 if found[1] == "-" else 1.0, " ".join(_QUOTES.sub(" ", value).split())))
+        rest.append(text[end : found.start()].strip())
+        end = found.end()
+    return " ".join(filter(None, [*rest, text[end:].strip()])) if printed else text, printed
+
+
+def with_text(value: str) -> str:
+    """Format words to be read in photos as a summand: the inverse of `split_printed`."""
+    return f'text:"{value}"'
 
 
 def split_weight(summand: str, is_name: Callable[[str], bool] = lambda value: False) -> tuple[float, str]:
@@ -80,7 +111,9 @@ def looks_weighted(value: str) -> bool:
     if not prefix:
         return False
     text, space, rest = prefix.groups()
-    return not space if _number(text) is None else _is_weight(text, space, rest)
+    if _number(text) is None:
+        return text.lower() == "text" or not space
+    return _is_weight(text, space, rest)
 
 
 def strip_incomplete(text: str) -> str:

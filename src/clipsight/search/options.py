@@ -22,6 +22,8 @@ class SearchKeywords(TypedDict, total=False):
     sure: bool
     exact: bool
     duplicates: bool
+    text: bool
+    text_only: bool
     filters: Filters
     folders: Sequence[str | os.PathLike[str]]
     labels: Sequence[str]
@@ -47,6 +49,10 @@ class SearchOptions:
     """compare all photos, even if the library has an approximate index"""
     duplicates: bool = False
     """return all files with the same content instead of one of them"""
+    text: bool = True
+    """also rank by the text that was read in photos, if any was (see `fusion`)"""
+    text_only: bool = False
+    """return only photos that have the query's words in their text"""
     filters: Filters = EVERYTHING
     """photos to search among"""
 
@@ -57,6 +63,8 @@ class SearchOptions:
             number(self.min_score, "min_score")
         if self.sort not in get_args(Sort):
             raise QueryError(f"can't sort by {self.sort!r}: choose score, date or path")
+        if self.text_only and not self.text:
+            raise QueryError("`text_only` and `text=False` exclude each other: choose one")
 
     def updated(
         self,

@@ -3,13 +3,14 @@
     two dogs on a beach             words
     ./pool.jpg                      a picture: a path that exists, or an http(s) URL
     flower + 2:bee - cartoon        parts, added and subtracted, each with an optional weight
+    keyboard text:"akai mpk"        words that were read in the photo (see `fusion`)
 
 A joint query is the weighted sum of its parts' unit vectors (the method of
 https://github.com/haofanwang/natural-language-joint-query-search), normalised, so that
 scores stay cosines.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -40,6 +41,8 @@ class Kind(Enum):
     """Kind of a query part."""
 
     TEXT = "text"
+    PRINTED = "printed"
+    """Words to be read in the photo, which count in the vector only where the query has nothing else."""
     PICTURE = "picture"
     URL = "url"
 
@@ -59,6 +62,11 @@ class Part:
     def __post_init__(self) -> None:
         number(self.weight, "weight")
 
+    @property
+    def is_words(self) -> bool:
+        """True for words, False for pictures."""
+        return self.kind in (Kind.TEXT, Kind.PRINTED)
+
     @classmethod
     def picture(cls, photo: PhotoLike, weight: float = 1.0) -> "Part":
         """A part for a picture of any kind or a vector. Raises `PhotoError` for other objects."""
@@ -73,6 +81,8 @@ class Part:
         return self.given or Picture.of(self.value)
 
     def __str__(self) -> str:
+        if self.kind is Kind.PRINTED:
+            return grammar.with_text(self.value)
         size = abs(self.weight)
         if size == 1 and not (self.kind is Kind.TEXT and grammar.looks_weighted(self.value)):
             return self.value
@@ -101,13 +111,17 @@ class Query:
         try:
             parts = [
                 *_parts(query),
-                *(_added(part, 1.0) for part in several(add, "add")),
-                *(_added(part, -1.0) for part in several(subtract, "subtract")),
+                *(each for part in several(add, "add") for each in _added(part, 1.0)),
+                *(each for part in several(subtract, "subtract") for each in _added(part, -1.0)),
             ]
         except PhotoError as error:
             raise QueryError(str(error)) from error
         if not parts:
             raise QueryError('the query is empty: give words, a picture, or both, like "flower + 2:bee"')
+        if all(part.kind is Kind.PRINTED and part.weight < 0 for part in parts):
+            raise QueryError(
+                'the query only leaves photos out: add words to look for, like cat - text:"sale"'
+            )
         return cls(tuple(parts))
 
     @classmethod
@@ -135,9 +149,14 @@ class Query:
         return text + "".join(f" {'-' if part.weight < 0 else '+'} {part}" for part in rest)
 
     @property
+    def asks_for_text(self) -> bool:
+        """True for a query with words that are to be read in photos, or not to be."""
+        return any(part.kind is Kind.PRINTED for part in self.parts)
+
+    @property
     def is_mixed(self) -> bool:
         """True for a query of words and pictures, whose scores have different scales."""
-        return len({part.kind is Kind.TEXT for part in self.parts}) == 2
+        return len({part.is_words for part in self.parts if part.kind is not Kind.PRINTED}) == 2
 
 
 def combine(query: Query, vectors: Float32, sample: npt.NDArray[np.floating[Any]] | None) -> Float32:
@@ -159,7 +178,9 @@ def coefficients(
     . part - mean) / deviation`, and since the means are the same for every photo x, the ranking is that of
     the vector `sum(weight / deviation * part)`. Raises `QueryError` if the parts cancel each other out.
     """
-    weights = np.array([part.weight for part in query.parts], dtype=np.float64)
+    alone = all(part.kind is Kind.PRINTED for part in query.parts)
+    counts = [part.kind is not Kind.PRINTED or (alone and part.weight > 0) for part in query.parts]
+    weights = np.array([part.weight for part in query.parts], dtype=np.float64) * counts
     weights /= np.abs(weights).max() or 1.0  # only ratios matter; keeps sums finite
     if sample is not None and len(sample) > 1:
         scores = sample.astype(np.float32, copy=False) @ vectors.T.astype(np.float32, copy=False)
@@ -185,8 +206,8 @@ def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
     Raises `QueryError` for a picture that can't be fetched or read, and for a part for which the model
     returns no valid vector.
     """
-    words = [part.value for part in query.parts if part.kind is Kind.TEXT]
-    pictures = [part.source for part in query.parts if part.kind is not Kind.TEXT]
+    words = [part.value for part in query.parts if part.is_words]
+    pictures = [part.source for part in query.parts if not part.is_words]
     try:
         text_vectors = iter(encoder.encode_texts(words) if words else ())
         picture_vectors = iter(embed_pictures(pictures, encoder))
@@ -194,9 +215,7 @@ def embed_parts(query: Query, encoder: PartEncoder) -> Float32:
         raise QueryError(f"can't search for {words[error.rows[0]]!r}: {error.reason}") from error
     except PhotoError as error:
         raise QueryError(str(error)) from error
-    return np.stack(
-        [next(text_vectors if part.kind is Kind.TEXT else picture_vectors) for part in query.parts]
-    )
+    return np.stack([next(text_vectors if part.is_words else picture_vectors) for part in query.parts])
 
 
 def truncation_notes(query: Query, encoder: "Encoder") -> tuple[str, ...]:
@@ -228,22 +247,28 @@ def _parts(query: QueryLike) -> Sequence[Part]:
     if isinstance(query, Query):
         return query.parts
     if isinstance(query, str):
-        return [_part(summand, sign) for sign, summand in _summands(query)]
+        if _names_picture(query.strip()):  # a file name may hold " - "
+            return [_part(query, 1.0)]
+        return _with_printed(
+            query, lambda rest: [_part(each, sign) for sign, each in grammar.split_summands(rest)]
+        )
     if not is_one(query):
         raise QueryError(f"a query is text, a picture or a Query, not {type(query).__name__}")
     return [Part.picture(query)]
 
 
-def _added(part: PhotoLike, sign: float) -> Part:
-    """A part from `add` or `subtract`: a str is one summand."""
-    return _part(part, sign) if isinstance(part, str) else Part.picture(part, sign)
+def _added(part: PhotoLike, sign: float) -> Sequence[Part]:
+    """The parts of `add` or `subtract`: a str is one summand, and perhaps texts."""
+    if not isinstance(part, str):
+        return [Part.picture(part, sign)]
+    return _with_printed(part, lambda rest: [_part(rest, sign)], sign)
 
 
-def _summands(text: str) -> list[tuple[float, str]]:
-    """The summands of a query as text, with their signs."""
-    if _names_picture(text.strip()):  # a file name may hold " - "
-        return [(1.0, text)]
-    return grammar.split_summands(text)
+def _with_printed(text: str, parse: Callable[[str], list[Part]], sign: float = 1.0) -> list[Part]:
+    """The parts of a text: its operators `text:`, and the rest as `parse` reads it."""
+    rest, printed = grammar.split_printed(text)
+    found = parse(rest) if rest.strip() or not printed else []
+    return found + [Part(Kind.PRINTED, value, sign * each) for each, value in printed]
 
 
 def _part(summand: str, sign: float) -> Part:

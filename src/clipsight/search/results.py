@@ -15,6 +15,7 @@ from clipsight.core.files import total_size
 from clipsight.indexing.media.picture import Picture
 from clipsight.store.catalog import Catalog
 from clipsight.store.records import Counts, Failure, PartialPhoto, Root
+from clipsight.store.text_index import TextCounts, count_texts
 
 if TYPE_CHECKING:
     import pandas
@@ -42,6 +43,8 @@ class Match:
     reachable: bool
     copies: tuple[Path, ...] = ()
     """Other files with the same content; empty if the search returned `duplicates` separately."""
+    text: tuple[str, ...] = ()
+    """The lines of text in the photo that hold words of the query."""
 
     @property
     def picture(self) -> Picture:
@@ -62,7 +65,7 @@ class Match:
 
     def to_dict(self) -> dict[str, Any]:
         """The match as `--json` prints it, with `copies` if there are any."""
-        found = {
+        found: dict[str, Any] = {
             "path": str(self.path),
             "score": round(self.score, 6),
             "id": self.id,
@@ -71,7 +74,11 @@ class Match:
             "taken": self.taken,
             "taken_source": self.taken_source,
         }
-        return {**found, "copies": list(map(str, self.copies))} if self.copies else found
+        if self.copies:
+            found["copies"] = list(map(str, self.copies))
+        if self.text:
+            found["text"] = list(self.text)
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,8 @@ class Status:
     """Photos of which only a part could be decoded, with the reason."""
     bytes: int
     """Size of the library's own files on disk."""
+    text: TextCounts | None = None
+    """Photos by the state of their text; None if none was read and none is to be."""
 
     @classmethod
     def of(cls, path: Path, catalog: Catalog) -> "Status":
@@ -175,4 +184,13 @@ class Status:
             failures=tuple(catalog.failures()),
             partial=tuple(catalog.partial_photos()),
             bytes=total_size(path),
+            text=_text_counts(catalog),
         )
+
+
+def _text_counts(catalog: Catalog) -> TextCounts | None:
+    from clipsight.indexing.indexer import IndexOptions
+
+    folders = [root.path for root in catalog.roots() if IndexOptions.from_json(root.options).text]
+    counts = count_texts(catalog.database, folders)
+    return counts if folders or counts.read or counts.failures else None

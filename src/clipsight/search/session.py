@@ -20,18 +20,20 @@ from clipsight.core.cached_property import locked_cached_property
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.core.progress import Progress, no_progress
 from clipsight.search.options import SearchOptions, Sort
-from clipsight.search.query import Kind, Query, combine, embed_parts, language_notes, truncation_notes
+from clipsight.search.query import Query, combine, embed_parts, language_notes, truncation_notes
 from clipsight.search.results import Match, Matches
 from clipsight.store.catalog import Catalog
 from clipsight.store.filters import Filters, vector_ids_with
 from clipsight.store.labels import vector_ids_labelled
 from clipsight.store.listing import newest_first
 from clipsight.store.records import Model, State
+from clipsight.store.text_index import has_text
 from clipsight.store.vectors import flat
 
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
+    from clipsight.search.fusion import Hit, TextRanking
     from clipsight.store.vectors.base import VectorIndex
     from clipsight.store.vectors.rerank import ScoredPhoto
 
@@ -90,6 +92,7 @@ class Snapshot:
             return []
         _check_kinds(queries, options)
         self._allowed(options.filters)  # raises before anything is embedded
+        self._text_rankings(queries, options)
         parts = embed_parts(Query(tuple(part for query in queries for part in query.parts)), self.encoder)
         ends = np.cumsum([len(query.parts) for query in queries])[:-1]
         exclude = [self._own_pictures(query) for query in queries]
@@ -110,30 +113,26 @@ class Snapshot:
         Vectors are compared inside the context `comparing` (the server's limit), where the encoder is not
         called. Raises as `search`.
         """
-        from clipsight.search.confidence import SURE_DEPTH
-        from clipsight.store.vectors.rerank import rank
-
         _check_kinds(queries, options)
         if options.sure:
             self._check_sure(queries)
         sample = self.balance_sample(queries) if options.balance else None
         with comparing or nullcontext():
             allowed = self._allowed(options.filters)
+            texts = self._text_rankings(queries, options)
             combined = [
                 combine(query, parts, sample if query.is_mixed else None)
                 for query, parts in zip(queries, vectors, strict=True)
             ]
-            ranked = rank(
-                self.catalog,
-                self.index,
-                np.stack(combined),
-                max(options.offset + options.top, SURE_DEPTH if options.sure else 0),
-                allowed=allowed,
-                excluded=exclude if options.duplicates else list(map(self.catalog.with_copies, exclude)),
-                exact=options.exact,
-                duplicates=options.duplicates,
-            )
-        found = [self._matches(best, query, options) for best, query in zip(ranked, combined, strict=True)]
+            searches = [
+                _Search(vector, text, self._excluded(query, photos, options))
+                for query, vector, text, photos in zip(queries, combined, texts, exclude, strict=True)
+            ]
+            ranked = self._ranked(searches, options, allowed)
+            found = [
+                self._matches(search, best, options, allowed)
+                for search, best in zip(searches, ranked, strict=True)
+            ]
         notes = self._notes(allowed, exact=options.exact)
         return [
             Matches(
@@ -213,18 +212,84 @@ class Snapshot:
                     f"reliable for {languages} only; set min_score"
                 )
 
-    def _matches(self, best: "list[ScoredPhoto]", query: Float32, options: SearchOptions) -> list[Match]:
-        """The matches on the page that `options` ask for, of the `best` photos of `query`."""
-        kept = np.ones(len(best), np.bool_)
-        if options.sure and best:
-            kept = self.calibration.is_sure(np.stack([each.photo.vector for each in best]), query)
+    def _text_rankings(self, queries: Sequence[Query], options: SearchOptions) -> "list[TextRanking | None]":
+        """The text ranking of each query, None for those that are ranked by vectors alone."""
+        asked = options.text_only or any(query.asks_for_text for query in queries)
+        if not (asked or (options.text and has_text(self.catalog.database))):
+            return [None] * len(queries)
+        from clipsight.search.fusion import rank_by_text
+
+        return [rank_by_text(query, options, self.catalog) for query in queries]
+
+    def _excluded(self, query: Query, photos: Collection[int], options: SearchOptions) -> Collection[int]:
+        """Ids of the photos that the query leaves out: `photos`, their copies, and those with a text."""
+        found = photos if options.duplicates else self.catalog.with_copies(photos)
+        if not query.asks_for_text:
+            return found
+        from clipsight.search.fusion import left_out
+
+        return {*found, *left_out(query, self.catalog)}
+
+    def _ranked(
+        self, searches: "Sequence[_Search]", options: SearchOptions, allowed: Ids | None
+    ) -> "list[list[ScoredPhoto]]":
+        """The best photos of each search by vectors: deeper where text was found, none for text alone."""
+        from clipsight.store.vectors.rerank import rank
+
+        depths = [self._depth(search, options) for search in searches]
+        ranked: list[list[ScoredPhoto]] = [[] for _ in searches]
+        for depth in set(depths) - {0}:
+            chosen = [place for place, each in enumerate(depths) if each == depth]
+            found = rank(
+                self.catalog,
+                self.index,
+                np.stack([searches[place].vector for place in chosen]),
+                depth,
+                allowed=allowed,
+                excluded=[searches[place].excluded for place in chosen],
+                exact=options.exact,
+                duplicates=options.duplicates,
+            )
+            for place, best in zip(chosen, found, strict=True):
+                ranked[place] = best
+        return ranked
+
+    def _depth(self, search: "_Search", options: SearchOptions) -> int:
+        """Number of photos to rank by vectors."""
+        least = _judged(options)
+        if search.texts is None:
+            return least
+        from clipsight.search.fusion import DEPTH
+
+        return 0 if search.texts.query.only else max(least, DEPTH)
+
+    def _matches(
+        self, search: "_Search", best: "list[ScoredPhoto]", options: SearchOptions, allowed: Ids | None
+    ) -> list[Match]:
+        """The matches on the page that `options` ask for; `best` is the ranking by vectors."""
+        hits: Sequence[Hit] = [(each, None) for each in best]
+        if search.texts is not None:
+            from clipsight.search.fusion import fuse
+
+            sources = (self.catalog, self.model)
+            passing = {"allowed": allowed, "excluded": search.excluded}
+            hits = fuse(search.texts, best, search.vector, *sources, **passing, duplicates=options.duplicates)
+        sure = self._sure(search, best, options) if options.sure else None
         least = float("-inf") if options.min_score is None else options.min_score
-        page = slice(options.offset, options.offset + options.top)
         return [
-            _match(each)
-            for each, keep in zip(best[page], kept[page].tolist(), strict=True)
-            if keep and each.score >= least
+            _match(each, search.texts.lines(text, self.catalog) if search.texts and text else ())
+            for each, text in hits[options.offset : options.offset + options.top]
+            if each.score >= least
+            and (sure is None or each.photo.photo_id in sure or (text is not None and text.is_exact))
         ]
+
+    def _sure(self, search: "_Search", best: "list[ScoredPhoto]", options: SearchOptions) -> set[int]:
+        """Ids of the best photos by vectors that fit with confidence."""
+        judged = best[: _judged(options)]
+        if not judged:
+            return set()
+        kept = self.calibration.is_sure(np.stack([each.photo.vector for each in judged]), search.vector)
+        return {each.photo.photo_id for each, keep in zip(judged, kept.tolist(), strict=True) if keep}
 
     def _allowed(self, filters: Filters) -> Ids | None:
         """Ids of the vectors that pass the filters, int64[n]; None for all. The last result is cached."""
@@ -237,7 +302,7 @@ class Snapshot:
 
     def _own_pictures(self, query: Query) -> set[int]:
         """Ids of the query's pictures that are photos of the library."""
-        files = [part.source.file for part in query.parts if part.kind is not Kind.TEXT]
+        files = [part.source.file for part in query.parts if not part.is_words]
         found = {
             self.catalog.photo_id_at(os.fsencode(form(file)))
             for file in files
@@ -259,8 +324,24 @@ class Snapshot:
         return tuple(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A query as it is ranked: its unit vector float32[dim], its texts, and the photos left out."""
+
+    vector: Float32
+    texts: "TextRanking | None"
+    excluded: Collection[int]
+
+
+def _judged(options: SearchOptions) -> int:
+    """Number of the best photos by vectors that `options` need."""
+    from clipsight.search.confidence import SURE_DEPTH
+
+    return max(options.offset + options.top, SURE_DEPTH if options.sure else 0)
+
+
 def _check_kinds(queries: Sequence[Query], options: SearchOptions) -> None:
-    if options.sure and any(part.kind is not Kind.TEXT for query in queries for part in query.parts):
+    if options.sure and any(not part.is_words for query in queries for part in query.parts):
         raise QueryError("sure judges words alone: for pictures, set min_score")
 
 
@@ -286,7 +367,7 @@ def absolute(folder: str | os.PathLike[str]) -> bytes:
     return os.fsencode(os.path.abspath(paths.expand(folder)))
 
 
-def _match(ranked: "ScoredPhoto") -> Match:
+def _match(ranked: "ScoredPhoto", text: tuple[str, ...]) -> Match:
     photo, info = ranked.photo, ranked.photo.info
     return Match(
         path=Path(os.fsdecode(photo.path)),
@@ -299,6 +380,7 @@ def _match(ranked: "ScoredPhoto") -> Match:
         size=photo.size,
         reachable=photo.state is State.PRESENT,
         copies=tuple(Path(os.fsdecode(path)) for path in ranked.copies),
+        text=text,
     )
 
 
