@@ -18,7 +18,7 @@ FILE = Path(clipsight.__file__).parent / "web" / "client" / "search_options.py"
 
 FIELDS = {
     *("add", "subtract", "top", "offset", "min_score", "sort", "label"),
-    *("balance", "sure", "exact", "duplicates"),
+    *("balance", "sure", "exact", "duplicates", "text", "text_only"),
 }
 """Parameters of the command that are fields of the request."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clipsight.core.arguments import whole_number
 from clipsight.core.arrays import Float32
+from clipsight.core.text import TextLine
 from clipsight.explain.registry import DEFAULT_COST, MAX_COST, METHODS, Kind
 from clipsight.indexing.media.picture import Picture
 from clipsight.search.embeddings import PhotoEncoder
@@ -109,6 +110,8 @@ class Explanation:
     """True if the words add up to the score minus the score of the query with empty texts."""
     seconds: float
     notes: tuple[str, ...] = ()
+    text: tuple[TextLine, ...] = ()
+    """Lines of text that were read in the photo and hold words of the query, with their boxes"""
     picture: Picture | None = field(default=None, repr=False, compare=False)
     """The photo as a picture, if it is not the file `photo`."""
 
@@ -127,7 +130,7 @@ class Explanation:
         return tuple(word for part in self.parts for word in part.words)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as JSON-serialisable values; `parts` only if there are several."""
+        """The explanation as JSON-serialisable values; `parts` only if there are several, `text` if any."""
         content: dict[str, Any] = {
             "score": _rounded(self.score),
             "method": self.method,
@@ -141,6 +144,11 @@ class Explanation:
             ],
             "region": None if self.region is None else self._region_dict(self.region),
         }
+        if self.text:
+            content["text"] = [
+                {"text": each.text, "box": [each.left, each.top, each.right, each.bottom]}
+                for each in self.text
+            ]
         if len(self.parts) > 1:
             content["parts"] = [
                 {

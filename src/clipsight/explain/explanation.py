@@ -27,11 +27,12 @@ from clipsight.explain.occlusion import OcclusionRegions, OcclusionWords
 from clipsight.explain.registry import DEFAULT_METHOD, METHODS, Method
 from clipsight.explain.text_segments import Word, one_line, split
 from clipsight.indexing.media.picture import PhotoLike, Picture
-from clipsight.search.query import Kind, Part, Query, coefficients, embed_parts
+from clipsight.search.query import Part, Query, coefficients, embed_parts
 
 if TYPE_CHECKING:
     from clipsight.models.preprocess import PreprocessConfig
     from clipsight.search.connection import Connection
+    from clipsight.store.catalog import Catalog
 
 
 def explain(
@@ -67,7 +68,7 @@ def explain(
     parts, notes, additive = [], [], True
     for part, weight, cosine in zip(query.parts, weights.tolist(), cosines.tolist(), strict=True):
         shares: tuple[WordShare, ...] = ()
-        if part.kind is Kind.TEXT:
+        if part.is_words:
             text, words, truncation = _truncate(part.value, model)
             explained = explainer.explain_words(text, words, pixels)
             shares = tuple(_scaled(each, weight) for each in explained.words)
@@ -115,7 +116,16 @@ def explain_in(
         weights = os.fspath(checkpoint)
         return explain_by_checkpoint(query, photo, weights, balance=balance, settings=settings, **options)
     sample = opened.snapshot.balance_sample([query]) if balance else None
-    return explain(query, photo, OnnxModel(opened.encoder), sample=sample, settings=settings, **options)
+    found = explain(query, photo, OnnxModel(opened.encoder), sample=sample, settings=settings, **options)
+    photo_id = opened.catalog.photo_id_at(os.fsencode(os.path.abspath(found.photo)))
+    return found if photo_id is None else with_text(found, query, photo_id, opened.catalog)
+
+
+def with_text(found: Explanation, query: Query, photo_id: int, catalog: "Catalog") -> Explanation:
+    """The explanation of a photo of the library, with the lines of its text that have words of the query."""
+    from clipsight.search.fusion import text_in_photo
+
+    return replace(found, text=text_in_photo(query, photo_id, catalog))
 
 
 def explain_by_checkpoint(
@@ -235,7 +245,7 @@ def _truncate(value: str, model: Model) -> tuple[str, tuple[Word, ...], list[str
 def _check_word(word: str, query: Query) -> None:
     """Raise QueryError if no text of the query contains `word`."""
     wanted = _words(word)
-    texts = [_words(part.value) for part in query.parts if part.kind is Kind.TEXT]
+    texts = [_words(part.value) for part in query.parts if part.is_words]
     if not wanted or not any(_holds(text, wanted) for text in texts):
         known = ", ".join(dict.fromkeys(each for text in texts for each in text)) or "no words"
         raise QueryError(f"`word` {word!r} is not in the query, which has {known}")

@@ -332,7 +332,7 @@ class Pipeline:
 
 
 def read_content(path: Path, size: int) -> tuple[bytes | Path, bytes]:
-    """A file of `size` bytes for decoding, in memory unless it is too large, and its digest. Raises OSError."""
+    """A file of `size` bytes for decoding, in memory unless too large, and its digest. Raises OSError."""
     source = _content(path) if size <= _MAX_IN_MEMORY else path
     return source, hash_content(source)
 

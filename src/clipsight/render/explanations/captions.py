@@ -25,6 +25,11 @@ def words_caption(explanation: Explanation) -> str:
     )
 
 
+def text_caption(explanation: Explanation) -> str:
+    """The lines of text in the photo that have words of the query."""
+    return "text in the photo: " + " | ".join(line.text for line in explanation.text)
+
+
 def region_caption(explanation: Explanation) -> str:
     """The method of the heat map, and its maximum with the position."""
     region = explanation.region

@@ -10,8 +10,14 @@ from clipsight.core.text import visible
 from clipsight.explain.base import Explanation, WordShare
 from clipsight.indexing.media.thumbnails import data_uri
 from clipsight.render.colors import heat_palette, signed_colour, text_colour
-from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
-from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
+from clipsight.render.explanations.captions import (
+    region_caption,
+    symbol_name,
+    text_caption,
+    title,
+    words_caption,
+)
+from clipsight.render.explanations.overlay import mark_text, max_heat, open_photo, overlay_heat
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -116,7 +122,8 @@ def _cell(tag: str, column: int, text: str) -> str:
 def _photos(explanation: Explanation) -> Iterator[str]:
     photo = open_photo(explanation, _LONGEST)
     yield '<div class="photos">\n'
-    yield f"<figure>{_image(photo, 'the photo')}</figure>\n"
+    caption = f"<figcaption>{_safe(text_caption(explanation))}</figcaption>" if explanation.text else ""
+    yield f"<figure>{_image(mark_text(photo, explanation), 'the photo')}{caption}</figure>\n"
     if explanation.region:
         stops = ", ".join("#{:02x}{:02x}{:02x}".format(*colour) for colour in heat_palette()[::15].tolist())
         yield f"<figure>{_image(overlay_heat(photo, explanation), 'the photo with its heat')}"

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _OPACITY = 0.68
 """Opacity of the heat's colour over the grey photo: enough to find the colour on the scale."""
 
+FRAME = "#ffd400"
+"""Colour of the frames around text."""
+
 _OUTSIDE = 0.3
 """Brightness of the photo outside the box that the model sees."""
 
@@ -25,6 +28,20 @@ def open_photo(explanation: Explanation, longest: int) -> "Image":
     scale = longest / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def mark_text(image: "Image", explanation: Explanation) -> "Image":
+    """The photo with a frame around each line of its text that has words of the query."""
+    if not explanation.text:
+        return image
+    from PIL import ImageDraw
+
+    marked = image.copy()
+    canvas = ImageDraw.Draw(marked)
+    for line in explanation.text:
+        box = _pixels((line.left, line.top, line.right, line.bottom), image.size)
+        canvas.rectangle(box, outline=FRAME, width=2)
+    return marked
 
 
 def max_heat(explanation: Explanation) -> float:

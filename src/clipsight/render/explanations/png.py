@@ -13,8 +13,14 @@ from clipsight.core.files import write_picture
 from clipsight.core.text import visible
 from clipsight.explain.base import Explanation
 from clipsight.render.colors import BACKGROUND, MUTED_TEXT, NEGATIVE, POSITIVE, TEXT, heat_palette
-from clipsight.render.explanations.captions import region_caption, symbol_name, title, words_caption
-from clipsight.render.explanations.overlay import max_heat, open_photo, overlay_heat
+from clipsight.render.explanations.captions import (
+    region_caption,
+    symbol_name,
+    text_caption,
+    title,
+    words_caption,
+)
+from clipsight.render.explanations.overlay import mark_text, max_heat, open_photo, overlay_heat
 from clipsight.render.fonts import TextRenderer
 
 if TYPE_CHECKING:
@@ -70,8 +76,9 @@ def _blocks(explanation: Explanation) -> Iterator[_Block]:
     header = [title(explanation), *explanation.notes]
     words = words_caption(explanation) if explanation.words else ""
     region = region_caption(explanation) if explanation.region else ""
+    text = text_caption(explanation) if explanation.text else ""
     parts = [part.part for part in explanation.parts]
-    renderer = TextRenderer([explanation.query, *header, words, region, *parts, "±−"])
+    renderer = TextRenderer([explanation.query, *header, words, region, text, *parts, "±−"])
     yield _Lines.of(renderer, [" ".join(explanation.query.split())], _TITLE, TEXT)
     yield _Lines.of(renderer, header, _SMALL, MUTED_TEXT)
     if len(parts) > 1:
@@ -83,12 +90,14 @@ def _blocks(explanation: Explanation) -> Iterator[_Block]:
         bars = [_Bar(word.word, word.contribution, word.stderr or 0.0) for word in explanation.words]
         yield from _Strip.rows(renderer, bars)
     photo = open_photo(explanation, _PHOTO)
+    if explanation.text:
+        yield _Lines.of(renderer, [text], _SMALL, MUTED_TEXT)
     if explanation.region:
-        yield _Photos((photo, overlay_heat(photo, explanation)))
+        yield _Photos((mark_text(photo, explanation), overlay_heat(photo, explanation)))
         yield _Scale(renderer, max_heat(explanation))
         yield _Lines.of(renderer, [region], _SMALL, MUTED_TEXT)
     else:
-        yield _Photos((photo,))
+        yield _Photos((mark_text(photo, explanation),))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from clipsight.core.text import visible
 from clipsight.explain.base import Explanation
 from clipsight.render.colors import signed_colour, text_colour
 from clipsight.render.columns import Paint, coloured, fold
-from clipsight.render.explanations.captions import region_caption, title, words_caption
+from clipsight.render.explanations.captions import region_caption, text_caption, title, words_caption
 from clipsight.render.explanations.overlay import open_photo, overlay_heat
 from clipsight.render.tables import print_table
 from clipsight.render.terminal_images import ImageProtocol, half_blocks, image_protocol
@@ -31,6 +31,8 @@ def print_explanation(explanation: Explanation) -> None:
             print(" ".join(_coloured_words(explanation, paint)))
         _print_words(explanation)
         _print_folded(words_caption(explanation))
+    if explanation.text:
+        _print_folded(text_caption(explanation))
     if explanation.region:
         _print_heat(explanation)
         _print_folded(region_caption(explanation))

@@ -43,6 +43,8 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
             "bytes": found.bytes,
             "failures": len(found.failures),
             "partial": len(found.partial),
+            "text_read": found.text.read if found.text else 0,
+            "with_text": found.text.with_text if found.text else 0,
             "samples": service.indexing.has_samples,
         }
 

@@ -66,6 +66,9 @@ class QueryPart(_Request):
     """One part of a query: a text, a photo of the library, or a picture, sent here or uploaded before."""
 
     text: Text | None = None
+    printed: Text | None = Field(
+        default=None, description="Words to be read in photos; a negative weight leaves these photos out."
+    )
     photo: PhotoId | None = None
     picture: Base64Bytes | None = None
     upload: UploadId | None = None
@@ -74,14 +77,19 @@ class QueryPart(_Request):
 
     @model_validator(mode="after")
     def _one(self) -> "QueryPart":
-        if sum(value is not None for value in (self.text, self.photo, self.picture, self.upload)) != 1:
-            raise ValueError("give exactly one of text, photo, picture and upload")
+        given = (self.text, self.printed, self.photo, self.picture, self.upload)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of text, printed, photo, picture and upload")
+        if self.printed is not None and not any(map(str.isalnum, self.printed)):
+            raise ValueError("printed needs a letter or digit")
         return self
 
     def part(self) -> query_parts.GivenPart:
         """The part as an argument of the service."""
         if self.text is not None:
             return query_parts.TextPart(self.text, self.weight)
+        if self.printed is not None:
+            return query_parts.PrintedPart(self.printed, self.weight)
         if self.photo is not None:
             return query_parts.PhotoPart(self.photo, self.weight)
         if self.upload is not None:
@@ -122,6 +130,8 @@ class _SearchFields(_Request):
         default=False, description="Compare with all photos; an approximate index may miss some."
     )
     duplicates: bool = Field(default=False, description="Every copy of a photo, in place of one.")
+    text: bool = Field(default=True, description="Also look for the words in the text read in photos.")
+    text_only: bool = Field(default=False, description="Only photos with the words in their text.")
 
     def options(self, filters: Filters, *, balance: bool = True) -> SearchOptions:
         """The options of the search, with these filters."""
@@ -134,6 +144,8 @@ class _SearchFields(_Request):
             sure=self.sure,
             duplicates=self.duplicates,
             exact=self.exact,
+            text=self.text,
+            text_only=self.text_only,
             filters=filters,
         )
 

@@ -23,12 +23,14 @@ class FoundPhoto(ListedPhoto):
 
     score: float = Field(description="Cosine of the embeddings of query and photo, -1 to 1.")
     copies: list[str] = Field(default=[], description="Paths of other files with the same content, if any.")
+    text: list[str] = Field(default=[], description="Lines of text in the photo with words of the query.")
 
 
 class FoundPart(BaseModel):
-    """A part of a query: `text`, `photo`, `upload`, or a picture that was sent, which has a `name` only."""
+    """A part of a query: `text`, `printed`, `photo`, `upload`, or the `name` of a picture that was sent."""
 
     text: str | None = None
+    printed: str | None = None
     photo: int | None = None
     upload: str | None = None
     name: str | None = None
@@ -155,6 +157,13 @@ class RegionAnswer(BaseModel):
     heat: list[list[float]] = Field(description="Rows from the top; higher where the score comes from.")
 
 
+class TextAnswer(BaseModel):
+    """A line of text in a photo."""
+
+    text: str
+    box: list[float] = Field(description="Left, top, right and bottom as fractions of the photo's sides.")
+
+
 class ExplainAnswer(BaseModel):
     """The output of `clipsight explain --json`."""
 
@@ -163,6 +172,7 @@ class ExplainAnswer(BaseModel):
     words: list[WordAnswer]
     region: RegionAnswer | None
     parts: list[PartAnswer] = Field(default=[], description="Only if there are several.")
+    text: list[TextAnswer] = Field(default=[], description="Lines in the photo with words of the query.")
     notes: list[str]
 
 
@@ -280,6 +290,8 @@ class StatusAnswer(BaseModel):
     bytes: int
     failures: int
     partial: int
+    text_read: int = Field(description="Photos in which text was looked for.")
+    with_text: int = Field(description="Photos in which there was text.")
     samples: bool = Field(description="There are sample photos, which POST /index takes.")
 
 

@@ -29,6 +29,7 @@ from clipsight.web.service.query_parts import (
     GivenPart,
     KeptPart,
     PhotoPart,
+    PrintedPart,
     TextPart,
     UploadPart,
     parse_query,
@@ -102,6 +103,8 @@ def _part(part: GivenPart) -> dict[str, Any]:
     match part:
         case TextPart(text, weight):
             return {"text": text, "weight": weight}
+        case PrintedPart(text, weight):
+            return {"printed": text, "weight": weight}
         case PhotoPart(id_, weight):
             return {"photo": id_, "weight": weight}
         case KeptPart(id_, name, weight):

@@ -81,6 +81,8 @@ def parse_arguments(arguments: list[str]) -> list[tuple[str, str]] | None:
     values = dict(fields)
     query = " ".join(words)
     parts = [value for name, value in fields if name in ("add", "subtract")] + [query]
+    if any(word.startswith("text:") and '"' not in word for word in words):
+        return None  # where the shell has taken the quotes
     if not query or (indexing and "server" not in values) or any(map(_may_be_picture, parts)):
         return None
     if any("/" in word or word.startswith((".", "~")) or os.path.isdir(word) for word in words[1:]):

@@ -13,6 +13,7 @@ from typing import Any
 from clipsight.core import http
 from clipsight.core.errors import QueryError, ServerError
 from clipsight.core.paths import expand
+from clipsight.core.text import visible
 from clipsight.search.options import DEFAULT_OPTIONS, SearchOptions
 from clipsight.search.query import Kind, Part, Query
 from clipsight.search.results import Match, Matches
@@ -43,6 +44,8 @@ def _to_json(part: Part) -> dict[str, Any]:
         raise QueryError(f"a server fetches no addresses: download {part.value} and name the file")
     if part.kind is Kind.TEXT:
         return {"text": part.value, "weight": part.weight}
+    if part.kind is Kind.PRINTED:
+        return {"printed": part.value, "weight": part.weight}
     file = expand(part.value)
     try:
         data = base64.b64encode(file.read_bytes()).decode()
@@ -82,6 +85,7 @@ def _match(found: dict[str, Any]) -> Match:
         taken=found["taken"],
         taken_source=found.get("taken_source"),  # absent in responses of older servers
         copies=tuple(map(Path, found.get("copies", ()))),
+        text=tuple(map(visible, found.get("text", ()))),
         size=0,
         reachable=True,
     )

@@ -3,6 +3,9 @@
 FLAGS = {
     "--balance": ("balance", "true"),
     "--no-balance": ("balance", "false"),
+    "--text": ("text", "true"),
+    "--no-text": ("text", "false"),
+    "--text-only": ("text_only", "true"),
     "--exact": ("exact", "true"),
     "--duplicates": ("duplicates", "true"),
     "--sure": ("sure", "true"),

@@ -7,13 +7,20 @@ from pathlib import Path
 
 from clipsight.core.errors import NotFoundError, PhotoError
 from clipsight.explain.base import Explanation, Settings
-from clipsight.explain.explanation import explain
+from clipsight.explain.explanation import explain, with_text
 from clipsight.explain.onnx_model import OnnxModel
 from clipsight.indexing.media.picture import Picture
 from clipsight.models.encoder import Cancelled, Stop
 from clipsight.search.query import Kind, Part, Query
 from clipsight.web.service import pictures
-from clipsight.web.service.query_parts import PhotoPart, QueryPart, TextPart, UploadPart, to_query
+from clipsight.web.service.query_parts import (
+    PhotoPart,
+    PrintedPart,
+    QueryPart,
+    TextPart,
+    UploadPart,
+    to_query,
+)
 from clipsight.web.service.snapshots import OpenLibrary
 
 
@@ -34,7 +41,9 @@ def explain_photo(
 
     query = Query(
         tuple(
-            part if isinstance(given, TextPart) else replace(part, given=_picture(given, library))
+            part
+            if isinstance(given, TextPart | PrintedPart)
+            else replace(part, given=_picture(given, library))
             for part, given in zip(to_query(parts).parts, parts, strict=True)
         )
     )
@@ -50,6 +59,8 @@ def explain_photo(
         )
     except PhotoError as error:
         raise NotFoundError(f"the photo can't be read any more: {error.__cause__ or error}") from error
+    if isinstance(photo, PhotoPart):
+        found = with_text(found, query, photo.id, library.catalog)
     labelled = zip(found.parts, query.parts, strict=True)
     return replace(found, parts=tuple(replace(share, part=_label(part)) for share, part in labelled))
 

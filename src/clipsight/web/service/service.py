@@ -46,6 +46,7 @@ from clipsight.web.service.query_parts import (
     GivenPart,
     KeptPart,
     PhotoPart,
+    PrintedPart,
     QueryPart,
     TextPart,
     UploadPart,
@@ -109,9 +110,9 @@ class Service:
     ) -> Matches:
         """The photos that match best, as `Library.search` returns them.
 
-        `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PhotoPart`,
-        `UploadPart`, `KeptPart`. Photos of the library that are in the query are not in the results.
-        `folders` are ids of `library.folders()`, added to those of `options`.
+        `query` is words by the grammar ("flower + 2:bee - cartoon"), or parts: `TextPart`, `PrintedPart`,
+        `PhotoPart`, `UploadPart`, `KeptPart`. Photos of the library that are in the query are not in the
+        results. `folders` are ids of `library.folders()`, added to those of `options`.
         """
         parts = self._parts(query)
         with self._current.use_encoder(stop) as library:
@@ -182,7 +183,7 @@ class Service:
 
         parts = self._parts(query)
         shown = PhotoPart(photo) if isinstance(photo, int) else self._resolve(photo)
-        assert not isinstance(shown, TextPart)
+        assert not isinstance(shown, TextPart | PrintedPart)
         with self._current.use_encoder(stop) as library:
             return explain_photo(library, parts, shown, method=method, word=word, stop=stop)
 
@@ -259,7 +260,7 @@ class Service:
         texts, ids, pixels = {}, {}, {}
         for index, part in enumerate(parts):
             match part:
-                case TextPart(text):
+                case TextPart(text) | PrintedPart(text):
                     texts[index] = text
                 case PhotoPart(photo_id):
                     ids[index] = photo_id
