@@ -1,11 +1,14 @@
 """The pass that reads the text in photos, with a reader made for the test."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from clipsight import Library
 from clipsight.core.errors import ModelError
@@ -149,7 +152,7 @@ def test_without_the_extra_photos_are_embedded_and_a_line_says_why_not_read(
 ) -> None:
     notes: list[str] = []
     with Library(tmp_path / "library", "builtin", note=notes.append) as library:
-        monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
+        monkeypatch.setitem(sys.modules, "rapidocr", None)
         with pytest.raises(
             ModelError, match=r"^reading text in photos needs rapidocr: pip install '\.\[ocr\]'"
         ):
@@ -166,3 +169,60 @@ def test_without_the_extra_photos_are_embedded_and_a_line_says_why_not_read(
 
 def _fails() -> None:
     raise ModelError("no reader")
+
+
+SLOW_RUN = """
+import sys, time
+from clipsight import Library
+from clipsight.core.text import TextLine
+from clipsight.indexing.reading import read_texts
+
+class SlowReader:
+    def read(self, image):
+        print("reading", flush=True)
+        time.sleep(0.2)
+        return (TextLine("word", 0.9, 0.0, 0.0, 1.0, 1.0),)
+
+with Library(sys.argv[1]) as library:
+    read_texts(
+        sys.argv[2].encode(), library._connection.catalog, SlowReader,
+        max_pixels=10**8, threads=1, progress=lambda done, total: None,
+    )
+"""
+
+
+@pytest.mark.process
+def test_a_killed_run_keeps_what_was_read_and_goes_on(library: Library, photos: Path) -> None:
+    library.index(photos)
+    command = [sys.executable, "-c", SLOW_RUN, str(library.path), str(photos)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == "reading\n"
+        process.send_signal(signal.SIGKILL)
+    catalog = library._connection.catalog
+    read = count_texts(catalog.database, [bytes(photos)]).read
+    assert read in (2, 3)
+    reader = SizeReader()
+    assert run(photos, catalog, reader).read == len(SAMPLES) - read
+    assert len(library.search("word", 20, text_only=True)) == read
+
+
+@pytest.mark.slow
+def test_words_that_a_picture_shows_are_read(tmp_path: Path, tiny_model: Path) -> None:
+    pytest.importorskip("rapidocr")
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    for name, words in (("sign", "NO PARKING"), ("keys", "AKAI MPK"), ("blank", "")):
+        picture = Image.new("RGB", (400, 160), "white")
+        ImageDraw.Draw(picture).text((30, 40), words, "black", ImageFont.load_default(54))
+        picture.save(folder / f"{name}.png")
+    with Library(tmp_path / "library", tiny_model) as library:
+        (report,) = library.index(folder, text=True)
+        assert (report.read, report.with_text, report.unread) == (3, 2, 0)
+        (found,) = library.search('text:"no parking"', text_only=True)
+        assert found.path.name == "sign.png" and found.text == ("NO PARKING",)
+        assert [match.path.name for match in library.search("akai mpk", text_only=True)] == ["keys.png"]
+        explained = library.explain('text:"no parking"', folder / "sign.png", region=False)
+        (line,) = explained.text
+        assert line.left < 0.15 and line.right > 0.5 and 0 < line.top < line.bottom < 1

@@ -271,9 +271,16 @@ class Snapshot:
         if search.texts is not None:
             from clipsight.search.fusion import fuse
 
-            sources = (self.catalog, self.model)
-            passing = {"allowed": allowed, "excluded": search.excluded}
-            hits = fuse(search.texts, best, search.vector, *sources, **passing, duplicates=options.duplicates)
+            hits = fuse(
+                search.texts,
+                best,
+                search.vector,
+                self.catalog,
+                self.model,
+                allowed=allowed,
+                excluded=search.excluded,
+                duplicates=options.duplicates,
+            )
         sure = self._sure(search, best, options) if options.sure else None
         least = float("-inf") if options.min_score is None else options.min_score
         return [
