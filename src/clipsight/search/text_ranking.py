@@ -19,7 +19,7 @@ _INSIDE, _INSIDE_LOOSELY = 6, GRAM
 
 
 class Fit(IntEnum):
-    """How a text has a phrase, the best first."""
+    """Ways in which a text has a phrase, the best first."""
 
     WHOLE = 0
     """its words, one behind the other"""
@@ -187,7 +187,7 @@ def _match(phrase: Phrase, text: PhotoText) -> TextMatch | None:
 
 
 def _fit(phrase: Phrase, spaced: str, letters: str) -> tuple[Fit, int] | None:
-    """How a text has the phrase in one place, and the number of wrong letters."""
+    """The way in which a text has the phrase in one place, and the number of wrong letters."""
     if f" {' '.join(phrase.words)} " in spaced:
         return Fit.WHOLE, 0
     if not _may_be_inside(phrase.letters, phrase):
