@@ -156,7 +156,7 @@ def test_ranks_are_fused_by_their_reciprocals() -> None:
     assert fused({}, "abc") == "abc"
     assert fused({"c": Fit.WHOLE}, "abc") == "cab"
     assert fused({"z": Fit.WHOLE}, "abc") == "azbc"  # 1 / 61 both: ties by path
-    assert fused({"c": Fit.WORDS, "b": Fit.WORDS}, "abcd") == "bcad"
+    assert fused({"c": Fit.WORDS, "b": Fit.WORDS}, "abcd") == "cbad"
     assert fused({"b": Fit.WORDS, "z": Fit.WHOLE}, "abc") == "bazc"
     assert fused({"b": Fit.WORDS, "z": Fit.INSIDE}, "abc", first=True) == "zbac"
     assert fused({"b": Fit.SIMILAR, "c": Fit.WHOLE}, "abcd", first=True) == "cbad"
