@@ -155,8 +155,10 @@ def fused(by_text: dict[str, Fit], by_vector: str, *, first: bool = False) -> st
 def test_ranks_are_fused_by_their_reciprocals() -> None:
     assert fused({}, "abc") == "abc"
     assert fused({"c": Fit.WHOLE}, "abc") == "cab"
-    assert fused({"z": Fit.WHOLE}, "abc") == "azbc"  # 1 / 61 both: ties by path
+    assert fused({"z": Fit.WHOLE}, "abc") == "zabc"  # 1 / 61 both: text first
     assert fused({"c": Fit.WORDS, "b": Fit.WORDS}, "abcd") == "cbad"
-    assert fused({"b": Fit.WORDS, "z": Fit.WHOLE}, "abc") == "bazc"
+    assert fused({"c": Fit.SIMILAR}, "abcd") == "cabd"
+    assert fused({"z": Fit.WHOLE, "c": Fit.SIMILAR}, "abcd") == "zabcd"  # a slip of another word, mostly
+    assert fused({"z": Fit.WHOLE, "y": Fit.SIMILAR}, "ab") == "zaby"
     assert fused({"b": Fit.WORDS, "z": Fit.INSIDE}, "abc", first=True) == "zbac"
     assert fused({"b": Fit.SIMILAR, "c": Fit.WHOLE}, "abcd", first=True) == "cbad"

@@ -47,7 +47,7 @@ def ranked(
     catalog: Catalog, texts: list[str], *phrases: str, loosely: bool = False
 ) -> list[tuple[str, Fit, int]]:
     """The texts found, best first, with fit and errors."""
-    found = rank_texts(catalog.database, [Phrase.of(each, loosely=loosely) for each in phrases])
+    found = rank_texts(catalog, [Phrase.of(each, loosely=loosely) for each in phrases])
     return [(texts[each.text_id - 1], each.fit, each.errors) for each in found]
 
 

@@ -1,7 +1,7 @@
 """Vector ranking and text ranking of photos, fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
 
 A photo's fused score is the sum of 1 / (60 + rank) over the rankings that have it. Photos in whose text the
-phrase of an operator `text:` stands exactly come before all others.
+words of a query of several words, or of an operator `text:`, stand exactly come before all others.
 """
 
 from collections.abc import Collection, Sequence
@@ -72,7 +72,7 @@ def rank_by_text(query: Query, options: SearchOptions, catalog: Catalog) -> Text
     wanted = text_query(query, options, catalog)
     if wanted is None:
         return None
-    matches = tuple(rank_texts(catalog.database, wanted.phrases))
+    matches = tuple(rank_texts(catalog, wanted.phrases))
     return TextRanking(wanted, matches) if matches or wanted.only else None
 
 
@@ -102,7 +102,8 @@ def text_query(query: Query, options: SearchOptions, catalog: Catalog) -> TextQu
         raise QueryError("`text_only` compares words: write some in the query")
     if asked is not None and any(phrase.is_too_long for phrase in phrases):
         raise QueryError(f"a text to look for in photos has at most {MAX_PHRASE} letters: write fewer words")
-    return TextQuery(phrases, options.text_only, bool(wanted)) if phrases else None
+    first = bool(wanted) or all(len(phrase.words) > 1 for phrase in phrases)
+    return TextQuery(phrases, options.text_only, first) if phrases else None
 
 
 def text_in_photo(query: Query, photo_id: int, catalog: Catalog) -> tuple[TextLine, ...]:
@@ -120,7 +121,7 @@ def left_out(query: Query, catalog: Catalog) -> set[int]:
         for part in query.parts
         if part.kind is Kind.PRINTED and part.weight < 0
     ]
-    found = chain.from_iterable(rank_texts(catalog.database, [phrase]) for phrase in phrases)
+    found = chain.from_iterable(rank_texts(catalog, [phrase]) for phrase in phrases)
     return photos_of_texts(catalog.database, [match.text_id for match in found if match.is_exact])
 
 
@@ -135,7 +136,7 @@ def fuse(
     excluded: Collection[int],
     duplicates: bool,
 ) -> list[Hit]:
-    """The photos of both rankings, the best first, ties by path.
+    """The photos of both rankings, the best first; of ties those with text, then by path.
 
     `vector`, float32[dim], is that of the query, and `by_vector` its ranking; the other arguments are those
     of `store.vectors.rerank.rank`.
@@ -160,13 +161,15 @@ def _fused(
     by_text: Sequence[tuple[ScoredPhoto, TextMatch]], by_vector: Sequence[ScoredPhoto], *, first: bool
 ) -> list[Hit]:
     ranks = {each.photo.photo_id: rank for rank, each in enumerate(by_vector[:DEPTH], start=1)}
-    fused: dict[int, tuple[tuple[bool, float, bytes], Hit]] = {}
+    fused: dict[int, tuple[tuple[bool, float, bool, bytes], Hit]] = {}
+    exact_only = not first and any(match.is_exact for _, match in by_text)  # others are other words, mostly
     for rank, (each, match) in enumerate(by_text, start=1):
         key = each.photo.photo_id
-        total = _share(rank) + (_share(ranks[key]) if key in ranks else 0.0)
-        fused[key] = (not (first and match.is_exact), -total, each.photo.path), (each, match)
+        total = _share(rank) if match.is_exact or not exact_only else 0.0
+        total += _share(ranks[key]) if key in ranks else 0.0
+        fused[key] = (not (first and match.is_exact), -total, False, each.photo.path), (each, match)
     for rank, each in enumerate(by_vector, start=1):
-        fused.setdefault(each.photo.photo_id, ((True, -_share(rank), each.photo.path), (each, None)))
+        fused.setdefault(each.photo.photo_id, ((True, -_share(rank), True, each.photo.path), (each, None)))
     return [hit for _, hit in sorted(fused.values(), key=lambda entry: entry[0])]
 
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 from itertools import pairwise
 
 from clipsight.core.text import TextLine
-from clipsight.store.database import Database
+from clipsight.store.catalog import Catalog
 from clipsight.store.text_index import GRAM, PhotoText, candidates, fold
 
 MAX_PHRASE = 200
@@ -75,11 +75,11 @@ class Phrase:
         return len(self.letters) > MAX_PHRASE
 
 
-def rank_texts(database: Database, phrases: Sequence[Phrase]) -> list[TextMatch]:
+def rank_texts(catalog: Catalog, phrases: Sequence[Phrase]) -> list[TextMatch]:
     """The texts that have all `phrases`, the best first; at most some thousand are compared."""
     matches: dict[int, TextMatch] | None = None
     for phrase in phrases:
-        found = {text.id: match for text in _candidates(database, phrase) if (match := _match(phrase, text))}
+        found = {text.id: match for text in _candidates(catalog, phrase) if (match := _match(phrase, text))}
         if matches is None:
             matches = found
         else:
@@ -138,14 +138,14 @@ def _may_be_in(letters: str, text: str, most: int) -> bool:
 # -- candidates ------------------------------------------------------------------------
 
 
-def _candidates(database: Database, phrase: Phrase) -> list[PhotoText]:
+def _candidates(catalog: Catalog, phrase: Phrase) -> list[PhotoText]:
     """Texts that may have the phrase: all letters together, or each word somewhere."""
     if not phrase.words or phrase.is_too_long:
         return []
-    apart = candidates(database, [_parts(word, phrase) for word in dict.fromkeys(phrase.words)])
+    apart = candidates(catalog.database, [_parts(word, phrase) for word in dict.fromkeys(phrase.words)])
     if len(phrase.words) == 1:
         return apart
-    together = candidates(database, [_pieces(phrase.letters)])
+    together = candidates(catalog.database, [_pieces(phrase.letters)])
     return list({text.id: text for text in (*together, *apart)}.values())
 
 
