@@ -55,6 +55,7 @@ class TextReader:
             "Det.limit_type": "max",
             "Det.limit_side_len": DETECTED_SIDE,
             "Rec.model_path": str(self._models[_RECOGNISER]),
+            "Rec.rec_batch_num": 1,  # on one core as fast as more, with a sixth of the memory
             "EngineConfig.onnxruntime.intra_op_num_threads": 1,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }

@@ -57,7 +57,7 @@ export function Photo({ id, state, results }) {
       <${Problem} error=${error} retry=${again} />
       ${found && html`<${Actions} found=${found} explanation=${explanation} state=${state} />
         <${Explanation} explanation=${explanation} opacity=${opacity} setOpacity=${setOpacity} />
-        <${Facts} found=${found} cosine=${match?.score} />`}
+        <${Facts} found=${found} cosine=${match?.score} text=${match?.text} />`}
     </div>
   </dialog>`;
 }
@@ -102,10 +102,11 @@ function Actions({ found, explanation, state }) {
   </div>`;
 }
 
-function Facts({ found, cosine }) {
+function Facts({ found, cosine, text }) {
   const taken = found.taken && date(found.taken);
   const facts = [
     [t("score"), cosine === undefined ? "" : score(cosine)],
+    [t("text_found"), text?.join(" | ")],
     [t("taken"), taken && (found.taken_source === "mtime" ? t("file_date", { date: taken }) : taken)],
     [t("pixels"), found.width && found.height && `${number(found.width)} × ${number(found.height)}`],
     [t("size"), bytes(found.size)],
