@@ -3,13 +3,17 @@
 import csv
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.support.samples import SAMPLES
+from clipsight.core.text import TextLine
+from clipsight.store.catalog import Catalog
+from clipsight.store.text_index import put_text
+from tests.support.samples import SAMPLES, copy_samples
 from tests.support.scores import near
 from tests.support.shell import Shell, check_golden
 
@@ -180,3 +184,71 @@ def test_a_search_by_words_imports_no_heavy_library(shell: Shell) -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "onnxruntime" in imported
     assert not imported & {"PIL", "faiss", "rich", "asyncio", "httpx", "huggingface_hub", "torch", "fastapi"}
+
+
+@pytest.fixture(scope="module")
+def read_shell(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shell:
+    """A shell with an index of photos, in two of which text was read."""
+    folder = tmp_path_factory.mktemp("read")
+    copy_samples(folder / "photos")
+    made = Shell(folder, tiny_model, folder / "home")
+    made.index()
+    with closing(Catalog(folder / "home" / "library")) as catalog:
+        for name, text in (
+            ("cat.png", "AKAI\x1b[31m MPK"),
+            ("flower.jpg", "MPK, Akai: no.5"),
+            ("rocket.jpg", ""),
+        ):
+            content = catalog.database.value("SELECT hash FROM photos WHERE name = ?", (name.encode(),))
+            put_text(catalog.database, content, [TextLine(text, 0.9, 0.1, 0.1, 0.2, 0.2)])
+    return made
+
+
+@pytest.mark.slow
+def test_text_in_photos(read_shell: Shell) -> None:
+    def found(*arguments: str) -> list[tuple[str, list[str]]]:
+        done = read_shell.run("search", *arguments, "-n", "--json", "-t", "3")
+        return [(Path(m["path"]).name, m.get("text", [])) for m in json.loads(done.stdout)["matches"]]
+
+    cat, flower = ("cat.png", ["AKAI\\x1b[31m MPK"]), ("flower.jpg", ["MPK, Akai: no.5"])
+    assert found("mpk akai")[0] == flower
+    assert found('text:"mpk akai no"')[0] == found("text:mpk akai no")[0] == flower
+    assert found("text:mpk akai no", "dog")[0] == flower  # the shell has taken the quotes
+    assert found("--text-only", "akai", "31m") == [cat]
+    assert found("--text-only", "mpk", "akai") == [flower, cat]
+    assert found("--no-text", "mpk akai")[0][1] == []
+    assert flower not in found("dog", "-s", "text:mpk akai no")
+    done = read_shell.run("search", "--text-only", "akai", "-n")
+    assert "\x1b" not in done.stdout and "AKAI\\x1b[31m MPK" in done.stdout
+    done = read_shell.run("search", "--text-only", "akai", "-n", "--csv")
+    assert "\x1b" not in done.stdout
+    assert [row["text"] for row in csv.DictReader(done.stdout.splitlines())] == [flower[1][0], cat[1][0]]
+    status = json.loads(read_shell.run("status", "--json").stdout)["text"]
+    assert status == {"read": 3, "with_text": 2, "to_read": 0, "failures": []}
+    assert "read in 3 photos, of which 2 have some" in read_shell.run("status").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("text:",), "text: needs words"),
+        (('text:""',), "text: needs words"),
+        (("cat", "--text-only", "--no-text"), "--text-only and --no-text exclude each other"),
+        (("text:akai", "--no-text"), "--no-text switches off"),
+        (("- text:akai",), "only leaves photos out"),
+        (("text:" + "akai " * 20_000,), "at most 200 letters"),
+    ],
+)
+def test_questions_about_text_that_have_no_answer(
+    read_shell: Shell, arguments: tuple[str, ...], message: str
+) -> None:
+    done = read_shell.run("search", *arguments, "-n", code=2)
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_text_that_was_not_read(shell: Shell) -> None:
+    for arguments in (("--text-only", "cat"), ("text:cat",)):
+        done = shell.run("search", *arguments, "-n", code=2)
+        assert done.stderr.endswith("has not been read: clipsight index --text reads it\n")
