@@ -137,3 +137,11 @@ def test_without_the_packages_there_are_no_sample_photos(
         assert not service.indexing.has_samples
         with pytest.raises(LibraryError, match="demo"):
             service.indexing.start_samples()
+
+
+@pytest.mark.slow
+def test_a_job_tells_of_the_text_that_is_read(own: Service) -> None:
+    job = own.indexing.start()
+    wait_until(lambda: not own.indexing.get(job.id).running)
+    own.indexing._apply(job.id, {"read": 2, "to_read": 5})
+    assert (own.indexing.get(job.id).done, own.indexing.get(job.id).total) == (2, 5)

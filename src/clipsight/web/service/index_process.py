@@ -47,7 +47,7 @@ class _Stopped(BaseException):
 
 
 class _ProgressSender:
-    """Sends progress to the server; an `indexing.report.Observer`."""
+    """Sends progress to the server; an `indexing.report.TextObserver`."""
 
     def __init__(self) -> None:
         self._last_scanned = 0.0
@@ -61,6 +61,10 @@ class _ProgressSender:
     def progressed(self, progress: IndexProgress) -> None:
         """Send the progress of embedding."""
         send(**asdict(progress))
+
+    def reading(self, done: int, total: int) -> None:
+        """Send the number of photos whose text was read."""
+        send(read=done, to_read=total)
 
 
 def send(**message: Any) -> None:

@@ -189,6 +189,8 @@ class Indexing:
                 self._update(job_id, notes=(*job.notes, note))
             case {"scanned": int(files)}:
                 self._update(job_id, scanned=files)
+            case {"read": int(done), "to_read": int(total)}:
+                self._update(job_id, done=done, total=total)
             case _:
                 progress = IndexProgress(**message)
                 self._update(
