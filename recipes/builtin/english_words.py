@@ -21,6 +21,12 @@ _LATIN = ("de", "fr", "es", "pt", "it")
 _COMMONER, _FOREIGN = 4.0, 40.0
 """How much more often another language must use a word before it is marked as commoner there, or left out."""
 
+_TELLING = 5
+"""Uses of a word in another language before its share there tells anything."""
+
+_NAME = 5
+"""Uses that a name of a class or a label counts for: it is spelt right."""
+
 _OFTEN = 2
 """Uses of a word that the English tower's vocabulary lacks before it is listed: typing errors are rare."""
 
@@ -42,31 +48,37 @@ def english_words(data: Path, photos: Iterable[Photo], choice: Choice) -> list[s
         for path, captions in captions_in(data, language, LEARNT).items():
             if path in paths:
                 others[language].update(word for text in captions for word in words_of(text))
-    elsewhere = _highest_shares(others.values())
+    elsewhere = frozenset(word for counter in others.values() for word in counter)
+    often = _highest_shares(others.values())
     whole = frozenset(vocabulary_words())
     lines = [word for word in whole if word not in english and word not in elsewhere]
     for word, count in english.items():
-        ratio = elsewhere.get(word, 0.0) * english.total() / count
+        ratio = often.get(word, 0.0) * english.total() / count
         if ratio <= _FOREIGN and (count >= _OFTEN or word in whole):
             lines.append(word if ratio <= _COMMONER else COMMONER_ELSEWHERE + word)
     return sorted(lines)
 
 
 def _english_texts(data: Path, photos: Iterable[Photo], choice: Choice) -> Iterable[str]:
+    names: set[str] = set()
     for photo in photos:
         if photo.split == "train":
             yield from photo.captions
+            names.add(photo.label)
     for i, name in enumerate(class_names(data)):
-        yield from class_words(i, name)
+        names.update(class_words(i, name))
+    for name in names:  # the label of a photo that has captions is its file's name
+        yield from [name] * _NAME
     if allowed("coco_captions", choice):
         yield from load_sentences(data)
 
 
 def _highest_shares(counts: Iterable[Counter[str]]) -> dict[str, float]:
-    """Share of each word in the language that uses it most."""
+    """Share of each word in the language that uses it most, if often enough to tell."""
     shares: dict[str, float] = {}
     for counter in counts:
         total = max(1, counter.total())
         for word, count in counter.items():
-            shares[word] = max(shares.get(word, 0.0), count / total)
+            if count >= _TELLING:
+                shares[word] = max(shares.get(word, 0.0), count / total)
     return shares

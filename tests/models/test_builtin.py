@@ -33,6 +33,7 @@ ALBUM = {
 }
 KNOWN_WEAK = "flowers and grey textures of grass and stars lie close together; no astronaut was ever learnt"
 """What the model before this one found by a hair; it is told in the model card."""
+KNOWN_WEAK_ABROAD = "a word that means another thing in English, and rare ones, are not learnt yet"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,62 @@ def test_query_finds_its_photo_first(encoder: Encoder, album: np.ndarray, query:
     assert _ranked(encoder, album, query)[0] == photo
 
 
+@pytest.mark.parametrize(
+    ("query", "photo"),
+    [
+        ("一只猫", "cat"),
+        ("貓", "cat"),
+        ("一杯咖啡", "coffee"),
+        ("摩托车", "motorcycle"),
+        ("硬币", "coins"),
+        ("砖墙", "brick"),
+        ("我的 coffee", "coffee"),
+        ("猫の写真", "cat"),
+        ("コーヒー", "coffee"),
+        ("고양이", "cat"),
+        ("eine Katze", "cat"),
+        ("ein Motorrad", "motorcycle"),
+        ("une tasse de café", "coffee"),
+        ("une moto", "motorcycle"),
+        ("un gato", "cat"),
+        ("uma motocicleta", "motorcycle"),
+        ("una tazza di caffè", "coffee"),
+        ("кошка", "cat"),
+        ("فنجان قهوة", "coffee"),
+        *(
+            pytest.param(query, photo, marks=pytest.mark.xfail(strict=True, reason=KNOWN_WEAK_ABROAD))
+            for query, photo in (
+                ("un chat", "cat"),
+                ("мотоцикл", "motorcycle"),
+                ("eine Ziegelmauer", "brick"),
+            )
+        ),
+    ],
+)
+def test_a_query_in_another_language_finds_its_photo_first(
+    encoder: Encoder, album: np.ndarray, query: str, photo: str
+) -> None:
+    assert _ranked(encoder, album, query)[0] == photo
+
+
+def test_libraries_of_the_edition_in_english_alone_stay_valid() -> None:
+    """The text side grew, the image tower is the same file: the photos' vectors are those of that edition."""
+    folder = ModelFolder.read(FOLDER)
+    assert folder.fingerprint() == "53957ad09de14e99616587ab61df6e86"
+    assert folder.content_hash() != folder.fingerprint()
+
+
+def test_the_languages_are_those_whose_figures_were_measured() -> None:
+    folder = ModelFolder.read(FOLDER)
+    table = folder.figures["test"]["table"]
+    assert folder.is_multilingual
+    assert set(folder.languages) == set(table["one-word queries"])
+    assert all(words["in_first_five"] >= 70 for words in table["one-word queries"].values())
+    for language in ("Chinese", "German", "French", "Arabic"):
+        got = table[f"Flickr8k, {language}, R@1/5/10"]
+        assert all(each >= least for each, least in zip(got, (10, 28, 40), strict=True)), language
+
+
 def test_a_flower_and_grass_lie_close_together(encoder: Encoder, album: np.ndarray) -> None:
     """Which of the two is first for "a flower" is a matter of rounding; the card tells."""
     assert set(_ranked(encoder, album, "a flower")[:2]) == {"flower", "grass"}
@@ -132,7 +189,7 @@ def test_a_text_of_77_tokens_is_not_truncated(encoder: Encoder) -> None:
 
 def test_the_builtin_folder_is_small_and_has_metadata() -> None:
     folder = ModelFolder.read(FOLDER)
-    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= 40_000_000
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= 48_000_000
     assert folder.name == "builtin"
     assert 256 <= folder.embed_dim <= 768
     assert not folder.logit_scale_assumed
@@ -154,7 +211,7 @@ def test_figures_of_the_builtin_model_reach_their_goals() -> None:
     assert figures["clothing_zero_shot"] >= 55
     assert figures["clothing_probe"]["16_shot"] >= 75
     assert figures["clothing_probe"]["all"] >= 85
-    assert figures["calibration_error"] <= figures["calibration_error_before"]
+    assert figures["calibration_error"] <= 5
 
 
 @pytest.mark.slow
