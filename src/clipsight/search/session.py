@@ -19,6 +19,7 @@ from clipsight.core.arrays import Float32, Ids
 from clipsight.core.cached_property import locked_cached_property
 from clipsight.core.errors import LibraryError, QueryError
 from clipsight.core.progress import Progress, no_progress
+from clipsight.search.kept_rankings import KeptRankings
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.search.query import Query, combine, embed_parts, language_notes, truncation_notes
 from clipsight.search.results import Match, Matches
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from clipsight.search.confidence import Calibration
     from clipsight.search.fusion import Hit, TextRanking
     from clipsight.store.vectors.base import VectorIndex
-    from clipsight.store.vectors.rerank import ScoredPhoto
+    from clipsight.store.vectors.rerank import Ranking, ScoredPhoto
 
 BALANCE_SAMPLE = 10_000
 """Maximum number of photos over which the parts of a mixed query are standardised."""
@@ -67,6 +68,7 @@ class Snapshot:
         self._lock = RLock()
         self._filtered: tuple[object, Ids | None] | None = None
         self._listed: tuple[object, Ids] | None = None
+        self._kept = KeptRankings()
 
     @locked_cached_property
     def encoder(self) -> "Encoder":
@@ -129,8 +131,9 @@ class Snapshot:
                 for query, vector, text, photos in zip(queries, combined, texts, exclude, strict=True)
             ]
             ranked = self._ranked(searches, options, allowed)
+            skipped = _skipped(searches, options)
             found = [
-                self._matches(search, best, options, allowed)
+                self._matches(search, best, options, allowed, skipped)
                 for search, best in zip(searches, ranked, strict=True)
             ]
         notes = self._notes(allowed, exact=options.exact)
@@ -233,26 +236,42 @@ class Snapshot:
     def _ranked(
         self, searches: "Sequence[_Search]", options: SearchOptions, allowed: Ids | None
     ) -> "list[list[ScoredPhoto]]":
-        """The best photos of each search by vectors: deeper where text was found, none for text alone."""
-        from clipsight.store.vectors.rerank import rank
+        """The best photos of each search by vectors: deeper where text was found, none for text alone.
 
+        Those of `_skipped` are left out. The ranking of a single search is kept, for its next page.
+        """
         depths = [self._depth(search, options) for search in searches]
+        if len(searches) == 1 and depths[0]:
+            (search,), (depth,) = searches, depths
+            restricted = (options.filters, options.exact, options.duplicates, frozenset(search.excluded))
+            key = (search.vector.tobytes(), restricted, self.catalog.version())
+            kept = self._kept.best(
+                key, depth, lambda count: self._rankings(searches, count, options, allowed)[0]
+            )
+            return [kept.photos(self.catalog, _skipped(searches, options), depth)]
         ranked: list[list[ScoredPhoto]] = [[] for _ in searches]
         for depth in set(depths) - {0}:
             chosen = [place for place, each in enumerate(depths) if each == depth]
-            found = rank(
-                self.catalog,
-                self.index,
-                np.stack([searches[place].vector for place in chosen]),
-                depth,
-                allowed=allowed,
-                excluded=[searches[place].excluded for place in chosen],
-                exact=options.exact,
-                duplicates=options.duplicates,
-            )
-            for place, best in zip(chosen, found, strict=True):
-                ranked[place] = best
+            found = self._rankings([searches[place] for place in chosen], depth, options, allowed)
+            for place, ranking in zip(chosen, found, strict=True):
+                ranked[place] = ranking.photos(self.catalog, 0, depth)
         return ranked
+
+    def _rankings(
+        self, searches: "Sequence[_Search]", count: int, options: SearchOptions, allowed: Ids | None
+    ) -> "list[Ranking]":
+        from clipsight.store.vectors.rerank import rankings
+
+        return rankings(
+            self.catalog,
+            self.index,
+            np.stack([search.vector for search in searches]),
+            count,
+            allowed=allowed,
+            excluded=[search.excluded for search in searches],
+            exact=options.exact,
+            duplicates=options.duplicates,
+        )
 
     def _depth(self, search: "_Search", options: SearchOptions) -> int:
         """Number of photos to rank by vectors."""
@@ -264,9 +283,14 @@ class Snapshot:
         return 0 if search.texts.query.only else max(least, DEPTH)
 
     def _matches(
-        self, search: "_Search", best: "list[ScoredPhoto]", options: SearchOptions, allowed: Ids | None
+        self,
+        search: "_Search",
+        best: "list[ScoredPhoto]",
+        options: SearchOptions,
+        allowed: Ids | None,
+        skipped: int,
     ) -> list[Match]:
-        """The matches on the page that `options` ask for; `best` is the ranking by vectors."""
+        """The matches on the page that `options` ask for; `best` is the ranking by vectors after `skipped`."""
         hits: Sequence[Hit] = [(each, None) for each in best]
         if search.texts is not None:
             from clipsight.search.fusion import fuse
@@ -285,7 +309,7 @@ class Snapshot:
         least = float("-inf") if options.min_score is None else options.min_score
         return [
             _match(each, search.texts.lines(text, self.catalog) if search.texts and text else ())
-            for each, text in hits[options.offset : options.offset + options.top]
+            for each, text in hits[options.offset - skipped :][: options.top]
             if each.score >= least
             and (sure is None or each.photo.photo_id in sure or (text is not None and text.is_exact))
         ]
@@ -338,6 +362,11 @@ class _Search:
     vector: Float32
     texts: "TextRanking | None"
     excluded: Collection[int]
+
+
+def _skipped(searches: Sequence[_Search], options: SearchOptions) -> int:
+    """Number of the best photos that needn't be read: those before the page, if they decide nothing on it."""
+    return options.offset if len(searches) == 1 and searches[0].texts is None and not options.sure else 0
 
 
 def _judged(options: SearchOptions) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from clipsight.core.arrays import Float16
 
@@ -118,6 +119,16 @@ class EmbeddedPhoto:
     state: State
     info: PhotoInfo
     vector: Float16
+
+
+class RankedRow(NamedTuple):
+    """Ids, path, content and state of a photo, on which its place among others depends."""
+
+    vector_id: int
+    photo_id: int
+    path: bytes
+    content_hash: bytes | None
+    state: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from clipsight.core.arrays import Float16, Ids
 from clipsight.store.catalog.photos import INFO_COLUMNS, PhotoQueries, chunks
 from clipsight.store.path_ranges import Interval, gaps, intervals_of, merged
-from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo, State
+from clipsight.store.records import EmbeddedPhoto, FileStat, Model, PhotoInfo, RankedRow, State
 
 _CHUNK = 2048  # vectors read at a time: 4 MB as float32[n, 512] while an index is built
 
@@ -51,6 +51,19 @@ class VectorQueries(PhotoQueries):
             photo
             for part in chunks(vector_ids)
             for photo in self._embedded(f"v.id IN ({', '.join('?' * len(part))})", part)
+        ]
+
+    def ranked_rows(self, vector_ids: Sequence[int] | Ids) -> list[RankedRow]:
+        """As `embedded_photos`, without vectors and metadata, for many photos."""
+        return [
+            RankedRow(vector_id, photo_id, os.path.join(folder, name), content_hash, state)
+            for part in chunks(vector_ids)
+            for vector_id, photo_id, folder, name, content_hash, state in self._db.rows(
+                "SELECT v.id, p.id, p.folder, p.name, p.hash, p.state "
+                "FROM vectors v JOIN photos p ON p.id = v.photo_id "
+                f"WHERE v.id IN ({', '.join('?' * len(part))}) AND p.state != ?",
+                (*part, State.MISSING),
+            )
         ]
 
     def embedded_photos_by_id(self, photo_ids: Sequence[int], model: Model) -> dict[int, EmbeddedPhoto]:

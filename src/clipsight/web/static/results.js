@@ -6,6 +6,10 @@ import { isQuery, searchBody } from "./query.js";
 const PAGE = 60;
 const MOST_PAGES = 40;
 const ALL_AT_ONCE = 1000;
+const COUNTED_MILLISECONDS = 10_000;
+
+/** The number of photos that pass the filters used last: it does not change with what is typed. */
+let counted = { key: "", until: 0, total: Promise.resolve(0) };
 
 /** What the photos depend on, as a key. @param {import("./address.js").State} state */
 export const resultsKey = (state) => JSON.stringify([searchBody(state, 0, 1), isQuery(state)]);
@@ -13,10 +17,12 @@ export const resultsKey = (state) => JSON.stringify([searchBody(state, 0, 1), is
 export class Results {
   /**
    * @param {import("./address.js").State} state
+   * @param {number} version of the library
    * @param {() => void} changed called after each page
    */
-  constructor(state, changed) {
+  constructor(state, version, changed) {
     this.state = state;
+    this.version = version;
     this.changed = changed;
     this.isQuery = isQuery(state);
     // What is sorted or judged among the best can't be read page by page.
@@ -49,7 +55,7 @@ export class Results {
   }
 
   async #startQuery() {
-    const [first, { total }] = await Promise.all([this.#read(0), this.#list(0, 1)]);
+    const [first, total] = await Promise.all([this.#read(0), this.#count()]);
     this.total = this.size === ALL_AT_ONCE || first.length < this.size ? first.length : total - this.state.pictures.filter(({ photo }) => photo).length;
   }
 
@@ -109,6 +115,20 @@ export class Results {
   /** A part of all photos that pass the filters, and their number. */
   #list(offset, top) {
     return get("photos", { ...filters(this.state), duplicates: this.state.duplicates, top, offset }, this.abort.signal);
+  }
+
+  /** The number of all photos that pass the filters, asked for once in a while. */
+  #count() {
+    const { state, version } = this;
+    const key = JSON.stringify([filters(state), state.duplicates, version]);
+    const now = performance.now();
+    if (counted.key !== key || counted.until < now) {
+      const asked = get("photos", { ...filters(state), duplicates: state.duplicates, top: 1 });
+      const total = asked.then((found) => found.total);
+      counted = { key, until: now + COUNTED_MILLISECONDS, total };
+      total.catch(() => (counted.until = 0));
+    }
+    return counted.total;
   }
 
   /** @param {number} page */

@@ -24,7 +24,7 @@ function useResults(state) {
   const [attempt, setAttempt] = useState(0);
   const key = resultsKey(state);
   useEffect(() => {
-    const results = new Results(state, () => {
+    const results = new Results(state, version, () => {
       setShown(results);
       redraw((n) => n + 1);
     });
