@@ -18,8 +18,13 @@ test-matrix *args:
     python -m scripts.test_matrix {{args}}
 
 # Style, types, and which room may import which.
-lint:
+lint: lint-page
     ruff check . && ruff format --check . && mypy && lint-imports
+
+# The types in the comments of the page's scripts; left out without node, whose npx fetches TypeScript once.
+lint-page:
+    @command -v npx > /dev/null || echo "no node: the types of the page's scripts are not checked"
+    ! command -v npx > /dev/null || npx --yes --package typescript@5.9.3 tsc --project tsconfig.json
 
 # Format the code and mend what ruff can mend.
 fmt:

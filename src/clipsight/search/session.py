@@ -290,7 +290,7 @@ class Snapshot:
         allowed: Ids | None,
         skipped: int,
     ) -> list[Match]:
-        """The matches on the page that `options` ask for; `best` is the ranking by vectors after `skipped`."""
+        """The matches on the page that `options` ask for; `best` are the best by vectors after `skipped`."""
         hits: Sequence[Hit] = [(each, None) for each in best]
         if search.texts is not None:
             from clipsight.search.fusion import fuse

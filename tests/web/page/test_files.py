@@ -91,7 +91,7 @@ def test_the_page_can_be_installed(service: Service) -> None:
 
 def test_the_page_is_light(service: Service) -> None:
     """The first load of any language is at most 100 kB."""
-    files = [path for path in STATIC.rglob("*") if path.suffix in (".js", ".css", ".html")]
+    files = [STATIC / "index.html", *STATIC.glob("*.js"), *STATIC.glob("*.css"), *STATIC.glob("vendor/*.js")]
     always = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
     texts = max(len(gzip.compress((STATIC / f"locales/{code}.json").read_bytes(), 9)) for code in LANGUAGES)
     assert always + texts < 60_000
@@ -116,3 +116,32 @@ def test_the_version_is_of_all_files(tmp_path: Path) -> None:
     assert PageFiles(tmp_path).version == before
     (tmp_path / "app.js").write_text("2")
     assert PageFiles(tmp_path).version != before
+
+
+def test_the_description_of_the_api_is_served_from_here(service: Service) -> None:
+    client = _client(service, root_path="/photos")
+    answer = client.get("/photos/docs")
+    assert answer.status_code == 200 and "unsafe" not in answer.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|https?://|\{", answer.text)
+    addresses = re.findall(r'(?:src|href)="(static/[^"]+)"', answer.text)
+    assert len(addresses) == 4
+    assert all(client.get(f"/photos/{address}").status_code == 200 for address in addresses)
+
+
+def test_the_description_of_the_api_is_behind_the_guard(service: Service) -> None:
+    client = _client(service, TOKEN)
+    assert client.get("/docs").status_code == 401 and "swagger" not in client.get("/docs").text
+    assert client.get("/docs", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.get("/docs", headers={"Host": "other.example"}).status_code == 421
+
+
+def test_at_a_wrong_address_a_browser_gets_a_page_and_a_program_json(service: Service) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml", "Accept-Language": "de"}
+    client = _client(service, root_path="/photos")
+    answer = client.get("/photos/nowhere", headers=browser)
+    assert answer.status_code == 404 and answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Hier ist nichts" in answer.text and 'href="/photos/"' in answer.text and "{" not in answer.text
+    for path, headers in (("nowhere", {}), ("api/v1/nowhere", browser), ("v1/nowhere", browser)):
+        found = client.get(f"/photos/{path}", headers=headers)
+        assert found.status_code == 404 and found.json()["code"] == "not_found"
+    assert client.post("/photos/nowhere", headers=browser).json()["code"] == "not_found"

@@ -59,7 +59,7 @@ def test_every_text_is_used() -> None:
     """Keys stand in scripts as strings; those that are put together begin with one of these."""
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in STATIC.glob("*.js"))
     used = set(re.findall(r'"([\w.]+)"', scripts))
-    made = ("error.", "login.", "sort_", "template_", "no_script")
+    made = ("error.", "login.", "docs.", "not_found.", "sort_", "template_", "no_script")
     switches = {f"{name}_info" for name in ("sure", "duplicates", "balance")}
     for key in {_FORM.sub("", key) for key in _texts("en")}:
         assert key in used or key in switches or key.startswith(made), key

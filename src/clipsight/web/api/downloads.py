@@ -1,4 +1,4 @@
-"""Endpoints for files that are made on request: a backup, and photos in a zip file."""
+"""Endpoints for files that are made on request: a backup, a contact sheet, and photos in a zip file."""
 
 import shutil
 import tempfile
@@ -16,8 +16,10 @@ from clipsight.web.api.requests import PhotoId
 from clipsight.web.server.cancellation import RequestThreads
 from clipsight.web.service.service import Service
 
-_SQLITE, _ZIP = "application/vnd.sqlite3", "application/zip"
-MAX_IN_ZIP = 500
+_SQLITE, _ZIP, _JPEG = "application/vnd.sqlite3", "application/zip", "image/jpeg"
+_MAX_PHOTOS = 500
+
+_Ids = Annotated[list[PhotoId], Query(min_length=1, max_length=_MAX_PHOTOS)]
 
 
 def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> None:
@@ -44,12 +46,24 @@ def add_routes(router: APIRouter, service: Service, threads: RequestThreads) -> 
         )
 
     @router.get("/photos/zip", response_class=FileResponse, responses=_file(_ZIP), tags=["photos"])
-    async def photos_zip(
-        request: Request, id: Annotated[list[PhotoId], Query(min_length=1, max_length=MAX_IN_ZIP)]
-    ) -> FileResponse:
+    async def photos_zip(request: Request, id: _Ids) -> FileResponse:
         """Get the original files of photos in one zip file, with a list of those that could not be read."""
         return await made(
             request, "photos.zip", _ZIP, lambda file, stop: service.photos.write_zip(id, file, stop=stop)
+        )
+
+    @router.get("/photos/sheet", response_class=FileResponse, responses=_file(_JPEG), tags=["photos"])
+    async def contact_sheet(
+        request: Request,
+        id: _Ids,
+        title: Annotated[str, Query(max_length=200, description="The heading of the sheet.")] = "",
+    ) -> FileResponse:
+        """Get photos with their names and dates on one picture, as `clipsight search --grid` makes it."""
+        return await made(
+            request,
+            "photos.jpg",
+            _JPEG,
+            lambda file, stop: service.photos.write_sheet(id, file, title=title, stop=stop),
         )
 
 

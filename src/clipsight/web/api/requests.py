@@ -11,6 +11,7 @@ from clipsight.core.dates import end_of
 from clipsight.render.tables import Format
 from clipsight.search.options import SearchOptions, Sort
 from clipsight.store.filters import Filters
+from clipsight.web.api.examples import add_example
 from clipsight.web.service import query_parts
 
 MAX_TOP = 1000
@@ -37,7 +38,7 @@ Offset = Annotated[int, Field(ge=0, le=100_000, description="Number of best matc
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=add_example)
 
 
 class Upload(_Request):
@@ -367,6 +368,8 @@ class EmbedRequest(_Request):
 
 class OpenAIRequest(BaseModel):
     """A request as in https://platform.openai.com/docs/api-reference/embeddings; other fields are ignored."""
+
+    model_config = ConfigDict(json_schema_extra=add_example)
 
     input: Text | Annotated[list[Text], Field(min_length=1, max_length=1000)]
     model: str | None = Field(

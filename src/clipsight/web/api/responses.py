@@ -2,12 +2,18 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from clipsight.web.api.examples import add_example
 
 _TAKEN_SOURCE = "exif, xmp, png, gps, sidecar, name, takeout, modified or mtime: see docs/indexing.md."
 
 
-class ListedPhoto(BaseModel):
+class _Answer(BaseModel):
+    model_config = ConfigDict(json_schema_extra=add_example)
+
+
+class ListedPhoto(_Answer):
     """A photo of a listing."""
 
     path: str
@@ -26,7 +32,7 @@ class FoundPhoto(ListedPhoto):
     text: list[str] = Field(default=[], description="Lines of text in the photo with words of the query.")
 
 
-class FoundPart(BaseModel):
+class FoundPart(_Answer):
     """A part of a query: `text`, `printed`, `photo`, `upload`, or the `name` of a picture that was sent."""
 
     text: str | None = None
@@ -37,39 +43,39 @@ class FoundPart(BaseModel):
     weight: float
 
 
-class ListingAnswer(BaseModel):
+class ListingAnswer(_Answer):
     """Photos, the newest first, and the number of all that pass the filters."""
 
     photos: list[ListedPhoto]
     total: int
 
 
-class UploadAnswer(BaseModel):
+class UploadAnswer(_Answer):
     """A kept picture, which later requests name by its id."""
 
     id: str
 
 
-class FiltersAnswer(BaseModel):
+class FiltersAnswer(_Answer):
     """Values of photos that searches can be filtered by."""
 
     cameras: list[str]
     formats: list[str]
 
 
-class LabelledAnswer(BaseModel):
+class LabelledAnswer(_Answer):
     """The number of photos whose labels have changed."""
 
     photos: int
 
 
-class ForgottenAnswer(BaseModel):
+class ForgottenAnswer(_Answer):
     """The result of dropping a folder from the library."""
 
     photos: int
 
 
-class SearchAnswer(BaseModel):
+class SearchAnswer(_Answer):
     """The output of `clipsight search --json`, and notes on how the query was understood."""
 
     query: str
@@ -79,7 +85,7 @@ class SearchAnswer(BaseModel):
     notes: list[str]
 
 
-class PhotoAnswer(BaseModel):
+class PhotoAnswer(_Answer):
     """The metadata of a photo."""
 
     id: int
@@ -100,14 +106,14 @@ class PhotoAnswer(BaseModel):
     )
 
 
-class LabelProbability(BaseModel):
+class LabelProbability(_Answer):
     """A label and its probability."""
 
     label: str
     probability: float
 
 
-class ClassifiedPhoto(BaseModel):
+class ClassifiedPhoto(_Answer):
     """A photo or upload with its labels."""
 
     id: int = Field(description="0 for an uploaded picture.")
@@ -115,7 +121,7 @@ class ClassifiedPhoto(BaseModel):
     labels: list[LabelProbability] = Field(description="The best labels, best first.")
 
 
-class ClassifyAnswer(BaseModel):
+class ClassifyAnswer(_Answer):
     """The result of a classification."""
 
     model: str
@@ -127,7 +133,7 @@ class ClassifyAnswer(BaseModel):
     notes: list[str]
 
 
-class WordAnswer(BaseModel):
+class WordAnswer(_Answer):
     """The contribution of a word to the score."""
 
     word: str
@@ -135,7 +141,7 @@ class WordAnswer(BaseModel):
     stderr: float | None
 
 
-class PartAnswer(BaseModel):
+class PartAnswer(_Answer):
     """The share of a part of the query in the score."""
 
     part: str
@@ -145,7 +151,7 @@ class PartAnswer(BaseModel):
     words: int = Field(description="Number of the words that belong to this part.")
 
 
-class RegionAnswer(BaseModel):
+class RegionAnswer(_Answer):
     """A heat map over the photo."""
 
     of: str
@@ -157,14 +163,14 @@ class RegionAnswer(BaseModel):
     heat: list[list[float]] = Field(description="Rows from the top; higher where the score comes from.")
 
 
-class TextAnswer(BaseModel):
+class TextAnswer(_Answer):
     """A line of text in a photo."""
 
     text: str
     box: list[float] = Field(description="Left, top, right and bottom as fractions of the photo's sides.")
 
 
-class ExplainAnswer(BaseModel):
+class ExplainAnswer(_Answer):
     """The output of `clipsight explain --json`."""
 
     score: float
@@ -176,7 +182,7 @@ class ExplainAnswer(BaseModel):
     notes: list[str]
 
 
-class EmbedAnswer(BaseModel):
+class EmbedAnswer(_Answer):
     """Embeddings of texts and pictures."""
 
     model: str
@@ -184,7 +190,7 @@ class EmbedAnswer(BaseModel):
     vectors: list[list[float]] = Field(description="Unit vectors: those of texts, then those of pictures.")
 
 
-class OpenAIEmbedding(BaseModel):
+class OpenAIEmbedding(_Answer):
     """An embedding in OpenAI's format."""
 
     object: Literal["embedding"] = "embedding"
@@ -192,14 +198,14 @@ class OpenAIEmbedding(BaseModel):
     embedding: list[float] | str
 
 
-class OpenAIUsage(BaseModel):
+class OpenAIUsage(_Answer):
     """Token counts in OpenAI's format."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class OpenAIAnswer(BaseModel):
+class OpenAIAnswer(_Answer):
     """Embeddings in OpenAI's format."""
 
     object: Literal["list"] = "list"
@@ -208,7 +214,7 @@ class OpenAIAnswer(BaseModel):
     usage: OpenAIUsage
 
 
-class FolderAnswer(BaseModel):
+class FolderAnswer(_Answer):
     """A folder that requests can name by its id."""
 
     id: str
@@ -219,7 +225,7 @@ class FolderAnswer(BaseModel):
     exclude: list[str] = Field(description="Patterns of files and folders that are left out.")
 
 
-class JobAnswer(BaseModel):
+class JobAnswer(_Answer):
     """An indexing run; counts are files, times are seconds since 1970."""
 
     id: str
@@ -238,7 +244,7 @@ class JobAnswer(BaseModel):
     error: str | None
 
 
-class FailureAnswer(BaseModel):
+class FailureAnswer(_Answer):
     """A file that could not be read as a photo."""
 
     path: str
@@ -246,21 +252,21 @@ class FailureAnswer(BaseModel):
     date: str
 
 
-class PartialAnswer(BaseModel):
+class PartialAnswer(_Answer):
     """A photo of which only a part could be read, and the reason."""
 
     path: str
     reason: str
 
 
-class LabelAnswer(BaseModel):
+class LabelAnswer(_Answer):
     """A label and the number of its photos."""
 
     label: str
     photos: int
 
 
-class ModelAnswer(BaseModel):
+class ModelAnswer(_Answer):
     """A model on disk or available for download."""
 
     name: str
@@ -277,7 +283,7 @@ class ModelAnswer(BaseModel):
     problem: str | None
 
 
-class StatusAnswer(BaseModel):
+class StatusAnswer(_Answer):
     """The contents of the library."""
 
     library: str
@@ -295,7 +301,7 @@ class StatusAnswer(BaseModel):
     samples: bool = Field(description="There are sample photos, which POST /index takes.")
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(_Answer):
     """The result of the health check."""
 
     ok: bool
@@ -304,7 +310,7 @@ class HealthAnswer(BaseModel):
     problems: list[str]
 
 
-class Alive(BaseModel):
+class Alive(_Answer):
     """The result of the public health check."""
 
     ok: bool

@@ -6,6 +6,7 @@ import mimetypes
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import xxhash
@@ -22,14 +23,21 @@ POLICY = (
 
 _TYPES = {".js": "text/javascript; charset=utf-8", ".webmanifest": "application/manifest+json"}
 _COMPRESSED = {".js", ".css", ".json", ".svg", ".webmanifest"}
+_OF_PAGES = ("no_script", "docs.", "not_found.")
+"""Beginnings of the keys of the texts in HTML files, where {a_key} stands for the text "a.key"."""
+
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _File:
     data: bytes
-    compressed: bytes | None
     media_type: str
+    is_compressible: bool
+
+    @cached_property
+    def compressed(self) -> bytes | None:
+        return gzip.compress(self.data, 9, mtime=0) if self.is_compressible else None
 
 
 class PageFiles:
@@ -43,12 +51,26 @@ class PageFiles:
         self._files = {
             path.relative_to(static).as_posix(): _read(path) for path in paths if path.suffix != ".html"
         }
-        self._page = (static / "index.html").read_text(encoding="utf-8")
-        contents = (self._page.encode(), *(file.data for file in self._files.values()))
+        self._pages = {path.stem: path.read_text(encoding="utf-8") for path in static.glob("*.html")}
+        contents = (
+            *(page.encode() for page in self._pages.values()),
+            *(file.data for file in self._files.values()),
+        )
         self.version = xxhash.xxh3_64_hexdigest(b"\0".join(contents))
 
     def page(self, request: Request) -> Response:
         """The page, in the language of the request; its scripts show what the address says."""
+        return self._html(request, "index")
+
+    def docs(self, request: Request) -> Response:
+        """The description of the API, in which requests can be tried."""
+        return self._html(request, "docs")
+
+    def not_found(self, request: Request) -> Response:
+        """A page for an address where there is nothing, with the next step."""
+        return self._html(request, "not_found", 404)
+
+    def _html(self, request: Request, name: str, status: int = 200) -> Response:
         prefix = request.scope.get("root_path", "")
         language = chosen_language(request.headers)
         values = {
@@ -56,15 +78,20 @@ class PageFiles:
             "base": f"{prefix}/",
             "static": f"static/{self.version}/",
             "preloads": "\n".join(self._preloads()),
-            "noscript": texts(language)["no_script"],
+            **{
+                key.replace(".", "_"): text
+                for key, text in texts(language).items()
+                if key.startswith(_OF_PAGES)
+            },
         }
-        data = _filled(self._page, values).encode()
+        data = _filled(self._pages[name], values).encode()
         headers = {
             "Content-Security-Policy": POLICY,
             "Cache-Control": "no-cache",
             "Vary": "Accept-Language, Accept-Encoding, Cookie",
         }
-        return _answer(request, data, gzip.compress(data, 6, mtime=0), "text/html; charset=utf-8", headers)
+        kind = "text/html; charset=utf-8"
+        return _answer(request, data, gzip.compress(data, 6, mtime=0), kind, headers, status)
 
     def file(self, request: Request) -> Response:
         """A file, by the path parameters `version` and `path`."""
@@ -89,15 +116,14 @@ class PageFiles:
     def _preloads(self) -> Iterable[str]:
         """Links that fetch all modules at once, rather than each after those that import it."""
         for name in self._files:
-            if name.endswith(".js"):
+            if name.endswith(".js") and name != "docs.js" and "/swagger/" not in name:
                 yield f'<link rel="modulepreload" href="static/{self.version}/{name}">'
 
 
 def _read(path: Path) -> _File:
     data = path.read_bytes()
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    compressed = gzip.compress(data, 9, mtime=0) if path.suffix in _COMPRESSED else None
-    return _File(data, compressed, kind)
+    return _File(data, kind, path.suffix in _COMPRESSED)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
@@ -107,7 +133,12 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _answer(
-    request: Request, data: bytes, compressed: bytes | None, media_type: str, headers: dict[str, str]
+    request: Request,
+    data: bytes,
+    compressed: bytes | None,
+    media_type: str,
+    headers: dict[str, str],
+    status: int = 200,
 ) -> Response:
     tag = f'"{xxhash.xxh3_64_hexdigest(data)}"'
     headers = {**headers, "ETag": tag}
@@ -115,5 +146,6 @@ def _answer(
     if tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
         return Response(status_code=304, headers=headers)
     if compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(compressed, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
-    return Response(data, media_type=media_type, headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        return Response(compressed, status, media_type=media_type, headers=headers)
+    return Response(data, status, media_type=media_type, headers=headers)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from clipsight.core import paths
 from clipsight.core.errors import NotFoundError
+from clipsight.indexing.media.picture import Picture
 from clipsight.models.encoder import Cancelled, Stop
+from clipsight.render.contact_sheet import Item, Sheet, write_sheet
 from clipsight.store.cache import BlobCache
 from clipsight.store.records import State
 from clipsight.web.scheduling.priority import PrioritySemaphore
@@ -90,6 +92,20 @@ class Photos:
                 archive.writestr(f"{stem}{count}{suffix}", photo.data)
             if missing:
                 archive.writestr("left out.txt", "".join(f"{line}\n" for line in missing))
+
+    def write_sheet(
+        self, photo_ids: Sequence[int], file: Path, *, title: str = "", stop: Stop | None = None
+    ) -> None:
+        """Write a contact sheet of photos; one whose file can't be read is a tile with the reason."""
+        with self._current.use() as library:
+            photos = [library.photo(photo_id) for photo_id in dict.fromkeys(photo_ids)]
+        items = []
+        for photo in photos:
+            path = Path(os.fsdecode(photo.path))
+            note = (photo.info.taken or "")[:10]
+            items.append(Item(path, Picture(str(path), file=path), note))
+        with self._semaphore.low.permit(stop):
+            write_sheet(Sheet(title, "", items), file)
 
     def file(self, photo_id: int, *, original: bool = False, stop: Stop | None = None) -> PhotoFile:
         """The photo at full size as a JPEG without metadata; `original`: the file, byte for byte.

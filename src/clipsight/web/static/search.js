@@ -15,6 +15,7 @@ import { go, library, run, useStore } from "./store.js";
 import { Field, IconButton, Problem, html } from "./ui.js";
 
 const PAUSE_MILLISECONDS = 60;
+const MAX_TITLE = 200; // letters, of a contact sheet
 
 /** The results of a state; those of the state before, until the first page of the new ones is here. */
 function useResults(state) {
@@ -72,7 +73,7 @@ export function Search({ state }) {
     <${Summary} results=${results} state=${state} retry=${again} />
     ${results?.ready && html`<${Gallery} results=${results} scores=${results.isQuery} selection=${selection}
       open=${(place) => go({ open: results.at(place).id })} />`}
-    <${SelectionBar} selection=${selection} />
+    <${SelectionBar} selection=${selection} title=${complete(state.q).slice(0, MAX_TITLE)} />
     ${state.open !== null && html`<${Photo} id=${state.open} state=${state} results=${results} />`}
     <${DropHint} shown=${dragged} text=${t("drop_search")} />
   </section>`;

@@ -7,7 +7,7 @@ import { toClassify } from "./classify.js";
 import { Problem, html } from "./ui.js";
 
 const MOST_IN_A_QUERY = 31;
-const MOST_IN_A_ZIP = 500;
+const MOST_IN_A_FILE = 500;
 
 /** @param {import("./results.js").Results} results */
 export function useSelection(results) {
@@ -34,7 +34,8 @@ export function useSelection(results) {
   };
 }
 
-export function SelectionBar({ selection }) {
+/** @param {{selection: any, title: string}} props the title of a contact sheet */
+export function SelectionBar({ selection, title }) {
   const [copied, setCopied] = useState(false);
   const [labelling, setLabelling] = useState(false);
   if (!selection.size) return null;
@@ -57,7 +58,8 @@ export function SelectionBar({ selection }) {
     <button type="button" class="button" onClick=${similar}>${t("like_these")}</button>
     <button type="button" class="button" onClick=${classify}>${t("classify")}</button>
     <button type="button" class="button" aria-expanded=${labelling} onClick=${() => setLabelling(!labelling)}>${t("label")}</button>
-    <a class="button" href=${endpoint("photos/zip", { id: ids.slice(0, MOST_IN_A_ZIP) })} download>${t("download_zip")}</a>
+    <a class="button" href=${endpoint("photos/zip", { id: ids.slice(0, MOST_IN_A_FILE) })} download>${t("download_zip")}</a>
+    <a class="button" href=${endpoint("photos/sheet", { id: ids.slice(0, MOST_IN_A_FILE), title })} download>${t("contact_sheet")}</a>
     <button type="button" class="button" onClick=${copy}>${t(copied ? "copied" : "copy_paths")}</button>
     <button type="button" class="button" onClick=${selection.clear}>${t("clear_selection")}</button>
     ${labelling && html`<${Label} photos=${ids} />`}

@@ -36,8 +36,31 @@ let changed = -Infinity;
 
 export const address = store({ state: nothing(), ignored: /** @type {string[]} */ ([]) });
 
+const LEAST_MILLISECONDS = 400; // between two writes: Safari refuses more than 100 in 30 s
+let written = -Infinity;
+let waiting = { url: "", timer: 0 };
+
+/** Writes the address that is due into the browser's, now or soon; the last of several is what counts. */
+function replaceAddress(url) {
+  clearTimeout(waiting.timer);
+  const pause = written + LEAST_MILLISECONDS - performance.now();
+  waiting = { url, timer: setTimeout(writeAddress, Math.max(0, pause)) };
+  if (pause <= 0) writeAddress();
+}
+
+function writeAddress() {
+  clearTimeout(waiting.timer);
+  if (waiting.url) history.replaceState(history.state, "", waiting.url);
+  written = performance.now();
+  waiting = { url: "", timer: 0 };
+}
+
+addEventListener("pagehide", writeAddress);
+
 /** Shows what the browser's address says. */
 export function readAddress() {
+  clearTimeout(waiting.timer);
+  waiting = { url: "", timer: 0 };
   const base = new URL(document.baseURI).pathname;
   changed = -Infinity;
   address.set(read(location.pathname.slice(base.length), location.search));
@@ -51,15 +74,19 @@ export function go(changes, { typing = false, replace = false } = {}) {
   const state = { ...address.value.state, ...changes };
   const url = write(state);
   const now = performance.now();
-  const same = new URL(url, document.baseURI).href === location.href;
-  if (replace || same || (typing && now - changed < SETTLED_MILLISECONDS)) history.replaceState(history.state, "", url);
-  else history.pushState({ steps: (history.state?.steps ?? 0) + 1, opened: Boolean(changes.open) }, "", url);
+  const same = new URL(url, document.baseURI).href === new URL(waiting.url || location.href, document.baseURI).href;
+  if (replace || same || (typing && now - changed < SETTLED_MILLISECONDS)) replaceAddress(url);
+  else {
+    writeAddress();
+    history.pushState({ steps: (history.state?.steps ?? 0) + 1, opened: Boolean(changes.open) }, "", url);
+  }
   changed = typing ? now : -Infinity;
   address.set({ state, ignored: [] });
 }
 
 /** Closes the open photo: a step back, if it was opened on this page. */
 export function closePhoto() {
+  writeAddress();
   if (history.state?.opened) history.back();
   else go({ open: null }, { replace: true });
 }

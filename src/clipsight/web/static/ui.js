@@ -39,10 +39,13 @@ export function Field({ value, change, ...rest }) {
   return html`<input ...${rest} value=${typed ?? value} onInput=${(event) => setTyped(event.currentTarget.value)} onChange=${commit} onBlur=${() => setTyped(null)} />`;
 }
 
+/** Codes of errors that the same request can be without later; others name another next step. */
+const PASSING = ["offline", "timeout", "stopping", "busy", "bad_library", "bad_model", "unknown"];
+
 /** An error in the reader's language, with the next step. */
 export function Problem({ error, retry }) {
   if (!error) return null;
-  const again = error.code === "unauthorized" ? () => location.reload() : retry;
+  const again = error.code === "unauthorized" ? () => location.reload() : PASSING.includes(error.code ?? "unknown") && retry;
   return html`<div class="problem" role="alert">
     <p>${errorText(error)}</p>
     ${again && html`<button type="button" class="button" onClick=${again}>${t(error.code === "unauthorized" ? "sign_in" : "try_again")}</button>`}
