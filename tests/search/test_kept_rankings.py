@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def photos(tmp_path: Path) -> Iterator[IndexedPhotos]:
 
 
 def snapshot_of(photos: IndexedPhotos) -> Snapshot:
-    return Snapshot(photos.folder.parent, photos.catalog, photos.model, lambda: None)  # type: ignore[arg-type,return-value]
+    return Snapshot(photos.folder.parent, photos.catalog, photos.model, Mock)
 
 
 def matches(snapshot: Snapshot, query: Float32, first: int, count: int, **options: Any) -> list[Match]:
