@@ -143,6 +143,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "bytes": 81_149_952,
         "failures": 2,
         "partial": 1,
+        "text_read": 11_900,
+        "with_text": 840,
         "samples": False,
     },
     "HealthAnswer": {"ok": True, "photos": 12_300, "model": "builtin", "problems": []},
