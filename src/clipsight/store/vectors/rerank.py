@@ -153,7 +153,8 @@ def score(
     catalog: Catalog, model: Model, ids: Ids, query: Float32, *, excluded: Collection[int], duplicates: bool
 ) -> list[ScoredPhoto]:
     """The photos of these vectors, int64[n], with their exact scores; other arguments as of `rank`."""
-    return _best(catalog, model, ids, query, len(ids), excluded, duplicates=duplicates)
+    scored = _best(catalog, model, ids, query, len(ids), excluded, duplicates=duplicates)
+    return _ranking(scored, len(scored), exhausted=True).photos(catalog, 0, len(scored))
 
 
 def _rounded(count: int) -> int:
