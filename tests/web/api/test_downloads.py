@@ -38,7 +38,7 @@ def test_photos_on_a_contact_sheet(client: TestClient, service: Service, tmp_pat
         return Image.open(io.BytesIO(answer.content))
 
     one, both = sheet(cat, cat), sheet(cat, rocket)
-    assert len(set(one.convert("RGB").getdata())) > 1000
+    assert len(one.convert("RGB").getcolors(one.width * one.height) or ()) > 1000
     (tmp_path / "photos" / "rocket.jpg").unlink()
     without = sheet(cat, rocket)
     assert without.size == both.size and without.tobytes() != both.tobytes()
