@@ -129,6 +129,11 @@ STEPS = (
         lambda s: [s.work, "--photos", s.either(100_000, 1000), "--seconds", s.either(60, 3)],
         ["fastapi", "uvicorn"],
     ),
+    Step(
+        "page",
+        lambda s: [s.work, "--photos", s.either(100_000, 1000), "--times", s.either(15, 3)],
+        ["fastapi", "uvicorn", "playwright"],
+    ),
     Step("explain", lambda s: ["--times", s.either(5, 1)], ["skimage", "sklearn"]),
     Step("probe", lambda s: [s.data or "", s.work, "--draws", s.either(20, 1)], ["data", "sklearn"]),
     Step("rejection", lambda s: [s.data or "", s.work], ["data", "sklearn"]),

@@ -102,9 +102,9 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    library = _library(work, arguments.photos)
+    library = make_library(work, arguments.photos)
     measure.print_machine("onnxruntime", "faiss-cpu", "fastapi", "uvicorn")
-    with _server(library, work) as server:
+    with running_server(library, work) as server:
         _ask(server, 1, arguments.seconds / 3, 0, _KINDS, _SHARES)  # thumbnails are made while it warms up
         for think in arguments.think:
             _load(server, arguments.clients, arguments.seconds, think)
@@ -115,7 +115,7 @@ def main() -> None:
         shutil.rmtree(used)
 
 
-def _library(work: Path, count: int) -> Path:
+def make_library(work: Path, count: int) -> Path:
     """A library of synthetic vectors, and of real photos for the thumbnails; a new copy for each run."""
     made, used, real = work / f"serve-{count}", work / "serve-now", work / "real"
     if not real.exists():
@@ -131,12 +131,14 @@ def _library(work: Path, count: int) -> Path:
 
 
 @contextmanager
-def _server(library: Path, work: Path) -> Iterator[Server]:
-    command = measure.clipsight("serve", "--no-page", "--port", "0", "--library", library, "--roots", work)
+def running_server(library: Path, work: Path, *, page: bool = False) -> Iterator[Server]:
+    """A server for `library`, with the page or without it."""
+    options = [] if page else ["--no-page"]
+    command = measure.clipsight("serve", *options, "--port", "0", "--library", library, "--roots", work)
     env = {**os.environ, **measure.environment(work / "home")}
     process = subprocess.Popen(list(map(str, command)), env=env, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    place = process.stdout.readline().rpartition("//")[2].strip()
+    place = process.stdout.readline().rpartition("//")[2].strip().rstrip("/")
     picture = sorted((work / "real").rglob("*.jpg"))[0].read_bytes()
     server = Server(process, place, picture)
     try:
@@ -223,14 +225,14 @@ def _indexing(server: Server, work: Path, seconds: float) -> None:
     (root,) = _get(server.place, "/api/v1/roots")
     folders = _get(server.place, f"/api/v1/roots/{root['id']}/folders")
     new = next(each["id"] for each in folders if each["path"].endswith("/new"))
-    job = _post(server.place, "/api/v1/index", {"folders": [new]})
+    job = request_json(server.place, "/api/v1/index", {"folders": [new]})
     while not _get(server.place, f"/api/v1/index/{job['id']}")["embedded"]:
         time.sleep(0.2)
     during = _ask(server, 1, seconds, 0, ("words",), (1.0,))
     told = _get(server.place, f"/api/v1/index/{job['id']}")
     print(f"\nwords while indexing, {told['state']}: {told['embedded']:,} of {told['total']:,} photos")
     _print_beside(before, during, "while indexing")
-    _post(server.place, f"/api/v1/index/{job['id']}", None, method="DELETE")
+    request_json(server.place, f"/api/v1/index/{job['id']}", None, method="DELETE")
 
 
 def _print_beside(before: Outcome, during: Outcome, name: str) -> None:
@@ -316,10 +318,10 @@ def _percentile(values: list[float], share: float) -> float:
 
 def _get(place: str, path: str) -> Any:
     """What the server answers, from JSON."""
-    return _post(place, path, None, method="GET")
+    return request_json(place, path, None, method="GET")
 
 
-def _post(place: str, path: str, content: object, method: str = "POST") -> Any:
+def request_json(place: str, path: str, content: object, method: str = "POST") -> Any:
     connection = http.client.HTTPConnection(place, timeout=60)
     body = None if content is None else json.dumps(content)
     connection.request(method, path, body, {"Content-Type": "application/json"})

@@ -19,7 +19,7 @@ PATIENCE = 600_000
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 
-_SWITCHES = [
+SWITCHES = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -63,7 +63,7 @@ def chromium() -> Iterator[Any]:
 
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_SWITCHES)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
         browser.close()
 

@@ -371,3 +371,26 @@ def test_photos_are_labelled_by_hand(browser: Any, address: str) -> None:
         keep(page, "label")
         page.get_by_role("button", name="Take away").click()
         expect(page.get_by_text("2 photos lost the label by hand.")).to_be_visible()
+
+
+SHARE = """([bytes, name]) => {
+  const form = document.createElement("form");
+  Object.assign(form, { method: "post", action: "share", enctype: "multipart/form-data" });
+  form.innerHTML = '<input name="text" value="at night"><input type="file" name="pictures">';
+  const files = new DataTransfer();
+  files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+  form.querySelector("[type=file]").files = files.files;
+  document.body.append(form);
+  form.submit();
+}"""
+
+
+def test_pictures_that_are_shared_with_the_page_are_searched_for(browser: Any, library: Path) -> None:
+    with serving(library, root_path="/photos") as url, page_of(browser, url, failing=True) as page:
+        page.evaluate("navigator.serviceWorker.ready")
+        page.evaluate(SHARE, [list(SAMPLES["rocket.jpg"].read_bytes()), "shared.jpg"])
+        page.wait_for_url(re.compile(r"/photos/\?q=at\+night&upload=[0-9a-f]{32}$"))
+        first_is(page, "rocket.jpg")
+        page.evaluate(SHARE, [list(b"no picture"), "broken.jpg"])
+        expect(page.get_by_text("Parts of this address were not understood")).to_contain_text("broken.jpg")
+        expect(box(page)).to_have_value("at night")

@@ -86,7 +86,9 @@ def test_the_page_can_be_installed(service: Service) -> None:
         if icon["type"] == "image/png":
             side = Image.open(io.BytesIO(answer.content)).size
             assert icon["sizes"] == f"{side[0]}x{side[1]}"
-    assert manifest["share_target"]["params"] == {"text": "q"}  # the page's own parameter for words
+    worker = client.get("/photos/share.js")  # takes what is shared; its place is the page's own, as its scope
+    assert worker.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert manifest["share_target"]["action"] == "share" and manifest["share_target"]["method"] == "POST"
 
 
 def test_the_page_is_light(service: Service) -> None:

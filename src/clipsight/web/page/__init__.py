@@ -32,7 +32,7 @@ def mount(app: "FastAPI") -> None:
         app.add_route(path, files.page, include_in_schema=False)
     app.add_route("/docs", files.docs, include_in_schema=False)
     app.add_route("/static/{version}/{path:path}", files.file, include_in_schema=False)
-    for path in ("/favicon.ico", "/manifest.webmanifest"):
+    for path in ("/favicon.ico", "/manifest.webmanifest", "/share.js"):
         app.add_route(path, files.root_file, include_in_schema=False)
     for language in _FORMER_PATHS:
         app.add_route(f"/{language}", _redirect_former, include_in_schema=False)

@@ -26,6 +26,7 @@ _COMPRESSED = {".js", ".css", ".json", ".svg", ".webmanifest"}
 _OF_PAGES = ("no_script", "docs.", "not_found.")
 """Beginnings of the keys of the texts in HTML files, where {a_key} stands for the text "a.key"."""
 
+_NOT_OF_THE_PAGE = {"docs.js", "share.js"}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -108,15 +109,15 @@ class PageFiles:
 
     def root_file(self, request: Request) -> Response:
         """A file that browsers look for beside the page, such as /favicon.ico."""
-        name = {"favicon.ico": "icon.svg"}.get(request.url.path.rsplit("/", 1)[1], "manifest.webmanifest")
-        found = self._files[name]
-        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        name = request.url.path.rsplit("/", 1)[1]
+        found = self._files[{"favicon.ico": "icon.svg"}.get(name, name)]
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         return _answer(request, found.data, found.compressed, found.media_type, headers)
 
     def _preloads(self) -> Iterable[str]:
         """Links that fetch all modules at once, rather than each after those that import it."""
         for name in self._files:
-            if name.endswith(".js") and name != "docs.js" and "/swagger/" not in name:
+            if name.endswith(".js") and name not in _NOT_OF_THE_PAGE and "/swagger/" not in name:
                 yield f'<link rel="modulepreload" href="static/{self.version}/{name}">'
 
 

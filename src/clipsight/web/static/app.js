@@ -80,3 +80,4 @@ await loadLanguage(address.value.state.lang ?? document.documentElement.lang);
 render(html`<${App} />`, document.getElementById("app"));
 readLibrary();
 followRuns().catch(() => {}); // what is wrong with the server, the views say
+navigator.serviceWorker?.register("share.js").catch(() => {}); // takes shared pictures, where the browser lets it
