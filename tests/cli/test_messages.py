@@ -56,7 +56,7 @@ def test_the_library_names_no_flags() -> None:
 
 def _flags(command: click.Command) -> Iterator[str]:
     for parameter in command.params:
-        yield from parameter.opts
+        yield from (*parameter.opts, *parameter.secondary_opts)
     for each in getattr(command, "commands", {}).values():
         yield from _flags(each)
 

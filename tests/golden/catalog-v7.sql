@@ -8,7 +8,7 @@ CREATE TABLE failures (
         date     TEXT NOT NULL, model_id INTEGER REFERENCES models (id) ON DELETE CASCADE,
         PRIMARY KEY (folder, name)
     ) WITHOUT ROWID;
-INSERT INTO "failures" VALUES(X'2F70FF',X'632E6A7067',1,1,'cut short','2026-11-30T20:51:18',NULL);
+INSERT INTO "failures" VALUES(X'2F70FF',X'632E6A7067',1,1,'cut short','2026-11-30T21:45:51',NULL);
 CREATE TABLE label_sets (
         id       INTEGER PRIMARY KEY AUTOINCREMENT,
         model_id INTEGER NOT NULL REFERENCES models (id) ON DELETE CASCADE,
@@ -29,7 +29,7 @@ CREATE TABLE meta (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
 INSERT INTO "meta" VALUES('current_model','1');
-INSERT INTO "meta" VALUES('uuid','21ab10e7473c4a7a886c1de676eddbf4');
+INSERT INTO "meta" VALUES('uuid','b3f5e597a6374370a5e73494e02bcd8f');
 CREATE TABLE models (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         fingerprint TEXT NOT NULL UNIQUE,
@@ -60,7 +60,7 @@ CREATE TABLE photos (
         UNIQUE (folder, name)
     );
 INSERT INTO "photos" VALUES(1,X'2F70FF',X'612E6A7067',7,1,1,X'01010101010101010101010101010101',640,480,'JPEG','2024-05-06T07:08:09','exif','A Camera',6,48.1,11.5,0,NULL,'truncated JPEG',NULL);
-INSERT INTO "photos" VALUES(2,X'2F70FF2F737562',X'622E6A7067',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1,'2026-11-30T20:51:18',NULL,NULL);
+INSERT INTO "photos" VALUES(2,X'2F70FF2F737562',X'622E6A7067',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1,'2026-11-30T21:45:51',NULL,NULL);
 CREATE TABLE roots (
         path      BLOB PRIMARY KEY,
         options   TEXT NOT NULL,        -- JSON of indexing.indexer.IndexOptions
@@ -69,7 +69,7 @@ CREATE TABLE roots (
     ) WITHOUT ROWID;
 INSERT INTO "roots" VALUES(X'2F70FF','{"exclude": []}',1,'2026-01-02T03:04:05');
 CREATE TABLE texts (
-        id      INTEGER PRIMARY KEY,
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
         hash    BLOB NOT NULL UNIQUE,   -- photos.hash of the content that was read
         words   TEXT,                   -- folded, with the line breaks of lines; null where nothing was found
         lines   TEXT,                   -- JSON: text, confidence, left, top, right, bottom
@@ -114,6 +114,7 @@ DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('models',1);
 INSERT INTO "sqlite_sequence" VALUES('photos',2);
 INSERT INTO "sqlite_sequence" VALUES('vectors',3);
+INSERT INTO "sqlite_sequence" VALUES('texts',1);
 INSERT INTO "sqlite_sequence" VALUES('label_sets',1);
 CREATE VIRTUAL TABLE text_index USING fts5 (letters, content = '', tokenize = 'trigram');
 INSERT INTO text_index (rowid, letters) SELECT id, replace(words, ' ', '') FROM texts;

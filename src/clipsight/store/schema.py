@@ -125,7 +125,7 @@ MIGRATIONS: tuple[str, ...] = (
     # 7: text read in photos (store.text_index), by content, so that copies and moved files are read once.
     """
     CREATE TABLE texts (
-        id      INTEGER PRIMARY KEY,
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
         hash    BLOB NOT NULL UNIQUE,   -- photos.hash of the content that was read
         words   TEXT,                   -- folded, with the line breaks of lines; null where nothing was found
         lines   TEXT,                   -- JSON: text, confidence, left, top, right, bottom
