@@ -55,6 +55,13 @@ def test_a_folder_with_one_text_tower_uses_it_for_every_text(tmp_path: Path) -> 
     assert {routing.tower(text) for text in ("a dog", "我的", "")} == {ENGLISH}
 
 
+def test_a_foreign_text_has_words_that_are_not_english(folder: Path, tmp_path: Path) -> None:
+    encoder = Encoder(ModelFolder.read(folder))
+    texts = ("Hund", "le chat", "我的", "chat", "chat pain", "a dog", "a red dog on main dgo", "")
+    assert [encoder.is_foreign(text) for text in texts] == [True] * 3 + [False] * 5
+    assert not Encoder(ModelFolder.read(make_model_folder(tmp_path / "m"))).is_foreign("Hund")
+
+
 def test_words_are_runs_of_letters() -> None:
     assert words_of("l'Eau_de 3 chats\u2014\ufb01n") == ["l", "eau", "de", "chats", "fin"]
 

@@ -149,6 +149,10 @@ class Encoder:
             cut[rows] = tokens.truncated
         return tuple(cut.tolist())
 
+    def is_foreign(self, text: str) -> bool:
+        """True if the model has a text tower for languages other than English, and `text` is for it."""
+        return self._text_routing().is_foreign(text)
+
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Number of tokens of all texts together, start and end tokens included, after truncation."""
         return sum(int(tokens.mask.sum()) for _, tokens in self._tokenized(texts))
@@ -201,13 +205,17 @@ class Encoder:
 
     def _by_tower(self, texts: Sequence[str]) -> dict[str, list[int]]:
         """Rows of `texts` by the name of the text tower that reads them."""
+        routing = self._text_routing()
+        rows: dict[str, list[int]] = {}
+        for row, text in enumerate(texts):
+            rows.setdefault(routing.tower(text), []).append(row)
+        return rows
+
+    def _text_routing(self) -> TextRouting:
         with self._locked():
             if self._routing is None:
                 self._routing = TextRouting(self.folder)
-        rows: dict[str, list[int]] = {}
-        for row, text in enumerate(texts):
-            rows.setdefault(self._routing.tower(text), []).append(row)
-        return rows
+            return self._routing
 
     def _tokenized(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tokens]]:
         """Rows of `texts` and their tokens, for each text tower that reads some."""

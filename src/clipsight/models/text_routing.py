@@ -45,6 +45,12 @@ class TextRouting:
         few = len(unknown) < _UNKNOWN * len(words) and "".join(unknown).isascii()
         return ENGLISH if few and len(unsure) < len(words) else MULTILINGUAL
 
+    def is_foreign(self, text: str) -> bool:
+        """True if the multilingual tower reads `text`, and not only for words that are English too."""
+        words = words_of(text)[: self._longest]
+        listed = all(self._lists(word) or self._lists(COMMONER_ELSEWHERE + word) for word in words)
+        return not listed and self.tower(text) == MULTILINGUAL
+
     def _lists(self, line: str) -> bool:
         # Searching the file's text takes less time than making a set of it, up to a hundred words.
         return self._list is not None and f"\n{line}\n" in self._list

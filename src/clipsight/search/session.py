@@ -208,7 +208,8 @@ class Snapshot:
     def _check_sure(self, queries: Sequence[Query]) -> None:
         """Raise `QueryError` for a query in a language for which `sure` is not calibrated."""
         for part in (part for query in queries for part in query.parts):
-            if not self.calibration.covers(part.value):
+            foreign = self.calibration.languages == ("en",) and self.encoder.is_foreign(part.value)
+            if foreign or not self.calibration.covers(part.value):
                 languages = ", ".join(self.calibration.languages) or "no language"
                 raise QueryError(
                     f"`sure` is not offered for {part.value!r}: with the model {self.model.name} it is "
