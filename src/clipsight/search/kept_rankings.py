@@ -12,8 +12,11 @@ MAX_RANKINGS = 32
 MAX_PHOTOS = 1_000_000
 """Photos of all kept rankings together, at 16 bytes each; one ranking may have more."""
 
+FIRST_PAGE = 1000
+"""Up to this many photos, no more is ranked than is asked for first: most results are not read further."""
+
 GROWTH = 8
-"""Factor by which more is ranked than is asked for, once a second page is read."""
+"""Factor by which more is ranked than is asked for, once a second page is read; for far pages it is 2."""
 
 
 class KeptRankings:
@@ -35,7 +38,8 @@ class KeptRankings:
                 self._rankings.move_to_end(key)
         if kept is not None and (kept.complete or len(kept) >= count):
             return kept
-        made = rank(count if kept is None else GROWTH * count)
+        growth = 2 if count > FIRST_PAGE else GROWTH if kept is not None else 1
+        made = rank(growth * count)
         with self._lock:
             self._rankings[key] = made
             self._rankings.move_to_end(key)
