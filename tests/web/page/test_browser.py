@@ -85,6 +85,17 @@ def fits(page: Any) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
+def small_targets(page: Any) -> list[str]:
+    """What is hard to hit with a finger: controls lower than 44 pixels, but boxes within their label."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll("button, a, select, input, summary")].filter((each) => {
+          const { width, height } = each.getBoundingClientRect();
+          return width > 1 && height > 1 && height < 43.5 && !each.closest(".check");
+        }).map((each) => each.outerHTML.slice(0, 100))"""
+    )
+    return found
+
+
 def test_search_by_words(browser: Any, address: str) -> None:
     with page_of(browser, address) as page:
         expect(cells(page)).to_have_count(9)
@@ -291,6 +302,8 @@ def test_small_screens(browser: Any, address: str, view: str, context: dict[str,
         page.wait_for_load_state("networkidle")
         assert fits(page)
         assert problems_of(page) == []
+        if "has_touch" in context:
+            assert small_targets(page) == []
         name = re.sub(r"\W+", "-", view).strip("-")
         keep(page, f"{name}-{context['viewport']['width']}-dark-zh")
 
