@@ -109,11 +109,11 @@ def _by_ids(damaged: sqlite3.Connection, table: _Table, pages: int) -> Iterator[
         if not intervals:
             return
         low, high = intervals.popleft()  # the largest first
-        last, whole = yield from _rows_before_damage(damaged, select, (low, high))
+        last, whole = yield from _rows_before_damage(damaged, select, (low, high), direction=1)
         if whole:
             continue
         low = low if last is None else last + 1
-        last, _ = yield from _rows_before_damage(damaged, f"{select} DESC", (low, high))
+        last, _ = yield from _rows_before_damage(damaged, f"{select} DESC", (low, high), direction=-1)
         high = high if last is None else last - 1
         if low < high:
             middle = (low + high) // 2
@@ -138,15 +138,18 @@ def _from_both_ends(damaged: sqlite3.Connection, table: _Table) -> Iterator[_Row
 
 
 def _rows_before_damage(
-    damaged: sqlite3.Connection, select: str, arguments: tuple[int, ...] = ()
+    damaged: sqlite3.Connection, select: str, arguments: tuple[int, ...] = (), *, direction: int = 0
 ) -> Generator[_Row, None, tuple[Any, bool]]:
-    """Yield rows up to the first unreadable one.
+    """Yield rows up to the first unreadable one; with `direction` 1 or -1, to the first id out of order.
 
+    A damaged page that points to pages above it makes SQLite return the same rows almost without end.
     Returns the first column of the last row, and True if all rows were read.
     """
     last = None
     try:
         for row in damaged.execute(select, arguments):
+            if direction and last is not None and (row[0] - last) * direction <= 0:
+                return last, False
             yield row
             last = row[0]
     except SQLITE_ERRORS:
