@@ -83,7 +83,7 @@ class ModelFolder:
         path = Path(path)
         if not os.path.isdir(path):
             raise ModelError(f"no model folder at {path}; `clipsight models` lists what there is")
-        is_multilingual = (path / MULTILINGUAL).is_dir()
+        is_multilingual = os.path.isdir(path / MULTILINGUAL)
         for part in (*REQUIRED_FILES, *(_MULTILINGUAL_PARTS if is_multilingual else ())):
             _check_present(path, part)
         config = _json_object(path, _CONFIG)
