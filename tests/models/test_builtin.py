@@ -214,6 +214,12 @@ def test_figures_of_the_builtin_model_reach_their_goals() -> None:
     assert figures["calibration_error"] <= 5
 
 
+@pytest.mark.xfail(strict=True, reason="the scale fitted on dev photos is 0.8 points worse on the test's")
+def test_the_fitted_scale_is_no_worse_than_the_learned_one() -> None:
+    figures = json.loads((FOLDER / "config.json").read_text())["clipsight"]["figures"]["test"]
+    assert figures["calibration_error"] <= figures["calibration_error_before"]
+
+
 @pytest.mark.slow
 def test_graphs_have_the_specified_inputs_and_outputs() -> None:
     import onnxruntime
