@@ -23,8 +23,11 @@ lint: lint-page
 
 # The types in the comments of the page's scripts; left out without node, whose npx fetches TypeScript once.
 lint-page:
-    @command -v npx > /dev/null || echo "no node: the types of the page's scripts are not checked"
-    ! command -v npx > /dev/null || npx --yes --package typescript@5.9.3 tsc --project tsconfig.json
+    #!/usr/bin/env bash
+    tsc="npx --yes --package typescript@5.9.3 tsc"
+    if $tsc --version > /dev/null; then $tsc --project tsconfig.json; else
+        echo "no node, or no npm registry: the types of the page's scripts are not checked"
+    fi
 
 # Format the code and mend what ruff can mend.
 fmt:
