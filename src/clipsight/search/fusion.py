@@ -67,11 +67,8 @@ Hit = tuple[ScoredPhoto, TextMatch | None]
 """A photo found, with the match of its text, if it has one."""
 
 
-def rank_by_text(query: Query, options: SearchOptions, catalog: Catalog) -> TextRanking | None:
-    """The text ranking of a search; None if it ranks by vectors alone. Raises as `text_query`."""
-    wanted = text_query(query, options, catalog)
-    if wanted is None:
-        return None
+def rank_by_text(wanted: TextQuery, catalog: Catalog) -> TextRanking | None:
+    """The text ranking of a search; None if no text has the phrases, so that it ranks by vectors alone."""
     matches = tuple(rank_texts(catalog, wanted.phrases))
     return TextRanking(wanted, matches) if matches or wanted.only else None
 

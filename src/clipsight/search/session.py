@@ -34,7 +34,7 @@ from clipsight.store.vectors import flat
 if TYPE_CHECKING:
     from clipsight.models.encoder import Encoder
     from clipsight.search.confidence import Calibration
-    from clipsight.search.fusion import Hit, TextRanking
+    from clipsight.search.fusion import Hit, TextQuery, TextRanking
     from clipsight.store.vectors.base import VectorIndex
     from clipsight.store.vectors.rerank import Ranking, ScoredPhoto
 
@@ -93,8 +93,8 @@ class Snapshot:
         if not queries:
             return []
         _check_kinds(queries, options)
-        self._allowed(options.filters)  # raises before anything is embedded
-        self._text_rankings(queries, options)
+        self._allowed(options.filters)  # these raise before anything is embedded
+        self._text_queries(queries, options)
         parts = embed_parts(Query(tuple(part for query in queries for part in query.parts)), self.encoder)
         ends = np.cumsum([len(query.parts) for query in queries])[:-1]
         exclude = [self._own_pictures(query) for query in queries]
@@ -121,7 +121,7 @@ class Snapshot:
         sample = self.balance_sample(queries) if options.balance else None
         with comparing or nullcontext():
             allowed = self._allowed(options.filters)
-            texts = self._text_rankings(queries, options)
+            texts = [self._text_ranking(wanted) for wanted in self._text_queries(queries, options)]
             combined = [
                 combine(query, parts, sample if query.is_mixed else None)
                 for query, parts in zip(queries, vectors, strict=True)
@@ -216,14 +216,22 @@ class Snapshot:
                     f"reliable for {languages} only; set min_score"
                 )
 
-    def _text_rankings(self, queries: Sequence[Query], options: SearchOptions) -> "list[TextRanking | None]":
-        """The text ranking of each query, None for those that are ranked by vectors alone."""
+    def _text_queries(self, queries: Sequence[Query], options: SearchOptions) -> "list[TextQuery | None]":
+        """The phrases of each query to look for in text, None for those that are ranked by vectors alone."""
         asked = options.text_only or any(query.asks_for_text for query in queries)
         if not (asked or (options.text and has_text(self.catalog.database))):
             return [None] * len(queries)
+        from clipsight.search.fusion import text_query
+
+        return [text_query(query, options, self.catalog) for query in queries]
+
+    def _text_ranking(self, wanted: "TextQuery | None") -> "TextRanking | None":
+        """The texts that have the phrases; None for a search that ranks by vectors alone."""
+        if wanted is None:
+            return None
         from clipsight.search.fusion import rank_by_text
 
-        return [rank_by_text(query, options, self.catalog) for query in queries]
+        return rank_by_text(wanted, self.catalog)
 
     def _excluded(self, query: Query, photos: Collection[int], options: SearchOptions) -> Collection[int]:
         """Ids of the photos that the query leaves out: `photos`, their copies, and those with a text."""
