@@ -7,6 +7,7 @@ scripts that write no spaces.
 """
 
 import json
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def next_unread(database: Database, after: int, count: int) -> list[UnreadPhoto]
         (after, count),
     )
     return [
-        UnreadPhoto(place, id_, folder.rstrip(b"/") + b"/" + name, size, mtime_ns, content_hash)
+        UnreadPhoto(place, id_, os.path.join(folder, name), size, mtime_ns, content_hash)
         for place, id_, folder, name, size, mtime_ns, content_hash in rows
     ]
 
@@ -197,12 +198,15 @@ def text_of(database: Database, photo_id: int) -> tuple[TextLine, ...]:
     stored = database.value(
         "SELECT t.lines FROM photos p JOIN texts t ON t.hash = p.hash WHERE p.id = ?", (photo_id,)
     )
-    return tuple(TextLine(*row) for row in json.loads(stored)) if stored else ()
+    return _lines(stored)
 
 
 def lines_of(database: Database, text_id: int) -> tuple[TextLine, ...]:
     """The lines of a `PhotoText`."""
-    stored = database.value("SELECT lines FROM texts WHERE id = ?", (text_id,))
+    return _lines(database.value("SELECT lines FROM texts WHERE id = ?", (text_id,)))
+
+
+def _lines(stored: str | None) -> tuple[TextLine, ...]:
     return tuple(TextLine(*row) for row in json.loads(stored)) if stored else ()
 
 
@@ -226,7 +230,7 @@ def count_texts(database: Database, folders: Iterable[bytes]) -> TextCounts:
         read,
         with_text,
         to_read,
-        tuple(TextFailure(folder.rstrip(b"/") + b"/" + name, why) for folder, name, why in failures),
+        tuple(TextFailure(os.path.join(folder, name), why) for folder, name, why in failures),
     )
 
 
